@@ -1,0 +1,190 @@
+"""Every error this package raises on purpose, one tree:
+
+    StreamerError
+    ├── ConfigurationError        an argument or a setting is wrong: nothing was sent
+    │   └── MissingExtraError     the feature needs an extra that is not installed
+    ├── CloudError                the vendor's HTTP API
+    │   ├── CloudUnreachableError     no usable HTTP answer came (DNS, TCP, TLS, time-out)
+    │   ├── CloudReplyError           an answer came, and it cannot be understood
+    │   └── CloudRefusalError         the API answered no, with a code
+    │       └── CredentialsError          the tenant's token, password or keys were not accepted
+    ├── SignalingError            the Socket.IO conversation
+    │   ├── SignalingUnreachableError the WebSocket could not be opened
+    │   ├── SignalingTimeoutError     a step of the conversation had no answer in time
+    │   ├── SignalingRefusedError     the server said no
+    │   │   └── DeviceTokenError          the device token is invalid or has expired
+    │   ├── SignalingClosedError      the conversation was ended by the other side, or the link broke
+    │   │   └── TakenOverError            another device took the phone over
+    │   └── SignalingProtocolError    the server broke the protocol or a limit
+    ├── ConnectionFailedError     WebRTC: negotiation, ICE or DTLS did not succeed
+    ├── ConnectionLostError       WebRTC: an established connection went away
+    ├── FramesOverflowError       a consumer that wants every frame fell too far behind
+    ├── RecordingError            a recording could not be started or continued
+    └── IncompatibleLibraryError  an installed library is not one this package was made for
+
+Each class says by `retryable` whether the same call may succeed later without anything being changed; an instance
+may know better than its class. Facts are attributes; no secret is ever among them.
+"""
+
+import copyreg
+
+
+class StreamerError(Exception):
+    """The root of the tree: everything this package raises on purpose."""
+
+    retryable: bool = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments break the default way of pickling exceptions, and errors cross processes.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class ConfigurationError(StreamerError, ValueError):
+    """An argument or a setting is wrong; nothing was sent."""
+
+
+class MissingExtraError(ConfigurationError):
+    """A feature needs an extra that is not installed; `extra` names it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'koophone-streamer[{extra}]'")
+        self.extra = extra
+
+
+class CloudError(StreamerError):
+    """The vendor's HTTP API failed, or refused."""
+
+
+class CloudUnreachableError(CloudError):
+    """No usable HTTP answer came: DNS, TCP, TLS or a time-out. `__cause__` is the transport's own error."""
+
+    retryable = True
+
+
+class CloudReplyError(CloudError):
+    """An answer came that cannot be understood; `status` is its HTTP status, `path` the JSON path at fault, if any."""
+
+    def __init__(self, message: str, *, status: int, path: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.path = path
+        self.retryable = status >= 500
+
+
+class CloudRefusalError(CloudError):
+    """The API answered no.
+
+    `status` is the HTTP status, `error_code` and `error_msg` are as they came, `meaning` is the vendor's table's word
+    for the code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        error_code: str | None,
+        error_msg: str | None = None,
+        meaning: str | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+        self.error_msg = error_msg
+        self.meaning = meaning
+        self.retryable = retryable
+
+
+class CredentialsError(CloudRefusalError):
+    """The tenant's token, password or keys were not accepted."""
+
+
+class SignalingError(StreamerError):
+    """The Socket.IO conversation failed."""
+
+
+class SignalingUnreachableError(SignalingError):
+    """The WebSocket could not be opened; `status` is the HTTP status if the server answered the upgrade with one."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SignalingTimeoutError(SignalingError):
+    """A step had no answer in time; `step` is one of "open", "connect", "authorize", "start", "offer", "pong"."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, step: str) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class SignalingRefusedError(SignalingError):
+    """The server said no; `code` is its number, if it gave one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class DeviceTokenError(SignalingRefusedError):
+    """The device token is invalid or has expired: a new one has to be fetched."""
+
+    retryable = True
+
+
+class SignalingClosedError(SignalingError):
+    """The other side ended the conversation, or the link broke; `code` is the close reason's number, if any."""
+
+    def __init__(self, message: str, *, code: int | None = None, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
+class TakenOverError(SignalingClosedError):
+    """Another device took the phone over (close code 1402). Never retried: two clients would fight for it."""
+
+    def __init__(self, message: str, *, code: int | None = 1402) -> None:
+        super().__init__(message, code=code, retryable=False)
+
+
+class SignalingProtocolError(SignalingError):
+    """The server sent what the protocol does not allow, or more than a limit allows."""
+
+
+class ConnectionFailedError(StreamerError):
+    """WebRTC could not be set up; `stage` is "negotiation", "ice", "dtls" or "media"."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, stage: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class ConnectionLostError(StreamerError):
+    """An established WebRTC connection went away."""
+
+    retryable = True
+
+
+class FramesOverflowError(StreamerError):
+    """A consumer that asked for every frame fell behind by more than its bound, `limit` frames."""
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class RecordingError(StreamerError):
+    """A recording could not be started or continued; what was written before is kept and playable."""
+
+
+class IncompatibleLibraryError(StreamerError):
+    """An installed library is not one this package was made for; the message names the range to install."""

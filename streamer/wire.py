@@ -1,0 +1,32 @@
+"""Constants that both ends of the wire share: the client, and the embedded phone in `streamer.phone`.
+
+Only names and numbers stand here, no logic: a parser used on both sides would hide its own faults.
+Standings ([doc], [seen], [assumed]) are explained in docs/architecture.md.
+"""
+
+from typing import Final
+
+AUTH_PATH: Final = "/v1/instances/{instance_id}/auth"  # [doc] POST
+TENANT_TOKEN_HEADER: Final = "x-auth-token"  # [doc]  # noqa: S105
+REQUEST_ID_HEADER: Final = "x-request-id"  # [doc]
+API_SUCCESS: Final = "0"  # [doc] error_code of success, whatever the HTTP status
+
+SOCKETIO_PATH: Final = "/socket.io/"  # [seen]
+AUTHORIZE_OK: Final = 0  # [seen]
+AUTHORIZE_INVALID_TOKEN: Final = -1  # [seen]
+AUTHORIZE_TOKEN_EXPIRED: Final = -2  # [seen]
+
+CLOSE_CONNECT_TIMEOUT: Final = 1203  # [doc] JavaScript SDK codes
+CLOSE_TRIAL_OVER: Final = 1400
+CLOSE_USER_LEFT: Final = 1401
+CLOSE_TAKEN_OVER: Final = 1402
+CLOSE_IDLE: Final = 1403
+CLOSE_NO_MEDIA: Final = 1406
+CLOSE_USER_MOVED: Final = 1412
+CLOSE_WRONG_TOKEN: Final = 1415
+CLOSE_UNKNOWN: Final = 3000
+
+INPUT_CHANNEL_LABEL: Final = "input"  # [seen] unordered, maxRetransmits 0
+INPUT_TOUCH: Final = 205  # [seen]
+INPUT_KEY: Final = 207  # [seen]
+INPUT_TEXT: Final = 211  # [seen]
