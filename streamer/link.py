@@ -1,0 +1,168 @@
+"""One attempt at a phone: signaling, negotiation, connection. It ends with the reason it ended."""
+
+import asyncio
+import logging
+import random
+import ssl
+import uuid
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final, Never
+from urllib.parse import urlsplit
+
+from streamer.cloud.models import Ticket
+from streamer.errors import StreamerError
+from streamer.media.fanout import Fanout
+from streamer.media.inlet import Inlet
+from streamer.media.receiver import Receiver
+from streamer.rtc.ice import parse_ice_servers
+from streamer.rtc.peer import Peer
+from streamer.signaling.client import SignalingClient
+from streamer.signaling.conversation import Offer, RemoteCandidate, SignalingRequest, Started
+from streamer.tracks import Track
+
+_logger = logging.getLogger("streamer.link")
+
+CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
+CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
+
+
+class Link:
+    """One attempt. `run` it once; while it runs, its access units go to the fan-out.
+
+    `on_connected` is called once, when media can flow. `input_opened` is set when the data channel `input` is open.
+    """
+
+    def __init__(
+        self, ticket: Ticket, fanout: Fanout, *, verify: bool | ssl.SSLContext, on_connected: Callable[[], None]
+    ) -> None:
+        self.inlets: list[Inlet] = []
+        self.has_audio = False
+        self.input_opened = asyncio.Event()
+        self._ticket = ticket
+        self._fanout = fanout
+        self._verify = verify
+        self._on_connected = on_connected
+        self._cname = uuid.uuid4().hex
+        self._candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
+        self._answered = asyncio.Event()
+
+    async def run(self) -> Never:
+        """Reach the phone and stay connected; raise the StreamerError that ended it. Cancel it to leave."""
+        ticket = self._ticket
+        request = SignalingRequest(
+            signaling_url=ticket.signaling_url,
+            device_id=ticket.device_id,
+            device_token=ticket.device_token,
+            streaming_id=ticket.streaming_id or str(uuid.uuid4()),
+            client_uuid=str(uuid.uuid4()),
+        )
+        servers, problems = parse_ice_servers(ticket.ice_servers)
+        peer = Peer(
+            ice_servers=servers,
+            loopback=_is_loopback(ticket.signaling_url),
+            make_input=self._make_inlet,
+            on_candidate=self._queue_candidate,
+            input_opened=self.input_opened,
+        )
+        peer.ice_problems += problems
+        context = _ssl_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
+        try:
+            async with aclosing(peer), SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._converse(signaling, peer), name=f"signaling {ticket.device_id}")
+                tasks.create_task(self._send_candidates(signaling), name=f"candidates {ticket.device_id}")
+                tasks.create_task(self._watch(peer), name=f"connection {ticket.device_id}")
+        except BaseExceptionGroup as group:
+            reason = _first_cause(group)
+        else:
+            raise AssertionError("the tasks of a link end with an error only")
+        finally:
+            for inlet in self.inlets:
+                inlet.close()
+        raise reason
+
+    def request_keyframe(self) -> None:
+        """Ask the phone for a keyframe, until one comes."""
+        for inlet in self.inlets:
+            inlet.request_keyframe()
+
+    async def _converse(self, signaling: SignalingClient, peer: Peer) -> None:
+        async for event in signaling:
+            match event:
+                case Started():
+                    _logger.debug("= started")
+                case Offer(sdp):
+                    await signaling.send_answer(await peer.answer(sdp))
+                    self._answered.set()
+                case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
+                    await peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
+                case _:
+                    _logger.debug("< %s", type(event).__name__)
+
+    async def _send_candidates(self, signaling: SignalingClient) -> Never:
+        await self._answered.wait()
+        while True:
+            await signaling.send_candidate(*await self._candidates.get())
+
+    async def _watch(self, peer: Peer) -> Never:
+        """Follow the connection from the answer to its end."""
+        await self._answered.wait()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await _first(peer.connected, peer.ended)
+        except TimeoutError:
+            raise peer.failed_error(CONNECT_TIMEOUT_S) from None
+        if not peer.connected.is_set():
+            raise peer.failed_error(CONNECT_TIMEOUT_S)
+        self._on_connected()
+        await peer.ended.wait()
+        raise peer.lost_error()
+
+    def _make_inlet(self, tracks: list[Track]) -> Inlet:
+        own_ssrc = random.getrandbits(32) or 1  # noqa: S311 - RFC 3550 wants it random, not secret
+        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self._fanout)
+        self.inlets.append(inlet)
+        self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)
+        return inlet
+
+    def _queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
+        if not self._candidates.full():
+            self._candidates.put_nowait((candidate, sdp_mid, sdp_mline_index))
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of the package's own that ended a group of tasks, or else whatever did."""
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending += error.exceptions
+        else:
+            flat.append(error)
+    return next((error for error in flat if not isinstance(error, StreamerError)), flat[0])
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _ssl_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

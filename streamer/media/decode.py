@@ -1,0 +1,84 @@
+"""The decoder: one thread, one access unit in, one picture out, while somebody looks."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import av
+from av.codec.context import Flags
+
+from streamer.media.units import AccessUnit
+from streamer.media.worker import Worker
+
+INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding goes on at the next keyframe
+
+
+class Decoder:
+    """Decode video access units in a thread; hand the pictures to `on_picture` in the event loop.
+
+    `put` and `aclose` belong to the event loop. `on_trouble` is called there when pictures are lost on this side (the
+    decoder refused one, or fell behind) and only a keyframe helps.
+    """
+
+    def __init__(
+        self, name: str, on_picture: Callable[[AccessUnit, av.VideoFrame], None], on_trouble: Callable[[], None]
+    ) -> None:
+        self.errors = 0  # access units the decoder refused
+        self.overflows = 0  # access units dropped because decoding was slower than the stream
+        self._loop = asyncio.get_running_loop()
+        self._on_picture = on_picture
+        self._on_trouble = on_trouble
+        self._needs_keyframe = True
+        self._codec_name = ""
+        self._context: av.VideoCodecContext | None = None
+        self._worker = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
+
+    def put(self, unit: AccessUnit) -> None:
+        """Decode an access unit soon; never waits."""
+        if self._needs_keyframe:
+            if not unit.is_keyframe:
+                return
+            self._needs_keyframe = False
+        if not self._worker.put(unit):
+            self.overflows += 1 + self._worker.discard()
+            self._lose()
+
+    def pause(self) -> None:
+        """Take note that access units are left out from here on: the next one decoded must be a keyframe."""
+        self._needs_keyframe = True
+
+    async def aclose(self) -> None:
+        """Decode what is in the inbox and end the thread."""
+        await self._worker.aclose()
+
+    def _lose(self) -> None:
+        self._needs_keyframe = True
+        self._on_trouble()
+
+    def _decode(self, unit: AccessUnit) -> None:
+        try:
+            for picture in self._context_for(unit.codec.name).decode(av.Packet(unit.data)):
+                self._tell(self._on_picture, unit, picture)
+        except av.FFmpegError:
+            self.errors += 1
+            self._tell(self._lose)
+
+    def _context_for(self, codec_name: str) -> av.VideoCodecContext:
+        if self._context is None or codec_name != self._codec_name:
+            context = av.CodecContext.create(codec_name, "r")
+            if not isinstance(context, av.VideoCodecContext):
+                raise av.DecoderNotFoundError(0, f"{codec_name} is no video codec")
+            # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
+            # keep back as many pictures as there are threads.
+            context.thread_count = 1
+            context.flags |= Flags.low_delay
+            self._context, self._codec_name = context, codec_name
+        return self._context
+
+    def _finish(self) -> None:
+        self._context = None
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody looks any more
+            self._loop.call_soon_threadsafe(callback, *arguments)

@@ -1,0 +1,261 @@
+"""What a receiver tells the sender, and when: reports, retransmission requests, keyframe requests, congestion feedback.
+
+Each class is one kind of feedback. None reads a clock: times are monotonic nanoseconds, handed in.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+from streamer.media.jitter import JitterBuffer, Missing
+from streamer.media.rtcp import ReportBlock
+from streamer.media.rtp import RtpPacket, extend
+
+_MS: Final = 1_000_000
+
+
+class ReceptionStatistics:
+    """Count what arrived of one SSRC, for receiver reports (RFC 3550 appendices A.3 and A.8)."""
+
+    def __init__(self, ssrc: int, clock_rate: int) -> None:
+        self.ssrc = ssrc
+        self.received = 0
+        self.bytes_received = 0
+        self.jitter = 0.0  # in ticks
+        self._clock_rate = clock_rate
+        self._first = -1
+        self._highest = -1
+        self._last_transit: float | None = None
+        self._last_rtp_time = -1
+        self._reported = (0, 0)  # expected and received at the time of the last report
+        self._sender_report = (0, 0)  # the middle of its NTP time, and when it came
+
+    def add(self, packet: RtpPacket) -> None:
+        """Count a packet in its own stream; retransmissions are not fed here."""
+        self.received += 1
+        self.bytes_received += len(packet.payload)
+        if self._first < 0:
+            self._first = self._highest = packet.sequence_number + 0x10000
+        else:
+            self._highest = max(self._highest, extend(self._highest, packet.sequence_number, 16))
+        if packet.rtp_time == self._last_rtp_time:
+            return  # one picture's packets share a time: their spacing says nothing of the network
+        self._last_rtp_time = packet.rtp_time
+        transit = packet.arrival_ns * self._clock_rate / 1e9 - packet.rtp_time
+        if self._last_transit is not None:
+            difference = abs(transit - self._last_transit)
+            if difference < 10 * self._clock_rate:  # else the RTP timestamp wrapped or started anew
+                self.jitter += (difference - self.jitter) / 16
+        self._last_transit = transit
+
+    def sender_report(self, ntp_time: int, now_ns: int) -> None:
+        """Remember the sender's latest report, which the next report refers to."""
+        self._sender_report = (ntp_time >> 16 & 0xFFFFFFFF, now_ns)
+
+    @property
+    def expected(self) -> int:
+        """How many packets the sender has sent, as far as the sequence numbers tell."""
+        return self._highest - self._first + 1 if self._first >= 0 else 0
+
+    def report(self, now_ns: int) -> ReportBlock:
+        """Return the block for a receiver report; the fraction lost counts from the last call."""
+        expected, received = self.expected, self.received
+        expected_since, received_since = expected - self._reported[0], received - self._reported[1]
+        self._reported = (expected, received)
+        lost_since = max(expected_since - received_since, 0)
+        reference, came_ns = self._sender_report
+        return ReportBlock(
+            ssrc=self.ssrc,
+            fraction_lost=min(lost_since * 256 // expected_since, 255) if expected_since > 0 else 0,
+            packets_lost=expected - received,
+            highest_sequence=self._highest - 0x10000,
+            jitter=int(self.jitter),
+            last_sender_report=reference,
+            delay_since=(now_ns - came_ns) * 65536 // 1_000_000_000 if reference else 0,
+        )
+
+
+class RoundTripTime:
+    """The round-trip time, smoothed as TCP does (RFC 6298 section 2), measured from requests that were answered."""
+
+    def __init__(self, initial_ns: int = 100 * _MS) -> None:
+        self.smoothed_ns = initial_ns
+        self.variation_ns = initial_ns // 4
+        self.is_measured = False
+
+    def measured(self, sample_ns: int) -> None:
+        """Take one measurement."""
+        if not self.is_measured:
+            self.is_measured = True
+            self.smoothed_ns, self.variation_ns = sample_ns, sample_ns // 2
+            return
+        self.variation_ns += (abs(sample_ns - self.smoothed_ns) - self.variation_ns) // 4
+        self.smoothed_ns += (sample_ns - self.smoothed_ns) // 8
+
+    @property
+    def retry_after_ns(self) -> int:
+        """How long an answer may take before the question is put again."""
+        return min(max(self.smoothed_ns + 2 * self.variation_ns, 20 * _MS), 500 * _MS)
+
+
+class RetransmissionRequests:
+    """When to ask for a missing packet: at once, then each time an answer is overdue, until the buffer gives it up."""
+
+    MAX_PER_MESSAGE: Final = 250  # sequence numbers; a NACK then stays well below one datagram
+
+    def __init__(self, buffer: JitterBuffer, round_trip: RoundTripTime) -> None:
+        self._buffer = buffer
+        self._round_trip = round_trip
+        self.deadline_ns: int | None = None
+
+    def due(self, now_ns: int) -> list[int]:
+        """Return the sequence numbers to ask for now, in order; sets the next `deadline_ns`."""
+        again_ns = self._round_trip.retry_after_ns
+        asked: list[int] = []
+        deadline_ns: int | None = None
+        for index, missing in self._buffer.missing.items():
+            if missing.next_request_ns <= now_ns and len(asked) < self.MAX_PER_MESSAGE:
+                missing.requests += 1
+                missing.next_request_ns = now_ns + again_ns
+                asked.append(index & 0xFFFF)
+            if deadline_ns is None or missing.next_request_ns < deadline_ns:
+                deadline_ns = missing.next_request_ns
+        self.deadline_ns = deadline_ns
+        return asked
+
+    def answered(self, missing: Missing, now_ns: int) -> None:
+        """Learn from a packet that came after it was asked for; asked for twice, it does not say which was answered."""
+        if missing.requests == 1:
+            self._round_trip.measured(now_ns - missing.noticed_ns)
+
+
+class KeyframeRequests:
+    """When to ask for a keyframe: at once when one is needed, then again until one has come."""
+
+    INTERVAL_NS: Final = 500 * _MS  # an encoder answers within a frame or two; asking more often makes it send more
+
+    def __init__(self) -> None:
+        self.needed = False
+        self._last_ns: int | None = None
+
+    def need(self) -> None:
+        """Say that nothing can be decoded until a keyframe comes."""
+        self.needed = True
+
+    def satisfied(self) -> None:
+        """Say that a keyframe has come."""
+        self.needed = False
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `due` will next be true; None while no keyframe is needed."""
+        if not self.needed:
+            return None
+        return 0 if self._last_ns is None else self._last_ns + self.INTERVAL_NS
+
+    def due(self, now_ns: int) -> bool:
+        """Whether to ask now; a true answer counts as having asked."""
+        deadline_ns = self.deadline_ns
+        if deadline_ns is None or now_ns < deadline_ns:
+            return False
+        self._last_ns = now_ns
+        return True
+
+
+class TransportFeedback:
+    """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
+
+    The sender's bandwidth estimate lives on it: without it Chromium's picture stays at a tenth of its bitrate.
+    """
+
+    INTERVAL_NS: Final = 50 * _MS
+    MAX_PACKETS: Final = 400  # arrivals in one message; more leave at once in a message of their own
+
+    def __init__(self) -> None:
+        self.deadline_ns: int | None = None
+        self._arrivals: dict[int, int] = {}  # transport-wide sequence number, extended → arrival in ticks of 250 µs
+        self._highest = -1
+        self._count = 0
+
+    def add(self, sequence_number: int, arrival_ns: int) -> None:
+        """Note the arrival of a packet by its transport-wide sequence number."""
+        if self._highest < 0:
+            self._highest = sequence_number + 0x10000
+        index = extend(self._highest, sequence_number, 16)
+        self._highest = max(self._highest, index)
+        self._arrivals[index] = arrival_ns // 250_000
+        if self.deadline_ns is None:
+            self.deadline_ns = arrival_ns + self.INTERVAL_NS
+        if len(self._arrivals) >= self.MAX_PACKETS:
+            self.deadline_ns = arrival_ns
+
+    def due(self, now_ns: int, own_ssrc: int, media_ssrc: int) -> list[bytes]:
+        """Return the messages to send now: usually none or one."""
+        if self.deadline_ns is None or now_ns < self.deadline_ns:
+            return []
+        self.deadline_ns = None
+        messages = []
+        arrivals = sorted(self._arrivals.items())
+        self._arrivals = {}
+        start = 0
+        for position in range(1, len(arrivals) + 1):
+            # A message spans at most 0xFFFF packets, and a delta 16 bits of 250 µs (section 3.1.5): else begin another.
+            if position == len(arrivals) or (
+                arrivals[position][0] - arrivals[start][0] >= 0x1000
+                or abs(arrivals[position][1] - arrivals[position - 1][1]) > 0x7FFF
+            ):
+                messages.append(self._message(arrivals[start:position], own_ssrc, media_ssrc))
+                start = position
+        return messages
+
+    def _message(self, arrivals: list[tuple[int, int]], own_ssrc: int, media_ssrc: int) -> bytes:
+        base, last = arrivals[0][0], arrivals[-1][0]
+        reference = arrivals[0][1] // 256  # in 64 ms
+        symbols = [0] * (last - base + 1)
+        deltas = bytearray()
+        previous = reference * 256
+        for index, ticks in arrivals:
+            delta = ticks - previous
+            previous = ticks
+            if 0 <= delta <= 0xFF:
+                symbols[index - base] = 1
+                deltas.append(delta)
+            else:
+                symbols[index - base] = 2
+                deltas += struct.pack("!h", delta)
+        body = (
+            struct.pack(
+                "!IIHHI",
+                own_ssrc,
+                media_ssrc,
+                base & 0xFFFF,
+                len(symbols),
+                (reference & 0xFFFFFF) << 8 | self._count & 0xFF,
+            )
+            + b"".join(struct.pack("!H", chunk) for chunk in _status_chunks(symbols))
+            + deltas
+        )
+        self._count += 1
+        padding = -len(body) % 4
+        has_padding = 0x20 if padding else 0
+        if padding:
+            body += bytes(padding - 1) + bytes((padding,))
+        return struct.pack("!BBH", 0x80 | has_padding | 15, 205, len(body) // 4) + body
+
+
+def _status_chunks(symbols: list[int]) -> Iterable[int]:
+    """Yield the packet chunks: run lengths where they save space, else vectors of seven two-bit symbols."""
+    position = 0
+    while position < len(symbols):
+        symbol, end = symbols[position], position + 1
+        while end < len(symbols) and symbols[end] == symbol and end - position < 0x1FFF:
+            end += 1
+        if end - position > 7:
+            yield symbol << 13 | (end - position)
+            position = end
+            continue
+        chunk = 0xC000
+        for offset, vector_symbol in enumerate(symbols[position : position + 7]):
+            chunk |= vector_symbol << (12 - 2 * offset)
+        yield chunk
+        position += 7

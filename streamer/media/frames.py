@@ -1,0 +1,222 @@
+"""Decoded pictures, and the iterators that consumers read them from."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
+from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
+
+Policy: TypeAlias = Literal["latest", "every"]
+PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray"]
+
+EVERY_LIMIT: Final = 60  # frames a consumer of "every" may be behind: 85 MB at 720x1280
+_CONVERTED: Final = ("rgb24", "bgr24", "gray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VideoFrame:
+    """One decoded picture of the phone's screen.
+
+    `sequence` counts the decoded pictures of a session from 0: a consumer that sees it jump has skipped some.
+    """
+
+    width: int
+    height: int
+    sequence: int
+    rtp_time: int  # 90 kHz ticks, extended: the phone's own clock, origin unknown
+    arrival_ns: int  # monotonic, of the datagram that completed the picture
+    received_at: float  # the same moment as Unix time in seconds
+    is_keyframe: bool
+    discontinuity: bool  # pictures were lost, or the stream began anew, right before this one
+    audio_port: Any = None  # streamer.AudioPort | None: the audio port in force when this picture came
+    picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
+
+    def to_ndarray(self, format: PixelFormat = "rgb24") -> npt.NDArray[np.uint8]:  # noqa: A002 - PyAV's and PIL's word
+        """Return the pixels as (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray".
+
+        Every call converts anew. The picture's own range (full or limited) is honoured.
+        Raises ConfigurationError for another format.
+        """
+        if format not in _CONVERTED:
+            raise ConfigurationError(f"expected a pixel format of {', '.join(_CONVERTED)}, got {format!r}")
+        return np.asarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
+
+    def to_image(self) -> Any:
+        """Return a `PIL.Image.Image` in RGB. Raises MissingExtraError without the extra `image`."""
+        try:
+            from PIL import Image  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtraError("VideoFrame.to_image()", "image") from error
+        return Image.fromarray(self.to_ndarray("rgb24"))
+
+
+class FrameHub:
+    """Hand each decoded picture to every consumer; keep the last one for who comes later.
+
+    `on_watch(True)` is called when the first consumer comes and `on_watch(False)` when the last one goes.
+    """
+
+    def __init__(self, on_watch: Callable[[bool], None]) -> None:
+        self.published = 0
+        self.last: VideoFrame | None = None
+        self._skipped_before = 0
+        self._on_watch = on_watch
+        self._consumers: set[FrameIterator] = set()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Pictures that were decoded and that some consumer did not get."""
+        return self._skipped_before + sum(consumer.skipped for consumer in self._consumers)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody consumes pictures."""
+        return bool(self._consumers)
+
+    def publish(self, frame: VideoFrame) -> None:
+        """Hand a picture to every consumer."""
+        self.published += 1
+        self.last = frame
+        for consumer in self._consumers:
+            consumer.put(frame)
+
+    def forget_last(self) -> None:
+        """Forget the last picture: the screen has changed since."""
+        self.last = None
+
+    def end(self, error: BaseException | None) -> None:
+        """End every iterator, after what it has not read yet; with `error` if there is one."""
+        self._ended, self._error = True, error
+        for consumer in list(self._consumers):
+            consumer.end(error)
+
+    def subscribe(self, policy: Policy, *, max_fps: float | None, limit: int) -> "FrameIterator":
+        """Return a new consumer, which gets the last picture at once if it is still on the screen."""
+        if policy not in {"latest", "every"}:
+            raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
+        if max_fps is not None and not max_fps > 0:
+            raise ConfigurationError(f"expected max_fps above 0, got {max_fps}")
+        mailbox: Mailbox[VideoFrame] = Latest() if policy == "latest" else Every(limit)
+        consumer = FrameIterator(mailbox, self._unsubscribe, max_fps=max_fps)
+        if self.last is not None:
+            consumer.put(self.last)
+        if self._ended:
+            consumer.end(self._error)
+            return consumer
+        self._consumers.add(consumer)
+        if len(self._consumers) == 1:
+            self._on_watch(True)
+        return consumer
+
+    def _unsubscribe(self, consumer: "FrameIterator") -> None:
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+            self._skipped_before += consumer.skipped
+            if not self._consumers and not self._ended:
+                self._on_watch(False)
+
+
+class FrameIterator:
+    """An async iterator of pictures. It ends when the session does; `aclose` (or `async with`) ends it before.
+
+    One task reads it at a time. Under "latest" a slow consumer gets the newest picture; `skipped` counts the others.
+    Under "every" none is left out; who falls behind by more than the limit gets FramesOverflowError after the pictures
+    that were kept.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox[VideoFrame],
+        unsubscribe: Callable[["FrameIterator"], None],
+        *,
+        max_fps: float | None,
+    ) -> None:
+        self._mailbox = mailbox
+        self._unsubscribe = unsubscribe
+        self._interval_s = 1 / max_fps if max_fps else 0.0
+        self._next_s = 0.0
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Pictures this consumer did not get because a newer one came first."""
+        return self._mailbox.dropped
+
+    def put(self, frame: VideoFrame) -> None:
+        """Offer a picture; never waits."""
+        self._mailbox.put(frame)
+        self._wake()
+
+    def end(self, error: BaseException | None) -> None:
+        """Let the iterator end once it has given what it holds."""
+        self._ended, self._error = True, error
+        self._wake()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> VideoFrame:
+        """Return the next picture.
+
+        Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
+        """
+        if self._interval_s:
+            await asyncio.sleep(self._next_s - time.monotonic())
+        while True:
+            try:
+                frame = self._mailbox.take()
+            except OverflowedError:
+                limit = getattr(self._mailbox, "limit", 0)
+                self.close()
+                raise FramesOverflowError(
+                    f"the consumer of every frame fell behind by more than {limit} frames: read faster, "
+                    'or use policy="latest"',
+                    limit=limit,
+                ) from None
+            if frame is not None:
+                if self._interval_s:
+                    now_s = time.monotonic()
+                    on_time_s = self._next_s + self._interval_s
+                    self._next_s = on_time_s if on_time_s > now_s else now_s + self._interval_s
+                return frame
+            if self._ended:
+                error, self._error = self._error, None
+                if error is not None:
+                    raise error
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def close(self) -> None:
+        """Take no more pictures; iteration ends."""
+        self._ended = True
+        self._unsubscribe(self)
+        self._wake()
+
+    async def aclose(self) -> None:
+        """The same as `close`, for `contextlib.aclosing`."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

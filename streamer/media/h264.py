@@ -1,0 +1,168 @@
+"""H.264 from RTP payloads to access units (RFC 6184), Annex B out.
+
+Payload formats: single NAL unit, STAP-A and FU-A (sections 5.6 to 5.8; packetization modes 0 and 1). The others belong
+to the interleaved mode 2, which no WebRTC peer offers.
+"""
+
+import base64
+import binascii
+import struct
+from typing import Final
+
+START_CODE: Final = b"\x00\x00\x00\x01"
+
+_NAL_TYPE: Final = 0x1F
+_NON_IDR_SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, 7, 8, 9
+_STAP_A, _FU_A = 24, 28
+_MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
+
+
+class MalformedPayload(Exception):  # noqa: N818 - a fact about the peer, counted by the caller, never an error of ours
+    """A payload's length fields point outside it, or its type is not one of those above."""
+
+
+class H264Depacketizer:
+    """Collect the NAL units of one access unit at a time: `add` each payload in order, `finish` after the last.
+
+    Parameter sets are remembered, also those of the SDP (`sprop-parameter-sets`, section 8.1), and put before a
+    keyframe that comes without them: a decoder may start at any keyframe.
+    """
+
+    def __init__(self, parameters: dict[str, str] | None = None) -> None:
+        self._sps: dict[int, bytes] = {}
+        self._pps: dict[int, bytes] = {}
+        for text in (parameters or {}).get("sprop-parameter-sets", "").split(","):
+            try:
+                nal_unit = base64.b64decode(text, validate=True)
+            except binascii.Error:
+                continue
+            self._remember(nal_unit)
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the access unit under way."""
+        self._nal_units: list[bytes] = []
+        self._fragments: list[bytes] = []
+        self._size = 0
+        self._has_slice = False
+        self._has_idr = False
+        self._has_sps = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no access unit is under way."""
+        return not self._nal_units and not self._fragments
+
+    @staticmethod
+    def starts_unit(payload: bytes) -> bool:
+        """Whether a payload can only be the first of its access unit (it opens with a delimiter or an SPS)."""
+        if not payload:
+            return False
+        nal_type = payload[0] & _NAL_TYPE
+        if nal_type == _STAP_A and len(payload) > 3:
+            nal_type = payload[3] & _NAL_TYPE
+        return nal_type in {_SPS, _DELIMITER}
+
+    def add(self, payload: bytes) -> None:
+        """Take the next payload of the access unit under way.
+
+        Raises MalformedPayload; the access unit is then unusable: `reset` and look for the next.
+        """
+        if not payload:
+            return
+        self._size += len(payload)
+        if self._size > _MAX_UNIT_BYTES:
+            raise MalformedPayload(f"an access unit of more than {_MAX_UNIT_BYTES} bytes")
+        nal_type = payload[0] & _NAL_TYPE
+        if nal_type == _FU_A:
+            self._add_fragment(payload)
+        elif 1 <= nal_type < _STAP_A:
+            self._add_nal_unit(payload)
+        elif nal_type == _STAP_A:
+            self._add_aggregate(payload)
+        else:
+            raise MalformedPayload(f"NAL unit type {nal_type} is not one of packetization modes 0 and 1")
+
+    def finish(self) -> tuple[bytes, bool] | None:
+        """Return the access unit in Annex B form and whether it is a keyframe; None if it holds no picture.
+
+        Parameter sets alone are no picture: they wait for the next keyframe. Raises MalformedPayload.
+        """
+        if self._fragments:
+            self.reset()
+            raise MalformedPayload("a fragmented NAL unit without an end")
+        nal_units, has_slice, is_keyframe = self._nal_units, self._has_slice, self._has_idr
+        if is_keyframe and not self._has_sps:
+            nal_units = [*self._sps.values(), *self._pps.values(), *nal_units]
+            is_keyframe = bool(self._sps and self._pps)
+        self.reset()
+        if not has_slice:
+            return None
+        return START_CODE + START_CODE.join(nal_units), is_keyframe
+
+    def _add_nal_unit(self, nal_unit: bytes) -> None:
+        nal_type = nal_unit[0] & _NAL_TYPE
+        if nal_type == _IDR_SLICE:
+            self._has_idr = self._has_slice = True
+        elif _NON_IDR_SLICE <= nal_type < _IDR_SLICE:
+            self._has_slice = True
+        elif nal_type in {_SPS, _PPS}:
+            self._has_sps = self._has_sps or nal_type == _SPS
+            self._remember(nal_unit)
+        self._nal_units.append(nal_unit)
+
+    def _add_aggregate(self, payload: bytes) -> None:
+        position, end = 1, len(payload)
+        while position < end:
+            if position + 2 > end:
+                raise MalformedPayload("a STAP-A that ends inside a length")
+            (size,) = struct.unpack_from("!H", payload, position)
+            position += 2
+            if size == 0 or position + size > end:
+                raise MalformedPayload(f"a STAP-A whose unit of {size} bytes does not fit")
+            self._add_nal_unit(payload[position : position + size])
+            position += size
+
+    def _add_fragment(self, payload: bytes) -> None:
+        if len(payload) < 2:
+            raise MalformedPayload("an FU-A without its header")
+        indicator, header = payload[0], payload[1]
+        is_start, is_end = header & 0x80, header & 0x40
+        if is_start:
+            if self._fragments:
+                raise MalformedPayload("an FU-A that starts inside another")
+            self._fragments.append(bytes(((indicator & 0xE0) | (header & _NAL_TYPE),)))
+        elif not self._fragments:
+            raise MalformedPayload("an FU-A without its start")
+        self._fragments.append(payload[2:])
+        if is_end:
+            nal_unit = b"".join(self._fragments)
+            self._fragments = []
+            self._add_nal_unit(nal_unit)
+
+    def _remember(self, nal_unit: bytes) -> None:
+        # Identified by their ids (first Exp-Golomb code; for an SPS after profile, constraints and level), so that a
+        # stream with several sets keeps them all; 32 and 256 are the standard's own limits (H.264 section 7.4.2).
+        if len(nal_unit) < 4:
+            return
+        if nal_unit[0] & _NAL_TYPE == _SPS and len(nal_unit) > 4:
+            self._sps[min(_exp_golomb(nal_unit[4:8]), 31)] = nal_unit
+        elif nal_unit[0] & _NAL_TYPE == _PPS:
+            self._pps[min(_exp_golomb(nal_unit[1:5]), 255)] = nal_unit
+
+
+def _exp_golomb(data: bytes) -> int:
+    """Return the unsigned Exp-Golomb code at the start of `data` (H.264 section 9.1); 255 if it is longer than that."""
+    bits = int.from_bytes(data.ljust(4, b"\x00"))
+    zeros = 32 - bits.bit_length()
+    if zeros > 8:
+        return 255
+    return (bits >> (31 - 2 * zeros)) - 1
+
+
+def parameter_sets(annex_b: bytes) -> bytes:
+    """Return the SPS and PPS NAL units at the start of an access unit as made by this module, in Annex B form."""
+    found = [
+        nal_unit for nal_unit in annex_b.split(START_CODE)[1:8] if nal_unit and nal_unit[0] & _NAL_TYPE in {_SPS, _PPS}
+    ]
+    return b"".join(START_CODE + nal_unit for nal_unit in found)

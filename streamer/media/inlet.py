@@ -1,0 +1,76 @@
+"""The edge of the media path: packets and the clock in, access units out to the fan-out, RTCP back."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streamer.media.fanout import Fanout
+from streamer.media.receiver import Receiver
+from streamer.tracks import Track
+
+
+class Inlet:
+    """Drive one transport's receiver from the socket's callbacks and one timer. Belongs to one event loop."""
+
+    def __init__(self, receiver: Receiver, fanout: Fanout) -> None:
+        self.receiver = receiver
+        self._fanout = fanout
+        self._loop = asyncio.get_running_loop()
+        self._send_rtcp: Callable[[bytes], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._closed = False
+
+    def open(self, send_rtcp: Callable[[bytes], None]) -> None:
+        """Send RTCP by `send_rtcp` from now on."""
+        self._send_rtcp = send_rtcp
+
+    def set_tracks(self, tracks: list[Track]) -> None:
+        """Take the tracks of a new negotiation."""
+        self.receiver.set_tracks(tracks)
+
+    def on_rtp(self, packet: bytes, arrival_ns: int) -> None:
+        """Take an RTP packet."""
+        for unit in self.receiver.receive(packet, arrival_ns):
+            self._fanout.put(unit)
+        self._settle()
+
+    def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
+        """Take an RTCP packet."""
+        self.receiver.receive_rtcp(packet, arrival_ns)
+        self._settle()
+
+    def request_keyframe(self) -> None:
+        """Ask for a keyframe now, and until one comes."""
+        self.receiver.request_keyframe(time.monotonic_ns())
+        self._settle()
+
+    def close(self) -> None:
+        """Stop the timer; what comes afterwards is ignored."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _poll(self) -> None:
+        self._timer = None
+        for unit in self.receiver.poll(time.monotonic_ns()):
+            self._fanout.put(unit)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Send what is due, and set the timer if the next deadline is before it."""
+        if self._closed:
+            return
+        for packet in self.receiver.take_rtcp():
+            if self._send_rtcp is not None:
+                self._send_rtcp(packet)
+        deadline_ns = self.receiver.deadline_ns
+        if deadline_ns is None:
+            return
+        if self._timer is not None:
+            if self._timer_ns <= deadline_ns:
+                return
+            self._timer.cancel()
+        self._timer_ns = deadline_ns
+        # A loop's time is the monotonic clock in seconds, uvloop's too up to a fixed origin: so go by the difference.
+        self._timer = self._loop.call_later(max(deadline_ns - time.monotonic_ns(), 0) / 1e9, self._poll)

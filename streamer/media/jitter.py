@@ -1,0 +1,105 @@
+"""Put the RTP packets of one SSRC in order.
+
+1. A packet that is the next in order leaves at once; with nothing missing the buffer is empty and costs nothing.
+2. A gap holds back what follows it for at most `hold_ns`, in the hope of a retransmission.
+3. Then the missing packets are given up, once; whoever takes the packets sees it as a jump of `index`.
+
+Work per packet does not depend on how much is held. At most `capacity` packets are held; a packet further ahead
+than that means the sender started anew: the buffer is emptied and goes on from there.
+
+Left out: playout delay. A screen wants its picture now; who wants even spacing has the RTP timestamps.
+"""
+
+from typing import Final
+
+from streamer.media.rtp import RtpPacket, extend
+
+CAPACITY: Final = 2048  # a keyframe of 500 kB is 430 packets; four of them
+
+
+class Missing:
+    """A packet that has not come yet: when its absence was noticed, and the state of asking for it."""
+
+    __slots__ = ("next_request_ns", "noticed_ns", "requests")
+
+    def __init__(self, noticed_ns: int) -> None:
+        self.noticed_ns = noticed_ns
+        self.next_request_ns = noticed_ns
+        self.requests = 0
+
+
+class JitterBuffer:
+    """Order the packets of one SSRC: `insert` each as it comes, `give_up` when `deadline_ns` has passed."""
+
+    def __init__(self, *, hold_ns: int, capacity: int = CAPACITY) -> None:
+        self.hold_ns = hold_ns
+        self.missing: dict[int, Missing] = {}  # by index, in order of index
+        self.lost = 0  # packets given up
+        self.late = 0  # packets that came after they were given up, or twice
+        self.restarts = 0  # jumps too wide to be a gap
+        self._capacity = capacity
+        self._held: dict[int, RtpPacket] = {}
+        self._next = -1  # the index that leaves next; -1 before the first packet
+        self._end = -1  # one more than the highest index seen
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When the oldest gap is to be given up; None while nothing is missing."""
+        for oldest in self.missing.values():
+            return oldest.noticed_ns + self.hold_ns
+        return None
+
+    def insert(self, packet: RtpPacket, now_ns: int) -> list[RtpPacket]:
+        """Take a packet; return those that leave now, in order, each with its `index` set."""
+        if self._next < 0:
+            # Far enough from zero that packets reordered around the first one still get a positive index.
+            self._next = self._end = packet.sequence_number + 0x10000
+        index = packet.index = extend(self._end, packet.sequence_number, 16)
+        if index == self._next and not self._held:
+            self._next = index + 1
+            if index == self._end:
+                self._end = index + 1
+            else:
+                self.missing.pop(index, None)
+            return [packet]
+        if index - self._next >= self._capacity or self._next - index > self._capacity:
+            return self._restart(packet)
+        if index < self._next or index in self._held:
+            self.late += 1
+            return []
+        if index >= self._end:
+            for absent in range(self._end, index):
+                self.missing[absent] = Missing(now_ns)
+            self._end = index + 1
+        else:
+            self.missing.pop(index, None)
+        self._held[index] = packet
+        return self._leave()
+
+    def give_up(self, now_ns: int) -> list[RtpPacket]:
+        """Give up the gaps whose time is over; return the packets that leave because of it."""
+        released: list[RtpPacket] = []
+        while self.missing:
+            index, oldest = next(iter(self.missing.items()))
+            if now_ns < oldest.noticed_ns + self.hold_ns:
+                break
+            del self.missing[index]
+            self.lost += 1
+            self._next = index + 1
+            released += self._leave()
+        return released
+
+    def _leave(self) -> list[RtpPacket]:
+        released = []
+        while (packet := self._held.pop(self._next, None)) is not None:
+            released.append(packet)
+            self._next += 1
+        return released
+
+    def _restart(self, packet: RtpPacket) -> list[RtpPacket]:
+        self.restarts += 1
+        self.lost += len(self.missing)
+        self.missing.clear()
+        self._held.clear()
+        self._next = self._end = packet.index + 1
+        return [packet]

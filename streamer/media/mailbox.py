@@ -1,0 +1,67 @@
+"""Bounded hand-over between a producer that never waits and a consumer that does. Losses are counted.
+
+The containers know nothing of tasks or threads: who waits, and how it is woken, is the consumer's affair.
+"""
+
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Mailbox(Protocol[T]):
+    """What a producer may put into and a consumer takes from."""
+
+    dropped: int
+
+    def put(self, item: T) -> None:
+        """Hold an item; never waits."""
+
+    def take(self) -> T | None:
+        """Return the next item and forget it; None if there is none."""
+
+
+class Latest(Generic[T]):
+    """Hold one item: the newest. An older one that nobody took is dropped and counted."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._item: T | None = None
+
+    def put(self, item: T) -> None:
+        """Hold `item` as the newest."""
+        self.dropped += self._item is not None
+        self._item = item
+
+    def take(self) -> T | None:
+        """Return the newest item, if it was not taken before."""
+        item, self._item = self._item, None
+        return item
+
+
+class OverflowedError(Exception):
+    """A consumer fell behind by more than `limit` items."""
+
+
+class Every(Generic[T]):
+    """Hold up to `limit` items in order; one more, and the consumer is told once it has taken them."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.dropped = 0
+        self._items: deque[T] = deque()
+
+    def put(self, item: T) -> None:
+        """Hold `item` behind those before it; after an overflow all are dropped and counted."""
+        if self.dropped or len(self._items) >= self.limit:
+            self.dropped += 1
+        else:
+            self._items.append(item)
+
+    def take(self) -> T | None:
+        """Return the oldest item. Raises OverflowedError where the first dropped one would have come."""
+        if self._items:
+            return self._items.popleft()
+        if self.dropped:
+            raise OverflowedError
+        return None

@@ -1,0 +1,81 @@
+"""The decoded side of the fan-out: pictures for whoever looks, decoded once, and only while somebody looks."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+
+from streamer.media.decode import Decoder
+from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
+from streamer.media.units import AccessUnit
+
+
+class Pictures:
+    """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
+
+    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is asked for with each
+    picture.
+    """
+
+    def __init__(self, name: str, *, request_keyframe: Callable[[], None], audio_port: Callable[[], Any]) -> None:
+        self._name = name
+        self._request_keyframe = request_keyframe
+        self._audio_port = audio_port
+        self._decoder: Decoder | None = None
+        self._discontinuity = False
+        self.hub = FrameHub(self._watch)
+
+    @property
+    def decode_errors(self) -> int:
+        """Access units that the decoder refused, or that it had no time for."""
+        return self._decoder.errors + self._decoder.overflows if self._decoder else 0
+
+    def put(self, unit: AccessUnit) -> None:
+        """Decode a video access unit, if anybody looks."""
+        if unit.kind != "video":
+            return
+        if not self.hub.is_watched or self._decoder is None:
+            self.hub.forget_last()  # the screen has changed, unseen
+            return
+        self._decoder.put(unit)
+
+    def frames(self, policy: Policy, *, max_fps: float | None, limit: int) -> FrameIterator:
+        """Return a new consumer."""
+        return self.hub.subscribe(policy, max_fps=max_fps, limit=limit)
+
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """End the iterators, with `error` if there is one, and the thread."""
+        self.hub.end(error)
+        if self._decoder is not None:
+            await self._decoder.aclose()
+
+    def _watch(self, watched: bool) -> None:
+        if not watched:
+            if self._decoder is not None:
+                self._decoder.pause()
+            return
+        if self._decoder is None:
+            self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble)
+        self._request_keyframe()
+
+    def _trouble(self) -> None:
+        self._discontinuity = True
+        self._request_keyframe()
+
+    def _publish(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+        discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
+        self.hub.publish(
+            VideoFrame(
+                width=picture.width,
+                height=picture.height,
+                sequence=self.hub.published,
+                rtp_time=unit.rtp_time,
+                arrival_ns=unit.arrival_ns,
+                received_at=time.time() - (time.monotonic_ns() - unit.arrival_ns) / 1e9,
+                is_keyframe=unit.is_keyframe,
+                discontinuity=discontinuity,
+                audio_port=self._audio_port(),
+                picture=picture,
+            )
+        )

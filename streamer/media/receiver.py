@@ -1,0 +1,329 @@
+"""One transport's RTP and RTCP in, access units and RTCP out: the stages of the media path, put together.
+
+    receive(datagram) → parse → retransmissions unwrapped → JitterBuffer → depacketizer → AccessUnit
+    poll(now)         → gaps given up, feedback that is due
+
+Sans-I/O: call `receive` or `receive_rtcp` for each decrypted datagram and `poll` no later than `deadline_ns`; after
+each of them send what `take_rtcp` returns.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from streamer.media.feedback import (
+    KeyframeRequests,
+    ReceptionStatistics,
+    RetransmissionRequests,
+    RoundTripTime,
+    TransportFeedback,
+)
+from streamer.media.h264 import H264Depacketizer, MalformedPayload
+from streamer.media.jitter import JitterBuffer
+from streamer.media.rtcp import (
+    Goodbye,
+    SenderReport,
+    full_intra_request,
+    negative_acknowledgement,
+    parse_rtcp,
+    picture_loss_indication,
+    receiver_report,
+    source_description,
+)
+from streamer.media.rtp import RtpPacket, extend, find_extension, parse_rtp, unwrap_rtx
+from streamer.media.units import AccessUnit
+from streamer.tracks import Codec, Track
+
+_MS: Final = 1_000_000
+REPORT_INTERVAL_NS: Final = 1_000 * _MS
+VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
+AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one receiver has counted."""
+
+    packets: int = 0
+    bytes: int = 0
+    malformed: int = 0
+    unknown_payload_type: int = 0
+    recovered: int = 0
+    pictures: int = 0
+    pictures_dropped: int = 0
+    audio_packets: int = 0
+    keyframe_requests: int = 0  # PLI and FIR sent
+    retransmission_requests: int = 0  # sequence numbers asked for by NACK
+
+
+class Receiver:
+    """Receive the tracks that share one transport."""
+
+    def __init__(self, tracks: Iterable[Track], *, own_ssrc: int, cname: str) -> None:
+        self.counters = Counters()
+        self.round_trip = RoundTripTime()
+        self.own_ssrc = own_ssrc
+        self._description = source_description(own_ssrc, cname)
+        self._outgoing: list[bytes] = []
+        self._sources: dict[int, _Source] = {}
+        self._report_ns: int | None = None
+        self._transport_feedback = TransportFeedback()
+        self._media_ssrc = 0
+        self._closed_lost = 0
+        self.set_tracks(tracks)
+
+    def set_tracks(self, tracks: Iterable[Track]) -> None:
+        """Take the tracks of a new negotiation; sources whose payload types go on are kept."""
+        self._tracks = {payload_type: track for track in tracks for payload_type in (*track.codecs, *track.rtx)}
+        self._transport_cc_id = max((track.transport_cc_id for track in self._tracks.values()), default=0)
+        self._reduced_size = all(track.reduced_size_rtcp for track in self._tracks.values())
+
+    def receive(self, datagram: bytes, arrival_ns: int) -> list[AccessUnit]:
+        """Take a decrypted RTP datagram; return the access units that it completes."""
+        counters = self.counters
+        packet = parse_rtp(datagram, arrival_ns)
+        if packet is None:
+            counters.malformed += 1
+            return []
+        counters.packets += 1
+        counters.bytes += len(datagram)
+        if self._transport_cc_id:
+            element = find_extension(datagram, self._transport_cc_id)
+            if element is not None and len(element) == 2:
+                self._transport_feedback.add(int.from_bytes(element), arrival_ns)
+        track = self._tracks.get(packet.payload_type)
+        if track is None:
+            counters.unknown_payload_type += 1
+            return []
+        if packet.payload_type in track.rtx:
+            return self._receive_retransmission(packet, track)
+        source = self._sources.get(packet.ssrc)
+        if source is None or source.payload_type != packet.payload_type:
+            source = self._open_source(packet, track)
+        source.statistics.add(packet)
+        return self._insert(source, packet)
+
+    def receive_rtcp(self, datagram: bytes, arrival_ns: int) -> None:
+        """Take a decrypted RTCP datagram."""
+        for item in parse_rtcp(datagram):
+            match item:
+                case SenderReport(ssrc, ntp_time, _):
+                    if source := self._sources.get(ssrc):
+                        source.statistics.sender_report(ntp_time, arrival_ns)
+                case Goodbye(ssrcs):
+                    for ssrc in ssrcs:
+                        self._close_source(ssrc)
+
+    def poll(self, now_ns: int) -> list[AccessUnit]:
+        """Do what is due; return the access units that leave because a gap was given up."""
+        units: list[AccessUnit] = []
+        for source in self._sources.values():
+            deadline_ns = source.buffer.deadline_ns
+            if deadline_ns is not None and deadline_ns <= now_ns:
+                units += source.release(source.buffer.give_up(now_ns), self.counters)
+            self._feedback_of(source, now_ns)
+        if self._report_ns is not None and self._report_ns <= now_ns:
+            self._report_ns = now_ns + REPORT_INTERVAL_NS
+            blocks = [source.statistics.report(now_ns) for source in list(self._sources.values())[-31:]]
+            self._outgoing.append(receiver_report(self.own_ssrc, blocks) + self._description)
+        for message in self._transport_feedback.due(now_ns, self.own_ssrc, self._media_ssrc):
+            self._send(message)
+        return units
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `poll` wants to be called next; None before the first packet."""
+        deadlines = [self._report_ns, self._transport_feedback.deadline_ns]
+        for source in self._sources.values():
+            deadlines += (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def take_rtcp(self) -> list[bytes]:
+        """Return the RTCP to send, and forget it."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def request_keyframe(self, now_ns: int) -> None:
+        """Ask every video source for a keyframe, now and until one comes."""
+        for source in self._sources.values():
+            if source.track.kind == "video":
+                source.keyframes.need()
+                self._feedback_of(source, now_ns)
+
+    @property
+    def packets_lost(self) -> int:
+        """Packets given up: neither they nor a retransmission came in time."""
+        return self._closed_lost + sum(source.buffer.lost for source in self._sources.values())
+
+    @property
+    def jitter_s(self) -> float:
+        """The interarrival jitter of video."""
+        return max(
+            (s.statistics.jitter / s.codec.clock_rate for s in self._sources.values() if s.is_video), default=0.0
+        )
+
+    def _open_source(self, packet: RtpPacket, track: Track) -> "_Source":
+        # One source a track: a sender that restarts takes a new SSRC, and the old one is over.
+        for ssrc in [ssrc for ssrc, source in self._sources.items() if source.track.mid == track.mid]:
+            self._close_source(ssrc)
+        source = _Source(packet.ssrc, packet.payload_type, track, self.round_trip)
+        self._sources[packet.ssrc] = source
+        if source.is_video:
+            self._media_ssrc = packet.ssrc
+        if self._report_ns is None:
+            self._report_ns = packet.arrival_ns + REPORT_INTERVAL_NS
+        return source
+
+    def _close_source(self, ssrc: int) -> None:
+        if source := self._sources.pop(ssrc, None):
+            self._closed_lost += source.buffer.lost
+
+    def _receive_retransmission(self, packet: RtpPacket, track: Track) -> list[AccessUnit]:
+        payload_type = track.rtx[packet.payload_type]
+        for source in self._sources.values():
+            if source.track.mid == track.mid and source.payload_type == payload_type:
+                original = unwrap_rtx(packet, payload_type=payload_type, ssrc=source.ssrc)
+                return self._insert(source, original) if original is not None else []
+        return []
+
+    def _insert(self, source: "_Source", packet: RtpPacket) -> list[AccessUnit]:
+        buffer = source.buffer
+        if not buffer.missing:
+            units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
+            if buffer.missing or source.keyframes.needed:
+                self._feedback_of(source, packet.arrival_ns)
+            return units
+        missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
+        if missing is not None and missing.requests:
+            self.counters.recovered += 1
+            source.requests.answered(missing, packet.arrival_ns)
+        units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
+        self._feedback_of(source, packet.arrival_ns)
+        return units
+
+    def _feedback_of(self, source: "_Source", now_ns: int) -> None:
+        feedback = source.track.feedback
+        if "nack" in feedback and (sequence_numbers := source.requests.due(now_ns)):
+            self.counters.retransmission_requests += len(sequence_numbers)
+            self._send(negative_acknowledgement(self.own_ssrc, source.ssrc, sequence_numbers))
+        if source.keyframes.due(now_ns):
+            self.counters.keyframe_requests += 1
+            if "nack pli" in feedback:
+                self._send(picture_loss_indication(self.own_ssrc, source.ssrc))
+            elif "ccm fir" in feedback:
+                self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.keyframe_requests))
+
+    def _send(self, message: bytes) -> None:
+        if not self._reduced_size:
+            message = receiver_report(self.own_ssrc, []) + self._description + message
+        self._outgoing.append(message)
+
+
+class _Source:
+    """One SSRC: its order, its depacketizer, and what is asked of its sender."""
+
+    def __init__(self, ssrc: int, payload_type: int, track: Track, round_trip: RoundTripTime) -> None:
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.track = track
+        self.codec: Codec = track.codecs[payload_type]
+        self.is_video = track.kind == "video"
+        self.statistics = ReceptionStatistics(ssrc, self.codec.clock_rate)
+        self.buffer = JitterBuffer(hold_ns=VIDEO_HOLD_NS if self.is_video else AUDIO_HOLD_NS)
+        self.requests = RetransmissionRequests(self.buffer, round_trip)
+        self.keyframes = KeyframeRequests()
+        self._depacketizer = H264Depacketizer(self.codec.parameters)
+        self._expected = -1  # the index that follows the last packet taken
+        self._rtp_time = -1  # extended
+        self._skipping = False  # until the next access unit begins
+        self._discontinuity = True
+        if self.is_video:
+            self.keyframes.need()
+
+    def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
+        """Turn packets in order into the access units that they complete."""
+        units: list[AccessUnit] = []
+        if self.is_video:
+            for packet in packets:
+                units += self._take_video(packet, counters)
+            counters.pictures += len(units)
+        else:
+            for packet in packets:
+                units += self._take_audio(packet)
+            counters.audio_packets += len(units)
+        return units
+
+    def _take_audio(self, packet: RtpPacket) -> list[AccessUnit]:
+        if packet.index != self._expected:
+            self._discontinuity = True
+        self._expected = packet.index + 1
+        if not packet.payload:
+            return []
+        self._rtp_time = self._extend_time(packet.rtp_time)
+        return [self._unit(packet.payload, True, packet.arrival_ns)]
+
+    def _take_video(self, packet: RtpPacket, counters: Counters) -> list[AccessUnit]:
+        depacketizer = self._depacketizer
+        units: list[AccessUnit] = []
+        if packet.index != self._expected:
+            self._lose(counters)
+            # What follows a gap may lack its beginning, unless it can only be a beginning.
+            self._skipping = not depacketizer.starts_unit(packet.payload)
+        self._expected = packet.index + 1
+        rtp_time = self._extend_time(packet.rtp_time)
+        if rtp_time != self._rtp_time:
+            if not depacketizer.is_empty:  # nothing was lost, so it is complete: its sender sets no marker bits
+                units += self._finish(packet.arrival_ns, counters)
+            self._rtp_time = rtp_time
+        if not self._skipping:
+            try:
+                depacketizer.add(packet.payload)
+            except MalformedPayload:
+                counters.malformed += 1
+                self._lose(counters)
+                self._skipping = True
+        if packet.marker:
+            units += self._finish(packet.arrival_ns, counters)
+            self._skipping = False
+        return units
+
+    def _finish(self, arrival_ns: int, counters: Counters) -> list[AccessUnit]:
+        try:
+            finished = self._depacketizer.finish()
+        except MalformedPayload:
+            counters.malformed += 1
+            self._lose(counters)
+            return []
+        if finished is None:
+            return []
+        data, is_keyframe = finished
+        if is_keyframe:
+            self.keyframes.satisfied()
+        elif self._discontinuity:
+            counters.pictures_dropped += 1
+            self.keyframes.need()
+            return []
+        return [self._unit(data, is_keyframe, arrival_ns)]
+
+    def _lose(self, counters: Counters) -> None:
+        if not self._depacketizer.is_empty:
+            counters.pictures_dropped += 1
+            self._depacketizer.reset()
+        self._discontinuity = True
+        self.keyframes.need()
+
+    def _extend_time(self, rtp_time: int) -> int:
+        return extend(self._rtp_time, rtp_time, 32) if self._rtp_time >= 0 else rtp_time + (1 << 32)
+
+    def _unit(self, data: bytes, is_keyframe: bool, arrival_ns: int) -> AccessUnit:
+        discontinuity, self._discontinuity = self._discontinuity, False
+        return AccessUnit(
+            kind=self.track.kind,
+            codec=self.codec,
+            data=data,
+            rtp_time=self._rtp_time,
+            ssrc=self.ssrc,
+            is_keyframe=is_keyframe,
+            discontinuity=discontinuity,
+            arrival_ns=arrival_ns,
+        )

@@ -1,0 +1,19 @@
+"""What the stages of the media path hand to each other."""
+
+from dataclasses import dataclass, field
+
+from streamer.tracks import Codec, Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessUnit:
+    """One encoded picture, or one packet of encoded audio."""
+
+    kind: Kind
+    codec: Codec
+    data: bytes = field(repr=False)  # H.264: Annex B, parameter sets before every keyframe
+    rtp_time: int  # in ticks of the codec's clock rate, extended: it never wraps and never jumps within a stream
+    ssrc: int
+    is_keyframe: bool  # a decoder may start here; true for all audio
+    discontinuity: bool  # something was lost, or restarted, right before this unit
+    arrival_ns: int  # monotonic, of the datagram that completed it

@@ -1,0 +1,245 @@
+"""The only place that touches private names of aiortc and aioice, each on single objects, never on a class.
+
+Why at all: aiortc's receiver queues every datagram twice, decodes in a queue without a bound and offers no way to the
+encoded pictures; aioice asks every server before it returns a candidate. What is shadowed, and since which version
+it is known to be there, stands in `HOOKS`; tests/contract holds the table against the installed libraries.
+"""
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import ipaddress
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pylibsrtp
+from aioice import Candidate, TransportPolicy, ice, stun
+from aiortc import RTCDtlsTransport
+
+from streamer.errors import IncompatibleLibraryError
+from streamer.rtc.ice import IceServer
+
+SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
+
+# aiortc offers ECDHE-ECDSA alone, and a peer with an RSA certificate then finds "no shared cipher" (aiortc 1.16).
+_CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    b"ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    b"ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A private (or merely undocumented) callable that this module relies on."""
+
+    name: str  # dotted
+    parameters: str  # the names of its parameters, in order
+    why: str
+    since: str
+
+
+HOOKS: Final = (
+    Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
+    Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
+    Hook("aioice.ice:Connection.data_received", "self data component", "datagrams, at once", "aioice 0.13"),
+    Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),
+    Hook(
+        "aioice.ice:Connection.get_component_candidates",
+        "self component addresses timeout",
+        "host candidates on chosen addresses",
+        "aioice 0.13",
+    ),
+    Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
+    Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
+    Hook("aioice.ice:get_host_addresses", "use_ipv4 use_ipv6", "the machine's addresses", "aioice 0.13"),
+    Hook("aioice.ice:server_reflexive_candidate", "protocol stun_server", "every STUN server", "aioice 0.13"),
+    Hook(
+        "aioice.ice:relayed_candidate",
+        "component hide_related_address protocol_factory turn_server turn_username turn_password turn_ssl "
+        "turn_transport",
+        "every TURN server",
+        "aioice 0.13",
+    ),
+)
+
+
+@functools.cache
+def check_hooks() -> None:
+    """Raise IncompatibleLibraryError, once and in one sentence, if an installed library is not the one we know."""
+    for hook in HOOKS:
+        module_name, _, path = hook.name.partition(":")
+        try:
+            found: Any = functools.reduce(getattr, path.split("."), importlib.import_module(module_name))
+            parameters = " ".join(inspect.signature(found).parameters)
+        except (ImportError, AttributeError):
+            parameters = "nothing"
+        if parameters != hook.parameters:
+            versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiortc", "aioice"))
+            raise IncompatibleLibraryError(
+                f"expected {hook.name}({hook.parameters.replace(' ', ', ')}), found {parameters} in {versions}: "
+                "pip install 'aiortc>=1.16,<1.17' 'aioice>=0.13,<0.14'"
+            )
+
+
+def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
+    """Let this transport's handshake succeed with peers that have an RSA certificate."""
+    certificate: Any = transport._RTCDtlsTransport__local_certificate  # type: ignore[attr-defined]
+    if "_create_ssl_context" in vars(certificate):
+        return
+    create = certificate._create_ssl_context
+
+    def create_ssl_context(srtp_profiles: Any) -> Any:
+        context = create(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        return context
+
+    certificate._create_ssl_context = create_ssl_context
+
+
+def tap(
+    transport: RTCDtlsTransport, on_rtp: Callable[[bytes, int], None], on_rtcp: Callable[[bytes, int], None]
+) -> Callable[[bytes], None]:
+    """Take this transport's RTP and RTCP from aiortc, decrypted, straight from the socket's callback.
+
+    The handlers get (packet, monotonic arrival time in ns). Returns what sends an RTCP packet; it never raises.
+    Datagrams that fail authentication are dropped. DTLS goes on to aiortc.
+    """
+    connection: Any = transport.transport._connection
+    inbound: Any = transport._rx_srtp
+    pass_on = connection.data_received
+
+    def data_received(datagram: bytes, component: int) -> None:
+        if len(datagram) < 2 or not 127 < datagram[0] < 192:  # RFC 7983 section 7
+            pass_on(datagram, component)
+            return
+        arrival_ns = time.monotonic_ns()
+        try:
+            if 192 <= datagram[1] <= 223:  # RFC 5761 section 4
+                on_rtcp(inbound.unprotect_rtcp(datagram), arrival_ns)
+            else:
+                on_rtp(inbound.unprotect(datagram), arrival_ns)
+        except pylibsrtp.Error:
+            pass  # forged, or replayed
+
+    def send_rtcp(packet: bytes) -> None:
+        pair = connection._nominated.get(1)
+        if pair is not None and pair.protocol.transport is not None:
+            # What cannot be sent is as good as lost on the way; the path's fate is judged by consent checks.
+            with contextlib.suppress(OSError, pylibsrtp.Error):
+                pair.protocol.transport.sendto(transport._tx_srtp.protect_rtcp(packet), pair.remote_addr)
+
+    connection.data_received = data_received
+    # The first packets of the first keyframe may wait behind the handshake's last datagram.
+    waiting = [connection._queue.get_nowait() for _ in range(connection._queue.qsize())]
+    for item in waiting:
+        if item is not None and len(item[0]) >= 2 and 127 < item[0][0] < 192:
+            data_received(*item)
+        else:
+            connection._queue.put_nowait(item)
+    return send_rtcp
+
+
+class Gathering:
+    """The candidates of one ICE connection: the machine's own at once, those of servers as the servers answer.
+
+    Take it over before the connection gathers (that is, before `setLocalDescription`). Its tasks end by themselves
+    within SERVER_TIMEOUT_S, or with `aclose`.
+    """
+
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        servers: Iterable[IceServer],
+        *,
+        loopback: bool,
+        on_candidate: Callable[[str], None],
+        on_failure: Callable[[IceServer, str], None],
+    ) -> None:
+        self._connection: Any = transport.transport._connection
+        self._servers = tuple(servers)
+        self._loopback = loopback
+        self._on_candidate = on_candidate
+        self._on_failure = on_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection.gather_candidates = self._gather
+
+    async def aclose(self) -> None:
+        """Stop asking servers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _gather(self) -> None:
+        connection = self._connection
+        if connection._local_candidates_start:
+            return
+        connection._local_candidates_start = True
+        addresses = []
+        if connection._transport_policy == TransportPolicy.ALL:
+            addresses = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+            if self._loopback or not addresses:
+                addresses.append("127.0.0.1")
+        connection._local_candidates += await connection.get_component_candidates(component=1, addresses=addresses)
+        connection._local_candidates_end = True
+        for server in self._servers:
+            task = asyncio.create_task(self._ask(server), name=f"ask {server}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, server: IceServer) -> None:
+        ask = self._ask_turn if server.scheme in {"turn", "turns"} else self._ask_stun
+        try:
+            async with asyncio.timeout(SERVER_TIMEOUT_S):
+                await ask(server)
+        except TimeoutError:
+            self._on_failure(server, "no answer")
+        except stun.TransactionError as error:
+            self._on_failure(server, f"refused: {error}")
+        except (OSError, ValueError) as error:
+            self._on_failure(server, getattr(error, "strerror", None) or str(error))
+
+    async def _ask_stun(self, server: IceServer) -> None:
+        if server.scheme == "stuns" or server.transport != "udp":
+            raise ValueError("STUN over TCP or TLS gives no candidate that UDP can use")
+        for protocol in list(self._connection._protocols):
+            local = protocol.local_candidate
+            if local.type != "host" or ipaddress.ip_address(local.host).version != 4:
+                continue
+            candidate, _ = await ice.server_reflexive_candidate(protocol, (server.host, server.port))
+            self._add(candidate)
+
+    async def _ask_turn(self, server: IceServer) -> None:
+        if server.scheme == "turns" and server.transport != "tcp":
+            raise ValueError("TURN over DTLS is not supported; use transport=tcp")
+        candidate, protocol = await ice.relayed_candidate(
+            component=1,
+            hide_related_address=self._connection._transport_policy == TransportPolicy.RELAY,
+            protocol_factory=lambda: ice.StunProtocol(self._connection),
+            turn_server=(server.host, server.port),
+            turn_username=server.username,
+            turn_password=server.password.reveal() if server.password else None,
+            turn_ssl=server.scheme == "turns",
+            turn_transport=server.transport,
+        )
+        connection = self._connection
+        if connection._closing:
+            await protocol.close()
+            return
+        connection._protocols.append(protocol)
+        for remote in connection._remote_candidates:
+            connection._pair_remote_candidate(remote)
+        connection.sort_check_list()
+        self._add(candidate)
+
+    def _add(self, candidate: Candidate) -> None:
+        known = self._connection._local_candidates
+        if any((other.host, other.port) == (candidate.host, candidate.port) for other in known):
+            return
+        known.append(candidate)
+        self._on_candidate(candidate.to_sdp())

@@ -1,0 +1,103 @@
+"""ICE servers as the auth reply gives them, and which candidates are of use."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from streamer.secret import Secret
+
+# RFC 7064 and RFC 7065; a query on a stun: URL is against the RFC, and real deployments send one.
+_URL: Final = re.compile(
+    r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9a-fA-F:.]+\]|[^?:\s/]+)(?::(?P<port>\d{1,5}))?"
+    r"(?:\?transport=(?P<transport>[a-z]+))?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceServer:
+    """One STUN or TURN server."""
+
+    scheme: Literal["stun", "stuns", "turn", "turns"]
+    host: str
+    port: int
+    transport: Literal["udp", "tcp"]
+    username: str | None = None
+    password: Secret | None = None
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.host}:{self.port}?transport={self.transport}"
+
+
+def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[str]]:
+    """Return the servers of an `ice_servers` list, and a sentence for each entry that is none.
+
+    An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list.
+    """
+    servers: list[IceServer] = []
+    problems: list[str] = []
+    for entry in entries:
+        urls, username, password = _fields(entry)
+        if not urls:
+            problems.append(f"expected an ICE server with a URL, got one of type {type(entry).__name__}")
+        for url in urls:
+            server = _parse_url(url, username, password)
+            if server is None:
+                problems.append(f"expected a stun: or turn: URL, got {_without_userinfo(url)!r}")
+            elif server not in servers:
+                servers.append(server)
+    return servers, problems
+
+
+def usable_candidate(line: str) -> bool:
+    """Whether a remote candidate can be paired: UDP, and with an address rather than an mDNS name.
+
+    libwebrtc sends TCP candidates too, and browsers hide addresses behind names that resolve only on the same link
+    (draft-ietf-mmusic-mdns-ice-candidates); the peer's checks reach us all the same, as peer-reflexive candidates.
+    """
+    fields = line.split()
+    return len(fields) >= 8 and fields[2].lower() == "udp" and not fields[4].lower().endswith(".local")
+
+
+def _fields(entry: object) -> tuple[list[str], str | None, Secret | None]:
+    if isinstance(entry, str):
+        return [entry], None, None
+    if not isinstance(entry, Mapping):
+        return [], None, None
+    urls = entry.get("urls") or entry.get("uri") or entry.get("url")
+    username = entry.get("username") or entry.get("usr")
+    password = entry.get("credential") or entry.get("pwd")
+    return (
+        [urls]
+        if isinstance(urls, str)
+        else [url for url in urls if isinstance(url, str)]
+        if isinstance(urls, list)
+        else [],
+        username if isinstance(username, str) else None,
+        Secret(password) if isinstance(password, str) else None,
+    )
+
+
+def _parse_url(url: str, username: str | None, password: Secret | None) -> IceServer | None:
+    match = _URL.fullmatch(url.strip())
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    secure = scheme in {"stuns", "turns"}
+    transport = (match["transport"] or ("tcp" if secure else "udp")).lower()
+    port = int(match["port"] or (5349 if secure else 3478))
+    if transport not in {"udp", "tcp"} or not 0 < port < 65536:
+        return None
+    return IceServer(
+        scheme=scheme,  # type: ignore[arg-type]
+        host=match["host"].strip("[]"),
+        port=port,
+        transport=transport,  # type: ignore[arg-type]
+        username=username,
+        password=password,
+    )
+
+
+def _without_userinfo(url: str) -> str:
+    return url.rpartition("@")[2][:200]

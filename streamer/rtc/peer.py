@@ -1,0 +1,239 @@
+"""The WebRTC peer: answers the phone's offers through aiortc and hands its RTP on as decrypted bytes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from aiortc import (
+    InvalidAccessError,
+    InvalidStateError,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, OperationError
+from aiortc.sdp import candidate_from_sdp
+
+from streamer.errors import ConnectionFailedError, ConnectionLostError
+from streamer.rtc._aiortc import Gathering, accept_rsa_peers, check_hooks, tap
+from streamer.rtc.ice import IceServer, usable_candidate
+from streamer.rtc.sdp import prepare_offer
+from streamer.tracks import Track
+from streamer.wire import INPUT_CHANNEL_LABEL
+
+_logger = logging.getLogger("streamer.rtc")
+
+EARLY_CANDIDATES: Final = 100  # kept until the offer comes; more are dropped: checks find the path all the same
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+class MediaInput(Protocol):
+    """Takes what arrives on one transport."""
+
+    def open(self, send_rtcp: Callable[[bytes], None]) -> None:
+        """The transport is up: RTCP can be sent from now on."""
+
+    def set_tracks(self, tracks: list[Track]) -> None:
+        """A new negotiation settled on these tracks."""
+
+    def on_rtp(self, packet: bytes, arrival_ns: int) -> None:
+        """An RTP packet, decrypted, and when it came (monotonic)."""
+
+    def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
+        """An RTCP compound packet, decrypted, and when it came (monotonic)."""
+
+
+class Peer:
+    """One WebRTC connection, as the answerer. The owner calls `aclose`, on every path.
+
+    `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
+    `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
+    `input_opened` is set when the data channel `input` is open.
+    """
+
+    def __init__(
+        self,
+        *,
+        ice_servers: Iterable[IceServer],
+        loopback: bool,
+        make_input: Callable[[list[Track]], MediaInput],
+        on_candidate: Callable[[str, str, int], None],
+        input_opened: asyncio.Event,
+    ) -> None:
+        check_hooks()
+        self.connected = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.ice_problems: list[str] = []  # one sentence for each server that gave no candidate
+        self._ice_servers = tuple(ice_servers)
+        self._loopback = loopback
+        self._make_input = make_input
+        self._input_opened = input_opened
+        self._on_candidate = on_candidate
+        # An empty list, and not nothing: without one aiortc asks a public third-party server.
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection.on("connectionstatechange", self._on_state)
+        self._connection.on("datachannel", self._adopt_channel)
+        self._has_offer = False
+        self._tracks: list[Track] = []
+        self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
+        self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
+        self._hooked: set[RTCRtpReceiver] = set()
+        self._early_candidates: list[tuple[str, str | None, int | None]] = []
+        self._input: RTCDataChannel | None = None
+        self._own_input: RTCDataChannel | None = None
+
+    @property
+    def state(self) -> str:
+        """aiortc's connection state: "new", "connecting", "connected", "failed" or "closed"."""
+        return self._connection.connectionState
+
+    async def answer(self, offer: str) -> str:
+        """Return the answer to the phone's first or a later offer; no STUN or TURN server is waited for.
+
+        Raises ConnectionFailedError (stage "negotiation").
+        """
+        negotiation = prepare_offer(offer)
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(negotiation.offer, "offer"))
+            self._has_offer = True
+            self._tracks = negotiation.tracks
+            self._take_over()
+            await self._connection.setLocalDescription()
+        except (
+            ValueError,
+            AssertionError,
+            AttributeError,  # aiortc 1.16 on an offer without a DTLS fingerprint
+            InternalError,
+            InvalidAccessError,
+            InvalidStateError,
+            OperationError,
+        ) as error:
+            raise ConnectionFailedError(
+                f"the phone's offer cannot be answered: {error}", stage="negotiation"
+            ) from error
+        for transport, media_input in self._inputs.items():
+            media_input.set_tracks(self._tracks_on(transport))
+        early, self._early_candidates = self._early_candidates, []
+        for candidate in early:
+            await self.add_candidate(*candidate)
+        return negotiation.finish_answer(self._connection.localDescription.sdp)
+
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
+        """Take a candidate of the phone's, before or after its offer; one that cannot be used is passed over."""
+        if not candidate or not usable_candidate(candidate):
+            return
+        if not self._has_offer:
+            if len(self._early_candidates) < EARLY_CANDIDATES:
+                self._early_candidates.append((candidate, sdp_mid, sdp_mline_index))
+            return
+        try:
+            parsed = candidate_from_sdp(candidate)
+        except (ValueError, AssertionError, IndexError):
+            _logger.debug("< a candidate that cannot be parsed")
+            return
+        parsed.sdpMid, parsed.sdpMLineIndex = sdp_mid, sdp_mline_index
+        if sdp_mid is None and sdp_mline_index is None:
+            parsed.sdpMLineIndex = 0
+        await self._connection.addIceCandidate(parsed)
+
+    def send_input(self, frame: bytes) -> bool:
+        """Send a frame on the data channel `input`; false if it is not open."""
+        if self._input is None or self._input.readyState != "open":
+            return False
+        self._input.send(frame)
+        return True
+
+    def lost_error(self) -> ConnectionLostError:
+        """Return the error for a connection that ended."""
+        return ConnectionLostError("the WebRTC connection ended: the phone closed it, or the path to it is gone")
+
+    def failed_error(self, timeout_s: float) -> ConnectionFailedError:
+        """Return the error for a connection that did not come up: what was tried, and what did not help."""
+        states = {gathering_transport.transport.state for gathering_transport in self._gatherings}
+        stage = "dtls" if states == {"completed"} else "ice"
+        what = "encryption could not be agreed on" if stage == "dtls" else "no network path to the phone was found"
+        problems = "".join(f"; {problem}" for problem in self.ice_problems)
+        return ConnectionFailedError(f"{what} within {timeout_s:g} s{problems}", stage=stage)
+
+    async def aclose(self) -> None:
+        """Close the connection and everything that belongs to it; returns within a few seconds, come what may."""
+        for gathering in self._gatherings.values():
+            await gathering.aclose()
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._connection.close()
+        except TimeoutError:
+            _logger.warning("= the WebRTC connection did not close within %g s", _CLOSE_TIMEOUT_S)
+
+    def _take_over(self) -> None:
+        """Put our own hands on what aiortc made for the offer, before it gathers and connects."""
+        transceivers = self._connection.getTransceivers()
+        sections = {transceiver.receiver.transport: transceiver.mid for transceiver in reversed(transceivers)}
+        if self._connection.sctp is not None:
+            sections.setdefault(self._connection.sctp.transport, self._connection.sctp.mid)
+            if self._own_input is None:
+                self._own_input = self._connection.createDataChannel(
+                    INPUT_CHANNEL_LABEL, ordered=False, maxRetransmits=0
+                )
+                self._adopt_channel(self._own_input)
+        for transceiver in transceivers:
+            self._hook(transceiver.receiver)
+        mids = [transceiver.mid for transceiver in transceivers]
+        for transport, mid in sections.items():
+            if transport not in self._gatherings:
+                index = mids.index(mid) if mid in mids else len(mids)
+                accept_rsa_peers(transport)
+                self._gatherings[transport] = Gathering(
+                    transport,
+                    self._ice_servers,
+                    loopback=self._loopback,
+                    on_candidate=lambda line, mid=mid, index=index: self._on_candidate(line, mid, index),  # type: ignore[misc]
+                    on_failure=self._on_server_failure,
+                )
+
+    def _hook(self, receiver: RTCRtpReceiver) -> None:
+        if receiver in self._hooked:
+            return
+        self._hooked.add(receiver)
+
+        async def receive(parameters: object) -> None:
+            transport = receiver.transport  # looked up now: BUNDLE may have moved it
+            if transport not in self._inputs:
+                media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
+                media_input.open(tap(transport, media_input.on_rtp, media_input.on_rtcp))
+
+        receiver.receive = receive  # type: ignore[method-assign]
+
+    def _tracks_on(self, transport: RTCDtlsTransport) -> list[Track]:
+        mids = {t.mid for t in self._connection.getTransceivers() if t.receiver.transport is transport}
+        return [track for track in self._tracks if track.mid in mids]
+
+    def _on_state(self) -> None:
+        state = self._connection.connectionState
+        _logger.debug("= connection %s", state)
+        if state == "connected":
+            self.connected.set()
+        elif state in {"failed", "closed"}:
+            self.ended.set()
+
+    def _on_server_failure(self, server: IceServer, reason: str) -> None:
+        self.ice_problems.append(f"{server}: {reason}")
+        _logger.warning("= ICE server %s gave no candidate: %s", server, reason)
+
+    def _adopt_channel(self, channel: RTCDataChannel) -> None:
+        """Use the first channel called `input` that opens, ours or the phone's."""
+        if channel.label != INPUT_CHANNEL_LABEL:
+            return
+
+        def opened() -> None:
+            if self._input is None:
+                self._input = channel
+                self._input_opened.set()
+
+        channel.on("open", opened)
+        if channel.readyState == "open":
+            opened()

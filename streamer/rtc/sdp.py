@@ -1,0 +1,272 @@
+"""The offer as aiortc can take it, and the answer as the phone should see it: text in, text out (RFC 8866, RFC 8829).
+
+aiortc negotiates for its own decoders and its own feedback; the media here goes another way. So the offer handed to it
+names every codec that *this* package decodes as the one H.264 that aiortc accepts, and the answer that comes back gets
+the phone's own codec lines, in our order, with the feedback that this package sends.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from streamer.errors import ConnectionFailedError
+from streamer.rtc.ice import usable_candidate
+from streamer.tracks import Codec, Track
+
+VIDEO_CODECS: Final = ("h264",)  # in the order of preference
+AUDIO_CODECS: Final = ("opus",)
+FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
+TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+_STAND_IN_RTPMAP: Final = "H264/90000"
+_STAND_IN_FMTP: Final = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+_PLACEHOLDER: Final = "0"  # PCMU: aiortc takes it for any audio section, and the answer then refuses the section
+
+
+@dataclass(slots=True)
+class _Section:
+    """A media section: its `m=` line's fields and its other lines."""
+
+    kind: str
+    protocol: str
+    formats: list[str]
+    lines: list[str]
+
+    def values(self, name: str) -> list[str]:
+        """Return what follows `a=name:`, in order."""
+        prefix = f"a={name}:"
+        return [line[len(prefix) :] for line in self.lines if line.startswith(prefix)]
+
+    def by_format(self, name: str) -> dict[str, str]:
+        """Return the attributes `a=name:<format> <value>`; the last of a format counts."""
+        return dict(value.partition(" ")[::2] for value in self.values(name))
+
+    @property
+    def mid(self) -> str:
+        """The section's identification tag; empty if it has none."""
+        return (self.values("mid") or [""])[0].strip()
+
+    def text(self, port: str) -> list[str]:
+        return [f"m={self.kind} {port} {self.protocol} {' '.join(self.formats)}", *self.lines]
+
+
+@dataclass(slots=True)
+class Negotiation:
+    """One offer, made ready for aiortc; `finish_answer` turns aiortc's answer into the phone's.
+
+    `offer` is the text for aiortc, `tracks` what the phone may send once it has the answer.
+    """
+
+    offer: str
+    tracks: list[Track]
+    _offered: list[_Section]
+    _accepted: dict[int, Track] = field(default_factory=dict)  # by m-line index
+    _refused: set[int] = field(default_factory=set)
+    _without_mid: bool = False
+    _without_bundle: bool = False
+
+    def finish_answer(self, answer: str) -> str:
+        """Return aiortc's answer with the phone's codecs, this package's feedback, and trickling announced."""
+        session, sections = _parse(answer)
+        refused_mids = {self._offered[index].mid for index in self._refused}
+        lines = []
+        for line in session:
+            if line.startswith("a=group:BUNDLE"):
+                mids = [mid for mid in line.split()[1:] if mid not in refused_mids]
+                if not self._without_bundle:
+                    lines.append(" ".join(["a=group:BUNDLE", *mids]))
+            else:
+                lines.append(line)
+        for index, (port, section) in enumerate(sections):
+            # aiortc closes its list of candidates; ours goes on while servers are being asked (RFC 8838).
+            section.lines = [line for line in section.lines if line != "a=end-of-candidates"]
+            if index in self._accepted:
+                self._restore(section, self._offered[index], self._accepted[index])
+            elif index in self._refused:
+                port = "0"  # noqa: PLW2901
+                section.kind, section.formats = self._offered[index].kind, self._offered[index].formats
+                section.lines = ["c=IN IP4 0.0.0.0", f"a=mid:{section.mid}", "a=inactive"]
+            if self._without_mid:
+                section.lines = [line for line in section.lines if not line.startswith("a=mid:")]
+            if port != "0":
+                section.lines.append("a=ice-options:trickle")
+            lines += section.text(port)
+        return "\r\n".join(lines) + "\r\n"
+
+    @staticmethod
+    def _restore(answer: _Section, offer: _Section, track: Track) -> None:
+        rtpmaps, fmtps, feedbacks = offer.by_format("rtpmap"), offer.by_format("fmtp"), offer.values("rtcp-fb")
+        dropped = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize")
+        answer.lines = [line for line in answer.lines if not line.startswith(dropped)]
+        for payload_type in answer.formats:
+            answer.lines.append(f"a=rtpmap:{payload_type} {rtpmaps[payload_type]}")
+            if payload_type in fmtps:
+                answer.lines.append(f"a=fmtp:{payload_type} {fmtps[payload_type]}")
+            answer.lines += [
+                f"a=rtcp-fb:{payload_type} {kind}"
+                for kind in FEEDBACK
+                if f"{payload_type} {kind}" in feedbacks or f"* {kind}" in feedbacks
+            ]
+        if track.reduced_size_rtcp:
+            answer.lines.append("a=rtcp-rsize")
+        if track.transport_cc_id:
+            answer.lines.append(f"a=extmap:{track.transport_cc_id} {TRANSPORT_CC}")
+
+
+def prepare_offer(offer: str) -> Negotiation:
+    """Make a phone's offer ready for aiortc.
+
+    Raises ConnectionFailedError if it is no SDP, has no media section, or offers video only in codecs unknown here.
+    """
+    session, numbered = _parse(offer)
+    sections = [section for _, section in numbered]
+    if not session or not sections:
+        raise ConnectionFailedError("expected an SDP offer with media sections, got none", stage="negotiation")
+    bundle = [line for line in session if line.startswith("a=group:BUNDLE")]
+    negotiation = Negotiation(
+        "", [], sections, _without_mid=not any(section.mid for section in sections), _without_bundle=not bundle
+    )
+    for index, section in enumerate(sections):
+        if not section.mid:
+            section.lines.append(f"a=mid:{index}")
+    offered_video: list[str] = []
+    lines = []
+    for index, (port, section) in enumerate(numbered):
+        for_aiortc = section
+        if section.kind in {"audio", "video"}:
+            track = _track(section) if port != "0" else None
+            if track is not None:
+                negotiation._accepted[index] = track  # noqa: SLF001
+                negotiation.tracks.append(track)
+                for_aiortc = _stand_in(section, track)
+            else:
+                negotiation._refused.add(index)  # noqa: SLF001
+                for_aiortc = _placeholder(section)
+                if section.kind == "video":
+                    offered_video += [value.split("/")[0] for value in section.by_format("rtpmap").values()]
+        for_aiortc.lines = [line for line in for_aiortc.lines if not _is_left_out(line)]
+        lines += for_aiortc.text("9" if port == "0" else port)
+    if not any(track.kind == "video" for track in negotiation.tracks):
+        names = ", ".join(sorted(set(offered_video))) or "none"
+        raise ConnectionFailedError(
+            f"expected an offer with video in {' or '.join(VIDEO_CODECS).upper()}, got {names}", stage="negotiation"
+        )
+    negotiation.offer = "\r\n".join([*_session_lines(session, negotiation), *lines]) + "\r\n"
+    return negotiation
+
+
+def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
+    """Return the session's lines, and each section with its port; lines that make no sense are left out."""
+    session: list[str] = []
+    sections: list[tuple[str, _Section]] = []
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line[1:2] != "=":
+            continue
+        if line.startswith("m="):
+            fields = line[2:].split()
+            if len(fields) < 4:
+                raise ConnectionFailedError(f"expected an SDP media line, got {line[:80]!r}", stage="negotiation")
+            sections.append((fields[1], _Section(fields[0], fields[2], fields[3:], [])))
+        elif sections:
+            sections[-1][1].lines.append(line)
+        else:
+            session.append(line)
+    return session, sections
+
+
+def _session_lines(session: Iterable[str], negotiation: Negotiation) -> list[str]:
+    # aiortc carries a bundle on its first section's transport: a refused section must not be the first.
+    refused = {negotiation._offered[index].mid for index in negotiation._refused}  # noqa: SLF001
+    lines = []
+    for line in session:
+        if line.startswith("a=group:BUNDLE"):
+            mids = line.split()[1:]
+            kept = [mid for mid in mids if mid not in refused] + [mid for mid in mids if mid in refused]
+            lines.append(" ".join(["a=group:BUNDLE", *kept]))
+        else:
+            lines.append(line)
+    return lines
+
+
+def _track(section: _Section) -> Track | None:
+    """Return what of a section can be received; None if nothing can."""
+    known = VIDEO_CODECS if section.kind == "video" else AUDIO_CODECS
+    rtpmaps, fmtps = section.by_format("rtpmap"), section.by_format("fmtp")
+    codecs: dict[int, Codec] = {}
+    rtx: dict[int, int] = {}
+    by_preference = sorted(
+        (payload_type for payload_type in section.formats if _name(rtpmaps.get(payload_type, "")) in known),
+        key=lambda payload_type: known.index(_name(rtpmaps[payload_type])),
+    )
+    for payload_type in by_preference:
+        fields = rtpmaps[payload_type].split("/")
+        parameters = _parameters(fmtps.get(payload_type, ""))
+        if not payload_type.isdigit() or len(fields) < 2 or not fields[1].isdigit():
+            continue
+        if parameters.get("packetization-mode", "0") not in {"0", "1"}:
+            continue
+        codecs[int(payload_type)] = Codec(
+            name=_name(rtpmaps[payload_type]),
+            clock_rate=int(fields[1]),
+            channels=int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else 1,
+            parameters=parameters,
+        )
+    for payload_type in section.formats:
+        carried = _parameters(fmtps.get(payload_type, "")).get("apt", "")
+        if _name(rtpmaps.get(payload_type, "")) == "rtx" and carried.isdigit() and int(carried) in codecs:
+            rtx[int(payload_type)] = int(carried)
+    if not codecs or section.protocol not in {"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP"}:
+        return None
+    offered = {value.partition(" ")[2] for value in section.values("rtcp-fb")}
+    extensions = {
+        uri.split()[0]: value.partition("/")[0]
+        for value, _, uri in (line.partition(" ") for line in section.values("extmap"))
+        if uri
+    }
+    transport_cc = extensions.get(TRANSPORT_CC, "0")
+    return Track(
+        kind="video" if section.kind == "video" else "audio",
+        mid=section.mid,
+        codecs=codecs,
+        rtx=rtx,
+        feedback=frozenset(offered.intersection(FEEDBACK)),
+        transport_cc_id=int(transport_cc) if transport_cc.isdigit() and 0 < int(transport_cc) < 15 else 0,
+        reduced_size_rtcp="a=rtcp-rsize" in section.lines,
+    )
+
+
+def _stand_in(section: _Section, track: Track) -> _Section:
+    """Return the section with only the track's payload types, as codecs that aiortc accepts."""
+    formats = [str(payload_type) for payload_type in (*track.codecs, *track.rtx)]
+    lines = [line for line in section.lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
+    for payload_type, codec in track.codecs.items():
+        if track.kind == "video":
+            lines += [f"a=rtpmap:{payload_type} {_STAND_IN_RTPMAP}", f"a=fmtp:{payload_type} {_STAND_IN_FMTP}"]
+        else:
+            lines.append(f"a=rtpmap:{payload_type} opus/{codec.clock_rate}/{codec.channels}")
+    for payload_type, carried in track.rtx.items():
+        lines += [f"a=rtpmap:{payload_type} rtx/90000", f"a=fmtp:{payload_type} apt={carried}"]
+    return _Section(section.kind, section.protocol, formats, lines)
+
+
+def _placeholder(section: _Section) -> _Section:
+    dropped = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=sendrecv", "a=sendonly", "a=recvonly")
+    lines = [line for line in section.lines if not line.startswith(dropped)]
+    return _Section("audio", section.protocol, [_PLACEHOLDER], [*lines, "a=rtpmap:0 PCMU/8000", "a=inactive"])
+
+
+def _is_left_out(line: str) -> bool:
+    # Told that no more candidates come, aioice stops starting checks: a relay that we get later would go unused.
+    if line == "a=end-of-candidates":
+        return True
+    return line.startswith("a=candidate:") and not usable_candidate(line[len("a=candidate:") :])
+
+
+def _name(rtpmap: str) -> str:
+    return rtpmap.partition("/")[0].lower()
+
+
+def _parameters(fmtp: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in fmtp.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}

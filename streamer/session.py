@@ -1,0 +1,253 @@
+"""A session with a phone, as the user holds it: it owns the link, the decoder and the recordings."""
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+from streamer.cloud.client import CloudClient
+from streamer.cloud.credentials import Credentials
+from streamer.cloud.models import AudioPort, AudioPorts, Ticket
+from streamer.errors import ConfigurationError, ConnectionFailedError
+from streamer.link import Link
+from streamer.media.fanout import Fanout
+from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.mux import Recording
+from streamer.media.pictures import Pictures
+from streamer.media.units import AccessUnit
+from streamer.stats import RateMeter, Stats
+
+_logger = logging.getLogger("streamer.session")
+
+def connect(
+    instance_id: str,
+    *,
+    endpoint: str,
+    credentials: Credentials,
+    timeout_s: float = 20.0,
+    verify: bool | ssl.SSLContext = True,
+    stream_type: int | None = 2,
+) -> "Connecting":
+    """Return an async context manager that connects to a phone and gives a `Session`.
+
+    `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
+    `timeout_s` bounds the whole way to an encrypted media path.
+    `verify` is for TLS, of the API and of signaling: False switches verification off, a context brings other authorities.
+    `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
+
+    Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
+    """
+    if not timeout_s > 0:
+        raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
+    cloud = CloudClient(endpoint, credentials, verify=verify, stream_type=stream_type)
+    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify)
+
+
+class Connecting:
+    """What `connect` returns: `async with` it to get the session."""
+
+    def __init__(self, cloud: CloudClient, instance_id: str, *, timeout_s: float, verify: bool | ssl.SSLContext) -> None:
+        self._cloud = cloud
+        self._instance_id = instance_id
+        self._timeout_s = timeout_s
+        self._verify = verify
+        self._session: Session | None = None
+
+    async def __aenter__(self) -> "Session":
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async with self._cloud:
+                    ticket = await self._cloud.fetch_ticket(self._instance_id)
+                self._session = Session(ticket, verify=self._verify)
+                await self._session.wait_connected()
+        except TimeoutError as error:
+            stage = "the phone" if self._session else "the API"
+            await self._close()
+            raise ConnectionFailedError(
+                f"no stream within {self._timeout_s:g} s, waiting for {stage}", stage="media"
+            ) from error
+        except BaseException:
+            await self._close()
+            raise
+        return self._session
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.aclose()
+
+
+class Session:
+    """A phone's screen and sound. Iterate it for decoded pictures, the freshest first.
+
+    It is made by `connect`, and ends when its block is left or the stream ends; iterators then end too, with the error
+    that ended the stream, if there is one.
+    """
+
+    def __init__(self, ticket: Ticket, *, verify: bool | ssl.SSLContext = True) -> None:
+        self.instance_id = ticket.instance_id
+        self.device_id = ticket.device_id
+        self.audio_ports: AudioPorts = ticket.audio_ports
+        self.expires_in_s = ticket.expires_in_s
+        self._fanout = Fanout()
+        self._pictures = Pictures(
+            self.device_id, request_keyframe=self.request_keyframe, audio_port=lambda: self.audio_port
+        )
+        self._recordings: set[Recording] = set()
+        self._meter = _Meter()
+        self._fanout.add(self._pictures)
+        self._fanout.add(self._meter)
+        self._connected = asyncio.Event()
+        self._error: Exception | None = None
+        self._link = Link(ticket, self._fanout, verify=verify, on_connected=self._connected.set)
+        self._task = asyncio.create_task(self._run(), name=f"session {self.device_id}")
+
+    @property
+    def audio_port(self) -> AudioPort | None:
+        """The audio port in force: the external one where there is one, else the internal one."""
+        return self.audio_ports.external or self.audio_ports.internal
+
+    @property
+    def state(self) -> str:
+        """One of "connecting", "streaming" and "closed"."""
+        if self._task.done():
+            return "closed"
+        return "streaming" if self._connected.is_set() else "connecting"
+
+    def __aiter__(self) -> FrameIterator:
+        """Iterate the decoded pictures with the policy "latest"."""
+        return self.frames()
+
+    def frames(
+        self, policy: Policy = "latest", *, max_fps: float | None = None, limit: int = EVERY_LIMIT
+    ) -> FrameIterator:
+        """Return an async iterator of decoded pictures; several may be read at once, and each picture is decoded once.
+
+        "latest" gives a slow consumer the newest picture and skips the others; "every" gives them all and raises
+        FramesOverflowError to who falls behind by more than `limit`. `max_fps` gives at most so many a second, the newest
+        each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates.
+        """
+        return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
+
+    def record(self, path: str | os.PathLike[str]) -> Recording:
+        """Record into an MP4 file, from the next keyframe on, until the recording is stopped or the session ends.
+
+        Picture and sound are copied, not encoded again. Use `async with`, or `stop` it yourself. Raises
+        ConfigurationError for another kind of file, RecordingError if it cannot be created.
+        """
+        recording = Recording(path, has_audio=self._link.has_audio, on_end=self._forget)
+        self._recordings.add(recording)
+        self._fanout.add(recording)
+        self.request_keyframe()
+        return recording
+
+    def request_keyframe(self) -> None:
+        """Ask the phone for a keyframe; asked again until one comes."""
+        self._link.request_keyframe()
+
+    async def wait_connected(self) -> None:
+        """Wait until media can flow. Raises what ended the session before."""
+        waiting = asyncio.ensure_future(self._connected.wait())
+        try:
+            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self._error is not None:
+            raise self._error
+
+    async def wait_ended(self) -> None:
+        """Wait until the stream ends. Raises the error that ended it."""
+        await asyncio.wait({self._task})
+        if self._error is not None:
+            raise self._error
+
+    async def wait_input(self) -> None:
+        """Wait until the phone's data channel `input` is open."""
+        await self._link.input_opened.wait()
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the session's counters."""
+        now_ns = time.monotonic_ns()
+        receivers = [inlet.receiver for inlet in self._link.inlets]
+        counters = [receiver.counters for receiver in receivers]
+        hub = self._pictures.hub
+        round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
+        return Stats(
+            state=self.state,
+            duration_s=self._meter.duration_s(now_ns),
+            packets_received=sum(c.packets for c in counters),
+            packets_lost=sum(receiver.packets_lost for receiver in receivers),
+            packets_recovered=sum(c.recovered for c in counters),
+            packets_malformed=sum(c.malformed for c in counters),
+            bytes_received=sum(c.bytes for c in counters),
+            bitrate_bps=8 * self._meter.bytes.per_second(now_ns),
+            keyframe_requests=sum(c.keyframe_requests for c in counters),
+            retransmission_requests=sum(c.retransmission_requests for c in counters),
+            pictures_received=sum(c.pictures for c in counters),
+            pictures_dropped=sum(c.pictures_dropped for c in counters),
+            picture_rate_hz=self._meter.pictures.per_second(now_ns),
+            frames_decoded=hub.published,
+            decode_errors=self._pictures.decode_errors,
+            frames_skipped=hub.skipped,
+            audio_packets=sum(c.audio_packets for c in counters),
+            jitter_s=max((receiver.jitter_s for receiver in receivers), default=0.0),
+            round_trip_s=round_trips[0].smoothed_ns / 1e9 if round_trips else None,
+            width=hub.last.width if hub.last else None,
+            height=hub.last.height if hub.last else None,
+        )
+
+    async def aclose(self) -> None:
+        """Leave the phone and close everything; recordings are finished first."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        await self._finish()  # once more, for a task that was cancelled before it began
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _run(self) -> None:
+        try:
+            await self._link.run()
+        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
+            self._error = error
+            _logger.debug("= ended: %s", error)
+        finally:
+            await self._finish()
+
+    async def _finish(self) -> None:
+        for recording in list(self._recordings):
+            recording.end(self._error)
+        await asyncio.gather(*(recording.closed() for recording in list(self._recordings)))
+        await self._pictures.aclose(self._error)
+
+    def _forget(self, recording: Recording) -> None:
+        self._fanout.remove(recording)
+        self._recordings.discard(recording)
+
+
+class _Meter:
+    """A sink that measures rates."""
+
+    def __init__(self) -> None:
+        self.bytes = RateMeter()
+        self.pictures = RateMeter()
+        self._first_ns: int | None = None
+
+    def put(self, unit: AccessUnit) -> None:
+        self._first_ns = self._first_ns or unit.arrival_ns
+        self.bytes.add(unit.arrival_ns, len(unit.data))
+        if unit.kind == "video":
+            self.pictures.add(unit.arrival_ns)
+
+    def duration_s(self, now_ns: int) -> float:
+        return (now_ns - self._first_ns) / 1e9 if self._first_ns else 0.0

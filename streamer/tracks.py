@@ -1,0 +1,29 @@
+"""What a negotiation settled: the tracks that the phone sends, and the codecs of their packets."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["video", "audio"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """A payload type's meaning, as negotiated (RFC 8866 section 6.6)."""
+
+    name: str  # "h264", "opus", … in small letters
+    clock_rate: int
+    channels: int = 1
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One media section that the phone sends on: what its packets mean, and what may be sent back."""
+
+    kind: Kind
+    mid: str
+    codecs: dict[int, Codec]  # by payload type
+    rtx: dict[int, int] = field(default_factory=dict)  # retransmission payload type → the payload type it carries
+    feedback: frozenset[str] = frozenset()  # accepted by both sides: "nack", "nack pli", "ccm fir", "transport-cc" …
+    transport_cc_id: int = 0  # header extension of the transport-wide sequence number; 0 if there is none
+    reduced_size_rtcp: bool = False  # RFC 5506
