@@ -119,7 +119,7 @@ class Link:
         raise peer.lost_error()
 
     def _make_inlet(self, tracks: list[Track]) -> Inlet:
-        own_ssrc = random.getrandbits(32) or 1  # noqa: S311 - RFC 3550 wants it random, not secret
+        own_ssrc = random.getrandbits(32) or 1
         inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self._fanout)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)

@@ -22,6 +22,7 @@ from streamer.stats import RateMeter, Stats
 
 _logger = logging.getLogger("streamer.session")
 
+
 def connect(
     instance_id: str,
     *,
@@ -34,8 +35,8 @@ def connect(
     """Return an async context manager that connects to a phone and gives a `Session`.
 
     `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
-    `timeout_s` bounds the whole way to an encrypted media path.
-    `verify` is for TLS, of the API and of signaling: False switches verification off, a context brings other authorities.
+    `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API and of signaling: False
+    switches verification off, a context brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
 
     Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
@@ -49,7 +50,9 @@ def connect(
 class Connecting:
     """What `connect` returns: `async with` it to get the session."""
 
-    def __init__(self, cloud: CloudClient, instance_id: str, *, timeout_s: float, verify: bool | ssl.SSLContext) -> None:
+    def __init__(
+        self, cloud: CloudClient, instance_id: str, *, timeout_s: float, verify: bool | ssl.SSLContext
+    ) -> None:
         self._cloud = cloud
         self._instance_id = instance_id
         self._timeout_s = timeout_s
@@ -131,8 +134,8 @@ class Session:
         """Return an async iterator of decoded pictures; several may be read at once, and each picture is decoded once.
 
         "latest" gives a slow consumer the newest picture and skips the others; "every" gives them all and raises
-        FramesOverflowError to who falls behind by more than `limit`. `max_fps` gives at most so many a second, the newest
-        each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates.
+        FramesOverflowError to who falls behind by more than `limit`. `max_fps` gives at most so many a second, the
+        newest each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates.
         """
         return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
 

@@ -14,7 +14,7 @@ from streamer.media.units import AccessUnit
 class Pictures:
     """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
 
-    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is asked for with each
+    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is asked with each
     picture.
     """
 

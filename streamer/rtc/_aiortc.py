@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pylibsrtp
 from aioice import Candidate, TransportPolicy, ice, stun
-from aiortc import RTCDtlsTransport
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
@@ -87,6 +87,23 @@ def check_hooks() -> None:
             )
 
 
+def _shadow(target: object, method: str, replacement: Callable[..., Any]) -> None:
+    """Replace a method of this one object; its class, and every other object of it, stay as they are."""
+    vars(target)[method] = replacement
+
+
+def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport], None]) -> None:
+    """Call `on_ready` with the transport instead of starting aiortc's own reception: DTLS is connected, SRTP there.
+
+    aiortc may call more than once, with each negotiation. Call this in time: before `setLocalDescription`.
+    """
+
+    async def receive(parameters: object) -> None:
+        on_ready(receiver.transport)  # looked up now: BUNDLE may have moved it
+
+    _shadow(receiver, "receive", receive)
+
+
 def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
     """Let this transport's handshake succeed with peers that have an RSA certificate."""
     certificate: Any = transport._RTCDtlsTransport__local_certificate  # type: ignore[attr-defined]
@@ -99,7 +116,7 @@ def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
         context.set_cipher_list(_CIPHERS)
         return context
 
-    certificate._create_ssl_context = create_ssl_context
+    _shadow(certificate, "_create_ssl_context", create_ssl_context)
 
 
 def tap(
@@ -134,7 +151,7 @@ def tap(
             with contextlib.suppress(OSError, pylibsrtp.Error):
                 pair.protocol.transport.sendto(transport._tx_srtp.protect_rtcp(packet), pair.remote_addr)
 
-    connection.data_received = data_received
+    _shadow(connection, "data_received", data_received)
     # The first packets of the first keyframe may wait behind the handshake's last datagram.
     waiting = [connection._queue.get_nowait() for _ in range(connection._queue.qsize())]
     for item in waiting:
@@ -167,7 +184,7 @@ class Gathering:
         self._on_candidate = on_candidate
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connection.gather_candidates = self._gather
+        _shadow(self._connection, "gather_candidates", self._gather)
 
     async def aclose(self) -> None:
         """Stop asking servers."""

@@ -12,16 +12,15 @@ from aiortc import (
     RTCDataChannel,
     RTCDtlsTransport,
     RTCPeerConnection,
-    RTCRtpReceiver,
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
-from streamer.rtc._aiortc import Gathering, accept_rsa_peers, check_hooks, tap
+from streamer.rtc._aiortc import Gathering, accept_rsa_peers, check_hooks, hook_receive, tap
 from streamer.rtc.ice import IceServer, usable_candidate
-from streamer.rtc.sdp import prepare_offer
+from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track
 from streamer.wire import INPUT_CHANNEL_LABEL
 
@@ -81,7 +80,6 @@ class Peer:
         self._tracks: list[Track] = []
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
-        self._hooked: set[RTCRtpReceiver] = set()
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
         self._input: RTCDataChannel | None = None
         self._own_input: RTCDataChannel | None = None
@@ -96,7 +94,7 @@ class Peer:
 
         Raises ConnectionFailedError (stage "negotiation").
         """
-        negotiation = prepare_offer(offer)
+        negotiation = Negotiation(offer)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(negotiation.offer, "offer"))
             self._has_offer = True
@@ -181,7 +179,7 @@ class Peer:
                 )
                 self._adopt_channel(self._own_input)
         for transceiver in transceivers:
-            self._hook(transceiver.receiver)
+            hook_receive(transceiver.receiver, self._open_input)
         mids = [transceiver.mid for transceiver in transceivers]
         for transport, mid in sections.items():
             if transport not in self._gatherings:
@@ -195,18 +193,10 @@ class Peer:
                     on_failure=self._on_server_failure,
                 )
 
-    def _hook(self, receiver: RTCRtpReceiver) -> None:
-        if receiver in self._hooked:
-            return
-        self._hooked.add(receiver)
-
-        async def receive(parameters: object) -> None:
-            transport = receiver.transport  # looked up now: BUNDLE may have moved it
-            if transport not in self._inputs:
-                media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
-                media_input.open(tap(transport, media_input.on_rtp, media_input.on_rtcp))
-
-        receiver.receive = receive  # type: ignore[method-assign]
+    def _open_input(self, transport: RTCDtlsTransport) -> None:
+        if transport not in self._inputs:
+            media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
+            media_input.open(tap(transport, media_input.on_rtp, media_input.on_rtcp))
 
     def _tracks_on(self, transport: RTCDtlsTransport) -> list[Track]:
         mids = {t.mid for t in self._connection.getTransceivers() if t.receiver.transport is transport}

@@ -6,7 +6,7 @@ the phone's own codec lines, in our order, with the feedback that this package s
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from streamer.errors import ConnectionFailedError
@@ -18,6 +18,7 @@ AUDIO_CODECS: Final = ("opus",)
 FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
+_BUNDLE: Final = "a=group:BUNDLE"
 _STAND_IN_RTPMAP: Final = "H264/90000"
 _STAND_IN_FMTP: Final = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 _PLACEHOLDER: Final = "0"  # PCMU: aiortc takes it for any audio section, and the answer then refuses the section
@@ -50,109 +51,80 @@ class _Section:
         return [f"m={self.kind} {port} {self.protocol} {' '.join(self.formats)}", *self.lines]
 
 
-@dataclass(slots=True)
 class Negotiation:
-    """One offer, made ready for aiortc; `finish_answer` turns aiortc's answer into the phone's.
+    """One offer, made ready for aiortc (`offer`); `finish_answer` turns aiortc's answer into the phone's.
 
-    `offer` is the text for aiortc, `tracks` what the phone may send once it has the answer.
+    `tracks` is what the phone may send once it has the answer.
+
+    Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in codecs unknown here.
     """
 
-    offer: str
-    tracks: list[Track]
-    _offered: list[_Section]
-    _accepted: dict[int, Track] = field(default_factory=dict)  # by m-line index
-    _refused: set[int] = field(default_factory=set)
-    _without_mid: bool = False
-    _without_bundle: bool = False
+    def __init__(self, offer: str) -> None:
+        session, numbered = _parse(offer)
+        self._offered = [section for _, section in numbered]
+        if not session or not self._offered:
+            raise ConnectionFailedError("expected an SDP offer with media sections, got none", stage="negotiation")
+        self._has_mids = any(section.mid for section in self._offered)
+        self._has_bundle = any(line.startswith(_BUNDLE) for line in session)
+        self._accepted: dict[int, Track] = {}  # by m-line index
+        self._refused: set[str] = set()  # mids
+        lines: list[str] = []
+        for index, (port, section) in enumerate(numbered):
+            if not section.mid:
+                section.lines.append(f"a=mid:{index}")
+            lines += self._for_aiortc(index, port, section)
+        self.tracks = list(self._accepted.values())
+        if not any(track.kind == "video" for track in self.tracks):
+            raise ConnectionFailedError(
+                f"expected an offer with video in {' or '.join(VIDEO_CODECS).upper()}, got {self._offered_video()}",
+                stage="negotiation",
+            )
+        self.offer = "\r\n".join([*self._session_for_aiortc(session), *lines]) + "\r\n"
 
     def finish_answer(self, answer: str) -> str:
         """Return aiortc's answer with the phone's codecs, this package's feedback, and trickling announced."""
         session, sections = _parse(answer)
-        refused_mids = {self._offered[index].mid for index in self._refused}
         lines = []
         for line in session:
-            if line.startswith("a=group:BUNDLE"):
-                mids = [mid for mid in line.split()[1:] if mid not in refused_mids]
-                if not self._without_bundle:
-                    lines.append(" ".join(["a=group:BUNDLE", *mids]))
-            else:
+            if not line.startswith(_BUNDLE):
                 lines.append(line)
+            elif self._has_bundle:
+                lines.append(" ".join([_BUNDLE, *(mid for mid in line.split()[1:] if mid not in self._refused)]))
         for index, (port, section) in enumerate(sections):
-            # aiortc closes its list of candidates; ours goes on while servers are being asked (RFC 8838).
-            section.lines = [line for line in section.lines if line != "a=end-of-candidates"]
-            if index in self._accepted:
-                self._restore(section, self._offered[index], self._accepted[index])
-            elif index in self._refused:
-                port = "0"  # noqa: PLW2901
-                section.kind, section.formats = self._offered[index].kind, self._offered[index].formats
-                section.lines = ["c=IN IP4 0.0.0.0", f"a=mid:{section.mid}", "a=inactive"]
-            if self._without_mid:
-                section.lines = [line for line in section.lines if not line.startswith("a=mid:")]
-            if port != "0":
-                section.lines.append("a=ice-options:trickle")
-            lines += section.text(port)
+            offered = self._offered[index]
+            if section.mid in self._refused:
+                refusal = ["c=IN IP4 0.0.0.0", f"a=mid:{section.mid}", "a=inactive"]
+                finished, port = _Section(offered.kind, offered.protocol, offered.formats, refusal), "0"  # noqa: PLW2901
+            else:
+                finished = _restored(section, offered, self._accepted.get(index))
+            if not self._has_mids:
+                finished.lines = [line for line in finished.lines if not line.startswith("a=mid:")]
+            lines += finished.text(port)
         return "\r\n".join(lines) + "\r\n"
 
-    @staticmethod
-    def _restore(answer: _Section, offer: _Section, track: Track) -> None:
-        rtpmaps, fmtps, feedbacks = offer.by_format("rtpmap"), offer.by_format("fmtp"), offer.values("rtcp-fb")
-        dropped = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize")
-        answer.lines = [line for line in answer.lines if not line.startswith(dropped)]
-        for payload_type in answer.formats:
-            answer.lines.append(f"a=rtpmap:{payload_type} {rtpmaps[payload_type]}")
-            if payload_type in fmtps:
-                answer.lines.append(f"a=fmtp:{payload_type} {fmtps[payload_type]}")
-            answer.lines += [
-                f"a=rtcp-fb:{payload_type} {kind}"
-                for kind in FEEDBACK
-                if f"{payload_type} {kind}" in feedbacks or f"* {kind}" in feedbacks
-            ]
-        if track.reduced_size_rtcp:
-            answer.lines.append("a=rtcp-rsize")
-        if track.transport_cc_id:
-            answer.lines.append(f"a=extmap:{track.transport_cc_id} {TRANSPORT_CC}")
-
-
-def prepare_offer(offer: str) -> Negotiation:
-    """Make a phone's offer ready for aiortc.
-
-    Raises ConnectionFailedError if it is no SDP, has no media section, or offers video only in codecs unknown here.
-    """
-    session, numbered = _parse(offer)
-    sections = [section for _, section in numbered]
-    if not session or not sections:
-        raise ConnectionFailedError("expected an SDP offer with media sections, got none", stage="negotiation")
-    bundle = [line for line in session if line.startswith("a=group:BUNDLE")]
-    negotiation = Negotiation(
-        "", [], sections, _without_mid=not any(section.mid for section in sections), _without_bundle=not bundle
-    )
-    for index, section in enumerate(sections):
-        if not section.mid:
-            section.lines.append(f"a=mid:{index}")
-    offered_video: list[str] = []
-    lines = []
-    for index, (port, section) in enumerate(numbered):
-        for_aiortc = section
+    def _for_aiortc(self, index: int, port: str, section: _Section) -> list[str]:
         if section.kind in {"audio", "video"}:
             track = _track(section) if port != "0" else None
-            if track is not None:
-                negotiation._accepted[index] = track  # noqa: SLF001
-                negotiation.tracks.append(track)
-                for_aiortc = _stand_in(section, track)
+            if track is None:
+                self._refused.add(section.mid)
+                section = _placeholder(section)
             else:
-                negotiation._refused.add(index)  # noqa: SLF001
-                for_aiortc = _placeholder(section)
-                if section.kind == "video":
-                    offered_video += [value.split("/")[0] for value in section.by_format("rtpmap").values()]
-        for_aiortc.lines = [line for line in for_aiortc.lines if not _is_left_out(line)]
-        lines += for_aiortc.text("9" if port == "0" else port)
-    if not any(track.kind == "video" for track in negotiation.tracks):
-        names = ", ".join(sorted(set(offered_video))) or "none"
-        raise ConnectionFailedError(
-            f"expected an offer with video in {' or '.join(VIDEO_CODECS).upper()}, got {names}", stage="negotiation"
-        )
-    negotiation.offer = "\r\n".join([*_session_lines(session, negotiation), *lines]) + "\r\n"
-    return negotiation
+                self._accepted[index] = track
+                section = _stand_in(section, track)
+        kept = [line for line in section.lines if not _is_left_out(line)]
+        return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
+
+    def _session_for_aiortc(self, session: Iterable[str]) -> list[str]:
+        # aiortc carries a bundle on its first section's transport: a refused section must not be the first.
+        lines = []
+        for line in session:
+            mids = line.split()[1:] if line.startswith(_BUNDLE) else []
+            lines.append(" ".join([_BUNDLE, *sorted(mids, key=lambda mid: mid in self._refused)]) if mids else line)
+        return lines
+
+    def _offered_video(self) -> str:
+        maps = [section.by_format("rtpmap").values() for section in self._offered if section.kind == "video"]
+        return ", ".join(sorted({value.partition("/")[0] for values in maps for value in values})) or "none"
 
 
 def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
@@ -173,20 +145,6 @@ def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
         else:
             session.append(line)
     return session, sections
-
-
-def _session_lines(session: Iterable[str], negotiation: Negotiation) -> list[str]:
-    # aiortc carries a bundle on its first section's transport: a refused section must not be the first.
-    refused = {negotiation._offered[index].mid for index in negotiation._refused}  # noqa: SLF001
-    lines = []
-    for line in session:
-        if line.startswith("a=group:BUNDLE"):
-            mids = line.split()[1:]
-            kept = [mid for mid in mids if mid not in refused] + [mid for mid in mids if mid in refused]
-            lines.append(" ".join(["a=group:BUNDLE", *kept]))
-        else:
-            lines.append(line)
-    return lines
 
 
 def _track(section: _Section) -> Track | None:
@@ -234,6 +192,30 @@ def _track(section: _Section) -> Track | None:
         transport_cc_id=int(transport_cc) if transport_cc.isdigit() and 0 < int(transport_cc) < 15 else 0,
         reduced_size_rtcp="a=rtcp-rsize" in section.lines,
     )
+
+
+def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Section:
+    """Return aiortc's section of an answer as the phone should see it; `track` is None for a data channel's."""
+    # aiortc closes its list of candidates; ours goes on while servers are being asked (RFC 8838).
+    lines = [line for line in answer.lines if line != "a=end-of-candidates"] + ["a=ice-options:trickle"]
+    if track is None:
+        return _Section(answer.kind, answer.protocol, answer.formats, lines)
+    lines = [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize"))]
+    rtpmaps, fmtps, feedback = offer.by_format("rtpmap"), offer.by_format("fmtp"), offer.values("rtcp-fb")
+    for payload_type in answer.formats:
+        lines.append(f"a=rtpmap:{payload_type} {rtpmaps[payload_type]}")
+        if payload_type in fmtps:
+            lines.append(f"a=fmtp:{payload_type} {fmtps[payload_type]}")
+        lines += [
+            f"a=rtcp-fb:{payload_type} {kind}"
+            for kind in FEEDBACK
+            if f"{payload_type} {kind}" in feedback or f"* {kind}" in feedback
+        ]
+    if track.reduced_size_rtcp:
+        lines.append("a=rtcp-rsize")
+    if track.transport_cc_id:
+        lines.append(f"a=extmap:{track.transport_cc_id} {TRANSPORT_CC}")
+    return _Section(answer.kind, answer.protocol, answer.formats, lines)
 
 
 def _stand_in(section: _Section, track: Track) -> _Section:
