@@ -10,7 +10,7 @@ from typing import Self
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
-from streamer.cloud.models import AudioPort, AudioPorts, Ticket
+from streamer.cloud.models import Ticket
 from streamer.errors import ConfigurationError, ConnectionFailedError
 from streamer.link import Link
 from streamer.media.fanout import Fanout
@@ -18,6 +18,7 @@ from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
 from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
 from streamer.media.units import AccessUnit
+from streamer.ports import AudioPort, AudioPorts
 from streamer.stats import RateMeter, Stats
 
 _logger = logging.getLogger("streamer.session")

@@ -2,29 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
+import msgspec
+
+from streamer.cloud.codes import meaning_of
+from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
+from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
+from streamer.wire import API_SUCCESS
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioPort:
-    """Where the phone's audio can be had, as the auth reply tells it: carried to the user, never dialled.
-
-    Nothing public says what speaks at `port`, nor what the numbers of `type` mean [doc: the words only].
-    """
-
-    address: str | None = None
-    port: int | None = None  # a string under `internal`, an integer under `external` [doc]
-    type: int | None = None  # likewise
-    address_ipv6: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioPorts:
-    """The phone's audio ports: `internal` on its private network, `external` on the public one."""
-
-    internal: AudioPort | None = None
-    external: AudioPort | None = None
+_MESSAGE_LIMIT: Final = 300  # characters of the server's own words in an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +27,169 @@ class Ticket:
     expires_in_s: float | None = None  # how long the stream may last [doc]
     ice_servers: tuple[str | Mapping[str, object], ...] = field(default=(), repr=False)  # may hold TURN passwords
     audio_ports: AudioPorts = field(default_factory=AudioPorts)
+
+
+# The reply's own shapes. Every leaf is nullable, and numbers are sometimes strings [doc]; unknown fields pass.
+
+
+class _Port(msgspec.Struct):
+    address: str | None = None
+    aport: int | str | None = None
+    atype: int | str | None = None
+    address_ipv6: str | None = None
+
+
+class _Sdk(msgspec.Struct):
+    internal: _Port | None = None
+    external: _Port | None = None
+
+
+class _IceSignaling(msgspec.Struct):
+    signaling_url: str | None = None
+    expired_time: int | float | str | None = None
+    ice_servers: list[str | dict[str, Any]] | None = None
+
+
+class _Rtc(_IceSignaling):  # older pages list the fields here, without the level below [doc]
+    ice_signaling: _IceSignaling | None = None
+
+
+class _Resource(msgspec.Struct):
+    device_id: str | None = None
+    kp_id: str | None = None
+    sdk: _Sdk | None = None
+    rtc: _Rtc | None = None
+
+
+class _Data(msgspec.Struct, rename={"streaming_id": "streamingId"}):
+    device_token: str | None = None
+    streaming_id: str | None = None
+    resource: _Resource | None = None
+
+
+class _Reply(msgspec.Struct):
+    data: _Data | None = None
+    error_code: int | str | None = None
+    error_msg: str | None = None
+
+
+class _Verdict(msgspec.Struct):
+    """The part of any reply that says whether it is a success; read first, for a refusal may look like anything."""
+
+    error_code: int | str | None = None
+    error_msg: str | None = None
+
+
+_decode_verdict: Final = msgspec.json.Decoder(_Verdict).decode
+_decode_reply: Final = msgspec.json.Decoder(_Reply).decode
+
+
+def check_reply(body: bytes, *, status: int, request_id: str) -> None:
+    """Raise the error that a reply stands for, if it is not a success.
+
+    HTTP 200 with a code other than "0" is a refusal, like any HTTP error [doc]. A reply without a code and with a good
+    HTTP status counts as a success [assumed]. Raises CloudRefusalError, CredentialsError or CloudReplyError.
+    """
+    where = f"HTTP {status}, request {request_id}"
+    try:
+        verdict = _decode_verdict(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if status in {401, 403}:
+            raise _refusal(_Verdict(), status, where) from error
+        kind = "nothing" if not body.strip() else "HTML" if body.lstrip()[:1] == b"<" else "something else"
+        raise CloudReplyError(
+            f"expected a JSON object from the API, got {kind} ({where}): check the endpoint", status=status
+        ) from error
+    code = None if verdict.error_code is None else str(verdict.error_code)
+    if code in {None, API_SUCCESS} and status < 400:
+        return
+    raise _refusal(verdict, status, where)
+
+
+def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
+    """Return what a successful auth reply says. Raises CloudReplyError, which names the JSON path at fault."""
+    try:
+        reply = _decode_reply(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        path = str(error).rpartition("`")[0].rpartition("`")[2].removeprefix("$.") or None
+        raise CloudReplyError(
+            f"the auth reply is not of the documented form (HTTP {status}): {error}", status=status, path=path
+        ) from error
+    data = reply.data or _Data()
+    resource = data.resource or _Resource()
+    rtc = resource.rtc or _Rtc()
+    signaling = rtc.ice_signaling or rtc
+    needed = {
+        "data.device_token": data.device_token,
+        "data.resource.device_id": resource.device_id,
+        "data.resource.rtc.ice_signaling.signaling_url": signaling.signaling_url,
+    }
+    for path, value in needed.items():
+        if not value:
+            raise CloudReplyError(
+                f"the auth reply has no {path} (HTTP {status}): this instance may not support streaming",
+                status=status,
+                path=path,
+            )
+    sdk = resource.sdk or _Sdk()
+    return Ticket(
+        instance_id=instance_id,
+        device_id=resource.device_id or "",
+        device_token=Secret(data.device_token or ""),
+        signaling_url=signaling.signaling_url or "",
+        streaming_id=data.streaming_id or None,
+        expires_in_s=_number(signaling.expired_time, "data.resource.rtc.ice_signaling.expired_time", status),
+        ice_servers=tuple(signaling.ice_servers or ()),
+        audio_ports=AudioPorts(
+            internal=_port(sdk.internal, "data.resource.sdk.internal", status),
+            external=_port(sdk.external, "data.resource.sdk.external", status),
+        ),
+    )
+
+
+def _refusal(verdict: _Verdict, status: int, where: str) -> CloudRefusalError:
+    code = None if verdict.error_code is None else str(verdict.error_code)
+    meaning = meaning_of(code) if code else None
+    said = (verdict.error_msg or "")[:_MESSAGE_LIMIT]
+    text = f"the API refused: {meaning.text if meaning else said or 'no reason given'} (code {code or 'none'}, {where})"
+    if meaning and said:
+        text += f": {said}"
+    is_about_credentials = status == 401 or (code or "").upper().startswith("APIGW.03")
+    if is_about_credentials:
+        text += "; check the tenant's credentials"
+    return (CredentialsError if is_about_credentials else CloudRefusalError)(
+        text,
+        status=status,
+        error_code=code,
+        error_msg=said or None,
+        meaning=meaning.text if meaning else None,
+        retryable=meaning.retryable if meaning else status == 429 or status >= 500,
+    )
+
+
+def _port(port: _Port | None, path: str, status: int) -> AudioPort | None:
+    if port is None or port == _Port():
+        return None
+    number, kind = _number(port.aport, f"{path}.aport", status), _number(port.atype, f"{path}.atype", status)
+    return AudioPort(
+        address=port.address or None,
+        port=None if number is None else int(number),
+        type=None if kind is None else int(kind),
+        address_ipv6=port.address_ipv6 or None,
+    )
+
+
+def _number(value: float | str | None, path: str, status: int) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+        if abs(number) > 1e12 or number != number:  # noqa: PLR0124 - NaN
+            raise ValueError(value)
+    except (ValueError, OverflowError) as error:
+        raise CloudReplyError(
+            f"expected a number at {path} of the auth reply, got {str(value)[:40]!r} (HTTP {status})",
+            status=status,
+            path=path,
+        ) from error
+    return number

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
 from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
+from streamer.ports import AudioPort
 
 Policy: TypeAlias = Literal["latest", "every"]
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray"]
@@ -35,7 +36,7 @@ class VideoFrame:
     received_at: float  # the same moment as Unix time in seconds
     is_keyframe: bool
     discontinuity: bool  # pictures were lost, or the stream began anew, right before this one
-    audio_port: Any = None  # streamer.AudioPort | None: the audio port in force when this picture came
+    audio_port: AudioPort | None = None  # the one in force when this picture came
     picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
     def to_ndarray(self, format: PixelFormat = "rgb24") -> npt.NDArray[np.uint8]:  # noqa: A002 - PyAV's and PIL's word

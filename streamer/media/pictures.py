@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import av
 
 from streamer.media.decode import Decoder
 from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.media.units import AccessUnit
+from streamer.ports import AudioPort
 
 
 class Pictures:
@@ -18,7 +18,9 @@ class Pictures:
     picture.
     """
 
-    def __init__(self, name: str, *, request_keyframe: Callable[[], None], audio_port: Callable[[], Any]) -> None:
+    def __init__(
+        self, name: str, *, request_keyframe: Callable[[], None], audio_port: Callable[[], AudioPort | None]
+    ) -> None:
         self._name = name
         self._request_keyframe = request_keyframe
         self._audio_port = audio_port

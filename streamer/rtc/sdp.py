@@ -56,7 +56,7 @@ class Negotiation:
 
     `tracks` is what the phone may send once it has the answer.
 
-    Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in codecs unknown here.
+    Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in unknown codecs.
     """
 
     def __init__(self, offer: str) -> None:

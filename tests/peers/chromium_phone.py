@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 PAGES: Final = Path(__file__).parent / "chromium"
 LIMIT_S: Final = 30.0
+TONE_HZ: Final = 440  # what phone.js plays
 
 _EXECUTABLES: Final = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS: Final = (

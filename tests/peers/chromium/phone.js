@@ -1,7 +1,7 @@
 // The page as the phone: a drawn screen and a tone, offered to whoever sends `init`.
 //
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
-// profile only, everything else is left out of the offer; input=announce|await (who opens the data channel);
+// profile only, everything else is left out of the offer; inputOpenedBy=phone|client;
 // degradation=maintain-resolution|balanced|...
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), phone.offer({iceRestart}),
@@ -139,7 +139,7 @@ class Phone {
   constructor() {
     const value = (name, otherwise) => parameters.get(name) ?? otherwise;
     this.codecs = videoCodecs(value('codecs', 'H264'));
-    this.announcesInput = value('input', 'announce') === 'announce';
+    this.opensInput = value('inputOpenedBy', 'phone') === 'phone';
     this.degradation = value('degradation', 'maintain-resolution');
     this.screen = new Screen(document.querySelector('canvas'), {
       width: Number(value('width', 720)),
@@ -181,7 +181,7 @@ class Phone {
     const encoding = video.sender.getParameters();
     encoding.degradationPreference = this.degradation;
     await video.sender.setParameters(encoding);
-    if (this.announcesInput) {
+    if (this.opensInput) {
       this.useInput(connection.createDataChannel('input', { ordered: false, maxRetransmits: 0 }));
     } else {
       // Without any channel there would be no m=application for the client's; a negotiated one is not announced.

@@ -1,0 +1,109 @@
+"""Screen-like H.264 clips, made on the spot: scrolling text over a still frame, with a readable counter in each picture."""
+
+import fractions
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import PictureType
+
+from streamer.phone import draw_barcode
+
+DIRECTORY: Final = Path("out/bench")
+_HEAD: Final = struct.Struct("!?I")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a clip should be; `path` is where it lies once it is made."""
+
+    name: str
+    width: int
+    height: int
+    fps: int
+    bitrate_bps: int
+    keyframe_bytes: int  # about
+    seconds: int = 12
+
+    @property
+    def path(self) -> Path:
+        return DIRECTORY / f"{self.name}.units"
+
+
+CLIPS: Final = (
+    Clip("720p30", 720, 1280, 30, 3_000_000, 200_000),
+    Clip("1080p60", 1080, 1920, 60, 10_000_000, 500_000),
+)
+
+
+def access_units(clip: Clip) -> list[tuple[bool, bytes]]:
+    """Return (is keyframe, Annex B) for each picture of a clip, making it first if need be."""
+    if not clip.path.exists():
+        DIRECTORY.mkdir(parents=True, exist_ok=True)
+        partial = clip.path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            for is_keyframe, data in _encode(clip):
+                file.write(_HEAD.pack(is_keyframe, len(data)) + data)
+        partial.rename(clip.path)
+    units = []
+    content = clip.path.read_bytes()
+    position = 0
+    while position < len(content):
+        is_keyframe, size = _HEAD.unpack_from(content, position)
+        position += _HEAD.size
+        units.append((is_keyframe, content[position : position + size]))
+        position += size
+    return units
+
+
+def _encode(clip: Clip) -> Iterator[tuple[bool, bytes]]:
+    encoder = av.CodecContext.create("libx264", "w")
+    if not isinstance(encoder, av.VideoCodecContext):
+        raise TypeError("libx264 is no video encoder")
+    encoder.width, encoder.height, encoder.pix_fmt = clip.width, clip.height, "yuv420p"
+    encoder.time_base = fractions.Fraction(1, 90_000)
+    encoder.framerate = fractions.Fraction(clip.fps)
+    encoder.bit_rate = clip.bitrate_bps
+    encoder.options = {
+        "preset": "veryfast",
+        "tune": "zerolatency",
+        "profile": "baseline",
+        # One long GOP, as a screen encoder sends; slices stay whole, so a keyframe is one long NAL unit.
+        "x264-params": f"keyint=600:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
+        f"vbv-maxrate={clip.bitrate_bps * 3 // 2000}:vbv-bufsize={clip.keyframe_bytes * 16 // 1000}",
+    }
+    for number, picture in enumerate(_pictures(clip)):
+        frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+        frame.pts = number * 90_000 // clip.fps
+        if number % (5 * clip.fps) == 0:
+            frame.pict_type = PictureType.I
+        for packet in encoder.encode(frame):
+            yield packet.is_keyframe, bytes(packet)
+
+
+def _pictures(clip: Clip) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield gray pictures: a page of text-like noise that scrolls in the middle, a still border, and the barcode."""
+    random = np.random.default_rng(7)
+    letter_rows = random.integers(0, 2, (clip.height // 4, clip.width // 4), dtype=np.uint8)
+    letter_rows[:: 5] = 0  # the space between lines
+    page = (235 - 200 * np.kron(letter_rows, np.ones((4, 4), dtype=np.uint8))).astype(np.uint8)
+    border = clip.height // 6
+    screen = np.full((clip.height, clip.width), 200, dtype=np.uint8)
+    screen[:border] = page[:border]
+    speed = 2
+    for number in range(clip.seconds * clip.fps):
+        window = np.roll(page, -number * speed, axis=0)[border : clip.height - border]
+        screen[border : clip.height - border] = window
+        # A patch that is new every time gives the encoder something no motion vector explains.
+        patch = random.integers(0, 256, (clip.height // 16, clip.width // 4), dtype=np.uint8)
+        top = border + number * 7 % (clip.height // 2)
+        screen[top : top + patch.shape[0], : patch.shape[1]] = np.kron(
+            patch[::8, ::8], np.ones((8, 8), dtype=np.uint8)
+        )[: patch.shape[0], : patch.shape[1]]
+        draw_barcode(screen, number, 0)
+        yield screen

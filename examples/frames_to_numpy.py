@@ -1,0 +1,26 @@
+"""Read a phone's screen as numpy arrays, always the newest picture, and print how bright each is.
+
+python examples/frames_to_numpy.py INSTANCE
+"""
+
+import asyncio
+import os
+import sys
+
+import streamer
+
+
+async def main(instance_id: str, count: int = 30) -> None:
+    async with streamer.connect(
+        instance_id, endpoint=os.environ["STREAMER_ENDPOINT"], credentials=streamer.credentials_from_environment()
+    ) as phone:
+        async for frame in phone:
+            pixels = frame.to_ndarray("bgr24")  # (height, width, 3) uint8, as OpenCV wants it
+            print(f"picture {frame.sequence}: {pixels.shape}, mean brightness {pixels.mean():.1f}")
+            count -= 1
+            if count == 0:
+                break
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

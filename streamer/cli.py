@@ -1,0 +1,421 @@
+"""The command line: `streamer record | frames | info | phone | demo`."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import json
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import av
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+import streamer
+from streamer import errors
+from streamer.cloud.client import CloudClient
+from streamer.rtc.ice import parse_ice_servers
+
+EXIT_CODES: Final = (
+    (errors.ConfigurationError, 2),
+    (errors.CloudError, 3),
+    (errors.SignalingError, 4),
+    (errors.ConnectionFailedError, 5),
+    (errors.ConnectionLostError, 5),
+    (errors.RecordingError, 6),
+    (errors.StreamerError, 1),
+)
+EPILOG: Final = (
+    "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
+    "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 the recording could not be written; 130 interrupted."
+)
+
+app = typer.Typer(
+    help="A Huawei KooPhone cloud phone's screen: record it, save its pictures, see what the cloud says of it.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+out = Console()
+err = Console(stderr=True)
+
+Instance = Annotated[str, typer.Argument(help="The phone's instance id.", metavar="INSTANCE", show_default=False)]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        help="The API's base URL, such as https://koophone.myhuaweicloud.com; it may carry a path.",
+        envvar="STREAMER_ENDPOINT",
+        show_default=False,
+    ),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify TLS certificates.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command(epilog=EPILOG)
+def record(
+    instance: Instance,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The MP4 file to write.")] = Path("phone.mp4"),
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds to record; without it, until Ctrl-C.", min=0.1)
+    ] = None,
+    endpoint: Endpoint = None,
+    insecure: Insecure = False,
+    debug: Debug = False,
+) -> None:
+    """Record a phone's screen and sound into an MP4 file, as they come: nothing is encoded again."""
+    _configure_logging(debug)
+    _run(_record(_connect(instance, endpoint, insecure=insecure), output, duration))
+
+
+@app.command(epilog=EPILOG)
+def frames(
+    instance: Instance,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to write into.")] = Path("frames"),
+    fps: Annotated[float, typer.Option(help="Pictures a second, at most.", min=0.01)] = 1.0,
+    count: Annotated[int | None, typer.Option(help="How many pictures; without it, until Ctrl-C.", min=1)] = None,
+    image_format: Annotated[Literal["png", "jpg"], typer.Option("--format", help="The pictures' format.")] = "png",
+    endpoint: Endpoint = None,
+    insecure: Insecure = False,
+    debug: Debug = False,
+) -> None:
+    """Save a phone's pictures as files, numbered, the newest each time."""
+    _configure_logging(debug)
+    _run(_frames(_connect(instance, endpoint, insecure=insecure), output, fps=fps, count=count, suffix=image_format))
+
+
+@app.command(epilog=EPILOG)
+def info(
+    instance: Instance,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    endpoint: Endpoint = None,
+    insecure: Insecure = False,
+    debug: Debug = False,
+) -> None:
+    """Show what the cloud says of a phone: device, audio ports, ICE servers, token lifetime. No secrets."""
+    _configure_logging(debug)
+    _run(_info(instance, _endpoint(endpoint), insecure=insecure, as_json=as_json))
+
+
+@app.command(epilog=EPILOG)
+def phone(
+    port: Annotated[int, typer.Option(help="The auth API's port; 0 takes a free one.", min=0, max=65535)] = 0,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    size: Annotated[str, typer.Option(help="The screen's size in pixels.", metavar="WxH")] = "720x1280",
+    fps: Annotated[int, typer.Option(help="Pictures a second.", min=1, max=120)] = 30,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="A fault to inject, as name or name=value; `--fault list` lists them.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Run the embedded phone: an auth API, signaling and WebRTC on this machine, to try things against."""
+    _configure_logging(debug)
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise typer.BadParameter(f"expected a size such as 720x1280, got {size}", param_hint="--size")
+    _run(_phone(host, port, (int(width), int(height)), fps, fault or []))
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The MP4 file to write.")] = Path("out/demo.mp4"),
+    duration: Annotated[float, typer.Option(help="Seconds to record.", min=0.5)] = 10.0,
+    debug: Debug = False,
+) -> None:
+    """Start the embedded phone, connect to it, record its screen, and check the recording picture by picture."""
+    _configure_logging(debug)
+    _run(_demo(output, duration))
+
+
+async def _record(connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None) -> None:
+    async with _stop_on_signal() as stopped, connect() as session, session.record(output) as recording:
+        with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
+            await _until(session, stopped, duration_s, lambda: recording.duration_s)
+    if recording.pictures == 0:
+        raise errors.RecordingError(f"no picture came: {output} holds nothing")
+    out.print(
+        f"[bold]{escape(str(output))}[/]  {recording.duration_s:.1f} s  {recording.pictures} pictures  "
+        f"{_size(recording.size_bytes)}",
+        highlight=False,
+    )
+
+
+async def _frames(
+    connect: Callable[[], streamer.Connecting], output: Path, *, fps: float, count: int | None, suffix: str
+) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.RecordingError(f"cannot write into {output}: {error.strerror}") from error
+    number = 0
+    async with _stop_on_signal() as stopped, connect() as session:
+        with err.status("connected") as status:
+            pictures = session.frames(max_fps=fps)
+            stopping = asyncio.ensure_future(stopped.wait())
+            stopping.add_done_callback(lambda _: pictures.close())
+            try:
+                async for frame in pictures:
+                    path = output / f"{number:06d}.{suffix}"
+                    await asyncio.to_thread(_save, frame, path)
+                    number += 1
+                    status.update(f"{path}  {frame.width}x{frame.height}")
+                    if number == count:
+                        break
+            finally:
+                stopping.cancel()
+                pictures.close()
+    out.print(f"[bold]{escape(str(output))}[/]  {number} pictures", highlight=False)
+
+
+async def _info(instance: str, endpoint: str, *, insecure: bool, as_json: bool) -> None:
+    async with CloudClient(endpoint, streamer.credentials_from_environment(), verify=not insecure) as cloud:
+        ticket = await cloud.fetch_ticket(instance)
+    servers, problems = parse_ice_servers(ticket.ice_servers)
+    facts = {
+        "instance_id": ticket.instance_id,
+        "device_id": ticket.device_id,
+        "streaming_id": ticket.streaming_id,
+        "signaling_url": ticket.signaling_url,
+        "stream_may_last_s": ticket.expires_in_s,
+        "audio_ports": dataclasses.asdict(ticket.audio_ports),
+        "ice_servers": [str(server) for server in servers],
+        "ice_server_problems": problems,
+    }
+    if as_json:
+        out.print_json(json.dumps(facts))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name in ("instance_id", "device_id", "streaming_id", "signaling_url"):
+        table.add_row(name.replace("_", " "), str(facts[name] or "not given"))
+    lifetime = "not given" if ticket.expires_in_s is None else f"{ticket.expires_in_s:g} s"
+    table.add_row("stream may last", lifetime)
+    for side in ("external", "internal"):
+        audio_port = getattr(ticket.audio_ports, side)
+        table.add_row(f"audio port, {side}", _describe(audio_port) if audio_port else "not given")
+    table.add_row("ICE servers", "\n".join(map(str, servers)) or "none: host candidates have to do")
+    for problem in problems:
+        table.add_row("ICE servers", Text(problem, style="yellow"))
+    out.print(table)
+
+
+async def _phone(host: str, port: int, size: tuple[int, int], fps: int, fault: list[str]) -> None:
+    from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
+
+    if "list" in fault:
+        table = Table("fault", "what the phone then does", box=None)
+        for name, meaning in embedded.Faults.describe().items():
+            table.add_row(name, meaning)
+        out.print(table)
+        return
+    faults = embedded.Faults.parse(fault)
+    async with (
+        _stop_on_signal() as stopped,
+        embedded.serve(host=host, port=port, width=size[0], height=size[1], fps=fps, faults=faults) as server,
+    ):
+        out.print("The embedded phone is running. In another terminal:\n")
+        out.print(f"  export STREAMER_ENDPOINT={server.endpoint}", highlight=False)
+        out.print(f"  export STREAMER_AUTH_TOKEN={server.tenant_token}", highlight=False)
+        out.print(f"  streamer record {server.instance_id} -o phone.mp4 --duration 10\n", highlight=False)
+        out.print("Ctrl-C ends it.")
+        await stopped.wait()
+
+
+async def _demo(output: Path, duration_s: float) -> None:
+    from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.RecordingError(f"cannot write into {output.parent}: {error.strerror}") from error
+    async with embedded.serve() as server:
+        err.print(f"the embedded phone runs at {server.endpoint}, instance {server.instance_id}", highlight=False)
+        await _record(
+            lambda: streamer.connect(
+                server.instance_id, endpoint=server.endpoint, credentials=streamer.Token(server.tenant_token)
+            ),
+            output,
+            duration_s,
+        )
+    counters, picture = await asyncio.to_thread(_read_back, output, embedded.read_barcode)
+    gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
+    preview = output.with_suffix(".png")
+    av.VideoFrame.from_ndarray(picture, format="rgb24").save(preview)
+    out.print(_half_blocks(picture))
+    out.print(
+        f"read back from the file: {len(counters)} pictures, the phone's counter {counters[0]} to {counters[-1]}, "
+        f"{'no gap' if gaps == 0 else f'{gaps} missing'}; the last one is in [bold]{escape(str(preview))}[/]",
+        highlight=False,
+    )
+    if gaps:
+        raise errors.RecordingError(f"{gaps} pictures are missing from {output}")
+
+
+def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[list[int], Any]:
+    """Decode a recording; return the phone's frame counter in each picture, and the last picture in RGB."""
+    counters: list[int] = []
+    frame = None
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            barcode = read_barcode(frame.to_ndarray(format="gray"))
+            if barcode is None:
+                raise errors.RecordingError(f"picture {len(counters)} of {path} has no readable counter")
+            counters.append(barcode.counter)
+    if frame is None:
+        raise errors.RecordingError(f"{path} holds no picture")
+    return counters, frame.to_ndarray(format="rgb24")
+
+
+def _connect(instance: str, endpoint: str | None, *, insecure: bool) -> Callable[[], streamer.Connecting]:
+    return lambda: streamer.connect(
+        instance,
+        endpoint=_endpoint(endpoint),
+        credentials=streamer.credentials_from_environment(),
+        verify=not insecure,
+    )
+
+
+def _endpoint(endpoint: str | None) -> str:
+    if endpoint is None:
+        raise errors.ConfigurationError(
+            "no endpoint: set STREAMER_ENDPOINT or give --endpoint, the API's base URL "
+            "(Huawei's own is https://koophone.myhuaweicloud.com)"
+        )
+    return endpoint
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a command to its end; an error of ours becomes one sentence and an exit code."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(coroutine)
+    except errors.StreamerError as error:
+        err.print(Text.assemble(("error: ", "bold red"), str(error)))
+        raise typer.Exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind))) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - the extra `fast`
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@contextlib.asynccontextmanager
+async def _stop_on_signal() -> AsyncIterator[asyncio.Event]:
+    """Give an event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def on_signal() -> None:
+        if stopped.is_set() and task is not None:
+            task.cancel()
+        stopped.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C then interrupts at once
+            loop.add_signal_handler(number, on_signal)
+    try:
+        yield stopped
+    finally:
+        for number in numbers:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+
+
+async def _until(
+    session: streamer.Session, stopped: asyncio.Event, duration_s: float | None, recorded_s: Callable[[], float]
+) -> None:
+    """Return when so much is recorded or a signal came; raise what ended the stream before."""
+    ended = asyncio.ensure_future(session.wait_ended())
+    stopping = asyncio.ensure_future(stopped.wait())
+    try:
+        while not ended.done() and not stopping.done():
+            if duration_s is not None and recorded_s() >= duration_s:
+                return
+            await asyncio.wait({ended, stopping}, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+    finally:
+        ended.cancel()
+        stopping.cancel()
+
+
+def _progress(session: streamer.Session, recording: streamer.Recording) -> Text:
+    stats = session.stats()
+    parts = [
+        (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
+        f"  {recording.duration_s:6.1f} s",
+        f"  {stats.picture_rate_hz:5.1f} fps",
+        f"  {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
+        f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
+        f"  {recording.pictures} pictures",
+        f"  {_size(recording.size_bytes)}",
+    ]
+    return Text.assemble(*parts)
+
+
+def _save(frame: streamer.VideoFrame, path: Path) -> None:
+    try:
+        frame.picture.save(path)
+    except (OSError, av.FFmpegError) as error:
+        raise errors.RecordingError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _describe(audio_port: streamer.AudioPort) -> str:
+    where = f"{audio_port.address or '?'}:{audio_port.port if audio_port.port is not None else '?'}"
+    kind = "" if audio_port.type is None else f", type {audio_port.type}"
+    ipv6 = f", {audio_port.address_ipv6}" if audio_port.address_ipv6 else ""
+    return f"{where}{kind}{ipv6}"
+
+
+def _percent(part: int, rest: int) -> str:
+    return f"{100 * part / (part + rest):.1f} %" if part else "0 %"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _half_blocks(picture: npt.NDArray[np.uint8], columns: int = 36) -> Text:
+    """Return a picture drawn with two pixels a character cell."""
+    height, width = picture.shape[:2]
+    rows = max(height * columns // width // 2, 1) * 2
+    small = picture[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]
+    text = Text()
+    for upper, lower in zip(small[::2], small[1::2], strict=True):
+        for (r, g, b), (r2, g2, b2) in zip(upper, lower, strict=True):
+            text.append("▀", style=f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
+        text.append("\n")
+    return text
+
+
+def _configure_logging(debug: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.ERROR, format="%(relativeCreated)7.0f ms  %(name)-20s %(message)s"
+    )
+    for noisy in ("asyncio", "aioice", "aiortc", "httpcore", "httpx", "websockets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING if debug else logging.ERROR)

@@ -1,0 +1,1 @@
+"""The vendor's HTTP API: from credentials and an instance id to a `Ticket`."""

@@ -1,0 +1,209 @@
+"""How a tenant proves who it is: a token, its own provider of tokens, an IAM user, or an access key."""
+
+import asyncio
+import inspect
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from streamer.cloud.http import read_reply
+from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
+from streamer.secret import Secret
+from streamer.wire import TENANT_TOKEN_HEADER
+
+RENEW_BEFORE_S: Final = 300.0  # the vendor asks not to use a token that is about to expire [doc]
+DEFAULT_LIFETIME_S: Final = 24 * 3600.0  # [doc] of a token whose reply does not tell
+
+
+class Credentials(ABC):
+    """What proves a tenant's identity to the API. One object may serve many sessions of one event loop."""
+
+    @abstractmethod
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the proof to a request. May ask the identity service, and raises a CloudError if that fails."""
+
+    def renew(self) -> bool:
+        """The API did not accept the proof: forget it. True if another try could do better."""
+        return False
+
+
+class Token(Credentials):
+    """A tenant token that was obtained elsewhere; without an argument, the one in STREAMER_AUTH_TOKEN.
+
+    Raises ConfigurationError if there is none.
+    """
+
+    def __init__(self, token: str | Secret | None = None) -> None:
+        self._token = _secret(token or os.environ.get("STREAMER_AUTH_TOKEN"), "a tenant token", "STREAMER_AUTH_TOKEN")
+
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the token's header."""
+        del http
+        request.headers[TENANT_TOKEN_HEADER] = self._token.reveal()
+
+
+class TokenProvider(Credentials):
+    """Tokens from a function of your own, plain or async, asked before every call; it does its own caching."""
+
+    def __init__(self, provide: Callable[[], str | Awaitable[str]]) -> None:
+        self._provide = provide
+
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the header with what the function gives; its own exceptions pass through."""
+        del http
+        token = self._provide()
+        if inspect.isawaitable(token):
+            token = await token
+        request.headers[TENANT_TOKEN_HEADER] = _secret(token, "a token from the provider", "a non-empty str").reveal()
+
+    def renew(self) -> bool:
+        """Ask the function once more."""
+        return True
+
+
+class Password(Credentials):
+    """An IAM user and password, for a token by Keystone v3 [doc]: scoped to a project, or else to the domain.
+
+    The token is cached until shortly before it expires; one request for it is in flight at a time.
+    """
+
+    def __init__(
+        self, *, iam_endpoint: str, domain: str, user: str, password: str | Secret, project: str | None = None
+    ) -> None:
+        if not iam_endpoint.startswith(("https://", "http://")):
+            raise ConfigurationError(f"expected an IAM endpoint such as https://iam.example.com, got {iam_endpoint!r}")
+        self._url = f"{iam_endpoint.rstrip('/')}/v3/auth/tokens"
+        self._domain = domain
+        self._user = user
+        self._password = _secret(password, "an IAM password", "STREAMER_IAM_PASSWORD")
+        self._project = project
+        self._token: Secret | None = None
+        self._expires_at = 0.0  # Unix time
+        self._lock = asyncio.Lock()
+
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the token's header, after fetching a token if there is none that lasts."""
+        async with self._lock:
+            if self._token is None or time.time() > self._expires_at - RENEW_BEFORE_S:
+                await self._fetch(http)
+            token = self._token
+        if token is not None:
+            request.headers[TENANT_TOKEN_HEADER] = token.reveal()
+
+    def renew(self) -> bool:
+        """Fetch a new token for the next try."""
+        self._token = None
+        return True
+
+    async def _fetch(self, http: httpx.AsyncClient) -> None:
+        scope = {"project": {"name": self._project}} if self._project else {"domain": {"name": self._domain}}
+        user = {"name": self._user, "password": self._password.reveal(), "domain": {"name": self._domain}}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+        request = http.build_request("POST", self._url, params={"nocatalog": "true"}, json=body)
+        response, content = await read_reply(http, request)
+        if response.status_code in {401, 403}:
+            raise CredentialsError(
+                f"the identity service refused user {self._user!r} of domain {self._domain!r} "
+                f"(HTTP {response.status_code}): check user, domain, project and password",
+                status=response.status_code,
+                error_code=None,
+            )
+        token = response.headers.get("x-subject-token")
+        if response.status_code != 201 or not token:
+            raise CloudReplyError(
+                f"expected HTTP 201 with a token from the identity service, got HTTP {response.status_code}"
+                f"{'' if token else ' without one'}: check the IAM endpoint",
+                status=response.status_code,
+            )
+        self._token = Secret(token)
+        self._expires_at = _expiry(content)
+
+
+class AccessKey(Credentials):
+    """An access key and its secret: every request is signed (SDK-HMAC-SHA256 [doc]). Needs the extra `aksk`."""
+
+    def __init__(self, *, access_key: str, secret_key: str | Secret, project_id: str | None = None) -> None:
+        try:
+            from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - an extra
+            from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtraError("AK/SK signing", "aksk") from error
+        self._make_request: Any = SdkRequest
+        self._make_signer: Any = Signer
+        self._access_key = _secret(access_key, "an access key", "STREAMER_ACCESS_KEY")
+        self._secret_key = _secret(secret_key, "a secret key", "STREAMER_SECRET_KEY")
+        self._project_id = project_id
+
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the signature's headers."""
+        del http
+        headers = {"X-Sdk-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "Host": request.headers["host"]}
+        if self._project_id:
+            headers["X-Project-Id"] = self._project_id
+        signed = self._make_request(
+            method=request.method,
+            schema=request.url.scheme,
+            host=request.headers["host"],
+            resource_path=request.url.raw_path.partition(b"?")[0].decode(),
+            query_params=list(request.url.params.multi_items()),
+            header_params=headers,
+            body=request.content,
+        )
+        keys = SimpleNamespace(ak=self._access_key.reveal(), sk=self._secret_key.reveal())
+        self._make_signer(keys).sign(signed)
+        request.headers.update(signed.header_params)
+
+
+def credentials_from_environment() -> Credentials:
+    """Return the credentials that the environment holds.
+
+    STREAMER_AUTH_TOKEN; or STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT (each after STREAMER_IAM);
+    or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY. Raises ConfigurationError that says what to set.
+    """
+    environment = os.environ
+    if environment.get("STREAMER_AUTH_TOKEN"):
+        return Token()
+    if environment.get("STREAMER_IAM_ENDPOINT"):
+        names = {name: f"STREAMER_IAM_{name.upper()}" for name in ("domain", "user", "password")}
+        if missing := [name for name in names.values() if not environment.get(name)]:
+            raise ConfigurationError(f"STREAMER_IAM_ENDPOINT is set: set {', '.join(missing)} too")
+        return Password(
+            iam_endpoint=environment["STREAMER_IAM_ENDPOINT"],
+            project=environment.get("STREAMER_IAM_PROJECT"),
+            **{argument: environment[name] for argument, name in names.items()},
+        )
+    if environment.get("STREAMER_ACCESS_KEY"):
+        return AccessKey(
+            access_key=environment["STREAMER_ACCESS_KEY"], secret_key=environment.get("STREAMER_SECRET_KEY", "")
+        )
+    raise ConfigurationError(
+        "no credentials: set STREAMER_AUTH_TOKEN to a tenant token; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, "
+        "STREAMER_IAM_USER and STREAMER_IAM_PASSWORD; or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY"
+    )
+
+
+def _secret(value: object, what: str, where: str) -> Secret:
+    if isinstance(value, Secret) and value:
+        return value
+    if isinstance(value, str) and value and value.isascii() and value.isprintable():
+        return Secret(value)
+    got = (
+        "none" if not value else "one with characters that no header can carry" if isinstance(value, str) else "no str"
+    )
+    raise ConfigurationError(f"expected {what} ({where}), got {got}")
+
+
+def _expiry(body: bytes) -> float:
+    """Return when a token expires (Unix time), from the identity service's reply; a day from now if it does not say."""
+    try:
+        expires_at = msgspec.json.decode(body)["token"]["expires_at"]
+        return datetime.fromisoformat(expires_at).replace(tzinfo=UTC).timestamp()
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return time.time() + DEFAULT_LIFETIME_S

@@ -1,0 +1,24 @@
+"""The phone's audio ports, as the auth reply tells them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPort:
+    """Where the phone's audio can be had: carried to the user, never dialled.
+
+    Nothing public says what speaks at `port`, nor what the numbers of `type` mean [doc: the words only].
+    """
+
+    address: str | None = None
+    port: int | None = None  # a string under `internal`, an integer under `external` [doc]
+    type: int | None = None  # likewise
+    address_ipv6: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPorts:
+    """The phone's audio ports: `internal` on its private network, `external` on the public one."""
+
+    internal: AudioPort | None = None
+    external: AudioPort | None = None

@@ -1,0 +1,189 @@
+"""The driver: a WebSocket, the clock, and the conversation that says what to do with them."""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections import deque
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+
+from streamer.errors import SignalingClosedError, SignalingError, SignalingProtocolError, SignalingUnreachableError
+from streamer.signaling.conversation import (
+    EVENTS_LIMIT,
+    MESSAGE_LIMIT,
+    Conversation,
+    Event,
+    SignalingRequest,
+    websocket_url,
+)
+
+_logger = logging.getLogger("streamer.signaling")
+# websockets logs every request line at DEBUG, and ours carries the device token.
+_silent = logging.getLogger("streamer.signaling.websocket")
+_silent.disabled = True
+
+_ATTEMPT_PAUSE_S: Final = 1.0  # [seen] the vendor's web client
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+
+class SignalingClient:
+    """The signaling server, as an async iterator of events. Use it with `async with`.
+
+    The heartbeat goes on whether or not the events are read; EVENTS_LIMIT of them may wait, one more ends the
+    conversation with SignalingProtocolError. Iteration ends by raising the SignalingError that ended the conversation.
+    """
+
+    def __init__(
+        self,
+        request: SignalingRequest,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        open_timeout_s: float = 3.0,
+        open_attempts: int = 3,
+    ) -> None:
+        self._request = request
+        self._url = websocket_url(request)
+        self._ssl = ssl
+        self._open_timeout_s = open_timeout_s
+        self._open_attempts = open_attempts
+        self._websocket: ClientConnection | None = None
+        self._conversation: Conversation | None = None
+        self._events: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._error: SignalingError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the WebSocket. Raises SignalingUnreachableError after the last attempt, or SignalingProtocolError."""
+        self._websocket = await self._open()
+        self._conversation = Conversation(self._request, time.monotonic())
+        self._task = asyncio.create_task(self._drive(self._websocket, self._conversation), name="signaling heartbeat")
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event. Raises the SignalingError that ended the conversation; after `aclose`, ends."""
+        while not self._events:
+            if self._error is not None:
+                raise self._error
+            if self._task is None or self._task.done():
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._events.popleft()
+
+    async def send_answer(self, sdp: str) -> None:
+        """Answer the phone's offer."""
+        if self._conversation is not None:
+            self._conversation.send_answer(sdp)
+            await self._flush()
+
+    async def send_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
+        """Tell the phone one of our candidates."""
+        if self._conversation is not None:
+            self._conversation.send_candidate(candidate, sdp_mid, sdp_mline_index)
+            await self._flush()
+
+    async def aclose(self) -> None:
+        """Close the WebSocket and end the heartbeat."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if self._websocket is not None:
+            await self._websocket.close()
+
+    async def _open(self) -> ClientConnection:
+        host = urlsplit(self._request.signaling_url).netloc.rpartition("@")[2]
+        for attempt in range(1, self._open_attempts + 1):
+            try:
+                return await connect(
+                    self._url.reveal(),
+                    ssl=self._ssl,
+                    logger=_silent,
+                    compression=None,
+                    open_timeout=self._open_timeout_s,
+                    close_timeout=_CLOSE_TIMEOUT_S,
+                    ping_interval=None,  # a WebSocket's own pings do not count for Engine.IO
+                    max_size=MESSAGE_LIMIT,
+                    max_queue=16,
+                )
+            except InvalidStatus as error:
+                status = error.response.status_code
+                if status < 500 or attempt == self._open_attempts:
+                    raise SignalingUnreachableError(
+                        f"the signaling server {host} answered HTTP {status} instead of opening a WebSocket",
+                        status=status,
+                    ) from None
+            except (InvalidHandshake, InvalidURI, InvalidProxy):
+                # Their texts may hold the URL, and that the token.
+                raise SignalingProtocolError(f"{host} is not a WebSocket server") from None
+            except (OSError, EOFError, TimeoutError) as error:
+                if attempt == self._open_attempts:
+                    raise SignalingUnreachableError(
+                        f"the signaling server {host} cannot be reached: {_reason(error, self._open_timeout_s)}"
+                    ) from error
+            _logger.debug("= attempt %d to open the WebSocket failed", attempt)
+            await asyncio.sleep(_ATTEMPT_PAUSE_S)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _drive(self, websocket: ClientConnection, conversation: Conversation) -> None:
+        try:
+            while True:
+                deadline = conversation.deadline
+                try:
+                    async with asyncio.timeout(None if deadline is None else max(deadline - time.monotonic(), 0)):
+                        frame = await websocket.recv()
+                except TimeoutError:
+                    conversation.poll(time.monotonic())
+                else:
+                    conversation.receive(frame, time.monotonic())
+                await self._flush()
+                self._hand_over(conversation)
+        except SignalingError as error:
+            self._hand_over(conversation)  # what came before the end is not lost
+            self._error = error
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd is not None else None
+            said = f"WebSocket code {code}" if code is not None else "without a word"
+            self._error = SignalingClosedError(f"the signaling server closed the connection ({said})")
+        finally:
+            self._arrived.set()
+
+    def _hand_over(self, conversation: Conversation) -> None:
+        self._events.extend(conversation.events())
+        self._arrived.set()
+        if len(self._events) > EVENTS_LIMIT and self._error is None:
+            raise SignalingProtocolError(f"the signaling server sent more than {EVENTS_LIMIT} events that nobody read")
+
+    async def _flush(self) -> None:
+        if self._conversation is None or self._websocket is None:
+            return
+        for frame in self._conversation.frames_to_send():
+            try:
+                await self._websocket.send(frame)
+            except ConnectionClosed:
+                return  # the reading side finds out, and says why
+
+
+def _reason(error: BaseException, timeout_s: float) -> str:
+    match error:
+        case TimeoutError():
+            return f"no answer within {timeout_s:g} s"
+        case ssl.SSLCertVerificationError():
+            return f"its TLS certificate is not trusted ({error.verify_message})"
+        case OSError():
+            return error.strerror or type(error).__name__
+        case _:
+            return "the connection broke off"

@@ -1,0 +1,74 @@
+"""Engine.IO protocol 3 over WebSocket: the first character of a frame, the handshake, and the heartbeat."""
+
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from streamer.errors import SignalingProtocolError
+
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
+BINARY_MESSAGE: Final = 4  # the first byte of a binary frame that carries a message
+
+_MAX_INTERVAL_S: Final = 3600.0
+
+
+class Handshake(NamedTuple):
+    """What the server says first: its session id, and the pace of the heartbeat."""
+
+    sid: str
+    ping_interval_s: float
+    ping_timeout_s: float
+
+
+class _Open(msgspec.Struct, rename="camel"):
+    sid: str
+    ping_interval: float
+    ping_timeout: float
+
+
+def split(frame: str) -> tuple[str, str]:
+    """Return a text frame's packet type and the rest. Raises SignalingProtocolError for a type that does not exist."""
+    if not frame or frame[0] not in "0123456":
+        raise SignalingProtocolError(f"expected an Engine.IO packet type of 0 to 6, got {frame[:1]!r}")
+    return frame[0], frame[1:]
+
+
+def parse_handshake(text: str) -> Handshake:
+    """Return what an open packet says; its times are milliseconds. Raises SignalingProtocolError."""
+    try:
+        opened = msgspec.json.decode(text, type=_Open)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise SignalingProtocolError(f"the Engine.IO handshake is malformed: {error}") from error
+    interval_s, timeout_s = opened.ping_interval / 1000, opened.ping_timeout / 1000
+    if not (0 < interval_s <= _MAX_INTERVAL_S and 0 < timeout_s <= _MAX_INTERVAL_S):
+        raise SignalingProtocolError(
+            f"expected ping times of up to an hour, got {opened.ping_interval:g} and {opened.ping_timeout:g} ms"
+        )
+    return Handshake(opened.sid, interval_s, timeout_s)
+
+
+class Heartbeat:
+    """In this version the client pings, every `ping_interval`, and the server answers within `ping_timeout`.
+
+    A client that only answers pings is dropped.
+    """
+
+    def __init__(self, handshake: Handshake, now: float) -> None:
+        self._interval_s = handshake.ping_interval_s
+        self._timeout_s = handshake.ping_timeout_s
+        self._waiting = False
+        self.deadline = now + self._interval_s
+
+    def poll(self, now: float) -> Literal["ping", "dead"] | None:
+        """Say what is due. Call again no later than `deadline`."""
+        if now < self.deadline:
+            return None
+        if self._waiting:
+            return "dead"
+        self._waiting, self.deadline = True, now + self._timeout_s
+        return "ping"
+
+    def pong(self, now: float) -> None:
+        """The server answered: the next ping is due an interval from now."""
+        if self._waiting:
+            self._waiting, self.deadline = False, now + self._interval_s
