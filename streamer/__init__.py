@@ -1,0 +1,84 @@
+"""A Huawei KooPhone cloud phone's screen in your program.
+
+async with streamer.connect("Q39YyZvI", endpoint=..., credentials=streamer.Token("...")) as phone:
+    async for frame in phone:
+        frame.to_ndarray("bgr24")
+"""
+
+from streamer.cloud.credentials import (
+    AccessKey,
+    Credentials,
+    Password,
+    Token,
+    TokenProvider,
+    credentials_from_environment,
+)
+from streamer.errors import (
+    CloudError,
+    CloudRefusalError,
+    CloudReplyError,
+    CloudUnreachableError,
+    ConfigurationError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    CredentialsError,
+    DeviceTokenError,
+    FramesOverflowError,
+    IncompatibleLibraryError,
+    MissingExtraError,
+    RecordingError,
+    SignalingClosedError,
+    SignalingError,
+    SignalingProtocolError,
+    SignalingRefusedError,
+    SignalingTimeoutError,
+    SignalingUnreachableError,
+    StreamerError,
+    TakenOverError,
+)
+from streamer.media.frames import FrameIterator, VideoFrame
+from streamer.media.mux import Recording
+from streamer.ports import AudioPort, AudioPorts
+from streamer.secret import Secret
+from streamer.session import Connecting, Session, connect
+from streamer.stats import Stats
+
+__all__ = [
+    "AccessKey",
+    "AudioPort",
+    "AudioPorts",
+    "CloudError",
+    "CloudRefusalError",
+    "CloudReplyError",
+    "CloudUnreachableError",
+    "ConfigurationError",
+    "Connecting",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "Credentials",
+    "CredentialsError",
+    "DeviceTokenError",
+    "FrameIterator",
+    "FramesOverflowError",
+    "IncompatibleLibraryError",
+    "MissingExtraError",
+    "Password",
+    "Recording",
+    "RecordingError",
+    "Secret",
+    "Session",
+    "SignalingClosedError",
+    "SignalingError",
+    "SignalingProtocolError",
+    "SignalingRefusedError",
+    "SignalingTimeoutError",
+    "SignalingUnreachableError",
+    "Stats",
+    "StreamerError",
+    "TakenOverError",
+    "Token",
+    "TokenProvider",
+    "VideoFrame",
+    "connect",
+    "credentials_from_environment",
+]

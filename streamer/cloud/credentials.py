@@ -164,8 +164,8 @@ class AccessKey(Credentials):
 def credentials_from_environment() -> Credentials:
     """Return the credentials that the environment holds.
 
-    STREAMER_AUTH_TOKEN; or STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT (each after STREAMER_IAM);
-    or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY. Raises ConfigurationError that says what to set.
+    STREAMER_AUTH_TOKEN; or STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT, each after
+    STREAMER_IAM; or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY. Raises ConfigurationError that says what to set.
     """
     environment = os.environ
     if environment.get("STREAMER_AUTH_TOKEN"):

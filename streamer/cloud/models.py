@@ -1,5 +1,6 @@
 """What the vendor's auth reply says, as plain objects (reply → Ticket)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -184,12 +185,12 @@ def _number(value: float | str | None, path: str, status: int) -> float | None:
         return None
     try:
         number = float(value)
-        if abs(number) > 1e12 or number != number:  # noqa: PLR0124 - NaN
-            raise ValueError(value)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) < 1e12:  # NaN and infinity too
         raise CloudReplyError(
             f"expected a number at {path} of the auth reply, got {str(value)[:40]!r} (HTTP {status})",
             status=status,
             path=path,
-        ) from error
+        )
     return number

@@ -1,0 +1,122 @@
+"""The embedded phone's auth API: a little HTTP/1.1 server over h11, with the documented replies and errors."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import h11
+
+_logger = logging.getLogger("streamer.phone.api")
+
+BODY_LIMIT: Final = 64 * 1024
+IDLE_S: Final = 30.0  # a connection on which nothing comes for so long is closed
+
+
+class Request(NamedTuple):
+    """What a client asks."""
+
+    method: str
+    path: str
+    headers: dict[str, str]  # names in small letters
+
+
+class Reply(NamedTuple):
+    """What it gets; a body that is not bytes is sent as JSON."""
+
+    status: int
+    body: Any
+    content_type: str = "application/json"
+    truncated: bool = False  # break off in the middle of the body
+
+
+class ApiServer:
+    """Answer HTTP requests by `answer`. `close` ends every connection."""
+
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self._server = await asyncio.start_server(self._accept, host, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end the connections."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio runs this as a task
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, TimeoutError, asyncio.CancelledError):
+                await self._converse(h11.Connection(h11.SERVER), reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _converse(
+        self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            try:
+                request = await _read_request(connection, reader)
+            except h11.RemoteProtocolError as error:
+                if connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+                    reply = Reply(error.error_status_hint, {"error_code": "APIGW.0101", "error_msg": "bad request"})
+                    await _write_reply(connection, writer, reply)
+                return
+            if request is None:
+                return
+            reply = self._answer(request)
+            _logger.debug("%s %s: HTTP %d", request.method, request.path, reply.status)
+            await _write_reply(connection, writer, reply)
+            if reply.truncated or connection.our_state is not h11.DONE:
+                return
+            connection.start_next_cycle()
+
+
+async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
+    """Return the next request, its body read and forgotten; None at the end of the connection."""
+    head: h11.Request | None = None
+    size = 0
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            async with asyncio.timeout(IDLE_S):
+                connection.receive_data(await reader.read(4096))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            size += len(event.data)
+            if size > BODY_LIMIT:
+                raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+            return Request(head.method.decode("ascii"), unquote(urlsplit(head.target.decode("latin-1")).path), headers)
+        else:
+            return None
+
+
+async def _write_reply(connection: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> None:
+    body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+    headers = [("content-type", reply.content_type), ("content-length", str(len(body)))]
+    writer.write(connection.send(h11.Response(status_code=reply.status, headers=headers)) or b"")
+    if reply.truncated:
+        writer.write(body[: len(body) // 2])
+    else:
+        writer.write(connection.send(h11.Data(data=body)) or b"")
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+    await writer.drain()

@@ -1,0 +1,59 @@
+"""What can be made to go wrong with the embedded phone, each as one field."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamer.errors import ConfigurationError
+
+STEPS = ("open", "connect", "authorize", "start", "offer", "answer")
+
+
+def _fault(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(slots=True, kw_only=True)
+class Faults:
+    """The faults in force. Change a field at any time; it counts from the next call, connection or message on."""
+
+    auth_code: str = _fault("", "the auth call is refused with this error code, such as KOOPHONE.API.2005")
+    auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
+    auth_body: str = _fault("", "the auth reply's body is: html, empty, truncated, flat (the older shape) or nulls")
+    auth_times: int = _fault(0, "the auth faults happen this often, then no more; 0 is for ever")
+    token: str = _fault("", "the device token is judged: invalid, or expired")
+    refuse: str = _fault("", "the WebSocket's owner is refused with this text (Socket.IO error)")
+    silent_at: str = _fault("", f"nothing more is said from this step on: {', '.join(STEPS)}")
+    drop_at: str = _fault("", f"the WebSocket is cut at this step: {', '.join(STEPS)}")
+    no_pong: bool = _fault(False, "pings are not answered")
+    refuse_start: int = _fault(0, "the start of the stream is refused with this code")
+    disconnect_after_s: float = _fault(0.0, "so many seconds after the answer, a Socket.IO disconnect comes")
+    close_after_s: float = _fault(0.0, "so many seconds after the answer, the stream is closed with close_reason")
+    close_reason: str = _fault("1403", "the reason that goes with close_after_s")
+    early_candidates: bool = _fault(False, "candidates come before the offer")
+    data_payload: bool = _fault(False, "messages carry base64 `data` instead of `payload`")
+    bad_offer: bool = _fault(False, "the offer is no SDP")
+    no_media: bool = _fault(False, "the answer is ignored: no network path comes up")
+
+    @classmethod
+    def describe(cls) -> dict[str, str]:
+        """Return each fault's name and meaning."""
+        return {entry.name: entry.metadata["meaning"] for entry in dataclasses.fields(cls)}
+
+    @classmethod
+    def parse(cls, texts: list[str]) -> "Faults":
+        """Return the faults in a list of `name` and `name=value`. Raises ConfigurationError."""
+        faults = cls()
+        for text in texts:
+            name, has_value, value = text.partition("=")
+            if name not in cls.describe():
+                raise ConfigurationError(f"expected a fault of {', '.join(cls.describe())}, got {name!r}")
+            kind = type(getattr(faults, name))
+            if (kind is bool) == bool(has_value):
+                wanted = "no value" if kind is bool else "a value"
+                raise ConfigurationError(f"the fault {name} takes {wanted}, got {text!r}")
+            try:
+                setattr(faults, name, True if kind is bool else kind(value))
+            except ValueError as error:
+                raise ConfigurationError(f"expected {kind.__name__} for the fault {name}, got {value!r}") from error
+        return faults

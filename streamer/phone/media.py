@@ -1,0 +1,201 @@
+"""The embedded phone's camera on itself: one thread draws and encodes pictures, one makes sound; clients get them all.
+
+Both are real: libx264 and libopus through PyAV. Each picture is encoded once, whoever watches.
+"""
+
+import asyncio
+import fractions
+import threading
+import time
+from collections import deque
+from typing import Any, Final
+
+import av
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av.video.frame import PictureType
+
+from streamer.phone.screen import Screen
+
+VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
+AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
+AUDIO_SAMPLES: Final = 960  # 20 ms
+KEYFRAME_EVERY_S: Final = 10
+TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its video goes on at the next keyframe
+
+
+class EncodedTrack(MediaStreamTrack):
+    """One client's share: encoded packets, handed over from the threads. Holds TRACK_LIMIT of them."""
+
+    def __init__(self, kind: str, media: "PhoneMedia") -> None:
+        super().__init__()
+        self.kind = kind
+        self._media = media
+        self._packets: deque[av.Packet[Any]] = deque()
+        self._arrived = asyncio.Event()
+        self._needs_keyframe = kind == "video"
+
+    def put(self, packet: av.Packet[Any]) -> None:
+        """Offer a packet; belongs to the event loop."""
+        if self._needs_keyframe:
+            if not packet.is_keyframe:
+                return
+            self._needs_keyframe = False
+        if len(self._packets) >= TRACK_LIMIT:
+            self._packets.clear()
+            if self.kind == "video":
+                self._needs_keyframe = True
+                self._media.request_keyframe()
+                return
+        self._packets.append(packet)
+        self._arrived.set()
+
+    async def recv(self) -> Any:
+        """Return the next packet; aiortc packs it as it is."""
+        while not self._packets:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._packets.popleft()
+
+    def stop(self) -> None:
+        """End the track."""
+        super().stop()
+        self._arrived.set()
+        self._media.leave(self)
+
+
+class PhoneMedia:
+    """The phone's picture and sound. `close` ends both threads; `join` one and its packets come by themselves."""
+
+    def __init__(self, *, width: int, height: int, fps: int, bitrate_bps: int, audio: bool) -> None:
+        self.frames_sent = 0
+        self.keyframe_requests = 0
+        self.width, self.height = width, height
+        self.fps = fps
+        self.is_still = False
+        self.has_audio = audio
+        self._bitrate_bps = bitrate_bps
+        self._loop = asyncio.get_running_loop()
+        self._tracks: set[EncodedTrack] = set()
+        self._wants_keyframe = True
+        self._closing = threading.Event()
+        self._screens = {(width, height): Screen(width, height)}
+        self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
+        if audio:
+            self._threads.append(threading.Thread(target=self._sound, name="phone sound", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, kind: str) -> EncodedTrack:
+        """Return a new client's track; a video track begins with a keyframe, which is made for it."""
+        track = EncodedTrack(kind, self)
+        self._tracks.add(track)
+        if kind == "video":
+            self._wants_keyframe = True
+        return track
+
+    def leave(self, track: EncodedTrack) -> None:
+        """Give a track no more."""
+        self._tracks.discard(track)
+
+    def request_keyframe(self) -> None:
+        """Make the next picture a keyframe; on a still screen, send the picture again as one."""
+        self.keyframe_requests += 1
+        self._wants_keyframe = True
+
+    def rotate(self) -> None:
+        """Turn the phone by a quarter."""
+        size = (self.height, self.width)
+        if size not in self._screens:
+            self._screens[size] = Screen(*size)
+        self.width, self.height = size
+
+    async def close(self) -> None:
+        """End the threads."""
+        self._closing.set()
+        await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
+        for track in list(self._tracks):
+            track.stop()
+
+    def _hand_out(self, kind: str, packet: av.Packet[Any]) -> None:
+        for track in self._tracks:
+            if track.kind == kind:
+                track.put(packet)
+
+    def _tell(self, kind: str, packet: av.Packet[Any]) -> None:
+        if not self._closing.is_set():
+            self._loop.call_soon_threadsafe(self._hand_out, kind, packet)
+
+    def _show(self) -> None:
+        encoder = None
+        size = (0, 0)
+        shown: Any = None
+        start = due = time.monotonic()
+        while not self._closing.wait(max(due - time.monotonic(), 0)):
+            now = time.monotonic()
+            due = max(due + 1 / self.fps, now)
+            turned = size != (self.width, self.height)
+            if self.is_still and not turned and not self._wants_keyframe:
+                continue
+            if encoder is None or turned:
+                size = (self.width, self.height)
+                encoder = _video_encoder(*size, self.fps, self._bitrate_bps)
+                shown = None
+            if shown is None or not self.is_still:
+                picture = self._screens[size].draw(self.frames_sent, now - start)
+                shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                self.frames_sent += 1
+            shown.pts = int((now - start) * 90_000)
+            shown.time_base = VIDEO_CLOCK
+            shown.pict_type = PictureType.I if self._wants_keyframe else PictureType.NONE
+            self._wants_keyframe = False
+            for packet in encoder.encode(shown):
+                self._tell("video", packet)
+
+    def _sound(self) -> None:
+        encoder = av.CodecContext.create("libopus", "w")
+        assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
+        encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
+        encoder.bit_rate = 64_000
+        melody = _melody()
+        start = time.monotonic()
+        number = 0
+        while not self._closing.wait(max(start + number * AUDIO_SAMPLES / 48_000 - time.monotonic(), 0)):
+            offset = number * AUDIO_SAMPLES % len(melody)
+            samples = np.ascontiguousarray(melody[offset : offset + AUDIO_SAMPLES]).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, number * AUDIO_SAMPLES, AUDIO_CLOCK
+            number += 1
+            for packet in encoder.encode(frame):
+                self._tell("audio", packet)
+
+
+def _video_encoder(width: int, height: int, fps: int, bitrate_bps: int) -> Any:
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)  # noqa: S101 - what "libx264" is
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate = VIDEO_CLOCK, fractions.Fraction(fps)
+    encoder.bit_rate = bitrate_bps
+    encoder.options = {
+        "preset": "superfast",
+        "tune": "zerolatency",
+        "profile": "baseline",
+        "forced-idr": "1",
+        "x264-params": f"keyint={KEYFRAME_EVERY_S * fps}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
+        f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}",
+    }
+    return encoder
+
+
+def _melody() -> Any:
+    """Return a soft tune of eight notes, half a second each: interleaved stereo, 16 bits, a whole number of packets."""
+    length = 24_000
+    seconds = np.arange(length) / 48_000
+    fade = np.minimum(1, np.minimum(seconds, seconds[::-1]) * 40) * np.exp(-3 * seconds)
+    notes = [np.sin(2 * np.pi * hertz * seconds) * fade for hertz in (262, 330, 392, 523, 392, 330, 294, 247)]
+    left = np.concatenate(notes)
+    right = np.roll(left, 480)
+    return (np.stack([left, right], axis=1) * 6000).astype(np.int16)

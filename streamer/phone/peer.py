@@ -1,0 +1,150 @@
+"""The embedded phone's WebRTC side: one peer connection a client, and the phone is the offerer."""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
+
+from streamer.phone.media import PhoneMedia
+from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
+
+_logger = logging.getLogger("streamer.phone.rtc")
+
+EARLY_CANDIDATES: Final = 100  # of the client's, before its answer; more are dropped
+_ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+Send = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
+class PhonePeer:
+    """Stream to one client. `send(type, payload)` goes to it over signaling; `on_input` gets its parsed input frames.
+
+    `host` is the one address that is offered, so that a phone on loopback works without any network; an address that
+    stands for all offers what the machine has.
+    """
+
+    def __init__(
+        self,
+        media: PhoneMedia,
+        *,
+        host: str,
+        announce_input: bool,
+        send: Send,
+        on_input: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.connected = asyncio.Event()
+        self._host = host
+        self._send = send
+        self._on_input = on_input
+        self._early_candidates: list[dict[str, Any]] = []
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._connection.on("connectionstatechange", self._on_state)
+        self._connection.on("datachannel", self._on_channel)
+        video = self._connection.addTransceiver(media.join("video"), direction="sendonly")
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        video.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
+        # aiortc encodes only raw pictures by itself; ours come encoded, so the request goes to who encodes them.
+        vars(video.sender)["_send_keyframe"] = media.request_keyframe
+        if media.has_audio:
+            self._connection.addTransceiver(media.join("audio"), direction="sendonly")
+        self._gather_on_host(video.sender)
+        # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
+        label = INPUT_CHANNEL_LABEL if announce_input else "status"
+        self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))
+
+    async def offer(self) -> str:
+        """Return an offer: the first, or a later one."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        return str(self._connection.localDescription.sdp)
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """Return the phone's candidates, as the payloads of `candidate` messages."""
+        lines = self._connection.localDescription.sdp.splitlines()
+        return [
+            {"label": 0, "id": "0", "candidate": line.removeprefix("a=")}
+            for line in lines
+            if line.startswith("a=candidate:")
+        ]
+
+    async def take_answer(self, sdp: str) -> None:
+        """Take the client's answer."""
+        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        early, self._early_candidates = self._early_candidates, []
+        for payload in early:
+            await self.take_candidate(payload)
+
+    async def take_candidate(self, payload: dict[str, Any]) -> None:
+        """Take a candidate of the client's, before or after its answer."""
+        if self._connection.signalingState != "stable" or self._connection.remoteDescription is None:
+            if len(self._early_candidates) < EARLY_CANDIDATES:
+                self._early_candidates.append(payload)
+            return
+        text = str(payload.get("candidate") or "").removeprefix("candidate:")
+        try:
+            candidate = candidate_from_sdp(text)
+        except (ValueError, AssertionError, IndexError):
+            return
+        candidate.sdpMid, candidate.sdpMLineIndex = str(payload.get("id")), payload.get("label")
+        await self._connection.addIceCandidate(candidate)
+
+    async def close(self) -> None:
+        """End the stream to this client."""
+        await self._connection.close()
+
+    def _gather_on_host(self, sender: RTCRtpSender) -> None:
+        if self._host in _ANY_ADDRESS:
+            return
+        connection: Any = sender.transport.transport._connection
+
+        async def gather_candidates() -> None:
+            if not connection._local_candidates_start:
+                connection._local_candidates_start = True
+                found = await connection.get_component_candidates(component=1, addresses=[self._host])
+                connection._local_candidates += found
+                connection._local_candidates_end = True
+
+        vars(connection)["gather_candidates"] = gather_candidates
+
+    def _on_state(self) -> None:
+        _logger.debug("= connection %s", self._connection.connectionState)
+        if self._connection.connectionState == "connected":
+            self.connected.set()
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label == INPUT_CHANNEL_LABEL:
+            channel.on("message", self._on_message)
+
+    def _on_message(self, message: str | bytes) -> None:
+        if isinstance(message, bytes) and (frame := parse_input(message)) is not None:
+            self._on_input(frame)
+
+
+def parse_input(message: bytes) -> dict[str, Any] | None:
+    """Return what a frame of the data channel `input` says [seen]; None if its length is wrong or its type unknown."""
+    if len(message) < 5 or int.from_bytes(message[:4]) != len(message):
+        return None
+    kind, body = message[4], message[5:]
+    try:
+        if kind == INPUT_TOUCH:
+            time_ms, action, count = struct.unpack_from("!fHB", body)
+            points = [struct.unpack_from("!Iff", body, 7 + 12 * index) for index in range(count)]
+            return {"type": "touch", "time_ms": time_ms, "action": action, "points": points}
+        if kind == INPUT_KEY:
+            time_ms, action, key_code, modifiers = struct.unpack("!fHHH", body)
+            return {"type": "key", "time_ms": time_ms, "action": action, "key_code": key_code, "modifiers": modifiers}
+        if kind == INPUT_TEXT:
+            return {"type": "text", "text": body.decode()}
+    except (struct.error, UnicodeDecodeError):
+        return None
+    return None

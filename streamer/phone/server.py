@@ -1,0 +1,431 @@
+"""The embedded phone: auth API, signaling server and WebRTC, put together."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import secrets
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
+
+from streamer.phone.api import ApiServer, Reply, Request
+from streamer.phone.faults import Faults
+from streamer.phone.media import PhoneMedia
+from streamer.phone.peer import PhonePeer
+from streamer.phone.socketio import ServerSocket
+from streamer.wire import (
+    AUTHORIZE_INVALID_TOKEN,
+    AUTHORIZE_OK,
+    AUTHORIZE_TOKEN_EXPIRED,
+    CLOSE_TAKEN_OVER,
+    REQUEST_ID_HEADER,
+    SOCKETIO_PATH,
+    TENANT_TOKEN_HEADER,
+)
+
+_logger = logging.getLogger("streamer.phone")
+# websockets logs request lines, and a client's carries its device token.
+_silent = logging.getLogger("streamer.phone.websocket")
+_silent.disabled = True
+
+TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
+INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
+_MESSAGE_LIMIT: Final = 1_000_000  # bytes, as the real server's
+
+
+class EmbeddedPhone:
+    """A running phone; `serve` makes one. Everything about it may be changed while it runs."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        media: PhoneMedia,
+        faults: Faults,
+        instance_id: str,
+        tenant_token: str | None,
+        announce_input: bool,
+        allow_many: bool,
+        token_lifetime_s: float,
+        expires_in_s: float | None,
+        ice_servers: list[Any],
+        ping_interval_s: float,
+        ping_timeout_s: float,
+    ) -> None:
+        self.endpoint = ""
+        self.signaling_url = ""
+        self.instance_id = instance_id
+        self.device_id = f"box-{instance_id}"
+        self.tenant_token = tenant_token or secrets.token_urlsafe(24)
+        self.faults = faults
+        self.media = media
+        self.inputs: deque[dict[str, Any]] = deque(maxlen=INPUTS_LIMIT)
+        self.clients: set[_Client] = set()
+        self.device_tokens: dict[str, float] = {}  # → when each expires, monotonic seconds
+        self._host = host
+        self._announce_input = announce_input
+        self._allow_many = allow_many
+        self._token_lifetime_s = token_lifetime_s
+        self._expires_in_s = expires_in_s
+        self._ice_servers = ice_servers
+        self._ping_interval_s = ping_interval_s
+        self._ping_timeout_s = ping_timeout_s
+        self._auth_faults = 0
+
+    @property
+    def frames_sent(self) -> int:
+        """How many pictures were drawn: the next one's counter."""
+        return self.media.frames_sent
+
+    @property
+    def keyframe_requests(self) -> int:
+        """How often clients asked for a keyframe."""
+        return self.media.keyframe_requests
+
+    def go_still(self) -> None:
+        """Send no more pictures, as a screen on which nothing changes."""
+        self.media.is_still = True
+
+    def wake(self) -> None:
+        """Send pictures again."""
+        self.media.is_still = False
+
+    def rotate(self) -> None:
+        """Turn the phone by a quarter: the picture's width and height change places, without a new offer."""
+        self.media.rotate()
+
+    def set_fps(self, fps: int) -> None:
+        """Send so many pictures a second."""
+        self.media.fps = fps
+
+    async def push_offer(self) -> None:
+        """Send every client another offer."""
+        for client in list(self.clients):
+            await client.offer()
+
+    async def close_clients(self, reason: str) -> None:
+        """End every client's stream for a reason, such as "1402"."""
+        for client in list(self.clients):
+            await client.end(reason)
+
+    def answer(self, request: Request) -> Reply:
+        """Answer a call of the auth API."""
+        prefix, _, rest = request.path.partition("/v1/instances/")
+        instance_id, _, verb = rest.partition("/")
+        if verb != "auth" or prefix.count("/") > 3:
+            return Reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist."})
+        if request.method != "POST":
+            return Reply(405, {"error_code": "APIGW.0101", "error_msg": "The API does not take this method."})
+        if not secrets.compare_digest(request.headers.get(TENANT_TOKEN_HEADER, ""), self.tenant_token):
+            return Reply(401, {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information."})
+        if REQUEST_ID_HEADER not in request.headers:
+            return Reply(200, {"error_code": "KOOPHONE.API.0002", "error_msg": "x-request-id is missing"})
+        if (fault := self._auth_fault()) is not None:
+            return fault
+        if instance_id != self.instance_id:
+            return Reply(200, {"error_code": "KOOPHONE.API.1012", "error_msg": "the instance is not yours"})
+        return self._shape(self._ticket())
+
+    def _auth_fault(self) -> Reply | None:
+        faults = self.faults
+        if not (faults.auth_code or faults.auth_status != 200 or faults.auth_body in {"html", "empty"}):
+            return None
+        self._auth_faults += 1
+        if faults.auth_times and self._auth_faults > faults.auth_times:
+            return None
+        if faults.auth_body == "html":
+            return Reply(faults.auth_status, b"<html><body>Bad gateway</body></html>", "text/html")
+        if faults.auth_body == "empty":
+            return Reply(faults.auth_status, b"")
+        body = {"error_code": faults.auth_code, "error_msg": "as injected"} if faults.auth_code else {}
+        return Reply(faults.auth_status, body)
+
+    def _ticket(self) -> dict[str, Any]:
+        token = secrets.token_urlsafe(32)
+        self.device_tokens[token] = time.monotonic() + self._token_lifetime_s
+        while len(self.device_tokens) > TOKENS_LIMIT:
+            del self.device_tokens[next(iter(self.device_tokens))]
+        return {
+            "data": {
+                "device_token": token,
+                "streamingId": str(uuid.uuid4()),
+                "resource": {
+                    "device_id": self.device_id,
+                    "kp_id": self.instance_id,
+                    "sdk": {
+                        "internal": {"address": "192.168.0.12", "aport": "10030", "atype": "1", "address_ipv6": None},
+                        "external": {"address": "10.83.71.187", "aport": 10030, "atype": 1, "address_ipv6": None},
+                    },
+                    "rtc": {
+                        "ice_signaling": {
+                            "signaling_url": self.signaling_url,
+                            "expired_time": None if self._expires_in_s is None else f"{self._expires_in_s:g}",
+                            "ice_servers": self._ice_servers,
+                        }
+                    },
+                },
+            },
+            "error_code": "0",
+            "error_msg": "success",
+        }
+
+    def _shape(self, reply: dict[str, Any]) -> Reply:
+        resource = reply["data"]["resource"]
+        match self.faults.auth_body:
+            case "flat":
+                resource["rtc"] = resource["rtc"]["ice_signaling"]
+            case "nulls":
+                resource.update(sdk=None, kp_id=None)
+                reply["data"]["streamingId"] = None
+                resource["rtc"]["ice_signaling"].update(expired_time=None, ice_servers=None)
+            case "truncated":
+                return Reply(200, reply, truncated=True)
+        return Reply(200, reply)
+
+    async def accept(self, websocket: ServerConnection) -> None:
+        """Serve one client's WebSocket to its end."""
+        request = websocket.request
+        parts = urlsplit(request.path if request is not None else "")
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path != SOCKETIO_PATH or query.get("EIO") != "3":
+            await websocket.close(1008, "unknown transport")
+            return
+        socket = ServerSocket(websocket, ping_interval_s=self._ping_interval_s, ping_timeout_s=self._ping_timeout_s)
+        client = _Client(self, socket, query)
+        self.clients.add(client)
+        try:
+            await client.run()
+        finally:
+            self.clients.discard(client)
+            await client.close()
+
+    def judge(self, query: dict[str, str]) -> int:
+        """Return the code of `authorize` for a client's query."""
+        expires = self.device_tokens.get(query.get("token", ""))
+        if self.faults.token == "expired":  # noqa: S105 - the fault's name
+            return AUTHORIZE_TOKEN_EXPIRED
+        if self.faults.token == "invalid" or expires is None or query.get("boxid") != self.device_id:  # noqa: S105
+            return AUTHORIZE_INVALID_TOKEN
+        return AUTHORIZE_OK if time.monotonic() < expires else AUTHORIZE_TOKEN_EXPIRED
+
+    async def take_over(self, newcomer: "_Client") -> None:
+        """A second device takes the phone: the first is told, with code 1402."""
+        if not self._allow_many:
+            for client in [client for client in self.clients if client is not newcomer and client.peer is not None]:
+                await client.end(str(CLOSE_TAKEN_OVER))
+
+    def make_peer(self, client: "_Client") -> PhonePeer:
+        """Return a peer for a client."""
+        return PhonePeer(
+            self.media,
+            host=self._host,
+            announce_input=self._announce_input,
+            send=client.send,
+            on_input=self.inputs.append,
+        )
+
+
+class _Client:
+    """One client's way through the conversation."""
+
+    def __init__(self, phone: EmbeddedPhone, socket: ServerSocket, query: dict[str, str]) -> None:
+        self.socket = socket
+        self.peer: PhonePeer | None = None
+        self._phone = phone
+        self._query = query
+        self._stream_id = str(uuid.uuid4())
+        self._ending: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Say what the server says first, then follow the client."""
+        faults = self._phone.faults
+        self.socket.answers_pings = not faults.no_pong
+        if await self._reach("open"):
+            await self.socket.open()
+            if faults.refuse:
+                await self.socket.refuse(faults.refuse)
+            elif await self._reach("connect"):
+                await self.socket.connect()
+                if await self._reach("authorize"):
+                    code = self._phone.judge(self._query)
+                    await self.socket.emit("authorize", {"authorized": code == AUTHORIZE_OK, "code": code})
+        await self.socket.serve(self._handle)
+
+    async def offer(self) -> None:
+        """Send an offer, the first or another."""
+        if self.peer is None:
+            return
+        sdp = await self.peer.offer()
+        candidates = self.peer.candidates()
+        faults = self._phone.faults
+        if faults.early_candidates:
+            for payload in candidates:
+                await self.send("candidate", payload)
+            sdp = "".join(
+                f"{line}\r\n"
+                for line in sdp.splitlines()
+                if not line.startswith(("a=candidate:", "a=end-of-candidates"))
+            )
+        await self.send("offer", {"type": "offer", "sdp": "v=0 nonsense" if faults.bad_offer else sdp})
+        if not faults.early_candidates:
+            for payload in candidates:
+                await self.send("candidate", payload)
+
+    async def send(self, kind: str, payload: dict[str, Any]) -> None:
+        """Send a message of the phone's."""
+        message: dict[str, Any] = {"from": self._stream_id, "type": kind}
+        if self._phone.faults.data_payload:
+            message["data"] = base64.b64encode(json.dumps(payload).encode()).decode()
+        else:
+            message["payload"] = payload
+        await self.socket.emit("message", message)
+
+    async def end(self, reason: str) -> None:
+        """End the stream for a reason."""
+        await self.socket.emit("close", {"reason": reason})
+        if self.peer is not None:
+            await self.peer.close()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.gather(self._ending, return_exceptions=True)
+        if self.peer is not None:
+            await self.peer.close()
+
+    async def _reach(self, step: str) -> bool:
+        """Come to a step of the conversation; false if a fault stops it there."""
+        faults = self._phone.faults
+        if faults.drop_at == step:
+            await self.socket.cut()
+            return False
+        return faults.silent_at != step
+
+    async def _handle(self, event: str, payload: Any) -> None:
+        if event == "start":
+            await self._on_start(payload)
+        elif event == "message" and isinstance(payload, dict):
+            match payload.get("type"):
+                case "init":
+                    await self._on_init()
+                case "answer":
+                    await self._on_answer(_payload(payload))
+                case "candidate" if self.peer is not None and not self._phone.faults.no_media:
+                    await self.peer.take_candidate(_payload(payload))
+
+    async def _on_start(self, payload: Any) -> None:
+        if not await self._reach("start"):
+            return
+        times = payload.get("times", 0) if isinstance(payload, dict) else 0
+        if self._phone.faults.refuse_start:
+            refusal = {"code": self._phone.faults.refuse_start, "message": "the phone is busy", "times": times}
+            await self.socket.emit("start", refusal)
+        else:
+            await self.socket.emit("start", {"streamId": self._stream_id, "vcodec": "h264"})
+
+    async def _on_init(self) -> None:
+        if not await self._reach("offer") or self.peer is not None:
+            return
+        await self._phone.take_over(self)
+        self.peer = self._phone.make_peer(self)
+        await self.offer()
+
+    async def _on_answer(self, payload: dict[str, Any]) -> None:
+        faults = self._phone.faults
+        if self.peer is None or not await self._reach("answer") or faults.no_media:
+            return
+        await self.peer.take_answer(str(payload.get("sdp", "")))
+        if self._ending is None and (faults.close_after_s or faults.disconnect_after_s):
+            self._ending = asyncio.create_task(self._end_later(), name="phone: injected end")
+
+    async def _end_later(self) -> None:
+        faults = self._phone.faults
+        if faults.close_after_s:
+            await asyncio.sleep(faults.close_after_s)
+            await self.end(faults.close_reason)
+        else:
+            await asyncio.sleep(faults.disconnect_after_s)
+            await self.socket.disconnect()
+
+
+def _payload(message: dict[str, Any]) -> dict[str, Any]:
+    payload = message.get("payload")
+    if payload is None and isinstance(message.get("data"), str):
+        with contextlib.suppress(ValueError):
+            payload = json.loads(base64.b64decode(message["data"]))
+    return payload if isinstance(payload, dict) else {}
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    width: int = 720,
+    height: int = 1280,
+    fps: int = 30,
+    bitrate_bps: int = 3_000_000,
+    audio: bool = True,
+    faults: Faults | None = None,
+    instance_id: str = "demo-phone",
+    tenant_token: str | None = None,
+    announce_input: bool = False,
+    allow_many: bool = False,
+    token_lifetime_s: float = 15.0,
+    expires_in_s: float | None = 3600.0,
+    ice_servers: list[Any] | None = None,
+    ping_interval_s: float = 25.0,
+    ping_timeout_s: float = 5.0,
+) -> AsyncIterator[EmbeddedPhone]:
+    """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
+
+    `port` is the auth API's, 0 for a free one; signaling takes a free one. Sizes must be even. A second client takes the
+    phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes the phone open the data
+    channel `input` itself. Raises MissingExtraError without the extra `image`.
+    """
+    media = PhoneMedia(width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio)
+    phone = EmbeddedPhone(
+        host=host,
+        media=media,
+        faults=faults or Faults(),
+        instance_id=instance_id,
+        tenant_token=tenant_token,
+        announce_input=announce_input,
+        allow_many=allow_many,
+        token_lifetime_s=token_lifetime_s,
+        expires_in_s=expires_in_s,
+        ice_servers=ice_servers or [],
+        ping_interval_s=ping_interval_s,
+        ping_timeout_s=ping_timeout_s,
+    )
+    api = ApiServer(phone.answer)
+    try:
+        async with serve_websocket(
+            phone.accept,
+            host,
+            0,
+            compression=None,
+            logger=_silent,
+            max_size=_MESSAGE_LIMIT,
+            ping_interval=None,
+        ) as signaling:
+            phone.signaling_url = f"http://{host}:{signaling.sockets[0].getsockname()[1]}"
+            phone.endpoint = f"http://{host}:{await api.start(host, port)}"
+            _logger.debug("= serving at %s", phone.endpoint)
+            try:
+                yield phone
+            finally:
+                await api.close()
+                for client in list(phone.clients):
+                    await client.close()
+    finally:
+        await media.close()
