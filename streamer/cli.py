@@ -260,7 +260,8 @@ async def _demo(output: Path, duration_s: float) -> None:
     gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
     preview = output.with_suffix(".png")
     av.VideoFrame.from_ndarray(picture, format="rgb24").save(preview)
-    out.print(_half_blocks(picture))
+    if out.is_terminal:
+        out.print(_half_blocks(picture))
     out.print(
         f"read back from the file: {len(counters)} pictures, the phone's counter {counters[0]} to {counters[-1]}, "
         f"{'no gap' if gaps == 0 else f'{gaps} missing'}; the last one is in [bold]{escape(str(preview))}[/]",
@@ -276,7 +277,7 @@ def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any])
     frame = None
     with av.open(path) as container:
         for frame in container.decode(video=0):
-            barcode = read_barcode(frame.to_ndarray(format="gray"))
+            barcode = read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             if barcode is None:
                 raise errors.RecordingError(f"picture {len(counters)} of {path} has no readable counter")
             counters.append(barcode.counter)
@@ -367,7 +368,7 @@ async def _until(
 
 def _progress(session: streamer.Session, recording: streamer.Recording) -> Text:
     stats = session.stats()
-    parts = [
+    parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
         f"  {recording.duration_s:6.1f} s",
         f"  {stats.picture_rate_hz:5.1f} fps",

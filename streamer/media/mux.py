@@ -23,7 +23,7 @@ INBOX_LIMIT: Final = 1200  # access units, some 15 s of picture and sound: what 
 _AUDIO_WAIT_NS: Final = 1_000_000_000  # how long the header waits for the sound's first packet
 
 # A regular file once it is closed properly, playable up to its last fragment if the process dies before.
-_MP4_OPTIONS: Final = {"movflags": "+hybrid_fragmented+frag_keyframe", "min_frag_duration": "1000000"}
+_MP4_OPTIONS: Final = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000"}
 
 
 class Recording:

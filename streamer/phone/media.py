@@ -36,7 +36,7 @@ class EncodedTrack(MediaStreamTrack):
         self._arrived = asyncio.Event()
         self._needs_keyframe = kind == "video"
 
-    def put(self, packet: av.Packet[Any]) -> None:
+    def put(self, packet: "av.Packet[Any]") -> None:
         """Offer a packet; belongs to the event loop."""
         if self._needs_keyframe:
             if not packet.is_keyframe:
@@ -120,12 +120,12 @@ class PhoneMedia:
         for track in list(self._tracks):
             track.stop()
 
-    def _hand_out(self, kind: str, packet: av.Packet[Any]) -> None:
+    def _hand_out(self, kind: str, packet: "av.Packet[Any]") -> None:
         for track in self._tracks:
             if track.kind == kind:
                 track.put(packet)
 
-    def _tell(self, kind: str, packet: av.Packet[Any]) -> None:
+    def _tell(self, kind: str, packet: "av.Packet[Any]") -> None:
         if not self._closing.is_set():
             self._loop.call_soon_threadsafe(self._hand_out, kind, packet)
 

@@ -388,9 +388,9 @@ async def serve(
 ) -> AsyncIterator[EmbeddedPhone]:
     """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
 
-    `port` is the auth API's, 0 for a free one; signaling takes a free one. Sizes must be even. A second client takes the
-    phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes the phone open the data
-    channel `input` itself. Raises MissingExtraError without the extra `image`.
+    `port` is the auth API's, 0 for a free one; signaling takes a free one. Sizes must be even. A second client takes
+    the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes the phone open the
+    data channel `input` itself. Raises MissingExtraError without the extra `image`.
     """
     media = PhoneMedia(width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio)
     phone = EmbeddedPhone(
