@@ -1,16 +1,201 @@
-"""The embedded phone's screen: a launcher, a reader with scrolling text and a music player, taking turns.
+"""What the embedded phone shows: a launcher, an app whose text scrolls, a game with things that move.
 
-Everything that stands still is drawn once with Pillow, in RGB, and kept as yuv420p layers. A picture is then a copy of
-its scene's layer, a few pasted patches and the barcode: some tenths of a millisecond at 720x1280, so that what a
-demo or a benchmark spends goes into encoding and streaming. Time is an argument: the same times give the same picture.
-
-    layer of the scene ── moving parts pasted ──┐
-    layer of the next scene, while they change ─┴─ side by side ── barcode ── picture
-
-Sizes are in `dp`, 1/360 of the shorter side, so any even size has the same layout. Needs the extra `image`.
+Everything is drawn once, as layers; a picture is put together from them by copying, and costs a few milliseconds.
 """
 
-try:
-    from PIL import Image, ImageDraw, ImageFilter, ImageFont
-except ImportError:  # pragma: no cover - said by `check_pillow` when a phone is started
-    Image = None  # type: ignore[assignment]
+import math
+import time
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import MissingExtraError
+from streamer.phone.barcode import cell_size, draw_barcode
+
+Image = npt.NDArray[np.uint8]
+
+SCENE_S: Final = 4.0
+_APPS: Final = (
+    ("Mail", (66, 133, 244)),
+    ("Maps", (52, 168, 83)),
+    ("Music", (234, 67, 53)),
+    ("Notes", (251, 188, 4)),
+    ("Shop", (171, 71, 188)),
+    ("Photos", (0, 172, 193)),
+    ("Clock", (255, 112, 67)),
+    ("Cloud", (92, 107, 192)),
+    ("Games", (236, 64, 122)),
+    ("Files", (124, 179, 66)),
+    ("Bank", (38, 166, 154)),
+    ("News", (84, 110, 122)),
+    ("Video", (239, 83, 80)),
+    ("Chat", (41, 182, 246)),
+    ("Tools", (141, 110, 99)),
+    ("Store", (126, 87, 194)),
+)
+_HEADLINES: Final = (
+    "A phone without a pocket",
+    "Pictures that arrive on time",
+    "How still can a screen be?",
+    "Packets, in order, for once",
+    "The keyframe everyone waited for",
+    "What the jitter buffer saw",
+    "Seven ways to lose a datagram",
+    "A clock you can read by machine",
+)
+
+
+class Screen:
+    """Draw pictures of one size: `draw(number, seconds)` gives a new array of shape (height, width, 3), RGB."""
+
+    def __init__(self, width: int, height: int) -> None:
+        try:
+            from PIL import Image as PilImage  # noqa: PLC0415 - an extra
+            from PIL import ImageDraw, ImageFont  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtraError("the embedded phone", "image") from error
+        self._pil: Any = PilImage
+        self._pil_draw: Any = ImageDraw
+        self._pil_font: Any = ImageFont
+        self.width, self.height = width, height
+        self._unit = min(width, height) / 360  # a density-independent pixel
+        self._bar = self._px(28)
+        self._bottom = height - 2 * cell_size(width, height)  # the strip begins here
+        self._wallpaper = self._draw_wallpaper()
+        self._night: Image = self._wallpaper // np.uint8(2)
+        self._launcher = self._draw_launcher()
+        self._page, self._page_header = self._draw_page()
+        self._sprites = [self._draw_ball(color) for _, color in _APPS[:7]]
+        self._clock_text = ""
+        self._clock: Image = np.zeros((self._bar, self._px(90), 3), dtype=np.uint8)
+
+    def draw(self, number: int, seconds: float) -> Image:
+        """Return the picture `number`, as the screen is `seconds` after the phone was switched on."""
+        scene = (self._draw_home, self._draw_app, self._draw_game)[int(seconds / SCENE_S) % 3]
+        picture = scene(seconds)
+        self._draw_status(picture)
+        picture[self._bottom :] = 24
+        draw_barcode(picture, number, int(time.time() * 1000))
+        return picture
+
+    def _px(self, dp: float) -> int:
+        return max(round(dp * self._unit), 1)
+
+    def _font(self, dp: float) -> Any:
+        return self._pil_font.load_default(self._px(dp))
+
+    def _draw_wallpaper(self) -> Image:
+        y, x = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
+        y, x = y / self.height, x / self.width
+        waves = 0.5 + 0.5 * np.sin(3 * x + 5 * y + 0.8 * np.sin(6 * x - 3 * y))
+        top, bottom = np.array((38, 70, 140)), np.array((156, 72, 128))
+        mix = (0.75 * y + 0.25 * waves)[..., None]
+        mixed: Image = np.clip(top * (1 - mix) + bottom * mix, 0, 255).astype(np.uint8)
+        return mixed
+
+    def _draw_launcher(self) -> Image:
+        image = self._pil.fromarray(self._wallpaper)
+        draw = self._pil_draw.Draw(image)
+        columns = 4 if self.height > self.width else 8
+        rows = math.ceil(len(_APPS) / columns)
+        icon, top = self._px(52), self._bar + self._px(70 if self.height > self.width else 14)
+        across, down = self.width / columns, min((self._bottom - top - self._px(30)) / rows, self._px(104))
+        draw.text((self._px(20), self._bar + self._px(16)), "Good to see you", font=self._font(22), fill="white")
+        for index, (name, color) in enumerate(_APPS):
+            x = int(across * (index % columns + 0.5) - icon / 2)
+            y = int(top + down * (index // columns))
+            draw.rounded_rectangle((x, y, x + icon, y + icon), radius=icon * 0.26, fill=color)
+            shine = tuple(min(channel + 36, 255) for channel in color)
+            draw.rounded_rectangle((x, y, x + icon, y + icon * 0.5), radius=icon * 0.26, fill=shine)
+            draw.rectangle((x, y + icon * 0.3, x + icon, y + icon * 0.5), fill=color)
+            draw.text((x + icon / 2, y + icon / 2), name[0], font=self._font(26), fill="white", anchor="mm")
+            draw.text((x + icon / 2, y + icon + self._px(11)), name, font=self._font(11), fill="white", anchor="mm")
+        return np.asarray(image).copy()
+
+    def _draw_page(self) -> tuple[Image, Image]:
+        header = self._pil.new("RGB", (self.width, self._px(52)), (32, 33, 36))
+        self._pil_draw.Draw(header).text(
+            (self._px(18), self._px(26)), "Daily Stream", font=self._font(20), fill="white", anchor="lm"
+        )
+        card, gap = self._px(118), self._px(10)
+        page = self._pil.new("RGB", (self.width, (card + gap) * len(_HEADLINES)), (241, 243, 244))
+        draw = self._pil_draw.Draw(page)
+        for index, headline in enumerate(_HEADLINES):
+            top = index * (card + gap) + gap // 2
+            color = _APPS[index][1]
+            draw.rounded_rectangle(
+                (self._px(10), top, self.width - self._px(10), top + card), radius=self._px(12), fill="white"
+            )
+            picture = (self._px(20), top + self._px(14), self._px(104), top + card - self._px(14))
+            draw.rounded_rectangle(picture, radius=self._px(8), fill=color)
+            draw.text(
+                (self._px(62), top + card / 2), _APPS[index][0][0], font=self._font(32), fill="white", anchor="mm"
+            )
+            draw.text((self._px(118), top + self._px(16)), headline, font=self._font(13), fill=(32, 33, 36))
+            for line in range(4):
+                end = self.width - self._px(24 + (index * 37 + line * 53) % 90)
+                y = top + self._px(44 + 15 * line)
+                draw.rounded_rectangle(
+                    (self._px(118), y, end, y + self._px(6)), radius=self._px(3), fill=(218, 220, 224)
+                )
+        return np.asarray(page).copy(), np.asarray(header).copy()
+
+    def _draw_ball(self, color: tuple[int, int, int]) -> tuple[Image, npt.NDArray[np.bool_]]:
+        size = self._px(54)
+        y, x = np.mgrid[0:size, 0:size] - (size - 1) / 2
+        inside = x**2 + y**2 <= (size / 2) ** 2
+        light = np.clip(1.35 - np.hypot(x + size * 0.18, y + size * 0.2) / size * 1.3, 0.3, 1.3)[..., None]
+        return np.clip(np.array(color) * light, 0, 255).astype(np.uint8), inside
+
+    def _draw_status(self, picture: Image) -> None:
+        text = time.strftime("%H:%M:%S")
+        if text != self._clock_text:
+            self._clock_text = text
+            image = self._pil.new("RGB", (self._clock.shape[1], self._bar), (16, 18, 24))
+            self._pil_draw.Draw(image).text(
+                (self._px(12), self._bar / 2), text, font=self._font(14), fill="white", anchor="lm"
+            )
+            self._clock = np.asarray(image)
+        picture[: self._bar] = (16, 18, 24)
+        picture[: self._bar, : self._clock.shape[1]] = self._clock
+        right, middle = self.width - self._px(12), self._bar // 2
+        picture[middle - self._px(5) : middle + self._px(5), right - self._px(20) : right] = (230, 230, 230)
+        for bar in range(4):
+            left = right - self._px(46) + bar * self._px(5)
+            picture[
+                middle + self._px(5) - self._px(2.5 * (bar + 1)) : middle + self._px(5), left : left + self._px(3)
+            ] = 230
+
+    def _draw_home(self, seconds: float) -> Image:
+        picture = self._launcher.copy()
+        # A page indicator that moves, so that even the launcher is alive.
+        y, size = self._bottom - self._px(18), self._px(6)
+        for dot in range(5):
+            x = self.width // 2 + round((dot - 2) * size * 2.4)
+            picture[y : y + size, x : x + size] = 255 if int(seconds * 2.5) % 5 == dot else 150
+        return picture
+
+    def _draw_app(self, seconds: float) -> Image:
+        picture = np.empty((self.height, self.width, 3), dtype=np.uint8)
+        top = self._bar + self._page_header.shape[0]
+        picture[self._bar : top] = self._page_header
+        rows = (np.arange(self._bottom - top) + int(seconds * 160 * self._unit)) % self._page.shape[0]
+        picture[top : self._bottom] = self._page[rows]
+        return picture
+
+    def _draw_game(self, seconds: float) -> Image:
+        picture: Image = self._night.copy()
+        for index, (ball, inside) in enumerate(self._sprites):
+            size = ball.shape[0]
+            width, height = self.width - size, self._bottom - self._bar - size
+            x = _bounce(seconds * (90 + 23 * index) * self._unit + index * 97, width)
+            y = self._bar + _bounce(seconds * (120 + 31 * index) * self._unit + index * 61, height)
+            picture[y : y + size, x : x + size][inside] = ball[inside]
+        return picture
+
+
+def _bounce(distance: float, length: int) -> int:
+    """Return where something is that goes to and fro over `length`, after `distance`."""
+    along = distance % (2 * length)
+    return int(min(along, 2 * length - along))
