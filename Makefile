@@ -24,6 +24,10 @@ lint: $(VENV)/.dev  ## Format check, lint, strict types, layers
 bench: $(VENV)/.dev  ## Measure against the rivals and print the tables
 	@$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.docs  ## Build the documentation into site/
+	@$(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -37,6 +41,10 @@ $(BIN)/python:
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@echo "installing streamer …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[image]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
