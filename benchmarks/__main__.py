@@ -29,7 +29,7 @@ class Figures:
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     missing: int | None  # pictures after the warm-up that never came
-    max_rss_mb: float
+    peak_mb: float
 
 
 def run(rival: str, clip: Clip) -> Figures:
@@ -50,7 +50,7 @@ def run(rival: str, clip: Clip) -> Figures:
         latency_p50_ms=statistics.median(delays) if delays else None,
         latency_p99_ms=delays[len(delays) * 99 // 100] if delays else None,
         missing=sum(n not in arrivals for n in range(first, len(sent_ns))) if arrivals and sent_ns else None,
-        max_rss_mb=result["max_rss_kb"] / 1024,
+        peak_mb=result["peak_kb"] / 1024,
     )
 
 
@@ -64,7 +64,9 @@ def main(rounds: int = 3, only: str = "") -> None:
         for clip, rival in track(jobs, "measuring", console=console):
             results.setdefault((clip.name, rival), []).append(run(rival, clip))
     for clip in CLIPS:
-        table = Table(title=f"{clip.name}: {clip.width}x{clip.height} at {clip.fps} fps, {clip.bitrate_bps / 1e6:g} Mbit/s")
+        table = Table(
+            title=f"{clip.name}: {clip.width}x{clip.height} at {clip.fps} fps, {_bitrate(clip):.1f} Mbit/s"
+        )
         for heading in ("", "CPU ms a picture", "of the floor", "p50 ms", "p99 ms", "missing", "peak MB"):
             table.add_column(heading, justify="right" if heading else "left")
         floor = _median(results.get((clip.name, "floor"), []), "cpu_ms_per_picture")
@@ -80,9 +82,13 @@ def main(rounds: int = 3, only: str = "") -> None:
                 _text(_median(runs, "latency_p50_ms")),
                 _text(_median(runs, "latency_p99_ms")),
                 _text(_median(runs, "missing"), "{:.0f}"),
-                _text(_median(runs, "max_rss_mb"), "{:.0f}"),
+                _text(_median(runs, "peak_mb"), "{:.0f}"),
             )
         console.print(table)
+
+
+def _bitrate(clip: Clip) -> float:
+    return sum(len(data) for _, data in access_units(clip)) * 8 / clip.seconds / 1e6
 
 
 def _median(runs: list[Figures], name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Screen-like H.264 clips, made on the spot: scrolling text over a still frame, with a readable counter in each picture."""
+"""Screen-like H.264 clips, made on the spot: scrolling text in a still frame, a readable counter in each picture."""
 
 import fractions
 import struct
@@ -26,8 +26,7 @@ class Clip:
     width: int
     height: int
     fps: int
-    bitrate_bps: int
-    keyframe_bytes: int  # about
+    crf: int
     seconds: int = 12
 
     @property
@@ -36,8 +35,8 @@ class Clip:
 
 
 CLIPS: Final = (
-    Clip("720p30", 720, 1280, 30, 3_000_000, 200_000),
-    Clip("1080p60", 1080, 1920, 60, 10_000_000, 500_000),
+    Clip("720p30", 720, 1280, 30, 24),
+    Clip("1080p60", 1080, 1920, 60, 23),
 )
 
 
@@ -68,42 +67,37 @@ def _encode(clip: Clip) -> Iterator[tuple[bool, bytes]]:
     encoder.width, encoder.height, encoder.pix_fmt = clip.width, clip.height, "yuv420p"
     encoder.time_base = fractions.Fraction(1, 90_000)
     encoder.framerate = fractions.Fraction(clip.fps)
-    encoder.bit_rate = clip.bitrate_bps
     encoder.options = {
         "preset": "veryfast",
         "tune": "zerolatency",
         "profile": "baseline",
         # One long GOP, as a screen encoder sends; slices stay whole, so a keyframe is one long NAL unit.
-        "x264-params": f"keyint=600:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
-        f"vbv-maxrate={clip.bitrate_bps * 3 // 2000}:vbv-bufsize={clip.keyframe_bytes * 16 // 1000}",
+        "x264-params": f"keyint=600:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:crf={clip.crf}",
     }
     for number, picture in enumerate(_pictures(clip)):
         frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
         frame.pts = number * 90_000 // clip.fps
         if number % (5 * clip.fps) == 0:
             frame.pict_type = PictureType.I
-        for packet in encoder.encode(frame):
-            yield packet.is_keyframe, bytes(packet)
+        yield from ((packet.is_keyframe, bytes(packet)) for packet in encoder.encode(frame))
+    yield from ((packet.is_keyframe, bytes(packet)) for packet in encoder.encode(None))
 
 
 def _pictures(clip: Clip) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield gray pictures: a page of text-like noise that scrolls in the middle, a still border, and the barcode."""
     random = np.random.default_rng(7)
-    letter_rows = random.integers(0, 2, (clip.height // 4, clip.width // 4), dtype=np.uint8)
-    letter_rows[:: 5] = 0  # the space between lines
-    page = (235 - 200 * np.kron(letter_rows, np.ones((4, 4), dtype=np.uint8))).astype(np.uint8)
+    letter_rows = random.integers(0, 2, (clip.height // 2, clip.width // 2), dtype=np.uint8)
+    letter_rows[np.arange(clip.height // 2) % 12 < 6] = 0  # the space between lines
+    page = (235 - 200 * np.kron(letter_rows, np.ones((2, 2), dtype=np.uint8))).astype(np.uint8)
     border = clip.height // 6
     screen = np.full((clip.height, clip.width), 200, dtype=np.uint8)
     screen[:border] = page[:border]
-    speed = 2
     for number in range(clip.seconds * clip.fps):
-        window = np.roll(page, -number * speed, axis=0)[border : clip.height - border]
+        window = np.roll(page, -3 * number, axis=0)[border : clip.height - border]
         screen[border : clip.height - border] = window
-        # A patch that is new every time gives the encoder something no motion vector explains.
-        patch = random.integers(0, 256, (clip.height // 16, clip.width // 4), dtype=np.uint8)
-        top = border + number * 7 % (clip.height // 2)
-        screen[top : top + patch.shape[0], : patch.shape[1]] = np.kron(
-            patch[::8, ::8], np.ones((8, 8), dtype=np.uint8)
-        )[: patch.shape[0], : patch.shape[1]]
+        # A film in a corner: something that no motion vector explains.
+        film = random.integers(0, 200, (clip.height // 32, clip.width // 16), dtype=np.uint8)
+        film = np.kron(film, np.ones((8, 8), dtype=np.uint8))
+        screen[border : border + film.shape[0], : film.shape[1]] = film
         draw_barcode(screen, number, 0)
         yield screen

@@ -5,7 +5,6 @@ Speaks JSON lines: reads the offer, prints its answer; at the end prints CPU sec
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -61,8 +60,14 @@ class Measurement:
             "arrivals_ns": self.arrivals_ns,
             "cpu_s": last[1] - first[1],
             "pictures": last[0] - first[0],
-            "max_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "peak_kb": _peak_kb(),
         }
+
+
+def _peak_kb() -> int:
+    """Return this process's peak resident size; `getrusage` would count the parent's, from before `exec`."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def _luma_of_strip(frame: av.VideoFrame) -> Any:
@@ -182,9 +187,6 @@ async def aiortc_recording(clip: Clip, measurement: Measurement) -> None:
     """aiortc's MediaRecorder to MP4: it decodes and encodes."""
     connection, track = await _aiortc()
     recorder = MediaRecorder(str(DIRECTORY / f"{clip.name}-aiortc.mp4"))
-
-    class Counted(type(track)):  # type: ignore[misc]
-        pass
 
     count = 0
     receive = track.recv

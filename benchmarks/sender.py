@@ -1,6 +1,6 @@
 """A WebRTC sender in a process of its own: plays a clip in real time through aiortc, like a phone would.
 
-Speaks JSON lines: prints its offer, reads the answer; then plays, and prints when it handed each picture to the packetiser.
+Speaks JSON lines: prints its offer, reads the answer, plays, and prints when it handed each picture to the packetiser.
 """
 
 import asyncio
@@ -27,6 +27,8 @@ class ClipTrack(MediaStreamTrack):
         self._clip = clip
         self._units = access_units(clip)
         self._start = 0.0
+        self.ended = asyncio.Event()
+        self.on("ended", self.ended.set)
 
     async def recv(self) -> av.Packet:
         number = len(self.sent_ns)
@@ -53,8 +55,7 @@ async def main(clip: Clip) -> None:
     loop = asyncio.get_running_loop()
     answer = json.loads(await loop.run_in_executor(None, sys.stdin.readline))["answer"]
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    while track.readyState == "live":
-        await asyncio.sleep(0.1)
+    await track.ended.wait()
     await asyncio.sleep(0.5)  # what is on its way arrives
     print(json.dumps({"sent_ns": track.sent_ns}), flush=True)
     await connection.close()

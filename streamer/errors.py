@@ -68,7 +68,7 @@ class CloudReplyError(CloudError):
         super().__init__(message)
         self.status = status
         self.path = path
-        self.retryable = status >= 500
+        self.retryable = status == 429 or status >= 500
 
 
 class CloudRefusalError(CloudError):

@@ -19,10 +19,12 @@ from typing import Any, Final
 
 import pylibsrtp
 from aioice import Candidate, TransportPolicy, ice, stun
+from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport, RTCRtpReceiver
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
+from streamer.rtc.udp import open_udp
 
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 
@@ -57,6 +59,8 @@ HOOKS: Final = (
     ),
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
+    Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
+    Hook("aioice.candidate:candidate_foundation", "candidate_type candidate_transport base_address", "", "aioice 0.13"),
     Hook("aioice.ice:get_host_addresses", "use_ipv4 use_ipv6", "the machine's addresses", "aioice 0.13"),
     Hook("aioice.ice:server_reflexive_candidate", "protocol stun_server", "every STUN server", "aioice 0.13"),
     Hook(
@@ -136,13 +140,15 @@ def tap(
             pass_on(datagram, component)
             return
         arrival_ns = time.monotonic_ns()
+        is_rtcp = 192 <= datagram[1] <= 223  # RFC 5761 section 4
         try:
-            if 192 <= datagram[1] <= 223:  # RFC 5761 section 4
-                on_rtcp(inbound.unprotect_rtcp(datagram), arrival_ns)
-            else:
-                on_rtp(inbound.unprotect(datagram), arrival_ns)
-        except pylibsrtp.Error:
-            pass  # forged, or replayed
+            packet = inbound.unprotect_rtcp(datagram) if is_rtcp else inbound.unprotect(datagram)
+        except (pylibsrtp.Error, ValueError):
+            return  # forged, replayed, or longer than any path carries
+        if is_rtcp:
+            on_rtcp(packet, arrival_ns)
+        else:
+            on_rtp(packet, arrival_ns)
 
     def send_rtcp(packet: bytes) -> None:
         pair = connection._nominated.get(1)
@@ -202,12 +208,38 @@ class Gathering:
             addresses = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
             if self._loopback or not addresses:
                 addresses.append("127.0.0.1")
-        connection._local_candidates += await connection.get_component_candidates(component=1, addresses=addresses)
+        try:
+            connection._local_candidates += self._host_candidates(addresses)
+        except NotImplementedError:
+            connection._local_candidates += await connection.get_component_candidates(1, addresses)
         connection._local_candidates_end = True
         for server in self._servers:
             task = asyncio.create_task(self._ask(server), name=f"ask {server}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _host_candidates(self, addresses: list[str]) -> list[Candidate]:
+        """Return a candidate for each address that can be bound, on a socket of ours (see `udp`)."""
+        connection = self._connection
+        candidates = []
+        for address in addresses:
+            try:
+                protocol: Any = open_udp(address, lambda: ice.StunProtocol(connection))
+            except OSError:
+                continue
+            host, port = protocol.transport.get_extra_info("sockname")[:2]
+            protocol.local_candidate = Candidate(
+                foundation=candidate_foundation("host", "udp", host),
+                component=1,
+                transport="udp",
+                priority=candidate_priority(1, "host"),
+                host=host,
+                port=port,
+                type="host",
+            )
+            connection._protocols.append(protocol)
+            candidates.append(protocol.local_candidate)
+        return candidates
 
     async def _ask(self, server: IceServer) -> None:
         ask = self._ask_turn if server.scheme in {"turn", "turns"} else self._ask_stun
