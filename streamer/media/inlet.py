@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 
 from streamer.media.fanout import Fanout
 from streamer.media.receiver import Receiver
 from streamer.tracks import Track
+
+_NEVER: Final = 1 << 63
 
 
 class Inlet:
@@ -18,7 +21,7 @@ class Inlet:
         self._loop = asyncio.get_running_loop()
         self._send_rtcp: Callable[[bytes], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = 0
+        self._timer_ns = _NEVER
         self._closed = False
 
     def open(self, send_rtcp: Callable[[bytes], None]) -> None:
@@ -52,24 +55,21 @@ class Inlet:
             self._timer.cancel()
 
     def _poll(self) -> None:
-        self._timer = None
+        self._timer, self._timer_ns = None, _NEVER
         for unit in self.receiver.poll(time.monotonic_ns()):
             self._fanout.put(unit)
         self._settle()
 
     def _settle(self) -> None:
         """Send what is due, and set the timer if the next deadline is before it."""
-        if self._closed:
-            return
-        for packet in self.receiver.take_rtcp():
-            if self._send_rtcp is not None:
+        receiver = self.receiver
+        if receiver.has_rtcp and self._send_rtcp is not None:
+            for packet in receiver.take_rtcp():
                 self._send_rtcp(packet)
-        deadline_ns = self.receiver.deadline_ns
-        if deadline_ns is None:
+        deadline_ns = receiver.deadline_ns
+        if deadline_ns is None or deadline_ns >= self._timer_ns or self._closed:
             return
         if self._timer is not None:
-            if self._timer_ns <= deadline_ns:
-                return
             self._timer.cancel()
         self._timer_ns = deadline_ns
         # A loop's time is the monotonic clock in seconds, uvloop's too up to a fixed origin: so go by the difference.

@@ -63,6 +63,8 @@ class Receiver:
         self.counters = Counters()
         self.round_trip = RoundTripTime()
         self.own_ssrc = own_ssrc
+        self.deadline_ns: int | None = None  # when `poll` wants to be called next; None before the first packet
+        self.has_rtcp = False  # whether `take_rtcp` has something to send
         self._description = source_description(own_ssrc, cname)
         self._outgoing: list[bytes] = []
         self._sources: dict[int, _Source] = {}
@@ -91,6 +93,7 @@ class Receiver:
             element = find_extension(datagram, self._transport_cc_id)
             if element is not None and len(element) == 2:
                 self._transport_feedback.add(int.from_bytes(element), arrival_ns)
+                self._wake_at(self._transport_feedback.deadline_ns)
         track = self._tracks.get(packet.payload_type)
         if track is None:
             counters.unknown_payload_type += 1
@@ -126,21 +129,25 @@ class Receiver:
             self._report_ns = now_ns + REPORT_INTERVAL_NS
             blocks = [source.statistics.report(now_ns) for source in list(self._sources.values())[-31:]]
             self._outgoing.append(receiver_report(self.own_ssrc, blocks) + self._description)
+            self.has_rtcp = True
         for message in self._transport_feedback.due(now_ns, self.own_ssrc, self._media_ssrc):
             self._send(message)
+        self._set_deadline()
         return units
 
-    @property
-    def deadline_ns(self) -> int | None:
-        """When `poll` wants to be called next; None before the first packet."""
+    def _set_deadline(self) -> None:
         deadlines = [self._report_ns, self._transport_feedback.deadline_ns]
         for source in self._sources.values():
             deadlines += (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns)
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        self.deadline_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _wake_at(self, deadline_ns: int | None) -> None:
+        if deadline_ns is not None and (self.deadline_ns is None or deadline_ns < self.deadline_ns):
+            self.deadline_ns = deadline_ns
 
     def take_rtcp(self) -> list[bytes]:
         """Return the RTCP to send, and forget it."""
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, self._outgoing, self.has_rtcp = self._outgoing, [], False
         return outgoing
 
     def request_keyframe(self, now_ns: int) -> None:
@@ -172,6 +179,7 @@ class Receiver:
             self._media_ssrc = packet.ssrc
         if self._report_ns is None:
             self._report_ns = packet.arrival_ns + REPORT_INTERVAL_NS
+            self._wake_at(self._report_ns)
         return source
 
     def _close_source(self, ssrc: int) -> None:
@@ -212,11 +220,14 @@ class Receiver:
                 self._send(picture_loss_indication(self.own_ssrc, source.ssrc))
             elif "ccm fir" in feedback:
                 self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.keyframe_requests))
+        for deadline_ns in (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns):
+            self._wake_at(deadline_ns)
 
     def _send(self, message: bytes) -> None:
         if not self._reduced_size:
             message = receiver_report(self.own_ssrc, []) + self._description + message
         self._outgoing.append(message)
+        self.has_rtcp = True
 
 
 class _Source:

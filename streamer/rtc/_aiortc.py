@@ -49,7 +49,8 @@ class Hook:
 HOOKS: Final = (
     Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
     Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
-    Hook("aioice.ice:Connection.data_received", "self data component", "datagrams, at once", "aioice 0.13"),
+    Hook("aioice.ice:StunProtocol.datagram_received", "self data addr", "datagrams, at once", "aioice 0.13"),
+    Hook("aioice.ice:Connection.data_received", "self data component", "datagrams of a later relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),
     Hook(
         "aioice.ice:Connection.get_component_candidates",
@@ -123,49 +124,71 @@ def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
     _shadow(certificate, "_create_ssl_context", create_ssl_context)
 
 
-def tap(
-    transport: RTCDtlsTransport, on_rtp: Callable[[bytes, int], None], on_rtcp: Callable[[bytes, int], None]
-) -> Callable[[bytes], None]:
-    """Take this transport's RTP and RTCP from aiortc, decrypted, straight from the socket's callback.
+def _is_srtp(datagram: bytes) -> bool:
+    """Whether a datagram is SRTP or SRTCP, rather than STUN, DTLS or TURN's (RFC 7983 section 7)."""
+    return len(datagram) > 1 and 127 < datagram[0] < 192
 
-    The handlers get (packet, monotonic arrival time in ns). Returns what sends an RTCP packet; it never raises.
-    Datagrams that fail authentication are dropped. DTLS goes on to aiortc.
+
+class Tap:
+    """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the socket's callback; DTLS goes on to it.
+
+    The handlers get (packet, monotonic arrival time in ns). Datagrams that fail authentication are dropped. The transport
+    must be connected; `open` begins.
     """
-    connection: Any = transport.transport._connection
-    inbound: Any = transport._rx_srtp
-    pass_on = connection.data_received
 
-    def data_received(datagram: bytes, component: int) -> None:
-        if len(datagram) < 2 or not 127 < datagram[0] < 192:  # RFC 7983 section 7
-            pass_on(datagram, component)
-            return
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        on_rtp: Callable[[bytes, int], None],
+        on_rtcp: Callable[[bytes, int], None],
+    ) -> None:
+        self._connection: Any = transport.transport._connection
+        self._inbound: Any = transport._rx_srtp
+        self._outbound: Any = transport._tx_srtp
+        self._on_rtp = on_rtp
+        self._on_rtcp = on_rtcp
+
+    def open(self) -> None:
+        """Begin, with what came between the handshake's end and now."""
+        # At each socket, before STUN is tried on every datagram; and behind, for a relay that is allocated later.
+        for protocol in self._connection._protocols:
+            _shadow(protocol, "datagram_received", self._before(protocol.datagram_received))
+        _shadow(self._connection, "data_received", self._before(self._connection.data_received))
+        # The first packets of the first keyframe may wait behind the handshake's last datagram.
+        queue = self._connection._queue
+        for item in [queue.get_nowait() for _ in range(queue.qsize())]:
+            if item is not None and _is_srtp(item[0]):
+                self._take(item[0])
+            else:
+                queue.put_nowait(item)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Send an RTCP packet. What cannot be sent is as good as lost on the way: it never raises."""
+        pair = self._connection._nominated.get(1)
+        if pair is not None and pair.protocol.transport is not None:
+            with contextlib.suppress(OSError, pylibsrtp.Error):
+                pair.protocol.transport.sendto(self._outbound.protect_rtcp(packet), pair.remote_addr)
+
+    def _before(self, receive: Callable[[bytes, Any], None]) -> Callable[[bytes, Any], None]:
+        def receive_unless_srtp(datagram: bytes, where: Any) -> None:
+            if _is_srtp(datagram):
+                self._take(datagram)
+            else:
+                receive(datagram, where)
+
+        return receive_unless_srtp
+
+    def _take(self, datagram: bytes) -> None:
         arrival_ns = time.monotonic_ns()
         is_rtcp = 192 <= datagram[1] <= 223  # RFC 5761 section 4
         try:
-            packet = inbound.unprotect_rtcp(datagram) if is_rtcp else inbound.unprotect(datagram)
+            packet = self._inbound.unprotect_rtcp(datagram) if is_rtcp else self._inbound.unprotect(datagram)
         except (pylibsrtp.Error, ValueError):
             return  # forged, replayed, or longer than any path carries
         if is_rtcp:
-            on_rtcp(packet, arrival_ns)
+            self._on_rtcp(packet, arrival_ns)
         else:
-            on_rtp(packet, arrival_ns)
-
-    def send_rtcp(packet: bytes) -> None:
-        pair = connection._nominated.get(1)
-        if pair is not None and pair.protocol.transport is not None:
-            # What cannot be sent is as good as lost on the way; the path's fate is judged by consent checks.
-            with contextlib.suppress(OSError, pylibsrtp.Error):
-                pair.protocol.transport.sendto(transport._tx_srtp.protect_rtcp(packet), pair.remote_addr)
-
-    _shadow(connection, "data_received", data_received)
-    # The first packets of the first keyframe may wait behind the handshake's last datagram.
-    waiting = [connection._queue.get_nowait() for _ in range(connection._queue.qsize())]
-    for item in waiting:
-        if item is not None and len(item[0]) >= 2 and 127 < item[0][0] < 192:
-            data_received(*item)
-        else:
-            connection._queue.put_nowait(item)
-    return send_rtcp
+            self._on_rtp(packet, arrival_ns)
 
 
 class Gathering:

@@ -18,7 +18,7 @@ from aiortc.exceptions import InternalError, OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
-from streamer.rtc._aiortc import Gathering, accept_rsa_peers, check_hooks, hook_receive, tap
+from streamer.rtc._aiortc import Gathering, Tap, accept_rsa_peers, check_hooks, hook_receive
 from streamer.rtc.ice import IceServer, usable_candidate
 from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track
@@ -196,7 +196,9 @@ class Peer:
     def _open_input(self, transport: RTCDtlsTransport) -> None:
         if transport not in self._inputs:
             media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
-            media_input.open(tap(transport, media_input.on_rtp, media_input.on_rtcp))
+            tap = Tap(transport, media_input.on_rtp, media_input.on_rtcp)
+            media_input.open(tap.send_rtcp)
+            tap.open()
 
     def _tracks_on(self, transport: RTCDtlsTransport) -> list[Track]:
         mids = {t.mid for t in self._connection.getTransceivers() if t.receiver.transport is transport}

@@ -1,8 +1,8 @@
 """The offer as aiortc can take it, and the answer as the phone should see it: text in, text out (RFC 8866, RFC 8829).
 
 aiortc negotiates for its own decoders and its own feedback; the media here goes another way. So the offer handed to it
-names every codec that *this* package decodes as the one H.264 that aiortc accepts, and the answer that comes back gets
-the phone's own codec lines, in our order, with the feedback that this package sends.
+has one codec that aiortc accepts in place of all those offered, and the answer that comes back gets the phone's own
+codec lines, those that *this* package decodes, in our order, with the feedback that this package sends.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,16 @@ FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 _BUNDLE: Final = "a=group:BUNDLE"
-_STAND_IN_RTPMAP: Final = "H264/90000"
-_STAND_IN_FMTP: Final = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+_STAND_INS: Final = {
+    "video": (
+        "96",
+        (
+            "a=rtpmap:96 H264/90000",
+            "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        ),
+    ),
+    "audio": ("97", ("a=rtpmap:97 opus/48000/2",)),
+}
 _PLACEHOLDER: Final = "0"  # PCMU: aiortc takes it for any audio section, and the answer then refuses the section
 
 
@@ -110,7 +118,7 @@ class Negotiation:
                 section = _placeholder(section)
             else:
                 self._accepted[index] = track
-                section = _stand_in(section, track)
+                section = _stand_in(section)
         kept = [line for line in section.lines if not _is_left_out(line)]
         return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
 
@@ -202,7 +210,8 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
         return _Section(answer.kind, answer.protocol, answer.formats, lines)
     lines = [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize"))]
     rtpmaps, fmtps, feedback = offer.by_format("rtpmap"), offer.by_format("fmtp"), offer.values("rtcp-fb")
-    for payload_type in answer.formats:
+    formats = [str(payload_type) for payload_type in (*track.codecs, *track.rtx)]
+    for payload_type in formats:
         lines.append(f"a=rtpmap:{payload_type} {rtpmaps[payload_type]}")
         if payload_type in fmtps:
             lines.append(f"a=fmtp:{payload_type} {fmtps[payload_type]}")
@@ -215,21 +224,14 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
         lines.append("a=rtcp-rsize")
     if track.transport_cc_id:
         lines.append(f"a=extmap:{track.transport_cc_id} {TRANSPORT_CC}")
-    return _Section(answer.kind, answer.protocol, answer.formats, lines)
+    return _Section(answer.kind, answer.protocol, formats, lines)
 
 
-def _stand_in(section: _Section, track: Track) -> _Section:
-    """Return the section with only the track's payload types, as codecs that aiortc accepts."""
-    formats = [str(payload_type) for payload_type in (*track.codecs, *track.rtx)]
+def _stand_in(section: _Section) -> _Section:
+    """Return the section with one codec that aiortc accepts, in place of all those offered."""
+    payload_type, codec = _STAND_INS[section.kind]
     lines = [line for line in section.lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
-    for payload_type, codec in track.codecs.items():
-        if track.kind == "video":
-            lines += [f"a=rtpmap:{payload_type} {_STAND_IN_RTPMAP}", f"a=fmtp:{payload_type} {_STAND_IN_FMTP}"]
-        else:
-            lines.append(f"a=rtpmap:{payload_type} opus/{codec.clock_rate}/{codec.channels}")
-    for payload_type, carried in track.rtx.items():
-        lines += [f"a=rtpmap:{payload_type} rtx/90000", f"a=fmtp:{payload_type} apt={carried}"]
-    return _Section(section.kind, section.protocol, formats, lines)
+    return _Section(section.kind, section.protocol, [payload_type], [*lines, *codec])
 
 
 def _placeholder(section: _Section) -> _Section:

@@ -1,8 +1,8 @@
 """A UDP socket that wakes the event loop a few times a picture instead of once a packet.
 
 A picture comes as a burst of packets, and waking up costs more than handling what came. So after a datagram has been
-handled, the socket is left alone for a moment and then emptied in one go; only a socket on which nothing came is watched
-for readiness again. A packet waits PAUSE_S at the longest, and the first one of a burst not at all.
+handled, the socket is left alone for a moment and then emptied in one go; only a socket on which nothing came is
+watched for readiness again. A packet waits PAUSE_S at the longest, and the first one of a burst not at all.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ _DATAGRAM_LIMIT: Final = 65536
 class UdpTransport(asyncio.DatagramTransport):
     """A datagram transport over a bound socket, which it owns. Made by `open_udp`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
+    ) -> None:
         super().__init__({"sockname": bound.getsockname()})
         self._loop = loop
         self._socket = bound

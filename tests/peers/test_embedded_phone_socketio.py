@@ -1,5 +1,6 @@
 """The npm socket.io-client against the embedded phone's server."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -78,7 +79,7 @@ async def test_a_client_that_pings_stays_connected_for_three_times_the_ping_time
 async def test_a_client_that_sends_no_pings_is_dropped() -> None:
     async with serve(ping_interval_s=PING_INTERVAL_S, ping_timeout_s=PING_TIMEOUT_S) as phone:
         url = phone.signaling_url.replace("http", "ws") + "/socket.io/?EIO=3&transport=websocket"
-        async with connect(url) as websocket:
+        async with asyncio.timeout(LIMIT_S), connect(url) as websocket:
             async for _ in websocket:  # ends when the server closes
                 pass
 

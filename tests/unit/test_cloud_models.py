@@ -1,0 +1,375 @@
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.cloud.models import Ticket, check_reply, parse_ticket
+from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
+from streamer.ports import AudioPort, AudioPorts
+
+TOKEN = "device-token-5c1e"  # looked for in everything that is shown
+REPLY: dict[str, Any] = {
+    "data": {
+        "device_token": TOKEN,
+        "streamingId": "stream-1",
+        "resource": {
+            "device_id": "device-1",
+            "kp_id": "kp-1",
+            "sdk": {
+                "internal": {"address": "192.168.0.9", "aport": "10020", "atype": "2", "address_ipv6": "fd00::9"},
+                "external": {"address": "203.0.113.7", "aport": 10030, "atype": 1, "address_ipv6": None},
+            },
+            "rtc": {
+                "ice_signaling": {
+                    "signaling_url": "http://203.0.113.8:18082",
+                    "expired_time": "3600",
+                    "ice_servers": ["stun:203.0.113.9:3478"],
+                }
+            },
+        },
+    },
+    "error_code": "0",
+    "error_msg": "success",
+}
+SIGNALING = "data.resource.rtc.ice_signaling"
+ALL_PATHS = [
+    "data",
+    "data.device_token",
+    "data.streamingId",
+    "data.resource",
+    "data.resource.device_id",
+    "data.resource.kp_id",
+    "data.resource.sdk",
+    *(
+        f"data.resource.sdk.{side}{leaf}"
+        for side in ("internal", "external")
+        for leaf in ("", ".address", ".aport", ".atype", ".address_ipv6")
+    ),
+    "data.resource.rtc",
+    SIGNALING,
+    f"{SIGNALING}.signaling_url",
+    f"{SIGNALING}.expired_time",
+    f"{SIGNALING}.ice_servers",
+    "error_code",
+    "error_msg",
+]
+NEEDED_PATHS = ["data.device_token", "data.resource.device_id", f"{SIGNALING}.signaling_url"]
+LEVELS_ABOVE = {
+    "data": "data.device_token",
+    "data.resource": "data.resource.device_id",
+    "data.resource.rtc": f"{SIGNALING}.signaling_url",
+    SIGNALING: f"{SIGNALING}.signaling_url",
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
+    """Return the documented reply with the values at some paths replaced."""
+    reply = copy.deepcopy(REPLY)
+    for path, value in changes:
+        *above, last = path.split(".")
+        level = reply
+        for name in above:
+            level = level[name]
+        level[last] = value
+    return reply
+
+
+def without(path: str) -> dict[str, Any]:
+    reply = copy.deepcopy(REPLY)
+    *above, last = path.split(".")
+    level = reply
+    for name in above:
+        level = level[name]
+    del level[last]
+    return reply
+
+
+def read(reply: object, *, status: int = 200) -> Ticket:
+    body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+    check_reply(body, status=status, request_id="request-1")
+    return parse_ticket(body, "instance-1", status=status)
+
+
+def read_or_refuse(body: bytes, status: int) -> None:
+    """Read a reply; only a ticket and the documented errors may come of it."""
+    try:
+        ticket = read(body, status=status)
+    except (CloudReplyError, CloudRefusalError) as error:
+        assert error.status == status
+    else:
+        assert status < 400
+        assert ticket.device_token
+        assert ticket.device_id
+        assert ticket.signaling_url
+
+
+@given(st.binary(), st.sampled_from([200, 302, 400, 401, 429, 500]))
+def test_any_bytes_give_a_ticket_or_a_documented_error(body: bytes, status: int) -> None:
+    """Law: any body, with any status, gives a Ticket, a CloudReplyError or a CloudRefusalError."""
+    read_or_refuse(body, status)
+
+
+@given(json_values, st.sampled_from([200, 302, 400, 401, 429, 500]))
+def test_any_json_gives_a_ticket_or_a_documented_error(value: object, status: int) -> None:
+    """Law: as above, for any JSON."""
+    read_or_refuse(json.dumps(value).encode(), status)
+
+
+@given(st.lists(st.tuples(st.sampled_from([path for path in ALL_PATHS if path.count(".") > 1]), json_values)))
+def test_any_json_in_any_field_gives_a_ticket_or_a_documented_error(changes: list[tuple[str, object]]) -> None:
+    """Law: as above, for the documented reply with any JSON at any of its paths (the shallow ones first)."""
+    changes.sort(key=lambda change: -change[0].count("."))
+    read_or_refuse(json.dumps(changed(*changes)).encode(), 200)
+
+
+@given(st.sampled_from(ALL_PATHS), json_values)
+def test_any_json_in_one_field_gives_a_ticket_or_a_documented_error(path: str, value: object) -> None:
+    """Law: as above, for one changed field, whatever its level."""
+    read_or_refuse(json.dumps(changed((path, value))).encode(), 200)
+
+
+@given(st.integers(0, len(json.dumps(REPLY)) - 1))
+def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
+    """Law: no proper beginning of a reply is a reply."""
+    with pytest.raises(CloudReplyError):
+        read(json.dumps(REPLY).encode()[:length])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        json.dumps(changed((f"{SIGNALING}.ice_servers", "@")))
+        .encode()
+        .replace(b'"@"', b'[{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}]"),
+    ],
+    ids=["open", "closed", "in a field that is kept"],
+)
+def test_a_reply_that_is_nested_without_end_is_a_reply_error(body: bytes) -> None:
+    with pytest.raises(CloudReplyError):
+        read(body)
+
+
+def test_a_documented_reply_is_read_in_full() -> None:
+    ticket = read(REPLY)
+    assert ticket == Ticket(
+        instance_id="instance-1",
+        device_id="device-1",
+        device_token=ticket.device_token,
+        signaling_url="http://203.0.113.8:18082",
+        streaming_id="stream-1",
+        expires_in_s=3600.0,
+        ice_servers=("stun:203.0.113.9:3478",),
+        audio_ports=AudioPorts(
+            internal=AudioPort(address="192.168.0.9", port=10020, type=2, address_ipv6="fd00::9"),
+            external=AudioPort(address="203.0.113.7", port=10030, type=1),
+        ),
+    )
+    assert ticket.device_token.reveal() == TOKEN
+
+
+def test_the_older_shape_without_the_level_ice_signaling_gives_the_same_ticket() -> None:
+    older = changed(("data.resource.rtc", REPLY["data"]["resource"]["rtc"]["ice_signaling"]))
+    assert read(older) == read(REPLY)
+
+
+@pytest.mark.parametrize("port", [10030, "10030"])
+@pytest.mark.parametrize("side", ["internal", "external"])
+def test_a_port_may_be_a_number_or_a_string(side: str, port: object) -> None:
+    audio_port = getattr(read(changed((f"data.resource.sdk.{side}.aport", port))).audio_ports, side)
+    assert audio_port.port == 10030
+    assert type(audio_port.port) is int
+
+
+@pytest.mark.parametrize(("value", "expected"), [("60", 60.0), (60, 60.0), (1.5, 1.5), (None, None), ("", None)])
+def test_a_streaming_time_may_be_a_number_a_string_or_nothing(value: object, expected: float | None) -> None:
+    assert read(changed((f"{SIGNALING}.expired_time", value))).expires_in_s == expected
+
+
+@pytest.mark.parametrize("code", ["0", 0, None])
+def test_success_is_code_0_as_string_or_number_or_no_code(code: object) -> None:
+    assert read(changed(("error_code", code))).device_id == "device-1"
+
+
+@pytest.mark.parametrize("path", [path for path in ALL_PATHS if path not in {*NEEDED_PATHS, *LEVELS_ABOVE}])
+def test_a_field_that_is_not_needed_may_be_null_or_missing(path: str) -> None:
+    assert read(changed((path, None))) == read(without(path))
+
+
+def test_nulls_in_what_is_not_needed_become_defaults() -> None:
+    ticket = read(
+        changed(
+            ("data.streamingId", None),
+            ("data.resource.sdk", None),
+            (f"{SIGNALING}.expired_time", None),
+            (f"{SIGNALING}.ice_servers", None),
+        )
+    )
+    assert (ticket.streaming_id, ticket.expires_in_s, ticket.ice_servers) == (None, None, ())
+    assert ticket.audio_ports == AudioPorts()
+
+
+def test_a_port_whose_leaves_are_all_null_is_no_port() -> None:
+    nothing = dict.fromkeys(["address", "aport", "atype", "address_ipv6"])
+    assert read(changed(("data.resource.sdk.internal", nothing))).audio_ports.internal is None
+
+
+def test_ice_servers_of_every_shape_are_carried_as_they_came() -> None:
+    servers = ["stun:a", {"uri": "turn:b", "usr": "u", "pwd": "p"}, {"urls": ["turn:c"], "username": None}]
+    assert read(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == tuple(servers)
+
+
+def test_unknown_fields_pass_at_every_level() -> None:
+    levels = [path for path in ALL_PATHS if isinstance(value_at(path), dict)]
+    assert len(levels) == 7
+    assert read(changed(("new", [1]), *((f"{path}.new", {"x": [1]}) for path in levels))) == read(REPLY)
+
+
+def value_at(path: str) -> object:
+    value: Any = REPLY
+    for name in path.split("."):
+        value = value[name]
+    return value
+
+
+@pytest.mark.parametrize("path", NEEDED_PATHS)
+@pytest.mark.parametrize("nothing", [None, "", "absent"])
+def test_a_missing_needed_field_is_named_by_its_path(path: str, nothing: str | None) -> None:
+    with pytest.raises(CloudReplyError) as caught:
+        read(without(path) if nothing == "absent" else changed((path, nothing)))
+    assert caught.value.path == path
+    assert path in str(caught.value)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(("level", "path"), LEVELS_ABOVE.items())
+def test_a_missing_level_names_the_field_that_is_needed_from_it(level: str, path: str) -> None:
+    with pytest.raises(CloudReplyError) as caught:
+        read(changed((level, None)))
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("path", [path for path in ALL_PATHS if path.startswith("data")])
+@pytest.mark.parametrize("wrong", [True, [[1]], 7.5], ids=repr)
+def test_a_wrong_type_is_named_by_its_path(path: str, wrong: object) -> None:
+    if (path, wrong) == (f"{SIGNALING}.expired_time", 7.5):
+        return  # the one field that may have a fraction
+    with pytest.raises(CloudReplyError) as caught:
+        read(changed((path, wrong)))
+    where = f"{path}[0]" if path.endswith("ice_servers") and isinstance(wrong, list) else path
+    assert caught.value.path == where
+    assert where in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["ten", "NaN", "inf", "1e12", 10**40])
+@pytest.mark.parametrize(
+    "path", ["data.resource.sdk.internal.aport", "data.resource.sdk.external.atype", f"{SIGNALING}.expired_time"]
+)
+def test_a_string_that_is_no_usable_number_is_named_by_its_path(path: str, wrong: object) -> None:
+    with pytest.raises(CloudReplyError) as caught:
+        read(changed((path, wrong)))
+    assert caught.value.path == path
+    assert path in str(caught.value)
+
+
+def test_what_is_no_object_has_no_path() -> None:
+    with pytest.raises(CloudReplyError) as caught:
+        parse_ticket(b"[]", "instance-1", status=200)
+    assert caught.value.path is None
+
+
+def test_a_code_other_than_0_refuses_even_with_http_200() -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read({"error_code": "KooPhone.API.1012", "error_msg": "not yours"})
+    error = caught.value
+    assert (error.status, error.error_code, error.error_msg) == (200, "KooPhone.API.1012", "not yours")
+    assert error.meaning == "the instance is not under this tenant"
+    assert not error.retryable
+    for fact in ("KooPhone.API.1012", "not yours", error.meaning, "HTTP 200", "request-1"):
+        assert fact in str(error)
+
+
+def test_an_http_error_refuses_even_with_code_0() -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read(REPLY, status=400)
+    assert (caught.value.status, caught.value.error_code) == (400, "0")
+
+
+def test_an_unknown_code_is_shown_as_it_came() -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read({"error_code": "KOOPHONE.API.7777", "error_msg": "a new reason"})
+    assert caught.value.error_code == "KOOPHONE.API.7777"
+    assert caught.value.meaning is None
+    assert "KOOPHONE.API.7777" in str(caught.value)
+    assert "a new reason" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (200, "KOOPHONE.API.2005", True),
+        (400, "KOOPHONE.API.9999", True),
+        (500, "KOOPHONE.API.1000", False),
+        (429, "common.00000001", True),
+        (503, "APIGW.0201", True),
+        (400, "common.00000001", False),
+        (200, "KOOPHONE.API.7777", False),
+    ],
+)
+def test_the_table_decides_about_another_try_and_else_the_status(status: int, code: str, retryable: bool) -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read({"error_code": code}, status=status)
+    assert caught.value.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "KOOPHONE.API.1001"), (401, None), (403, "APIGW.0301"), (200, "apigw.0301")]
+)
+def test_a_refusal_about_the_tenant_is_a_credentials_error(status: int, code: str | None) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        read({"error_code": code}, status=status)
+    assert (caught.value.status, caught.value.error_code) == (status, code)
+
+
+def test_flow_control_is_not_about_credentials() -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read({"error_code": "APIGW.0308"}, status=429)
+    assert not isinstance(caught.value, CredentialsError)
+    assert caught.value.retryable
+
+
+def test_a_401_without_json_is_about_credentials_all_the_same() -> None:
+    with pytest.raises(CredentialsError) as caught:
+        read(b"<html>401</html>", status=401)
+    assert caught.value.error_code is None
+
+
+@pytest.mark.parametrize(("body", "word"), [(b"", "nothing"), (b" \r\n", "nothing"), (b"\n<html>", "HTML")])
+def test_what_is_no_json_is_named_for_what_it_is(body: bytes, word: str) -> None:
+    with pytest.raises(CloudReplyError, match=f"got {word}") as caught:
+        read(body)
+    assert caught.value.path is None
+
+
+def test_a_long_message_of_the_server_is_cut() -> None:
+    with pytest.raises(CloudRefusalError) as caught:
+        read({"error_code": "x", "error_msg": "m" * 100_000})
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_ticket_shows_neither_the_device_token_nor_the_ice_servers() -> None:
+    servers = [{"uri": "turn:b", "usr": "u", "pwd": "turn-password"}]
+    shown = repr(read(changed((f"{SIGNALING}.ice_servers", servers))))
+    assert "device-1" in shown
+    assert TOKEN not in shown
+    assert "turn-password" not in shown
