@@ -34,7 +34,9 @@ class ReceptionStatistics:
         """Count a packet in its own stream; retransmissions are not fed here."""
         self.received += 1
         self.bytes_received += len(packet.payload)
-        if self._first < 0:
+        if packet.sequence_number == (self._highest + 1) & 0xFFFF and self._first >= 0:
+            self._highest += 1
+        elif self._first < 0:
             self._first = self._highest = packet.sequence_number + 0x10000
         else:
             self._highest = max(self._highest, extend(self._highest, packet.sequence_number, 16))

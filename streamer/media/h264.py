@@ -75,7 +75,10 @@ class H264Depacketizer:
             raise MalformedPayload(f"an access unit of more than {_MAX_UNIT_BYTES} bytes")
         nal_type = payload[0] & _NAL_TYPE
         if nal_type == _FU_A:
-            self._add_fragment(payload)
+            if self._fragments and len(payload) > 1 and not payload[1] & 0xC0:  # a middle part, as most packets are
+                self._fragments.append(payload[2:])
+            else:
+                self._add_fragment(payload)
         elif 1 <= nal_type < _STAP_A:
             self._add_nal_unit(payload)
         elif nal_type == _STAP_A:

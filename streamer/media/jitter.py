@@ -54,14 +54,12 @@ class JitterBuffer:
         if self._next < 0:
             # Far enough from zero that packets reordered around the first one still get a positive index.
             self._next = self._end = packet.sequence_number + 0x10000
-        index = packet.index = extend(self._end, packet.sequence_number, 16)
-        if index == self._next and not self._held:
-            self._next = index + 1
-            if index == self._end:
-                self._end = index + 1
-            else:
-                self.missing.pop(index, None)
+        expected = self._next
+        if packet.sequence_number == expected & 0xFFFF and self._end == expected:  # in order, and nothing is held
+            packet.index = expected
+            self._next = self._end = expected + 1
             return [packet]
+        index = packet.index = extend(self._end, packet.sequence_number, 16)
         if index - self._next >= self._capacity or self._next - index > self._capacity:
             return self._restart(packet)
         if index < self._next or index in self._held:

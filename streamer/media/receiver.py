@@ -324,7 +324,10 @@ class _Source:
         self.keyframes.need()
 
     def _extend_time(self, rtp_time: int) -> int:
-        return extend(self._rtp_time, rtp_time, 32) if self._rtp_time >= 0 else rtp_time + (1 << 32)
+        previous = self._rtp_time
+        if previous < 0:
+            return rtp_time + (1 << 32)
+        return previous if rtp_time == previous & 0xFFFFFFFF else extend(previous, rtp_time, 32)
 
     def _unit(self, data: bytes, is_keyframe: bool, arrival_ns: int) -> AccessUnit:
         discontinuity, self._discontinuity = self._discontinuity, False

@@ -132,8 +132,8 @@ def _is_srtp(datagram: bytes) -> bool:
 class Tap:
     """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the socket's callback; DTLS goes on to it.
 
-    The handlers get (packet, monotonic arrival time in ns). Datagrams that fail authentication are dropped. The transport
-    must be connected; `open` begins.
+    The handlers get (packet, monotonic arrival time in ns). Datagrams that fail authentication are dropped. The
+    transport must be connected; `open` begins.
     """
 
     def __init__(

@@ -124,17 +124,11 @@ def test_any_json_gives_a_ticket_or_a_documented_error(value: object, status: in
     read_or_refuse(json.dumps(value).encode(), status)
 
 
-@given(st.lists(st.tuples(st.sampled_from([path for path in ALL_PATHS if path.count(".") > 1]), json_values)))
+@given(st.lists(st.tuples(st.sampled_from(ALL_PATHS), json_values)))
 def test_any_json_in_any_field_gives_a_ticket_or_a_documented_error(changes: list[tuple[str, object]]) -> None:
-    """Law: as above, for the documented reply with any JSON at any of its paths (the shallow ones first)."""
-    changes.sort(key=lambda change: -change[0].count("."))
+    """Law: as above, for the documented reply with any JSON at any of its paths."""
+    changes.sort(key=lambda change: -change[0].count("."))  # a level is replaced after what is below it
     read_or_refuse(json.dumps(changed(*changes)).encode(), 200)
-
-
-@given(st.sampled_from(ALL_PATHS), json_values)
-def test_any_json_in_one_field_gives_a_ticket_or_a_documented_error(path: str, value: object) -> None:
-    """Law: as above, for one changed field, whatever its level."""
-    read_or_refuse(json.dumps(changed((path, value))).encode(), 200)
 
 
 @given(st.integers(0, len(json.dumps(REPLY)) - 1))

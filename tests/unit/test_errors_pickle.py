@@ -64,7 +64,7 @@ def test_an_error_has_each_fact_that_its_constructor_was_given(error_class: type
 def test_the_facts_of_this_file_are_those_of_the_constructors(error_class: type[errors.StreamerError]) -> None:
     required = {
         name
-        for name, parameter in inspect.signature(error_class).parameters.items()
+        for name, parameter in inspect.signature(error_class.__init__).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
     }
     assert required <= FACTS.get(error_class.__name__, {}).keys()

@@ -1,0 +1,180 @@
+"""The embedded phone's pictures, sound and data channel, received by a plain aiortc peer."""
+
+import asyncio
+import functools
+import itertools
+import struct
+import threading
+
+import av
+import pytest
+from phone_client import LIMIT_S, Viewer, viewing
+
+from streamer import phone as embedded
+from streamer.phone import Faults
+
+# What is tested does not depend on the size, and a shared machine is slow.
+serve_small = functools.partial(embedded.serve, width=360, height=640)
+
+
+async def counters(viewer: Viewer, count: int) -> list[int]:
+    return [(await viewer.picture())[1].counter for _ in range(count)]
+
+
+async def keyframe_after(viewer: Viewer) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not (await viewer.picture())[0].key_frame:
+            pass
+
+
+async def test_pictures_come_one_after_the_other_and_none_is_missing() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        seen = await counters(viewer, 60)
+        assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [1] * 59
+        assert phone.frames_sent > seen[-1]
+
+
+async def test_the_first_picture_of_a_late_client_is_a_keyframe() -> None:
+    async with serve_small(allow_many=True) as phone, viewing(phone) as first:
+        await counters(first, 20)
+        async with viewing(phone) as second:
+            assert (await second.picture())[0].key_frame
+            await counters(second, 10)
+        await counters(first, 10)
+
+
+async def test_sound_is_stereo_at_48_khz() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        async with asyncio.timeout(LIMIT_S):
+            loud = False
+            while not loud:
+                frame = await viewer.tracks["audio"].recv()
+                assert isinstance(frame, av.AudioFrame)
+                assert (frame.sample_rate, frame.layout.nb_channels) == (48_000, 2)
+                loud = bool((abs(frame.to_ndarray()) > 500).any())
+
+
+async def test_a_phone_without_sound_offers_none() -> None:
+    async with serve_small(audio=False) as phone, viewing(phone) as viewer:
+        await counters(viewer, 5)
+        assert set(viewer.tracks) == {"video"}
+
+
+async def test_a_picture_loss_indication_is_answered_by_a_keyframe() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 10)
+        before = phone.keyframe_requests
+        receiver = next(item for item in viewer.connection.getReceivers() if item.track.kind == "video")
+        ssrc = next(iter(receiver._RTCRtpReceiver__remote_streams))  # type: ignore[attr-defined]
+        await receiver._send_rtcp_pli(ssrc)
+        await keyframe_after(viewer)
+        assert phone.keyframe_requests == before + 1
+
+
+async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 5)
+        phone.rotate()
+        async with asyncio.timeout(LIMIT_S):
+            while (await viewer.picture())[0].width != 640:
+                pass
+        frame, _ = await viewer.picture()
+        assert (frame.width, frame.height) == (640, 360)
+
+
+async def test_a_still_phone_draws_nothing_while_its_sound_goes_on_and_wakes_again() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 10)
+        phone.go_still()
+        async with asyncio.timeout(LIMIT_S):
+            for _ in range(5):  # what was on its way when the screen went still
+                await viewer.tracks["audio"].recv()
+            drawn = phone.frames_sent
+            for _ in range(25):  # half a second of sound
+                await viewer.tracks["audio"].recv()
+        assert phone.frames_sent <= drawn + 1
+        phone.wake()
+        async with asyncio.timeout(LIMIT_S):
+            while (await viewer.picture())[1].counter <= drawn + 1:
+                pass
+
+
+async def test_a_second_offer_changes_nothing_for_the_stream() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 5)
+        await phone.push_offer()
+        offer = await viewer.signaling.event("message", "offer")
+        await viewer.answer(offer["payload"])
+        seen = await counters(viewer, 30)
+        assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [1] * 29
+
+
+async def test_another_device_takes_the_phone_over_with_1402() -> None:
+    async with serve_small() as phone, viewing(phone) as first:
+        await counters(first, 5)
+        async with viewing(phone) as second:
+            assert await first.signaling.event("close") == {"reason": "1402"}
+            await counters(second, 10)
+
+
+async def test_clients_are_closed_with_the_reason_given() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 5)
+        await phone.close_clients("1403")
+        assert await viewer.signaling.event("close") == {"reason": "1403"}
+
+
+async def test_the_stream_may_be_closed_after_a_while() -> None:
+    faults = Faults(close_after_s=0.2, close_reason="1406")
+    async with serve_small(faults=faults) as phone, viewing(phone) as viewer:
+        assert await viewer.signaling.event("close") == {"reason": "1406"}
+
+
+async def test_an_ignored_answer_never_connects() -> None:
+    async with serve_small(faults=Faults(no_media=True)) as phone, viewing(phone) as viewer:
+        await viewer.signaling.websocket.send("2")  # answered only once the answer before it has been dealt with
+        while await viewer.signaling.frame() != "3":
+            pass
+        assert viewer.connection.connectionState != "connected"
+
+
+async def open_input(viewer: Viewer, phone_opens: bool) -> None:
+    if phone_opens:
+        async with asyncio.timeout(LIMIT_S):
+            while not any(channel.label == "input" for channel in viewer.channels):
+                await viewer.picture()
+        viewer.input = next(channel for channel in viewer.channels if channel.label == "input")
+    assert viewer.input is not None
+    opened = asyncio.Event()
+    viewer.input.on("open", opened.set)
+    if viewer.input.readyState != "open":
+        async with asyncio.timeout(LIMIT_S):
+            await opened.wait()
+
+
+@pytest.mark.parametrize("phone_opens", [False, True], ids=["opened by the client", "announced by the phone"])
+async def test_an_input_frame_arrives_whoever_opened_the_channel(phone_opens: bool) -> None:
+    async with (
+        serve_small(announce_input=phone_opens) as phone,
+        viewing(phone, opens_input=not phone_opens) as viewer,
+    ):
+        await counters(viewer, 3)
+        await open_input(viewer, phone_opens)
+        assert viewer.input is not None
+        assert (viewer.input.ordered, viewer.input.maxRetransmits) == (False, 0)
+        viewer.input.send(struct.pack(">IBfHHH", 15, 207, 1.0, 0, 4, 0))
+        async with asyncio.timeout(LIMIT_S):
+            while not phone.inputs:
+                await viewer.picture()
+        assert phone.inputs[0] == {"type": "key", "time_ms": 1.0, "action": 0, "key_code": 4, "modifiers": 0}
+
+
+async def test_nothing_of_the_phone_runs_on_after_its_block() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 5)
+    names = {thread.name for thread in threading.enumerate()}
+    assert not {name for name in names if name.startswith("phone")}
+    # aiortc's own tasks end in the turns after `close`, so they are given the time.
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    _, left = await asyncio.wait(running, timeout=LIMIT_S) if running else (set(), set())
+    assert not left
