@@ -20,7 +20,7 @@ async def main(instance_id: str) -> None:
         pygame.display.set_caption(f"phone {instance_id}")
         try:
             async for frame in phone.frames(max_fps=60):
-                picture = pygame.image.frombuffer(frame.to_ndarray("rgb24"), (frame.width, frame.height), "RGB")
+                picture = pygame.image.frombuffer(frame.to_ndarray("rgb24").data, (frame.width, frame.height), "RGB")
                 scale = min(1.0, 900 / max(picture.get_size()))
                 size = (round(frame.width * scale), round(frame.height * scale))
                 window = pygame.display.get_surface()

@@ -79,6 +79,8 @@ class SignalingClient:
             if self._error is not None:
                 raise self._error
             if self._task is None or self._task.done():
+                if self._task is not None and not self._task.cancelled():
+                    self._task.result()  # a fault of ours is not passed over in silence
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
@@ -126,14 +128,19 @@ class SignalingClient:
                         f"the signaling server {host} answered HTTP {status} instead of opening a WebSocket",
                         status=status,
                     ) from None
-            except (InvalidHandshake, InvalidURI, InvalidProxy):
-                # Their texts may hold the URL, and that the token.
-                raise SignalingProtocolError(f"{host} is not a WebSocket server") from None
-            except (OSError, EOFError, TimeoutError) as error:
+            except (OSError, TimeoutError) as error:
                 if attempt == self._open_attempts:
                     raise SignalingUnreachableError(
                         f"the signaling server {host} cannot be reached: {_reason(error, self._open_timeout_s)}"
                     ) from error
+            except (InvalidHandshake, InvalidURI, InvalidProxy, ValueError) as error:
+                # Their texts may hold the URL, and that the token. A ValueError: the host, or where a redirect leads.
+                if not isinstance(error.__cause__, EOFError):
+                    raise SignalingProtocolError(f"{host} is not a WebSocket server") from None
+                if attempt == self._open_attempts:
+                    raise SignalingUnreachableError(
+                        f"the signaling server {host} cannot be reached: the connection broke off"
+                    ) from None
             _logger.debug("= attempt %d to open the WebSocket failed", attempt)
             await asyncio.sleep(_ATTEMPT_PAUSE_S)
         raise AssertionError("the last attempt returns or raises")
@@ -152,12 +159,10 @@ class SignalingClient:
                 await self._flush()
                 self._hand_over(conversation)
         except SignalingError as error:
-            self._hand_over(conversation)  # what came before the end is not lost
             self._error = error
+            self._hand_over(conversation)  # what came before the end is not lost
         except ConnectionClosed as error:
-            code = error.rcvd.code if error.rcvd is not None else None
-            said = f"WebSocket code {code}" if code is not None else "without a word"
-            self._error = SignalingClosedError(f"the signaling server closed the connection ({said})")
+            self._error = _closed(error)
         finally:
             self._arrived.set()
 
@@ -177,13 +182,20 @@ class SignalingClient:
                 return  # the reading side finds out, and says why
 
 
-def _reason(error: BaseException, timeout_s: float) -> str:
+def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocolError:
+    if error.sent is not None and not error.rcvd_then_sent:  # it was websockets that found fault with a frame
+        return SignalingProtocolError(
+            f"the signaling server broke the WebSocket protocol or a limit (code {error.sent.code})"
+        )
+    said = f"WebSocket code {error.rcvd.code}" if error.rcvd is not None else "without a word"
+    return SignalingClosedError(f"the signaling server closed the connection ({said})")
+
+
+def _reason(error: OSError, timeout_s: float) -> str:
     match error:
         case TimeoutError():
             return f"no answer within {timeout_s:g} s"
         case ssl.SSLCertVerificationError():
             return f"its TLS certificate is not trusted ({error.verify_message})"
-        case OSError():
-            return error.strerror or type(error).__name__
         case _:
-            return "the connection broke off"
+            return error.strerror or type(error).__name__

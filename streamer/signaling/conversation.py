@@ -267,8 +267,8 @@ class Conversation:
             case socketio.DISCONNECT:
                 raise SignalingClosedError("the server closed the conversation (Socket.IO disconnect)")
             case socketio.ERROR:
-                said = packet.data if isinstance(packet.data, str) else ""
-                raise SignalingRefusedError(f"the signaling server refused: {said[:200] or 'no reason given'}")
+                said = self._shown(packet.data) or "no reason given"
+                raise SignalingRefusedError(f"the signaling server refused: {said}")
             case socketio.BINARY_EVENT if packet.attachments:
                 self._binary = (packet, [])
             case socketio.EVENT | socketio.BINARY_EVENT:
@@ -287,7 +287,7 @@ class Conversation:
             case "message":
                 self._on_message(payload)
             case "close":
-                raise _closed(payload)
+                raise self._closed(payload)
             case _:
                 self._happened(Notice(name, payload))
 
@@ -297,11 +297,11 @@ class Conversation:
             return
         code = payload.get("code") if isinstance(payload, dict) else None
         accepted = payload.get("authorized") if isinstance(payload, dict) else None
-        if accepted is not True or code not in {AUTHORIZE_OK, None}:
+        if accepted is not True or code not in (AUTHORIZE_OK, None):
             meaning = {AUTHORIZE_INVALID_TOKEN: "it is invalid", AUTHORIZE_TOKEN_EXPIRED: "it has expired"}
             reason = meaning.get(code, "no reason given") if isinstance(code, int) else "no reason given"
             raise DeviceTokenError(
-                f"the signaling server did not accept the device token: {reason} (code {_shown(code)})",
+                f"the signaling server did not accept the device token: {reason} (code {self._shown(code)})",
                 code=code if isinstance(code, int) else None,
             )
         self._happened(Authorized())
@@ -319,18 +319,19 @@ class Conversation:
             code = payload.get("code") if isinstance(payload, dict) else None
             said = payload.get("message") if isinstance(payload, dict) else None
             raise SignalingRefusedError(
-                f"the signaling server did not start the stream: {_shown(said) or 'no reason given'} "
-                f"(code {_shown(code)})",
+                f"the signaling server did not start the stream: {self._shown(said) or 'no reason given'} "
+                f"(code {self._shown(code)})",
                 code=code if isinstance(code, int) else None,
             )
         self._stream_id = str(stream_id)
         vcodec = payload.get("vcodec")
-        self._happened(Started(self._stream_id, vcodec if isinstance(vcodec, str | int) else None))
+        vcodec = vcodec if isinstance(vcodec, str | int) else None
+        self._happened(Started(self._stream_id, vcodec))
         encoded = base64.b64encode(msgspec.json.encode(self._init(vcodec))).decode()
         self._outgoing.append(socketio.encode_event("message", {"to": stream_id, "type": "init", "data": encoded}))
         self._wait_for("offer", now + OFFER_TIMEOUT_S)
 
-    def _init(self, vcodec: Any) -> dict[str, Any]:
+    def _init(self, vcodec: str | int | None) -> dict[str, Any]:
         request = self._request
         return {
             "sole": True,
@@ -365,7 +366,7 @@ class Conversation:
             case "candidate" if isinstance(payload, dict):
                 self._on_candidate(payload)
             case "close" | "bye":
-                raise _closed(payload)
+                raise self._closed(payload)
             case _:
                 self._skip("a message of an unknown type, or without a payload")
 
@@ -394,6 +395,33 @@ class Conversation:
         self.skipped += 1
         _logger.debug("< skipped %s", what)
 
+    def _closed(self, payload: Any) -> SignalingClosedError | DeviceTokenError:
+        """Return the error for a close event; its reason is a code, maybe with a separator and more text behind [seen]."""
+        reason = payload.get("reason", payload.get("code")) if isinstance(payload, dict) else payload
+        match = re.match(r"\s*(\d{1,9})(?!\d)", str(reason)) if isinstance(reason, str | int | float) else None
+        code = int(match[1]) if match else None
+        if code == CLOSE_TAKEN_OVER:
+            return TakenOverError("another device took the phone over (close code 1402)")
+        if code == CLOSE_WRONG_TOKEN:
+            return DeviceTokenError(
+                "the instance id is wrong or the device token has expired (close code 1415)", code=code
+            )
+        if code is not None and code in _CLOSE_REASONS:
+            text, retryable = _CLOSE_REASONS[code]
+            return SignalingClosedError(
+                f"the phone ended the stream: {text} (close code {code})", code=code, retryable=retryable
+            )
+        return SignalingClosedError(
+            f"the phone ended the stream: {self._shown(reason) or 'no reason given'}", code=code
+        )
+
+    def _shown(self, value: Any) -> str:
+        """Return a short, printable form of what a peer sent, never with our token in it; only of text and numbers."""
+        if not isinstance(value, str | int | float):
+            return ""
+        text = str(value).replace(self._request.device_token.reveal(), "***")[:200]
+        return "".join(character if character.isprintable() else "?" for character in text)
+
 
 def _payload(message: Any) -> Any:
     """Return a message's `payload`, or the JSON that its `data` holds in base64 [seen]; None if neither is usable."""
@@ -410,27 +438,3 @@ def _payload(message: Any) -> Any:
         return msgspec.json.decode(base64.b64decode(data, validate=True))
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _closed(payload: Any) -> SignalingClosedError | DeviceTokenError:
-    """Return the error for a close event; its reason is a code, maybe followed by a separator and more text [seen]."""
-    reason = payload.get("reason", payload.get("code")) if isinstance(payload, dict) else payload
-    match = re.match(r"\s*(\d{1,9})(?!\d)", str(reason)) if isinstance(reason, str | int | float) else None
-    code = int(match[1]) if match else None
-    if code == CLOSE_TAKEN_OVER:
-        return TakenOverError("another device took the phone over (close code 1402)")
-    if code == CLOSE_WRONG_TOKEN:
-        return DeviceTokenError("the instance id is wrong or the device token has expired (close code 1415)", code=code)
-    if code is not None and code in _CLOSE_REASONS:
-        text, retryable = _CLOSE_REASONS[code]
-        return SignalingClosedError(
-            f"the phone ended the stream: {text} (close code {code})", code=code, retryable=retryable
-        )
-    return SignalingClosedError(f"the phone ended the stream: {_shown(reason) or 'no reason given'}", code=code)
-
-
-def _shown(value: Any) -> str:
-    """Return a short, printable form of what a peer sent."""
-    if value is None:
-        return ""
-    return "".join(character if character.isprintable() else "?" for character in str(value)[:200])

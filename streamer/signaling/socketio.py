@@ -56,14 +56,24 @@ def decode(text: str) -> SocketPacket:
 
 
 def attach(data: Any, attachments: list[bytes]) -> Any:
-    """Return an event's data with its placeholders replaced by the binary frames that they stand for."""
+    """Return an event's data with its placeholders replaced by the binary frames that they stand for.
+
+    Raises SignalingProtocolError if the data is nested too deeply.
+    """
+    try:
+        return _attached(data, attachments)
+    except RecursionError:
+        raise SignalingProtocolError("a binary event's JSON is nested too deeply") from None
+
+
+def _attached(data: Any, attachments: list[bytes]) -> Any:
     match data:
         case {"_placeholder": True, "num": int(number)} if 0 <= number < len(attachments):
             return attachments[number]
         case dict():
-            return {name: attach(value, attachments) for name, value in data.items()}
+            return {name: _attached(value, attachments) for name, value in data.items()}
         case list():
-            return [attach(value, attachments) for value in data]
+            return [_attached(value, attachments) for value in data]
         case _:
             return data
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import av
 import httpx
+import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -115,7 +116,7 @@ class Viewer:
         async with asyncio.timeout(LIMIT_S):
             frame = await self.tracks["video"].recv()
         assert isinstance(frame, av.VideoFrame)
-        barcode = read_barcode(frame.to_ndarray(format="gray"))
+        barcode = read_barcode(frame.to_ndarray(format="gray").astype(np.uint8))
         assert barcode is not None, "the strip cannot be read"
         return frame, barcode
 

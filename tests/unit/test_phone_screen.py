@@ -14,7 +14,8 @@ SIZES = [(720, 1280), (1280, 720), (360, 640)]
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_a_picture_has_the_size_asked_for_and_says_its_number(width: int, height: int) -> None:
     picture = Screen(width, height).draw(41, 0.0)
-    assert (picture.shape, picture.dtype) == ((height, width, 3), np.uint8)
+    assert picture.shape == (height, width, 3)
+    assert picture.dtype == np.uint8
     barcode = read_barcode(picture)
     assert barcode is not None
     assert barcode.counter == 41
