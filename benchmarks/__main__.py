@@ -64,9 +64,7 @@ def main(rounds: int = 3, only: str = "") -> None:
         for clip, rival in track(jobs, "measuring", console=console):
             results.setdefault((clip.name, rival), []).append(run(rival, clip))
     for clip in CLIPS:
-        table = Table(
-            title=f"{clip.name}: {clip.width}x{clip.height} at {clip.fps} fps, {_bitrate(clip):.1f} Mbit/s"
-        )
+        table = Table(title=f"{clip.name}: {clip.width}x{clip.height} at {clip.fps} fps, {_bitrate(clip):.1f} Mbit/s")
         for heading in ("", "CPU ms a picture", "of the floor", "p50 ms", "p99 ms", "missing", "peak MB"):
             table.add_column(heading, justify="right" if heading else "left")
         floor = _median(results.get((clip.name, "floor"), []), "cpu_ms_per_picture")
@@ -109,7 +107,7 @@ def _start(module: str, *arguments: str) -> subprocess.Popen[str]:
 def _hear(process: subprocess.Popen[str]) -> Any:
     line = process.stdout.readline() if process.stdout else ""
     if not line:
-        raise SystemExit(f"{process.args} ended without an answer")
+        raise SystemExit(f"{process.args!r} ended without an answer")
     return json.loads(line)
 
 

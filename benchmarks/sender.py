@@ -8,6 +8,7 @@ import fractions
 import json
 import sys
 import time
+from typing import Any
 
 import av
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
@@ -30,7 +31,7 @@ class ClipTrack(MediaStreamTrack):
         self.ended = asyncio.Event()
         self.on("ended", self.ended.set)
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> "av.Packet[Any]":
         number = len(self.sent_ns)
         if number >= len(self._units):
             self.stop()

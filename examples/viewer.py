@@ -26,7 +26,7 @@ async def main(instance_id: str) -> None:
                 window = pygame.display.get_surface()
                 if window is None or window.get_size() != size:  # the first picture, or the phone was turned
                     window = pygame.display.set_mode(size)
-                pygame.transform.smoothscale(picture, size, window)
+                window.blit(pygame.transform.smoothscale(picture, size), (0, 0))
                 pygame.display.flip()
                 if pygame.event.get(pygame.QUIT):
                     break

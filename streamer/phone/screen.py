@@ -101,7 +101,8 @@ class Screen:
         rows = math.ceil(len(_APPS) / columns)
         icon, top = self._px(52), self._bar + self._px(70 if self.height > self.width else 14)
         across, down = self.width / columns, min((self._bottom - top - self._px(30)) / rows, self._px(104))
-        draw.text((self._px(20), self._bar + self._px(16)), "Good to see you", font=self._font(22), fill="white")
+        if self.height > self.width:
+            draw.text((self._px(20), self._bar + self._px(16)), "Good to see you", font=self._font(22), fill="white")
         for index, (name, color) in enumerate(_APPS):
             x = int(across * (index % columns + 0.5) - icon / 2)
             y = int(top + down * (index // columns))

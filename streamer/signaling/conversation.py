@@ -396,7 +396,7 @@ class Conversation:
         _logger.debug("< skipped %s", what)
 
     def _closed(self, payload: Any) -> SignalingClosedError | DeviceTokenError:
-        """Return the error for a close event; its reason is a code, maybe with a separator and more text behind [seen]."""
+        """Return the error for a close event; its reason is a code, maybe with more text behind a separator [seen]."""
         reason = payload.get("reason", payload.get("code")) if isinstance(payload, dict) else payload
         match = re.match(r"\s*(\d{1,9})(?!\d)", str(reason)) if isinstance(reason, str | int | float) else None
         code = int(match[1]) if match else None

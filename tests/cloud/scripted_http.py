@@ -12,6 +12,11 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 _HEAD_LIMIT: Final = 64 * 1024  # bytes of a request before its body
+_TLS_HANDSHAKE: Final = b"\x16"  # the record type that a ClientHello begins with, RFC 8446 section 5.1
+
+
+class TlsTowardsPlainServer(Exception):  # noqa: N818 - an event of the conversation
+    """The client speaks TLS, and the server does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,8 @@ class ScriptedServer:
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except TlsTowardsPlainServer:  # what servers do
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -159,7 +166,10 @@ async def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def _read_request(reader: asyncio.StreamReader) -> SeenRequest:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+    first = await reader.readexactly(1)
+    if first == _TLS_HANDSHAKE:
+        raise TlsTowardsPlainServer
+    head = (first + await reader.readuntil(b"\r\n\r\n")).decode("ascii")
     request_line, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, _ = request_line.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -59,6 +59,7 @@ TICKET: Final = {
 GOOD: Final = reply(200, TICKET)
 UNAUTHORIZED: Final = reply(401, {"error_code": "KOOPHONE.API.1001", "error_msg": "no right"})
 NEVER_S: Final = 30.0  # a time-out that no test means to reach
+TRUST: Final = ssl.create_default_context()  # what a client makes for itself, made once
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def failing_with(kind: type[Exception], words: str = "") -> Iterator[Failure]:
 
 
 def client(url: str, credentials: Any = None, **options: Any) -> CloudClient:
-    return CloudClient(url, credentials or Token(TENANT_TOKEN), **{"timeout_s": NEVER_S, **options})
+    return CloudClient(url, credentials or Token(TENANT_TOKEN), **{"timeout_s": NEVER_S, "verify": TRUST, **options})
 
 
 async def fetch(url: str, credentials: Any = None, *, instance_id: str = "instance-1", **options: Any) -> Ticket:
@@ -343,7 +344,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 async def test_a_certificate_that_is_not_trusted_is_named_and_nothing_is_sent(tls: ssl.SSLContext) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
         with failing_with(CloudUnreachableError, "its TLS certificate is not trusted (self-signed certificate"):
-            await fetch(server.url)
+            await fetch(server.url, verify=True)
     assert server.requests == []
 
 
@@ -351,6 +352,9 @@ async def test_a_certificate_may_be_trusted_by_a_context_or_not_be_checked(
     tls: ssl.SSLContext, certificate: Path
 ) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
+        with failing_with(CloudUnreachableError, "its TLS certificate is not trusted"):
+            async with CloudClient(server.url, Token(TENANT_TOKEN)) as cloud:  # checked unless told otherwise
+                await cloud.fetch_ticket("instance-1")
         await fetch(server.url, verify=ssl.create_default_context(cafile=certificate))
         await fetch(server.url, verify=False)
     assert len(server.requests) == 2
@@ -562,8 +566,8 @@ async def test_ten_calls_wait_for_one_token() -> None:
 
 async def test_ten_calls_that_are_refused_share_one_new_token() -> None:
     """Law: whichever refusals come before the new token and whichever after it, there is one new token."""
-    late = asyncio.Event()
-    refusals = iter([UNAUTHORIZED] * 5 + [after(late, UNAUTHORIZED)] * 5)
+    early, late = asyncio.Event(), asyncio.Event()
+    refusals = iter([after(early, UNAUTHORIZED)] * 5 + [after(late, UNAUTHORIZED)] * 5)
 
     def auth(request: SeenRequest) -> Answer:
         return next(refusals) if request.headers["x-auth-token"] == TENANT_TOKEN else GOOD
@@ -576,7 +580,9 @@ async def test_ten_calls_that_are_refused_share_one_new_token() -> None:
     ):
         for _ in range(10):
             tasks.create_task(cloud.fetch_ticket("instance-1"))
-        await server.wait_for_requests("/auth", 15)  # ten with the old token, five with the new one
+        await server.wait_for_requests("/auth", 10)
+        early.set()
+        await server.wait_for_requests("/auth", 15)  # five of them with the new token
         late.set()
     assert (len(server.seen("/tokens")), len(server.seen("/auth"))) == (2, 20)
 
