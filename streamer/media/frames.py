@@ -15,10 +15,11 @@ from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.ports import AudioPort
 
 Policy: TypeAlias = Literal["latest", "every"]
-PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray"]
+PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
 
 EVERY_LIMIT: Final = 60  # frames a consumer of "every" may be behind: 85 MB at 720x1280
-_CONVERTED: Final = ("rgb24", "bgr24", "gray")
+_SIZE_LIMIT: Final = 16384
+_FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,28 +35,43 @@ class VideoFrame:
     rtp_time: int  # 90 kHz ticks, extended: the phone's own clock, origin unknown
     arrival_ns: int  # monotonic, of the datagram that completed the picture
     received_at: float  # the same moment as Unix time in seconds
+    decoded_ns: int  # monotonic, when the decoder had handed it over
+    captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool
     discontinuity: bool  # pictures were lost, or the stream began anew, right before this one
     audio_port: AudioPort | None = None  # the one in force when this picture came
     picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
-    def to_ndarray(self, format: PixelFormat = "rgb24") -> npt.NDArray[np.uint8]:  # noqa: A002 - PyAV's and PIL's word
-        """Return the pixels as (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray".
+    def to_ndarray(
+        self,
+        format: PixelFormat = "rgb24",  # noqa: A002 - PyAV's and PIL's word
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
 
-        Every call converts anew. The picture's own range (full or limited) is honoured.
-        Raises ConfigurationError for another format.
+        Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
+        for "yuv420p", planes one below the other. The picture's own range (full or limited) and colours are honoured.
+        Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
+        free. Raises ConfigurationError for another format or an impossible size.
         """
-        if format not in _CONVERTED:
-            raise ConfigurationError(f"expected a pixel format of {', '.join(_CONVERTED)}, got {format!r}")
-        return np.asarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
+        if format not in _FORMATS:
+            raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
+        if size is None:
+            return np.asarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
+        width, height = size
+        if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
+            raise ConfigurationError(f"expected a size of 1 to {_SIZE_LIMIT} pixels each way, got {width}x{height}")
+        scaled = self.picture.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
+        return np.asarray(scaled, dtype=np.uint8)
 
-    def to_image(self) -> Any:
-        """Return a `PIL.Image.Image` in RGB. Raises MissingExtraError without the extra `image`."""
+    def to_image(self, *, size: tuple[int, int] | None = None) -> Any:
+        """Return a `PIL.Image.Image` in RGB, scaled as `to_ndarray` does. Raises MissingExtraError without `image`."""
         try:
             from PIL import Image  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtraError("VideoFrame.to_image()", "image") from error
-        return Image.fromarray(self.to_ndarray("rgb24"))
+        return Image.fromarray(self.to_ndarray("rgb24", size=size))
 
 
 class FrameHub:

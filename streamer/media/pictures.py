@@ -66,6 +66,7 @@ class Pictures:
         self._request_keyframe()
 
     def _publish(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+        now_ns = time.monotonic_ns()
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
         self.hub.publish(
             VideoFrame(
@@ -74,7 +75,9 @@ class Pictures:
                 sequence=self.hub.published,
                 rtp_time=unit.rtp_time,
                 arrival_ns=unit.arrival_ns,
-                received_at=time.time() - (time.monotonic_ns() - unit.arrival_ns) / 1e9,
+                decoded_ns=now_ns,
+                received_at=time.time() - (now_ns - unit.arrival_ns) / 1e9,
+                captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
                 is_keyframe=unit.is_keyframe,
                 discontinuity=discontinuity,
                 audio_port=self._audio_port(),

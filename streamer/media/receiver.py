@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from streamer.media.clock import SenderClock
 from streamer.media.feedback import (
     KeyframeRequests,
     ReceptionStatistics,
@@ -110,9 +111,9 @@ class Receiver:
         """Take a decrypted RTCP datagram."""
         for item in parse_rtcp(datagram):
             match item:
-                case SenderReport(ssrc, ntp_time, _):
+                case SenderReport(ssrc, ntp_time, rtp_time):
                     if source := self._sources.get(ssrc):
-                        source.statistics.sender_report(ntp_time, arrival_ns)
+                        source.take_report(ntp_time, rtp_time, arrival_ns)
                 case Goodbye(ssrcs):
                     for ssrc in ssrcs:
                         self._close_source(ssrc)
@@ -243,6 +244,7 @@ class _Source:
         self.buffer = JitterBuffer(hold_ns=VIDEO_HOLD_NS if self.is_video else AUDIO_HOLD_NS)
         self.requests = RetransmissionRequests(self.buffer, round_trip)
         self.keyframes = KeyframeRequests()
+        self._clock = SenderClock(self.codec.clock_rate)
         self._depacketizer = H264Depacketizer(self.codec.parameters)
         self._expected = -1  # the index that follows the last packet taken
         self._rtp_time = -1  # extended
@@ -250,6 +252,11 @@ class _Source:
         self._discontinuity = True
         if self.is_video:
             self.keyframes.need()
+
+    def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:
+        """Take the sender's report on this source."""
+        self.statistics.sender_report(ntp_time, arrival_ns)
+        self._clock.report(ntp_time, self._extend_time(rtp_time))
 
     def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
         """Turn packets in order into the access units that they complete."""
@@ -340,4 +347,5 @@ class _Source:
             is_keyframe=is_keyframe,
             discontinuity=discontinuity,
             arrival_ns=arrival_ns,
+            captured_ns=self._clock.wall_ns(self._rtp_time),
         )

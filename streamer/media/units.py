@@ -17,3 +17,4 @@ class AccessUnit:
     is_keyframe: bool  # a decoder may start here; true for all audio
     discontinuity: bool  # something was lost, or restarted, right before this unit
     arrival_ns: int  # monotonic, of the datagram that completed it
+    captured_ns: int | None = None  # Unix time on the phone's own clock; None before its first sender report
