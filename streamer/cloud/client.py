@@ -4,21 +4,22 @@ import logging
 import ssl
 import uuid
 from typing import Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import stamina
 
 from streamer.cloud.credentials import Credentials
-from streamer.cloud.http import read_reply
+from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.cloud.models import Ticket, check_reply, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
-from streamer.wire import AUTH_PATH, REQUEST_ID_HEADER
+from streamer.wire import AUTH_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 
 _logger = logging.getLogger("streamer.cloud")
 
 ATTEMPTS: Final = 3
 _ID_LIMIT: Final = 128
+_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}  # a limit on the body then is one
 
 
 class CloudClient:
@@ -37,10 +38,10 @@ class CloudClient:
         verify: bool | ssl.SSLContext = True,
         stream_type: int | None = 2,
     ) -> None:
-        self._endpoint = _checked_endpoint(endpoint)
+        self._endpoint = checked_endpoint(endpoint, example="https://koophone.myhuaweicloud.com")
         self._credentials = credentials
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
-        self._http = httpx.AsyncClient(timeout=timeout_s, verify=verify, headers={"accept": "application/json"})
+        self._http = httpx.AsyncClient(timeout=timeout_s, verify=verify, headers=_HEADERS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,42 +70,38 @@ class CloudClient:
         raise AssertionError("stamina ends with a result or an error")
 
     async def _authorize(self, path: str, instance_id: str) -> Ticket:
+        request = await self._signed_request(path)
         try:
-            return await self._authorize_once(path, instance_id)
+            return await self._send(request, instance_id)
         except CredentialsError:
-            if not self._credentials.renew():
+            if not self._credentials.renew(request):
                 raise
         _logger.debug("= the credentials were refused: trying once with new ones")
-        return await self._authorize_once(path, instance_id)
+        return await self._send(await self._signed_request(path), instance_id)
 
-    async def _authorize_once(self, path: str, instance_id: str) -> Ticket:
-        request_id = str(uuid.uuid4())
+    async def _signed_request(self, path: str) -> httpx.Request:
         request = self._http.build_request(
-            "POST", self._endpoint + path, params=self._parameters, headers={REQUEST_ID_HEADER: request_id}
+            "POST",
+            self._endpoint + path,
+            params=self._parameters,
+            headers={REQUEST_ID_HEADER: str(uuid.uuid4())},
         )
         await self._credentials.sign(request, self._http)
+        return request
+
+    async def _send(self, request: httpx.Request, instance_id: str) -> Ticket:
         response, body = await read_reply(self._http, request)
-        check_reply(body, status=response.status_code, request_id=request_id)
+        check_reply(
+            body,
+            status=response.status_code,
+            request_id=request.headers[REQUEST_ID_HEADER],
+            hidden=request.headers.get(TENANT_TOKEN_HEADER),
+        )
         return parse_ticket(body, instance_id, status=response.status_code)
 
 
 def _is_worth_another_try(error: Exception) -> bool:
     return isinstance(error, CloudError) and error.retryable
-
-
-def _checked_endpoint(endpoint: str) -> str:
-    try:
-        parts = urlsplit(endpoint)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or parts.username:
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-        raise ConfigurationError(
-            f"expected an endpoint such as https://koophone.myhuaweicloud.com, got {shown!r}: "
-            "a base URL with http or https, without user, query and fragment"
-        )
-    return endpoint.rstrip("/")
 
 
 def _checked_id(instance_id: str) -> str:

@@ -45,8 +45,3 @@ def meaning_of(error_code: str) -> Meaning | None:
     """Return the table's row for a code, whatever its letter case; None if it has none."""
     code = error_code.upper()
     return _MEANINGS.get(code.removeprefix(_FAMILY)) if code.startswith(_FAMILY) else None
-
-
-def is_gateway_code(error_code: str) -> bool:
-    """Whether a code comes from the gateway before the service: there it is about the tenant's credentials or flow."""
-    return error_code.upper().startswith(("APIGW", "COMMON."))

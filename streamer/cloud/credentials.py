@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import time
 from abc import ABC, abstractmethod
@@ -13,7 +14,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from streamer.cloud.http import read_reply
+from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
 from streamer.secret import Secret
 from streamer.wire import TENANT_TOKEN_HEADER
@@ -29,8 +30,9 @@ class Credentials(ABC):
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Add the proof to a request. May ask the identity service, and raises a CloudError if that fails."""
 
-    def renew(self) -> bool:
-        """The API did not accept the proof: forget it. True if another try could do better."""
+    def renew(self, request: httpx.Request) -> bool:
+        """The API did not accept the proof that `request` carries: forget it. True if another try could do better."""
+        del request
         return False
 
 
@@ -63,8 +65,9 @@ class TokenProvider(Credentials):
             token = await token
         request.headers[TENANT_TOKEN_HEADER] = _secret(token, "a token from the provider", "a non-empty str").reveal()
 
-    def renew(self) -> bool:
+    def renew(self, request: httpx.Request) -> bool:
         """Ask the function once more."""
+        del request
         return True
 
 
@@ -77,16 +80,15 @@ class Password(Credentials):
     def __init__(
         self, *, iam_endpoint: str, domain: str, user: str, password: str | Secret, project: str | None = None
     ) -> None:
-        if not iam_endpoint.startswith(("https://", "http://")):
-            raise ConfigurationError(f"expected an IAM endpoint such as https://iam.example.com, got {iam_endpoint!r}")
-        self._url = f"{iam_endpoint.rstrip('/')}/v3/auth/tokens"
+        self._url = checked_endpoint(iam_endpoint, example="https://iam.example.com") + "/v3/auth/tokens"
         self._domain = domain
         self._user = user
-        self._password = _secret(password, "an IAM password", "STREAMER_IAM_PASSWORD")
+        self._password = _secret(password, "an IAM password", "STREAMER_IAM_PASSWORD", is_for_header=False)
         self._project = project
         self._token: Secret | None = None
         self._expires_at = 0.0  # Unix time
         self._lock = asyncio.Lock()
+        logging.getLogger("httpcore.http11").addFilter(_shows_no_token)
 
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Add the token's header, after fetching a token if there is none that lasts."""
@@ -97,9 +99,10 @@ class Password(Credentials):
         if token is not None:
             request.headers[TENANT_TOKEN_HEADER] = token.reveal()
 
-    def renew(self) -> bool:
-        """Fetch a new token for the next try."""
-        self._token = None
+    def renew(self, request: httpx.Request) -> bool:
+        """Use a newer token for the next try: fetched by it, or by a call that was refused with the same one before."""
+        if self._token == Secret(request.headers[TENANT_TOKEN_HEADER]):
+            self._token = None
         return True
 
     async def _fetch(self, http: httpx.AsyncClient) -> None:
@@ -189,21 +192,28 @@ def credentials_from_environment() -> Credentials:
     )
 
 
-def _secret(value: object, what: str, where: str) -> Secret:
-    if isinstance(value, Secret) and value:
-        return value
-    if isinstance(value, str) and value and value.isascii() and value.isprintable():
-        return Secret(value)
-    got = (
-        "none" if not value else "one with characters that no header can carry" if isinstance(value, str) else "no str"
-    )
+def _secret(value: object, what: str, where: str, *, is_for_header: bool = True) -> Secret:
+    if isinstance(value, Secret):
+        value = value.reveal()
+    # What no header can carry would come back in the transport's error, value and all.
+    if isinstance(value, str) and value and value.isprintable():
+        fits_header = value.isascii() and value == value.strip()
+        if fits_header or not is_for_header:
+            return Secret(value)
+    got = "none" if not value else "one with characters that cannot be sent" if isinstance(value, str) else "no str"
     raise ConfigurationError(f"expected {what} ({where}), got {got}")
+
+
+def _shows_no_token(record: logging.LogRecord) -> bool:
+    """Keep back httpcore's DEBUG line that shows the headers of the identity service's reply, token and all."""
+    return "x-subject-token" not in record.getMessage().lower()
 
 
 def _expiry(body: bytes) -> float:
     """Return when a token expires (Unix time), from the identity service's reply; a day from now if it does not say."""
     try:
         expires_at = msgspec.json.decode(body)["token"]["expires_at"]
-        return datetime.fromisoformat(expires_at).replace(tzinfo=UTC).timestamp()
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        moment = datetime.fromisoformat(expires_at)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return time.time() + DEFAULT_LIFETIME_S

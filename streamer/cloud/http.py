@@ -1,24 +1,27 @@
 """HTTP with limits, and with errors for people."""
 
+import asyncio
 import logging
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
-from streamer.errors import CloudReplyError, CloudUnreachableError
+from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
 
 _logger = logging.getLogger("streamer.cloud")
 
 _KINDS: Final = {
     httpx.ConnectTimeout: "connecting took too long",
     httpx.TimeoutException: "it took too long",
+    TimeoutError: "it took too long",
     httpx.ConnectError: "it cannot be connected to",
     httpx.RemoteProtocolError: "the answer broke off",
     httpx.ReadError: "the answer broke off",
-    httpx.DecodingError: "the answer's content encoding is broken",
 }
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
 
@@ -32,34 +35,65 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
     started = time.monotonic()
     _logger.debug("> %s %s", request.method, request.url.path)
     try:
-        response = await http.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise CloudReplyError(
-                        f"expected at most {BODY_LIMIT} bytes from {request.url.host}, got more: check the endpoint",
-                        status=response.status_code,
-                    )
-        finally:
-            await response.aclose()
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        raise CloudUnreachableError(f"no answer from {request.url.host}: {_kind(error)}") from error
+        async with asyncio.timeout(http.timeout.read):  # the whole of it: a server that drips is no answer either
+            response = await http.send(request, stream=True)
+            try:
+                body = await _read_body(response)
+            finally:
+                await response.aclose()
+    except (httpx.TransportError, TimeoutError, UnicodeError) as error:  # the last: a redirect to no host name
+        unreachable = CloudUnreachableError(f"no answer from {request.url.host}: {_kind(error)}")
+        unreachable.retryable = not _is_untrusted(error)
+        raise unreachable from error
     _logger.debug("< HTTP %d, %d bytes, %.0f ms", response.status_code, len(body), 1000 * (time.monotonic() - started))
     if response.is_redirect:
-        target = httpx.URL(response.headers.get("location", "")).host or "elsewhere"
+        target = _host(response.headers.get("location", ""))
         raise CloudReplyError(
             f"{request.url.host} redirects to {target} (HTTP {response.status_code}): give the final endpoint",
             status=response.status_code,
         )
-    return response, bytes(body)
+    return response, body
+
+
+async def _read_body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise CloudReplyError(
+                f"expected at most {BODY_LIMIT} bytes from {response.url.host}, got more: check the endpoint",
+                status=response.status_code,
+            )
+    return bytes(body)
+
+
+def checked_endpoint(endpoint: str, *, example: str) -> str:
+    """Return a base URL without its trailing slashes. Raises ConfigurationError if it is none, or carries secrets."""
+    try:
+        parts = urlsplit(endpoint)
+        host, _ = httpx.URL(endpoint).host, parts.port
+        host.encode("idna")  # what the resolver does to it
+    except (ValueError, httpx.InvalidURL):
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in {"http", "https"} or not host or set(endpoint) & set("?#@"):
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        raise ConfigurationError(
+            f"expected an endpoint such as {example}, got {shown!r}: "
+            "a base URL with http or https, without user, query and fragment"
+        )
+    return endpoint.rstrip("/")
+
+
+def _host(location: str) -> str:
+    try:
+        return httpx.URL(location).host or "elsewhere"
+    except (ValueError, httpx.InvalidURL):
+        return "elsewhere"
 
 
 def _kind(error: Exception) -> str:
     """Say in a few words what went wrong below HTTP."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its TLS certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
@@ -68,5 +102,15 @@ def _kind(error: Exception) -> str:
             return "its name does not resolve"
         if isinstance(cause, ConnectionRefusedError):
             return "the connection was refused"
-        cause = cause.__cause__ or cause.__context__
     return next((text for kind, text in _KINDS.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def _is_untrusted(error: Exception) -> bool:
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
+def _causes(error: Exception) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

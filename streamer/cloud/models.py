@@ -13,8 +13,6 @@ from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
 from streamer.wire import API_SUCCESS
 
-_MESSAGE_LIMIT: Final = 300  # characters of the server's own words in an error
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
@@ -83,20 +81,23 @@ class _Verdict(msgspec.Struct):
 
 _decode_verdict: Final = msgspec.json.Decoder(_Verdict).decode
 _decode_reply: Final = msgspec.json.Decoder(_Reply).decode
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested without end
 
 
-def check_reply(body: bytes, *, status: int, request_id: str) -> None:
+def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None = None) -> None:
     """Raise the error that a reply stands for, if it is not a success.
 
     HTTP 200 with a code other than "0" is a refusal, like any HTTP error [doc]. A reply without a code and with a good
-    HTTP status counts as a success [assumed]. Raises CloudRefusalError, CredentialsError or CloudReplyError.
+    HTTP status counts as a success [assumed]. `hidden` is our secret, which no error shows even if the server says it.
+
+    Raises CloudRefusalError, CredentialsError or CloudReplyError.
     """
     where = f"HTTP {status}, request {request_id}"
     try:
         verdict = _decode_verdict(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         if status in {401, 403}:
-            raise _refusal(_Verdict(), status, where) from error
+            raise _refusal(None, None, status, where) from error
         kind = "nothing" if not body.strip() else "HTML" if body.lstrip()[:1] == b"<" else "something else"
         raise CloudReplyError(
             f"expected a JSON object from the API, got {kind} ({where}): check the endpoint", status=status
@@ -104,15 +105,15 @@ def check_reply(body: bytes, *, status: int, request_id: str) -> None:
     code = None if verdict.error_code is None else str(verdict.error_code)
     if code in {None, API_SUCCESS} and status < 400:
         return
-    raise _refusal(verdict, status, where)
+    raise _refusal(_shown(code, 80, hidden), _shown(verdict.error_msg, 300, hidden), status, where)
 
 
 def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
     """Return what a successful auth reply says. Raises CloudReplyError, which names the JSON path at fault."""
     try:
         reply = _decode_reply(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        path = str(error).rpartition("`")[0].rpartition("`")[2].removeprefix("$.") or None
+    except _UNREADABLE as error:
+        path = str(error).partition("`$.")[2].removesuffix("`") or None
         raise CloudReplyError(
             f"the auth reply is not of the documented form (HTTP {status}): {error}", status=status, path=path
         ) from error
@@ -148,21 +149,28 @@ def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
     )
 
 
-def _refusal(verdict: _Verdict, status: int, where: str) -> CloudRefusalError:
-    code = None if verdict.error_code is None else str(verdict.error_code)
+def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:
+    """Return a short, printable form of what the server said, without our secret."""
+    if not text:
+        return None
+    if hidden:
+        text = text.replace(hidden, "***")
+    return "".join(character if character.isprintable() else "?" for character in text[:limit])
+
+
+def _refusal(code: str | None, said: str | None, status: int, where: str) -> CloudRefusalError:
     meaning = meaning_of(code) if code else None
-    said = (verdict.error_msg or "")[:_MESSAGE_LIMIT]
     text = f"the API refused: {meaning.text if meaning else said or 'no reason given'} (code {code or 'none'}, {where})"
     if meaning and said:
         text += f": {said}"
-    is_about_credentials = status == 401 or (code or "").upper().startswith("APIGW.03")
+    is_about_credentials = status == 401 or (status != 429 and (code or "").upper().startswith("APIGW.03"))
     if is_about_credentials:
         text += "; check the tenant's credentials"
     return (CredentialsError if is_about_credentials else CloudRefusalError)(
         text,
         status=status,
         error_code=code,
-        error_msg=said or None,
+        error_msg=said,
         meaning=meaning.text if meaning else None,
         retryable=meaning.retryable if meaning else status == 429 or status >= 500,
     )

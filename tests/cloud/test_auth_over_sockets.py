@@ -37,6 +37,7 @@ from streamer.errors import (
     ConfigurationError,
     CredentialsError,
 )
+from streamer.secret import Secret
 
 TENANT_TOKEN: Final = "tenant-token-a4c1"
 NEW_TENANT_TOKEN: Final = "tenant-token-b7f2"
@@ -216,9 +217,9 @@ async def test_a_refusal_names_the_id_of_its_request() -> None:
         (reply(200, [TICKET]), "got something else"),
         (reply(200, {"error_code": "0"}), "data.device_token"),
         (reply(200, json.dumps(TICKET).encode() + b" " * BODY_LIMIT), f"at most {BODY_LIMIT} bytes"),
-        (reply(200, gzip.compress(b" " * (BODY_LIMIT + 1)), Content_Encoding="gzip"), f"at most {BODY_LIMIT} bytes"),
+        (reply(200, gzip.compress(b" " * (BODY_LIMIT + 1)), Content_Encoding="gzip"), "expected a JSON object"),
     ],
-    ids=["HTML", "HTML 404", "empty", "204", "cut JSON", "array", "no data", "oversized", "oversized when unpacked"],
+    ids=["HTML", "HTML 404", "empty", "204", "cut JSON", "array", "no data", "oversized", "packed, unasked"],
 )
 async def test_an_answer_that_cannot_be_understood_is_a_reply_error_and_asked_for_once(
     answer: Answer, words: str
@@ -261,9 +262,8 @@ async def test_a_redirect_to_anything_is_a_documented_error(status: int, locatio
         (raw(b"", end=True), "the answer broke off"),
         (raw(b"220 mail.example.com ESMTP\r\n\r\n", end=True), "the answer broke off"),
         (reset, "the answer broke off"),
-        (reply(200, b"no gzip", Content_Encoding="gzip"), "content encoding is broken"),
     ],
-    ids=["cut body", "cut chunk", "cut head", "closed", "another protocol", "reset", "broken gzip"],
+    ids=["cut body", "cut chunk", "cut head", "closed", "another protocol", "reset"],
 )
 async def test_an_answer_that_breaks_off_is_asked_for_again(answer: Answer, words: str) -> None:
     async with serve(in_turn(answer)) as server:
@@ -549,6 +549,14 @@ async def test_a_token_that_is_refused_is_fetched_anew_exactly_once() -> None:
     assert (len(server.seen("/tokens")), len(server.seen("/auth"))) == (2, 2)
 
 
+@pytest.mark.parametrize("wrapped", [False, True], ids=["str", "Secret"])
+async def test_a_password_may_have_any_printable_characters(wrapped: bool) -> None:
+    text = f' {PASSWORD} é"\\ '
+    async with serve(by_path(tokens=in_turn(identity()), auth=in_turn(GOOD))) as server:
+        await fetch(server.url, password(server.url, password=Secret(text) if wrapped else text))
+    assert json.loads(server.requests[0].body)["auth"]["identity"]["password"]["user"]["password"] == text
+
+
 async def test_ten_calls_wait_for_one_token() -> None:
     allowed = asyncio.Event()
     tokens = in_turn(after(allowed, identity()))
@@ -637,3 +645,14 @@ async def test_an_identity_service_that_is_away_is_named() -> None:
         with failing_with(CloudUnreachableError, "the answer broke off"):
             await fetch(server.url, password(server.url))
     assert len(server.requests) == ATTEMPTS
+
+
+async def test_a_server_that_echoes_the_tenant_token_does_not_get_it_into_the_error() -> None:
+    refusal = {"error_code": f"X.{TENANT_TOKEN}", "error_msg": f"no:\n{TENANT_TOKEN}\x1b[31m" + "y" * 5000}
+    async with serve(in_turn(reply(400, json.dumps(refusal).encode()))) as server:
+        with pytest.raises(CloudRefusalError) as caught:
+            await fetch(server.url)
+    text = f"{caught.value} {caught.value.error_code} {caught.value.error_msg}"
+    assert TENANT_TOKEN not in text
+    assert text.isprintable()
+    assert len(text) < 2000
