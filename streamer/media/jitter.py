@@ -20,12 +20,13 @@ CAPACITY: Final = 2048  # a keyframe of 500 kB is 430 packets; four of them
 class Missing:
     """A packet that has not come yet: when its absence was noticed, and the state of asking for it."""
 
-    __slots__ = ("next_request_ns", "noticed_ns", "requests")
+    __slots__ = ("next_request_ns", "noticed_ns", "requested_ns", "requests")
 
     def __init__(self, noticed_ns: int) -> None:
         self.noticed_ns = noticed_ns
-        self.next_request_ns = noticed_ns
         self.requests = 0
+        self.requested_ns = 0  # when it was last asked for
+        self.next_request_ns = 0  # when it is to be asked for again
 
 
 class JitterBuffer:

@@ -192,10 +192,10 @@ class Receiver:
         for source in self._sources.values():
             if source.track.mid == track.mid and source.payload_type == payload_type:
                 original = unwrap_rtx(packet, payload_type=payload_type, ssrc=source.ssrc)
-                return self._insert(source, original) if original is not None else []
+                return self._insert(source, original, by_rtx=True) if original is not None else []
         return []
 
-    def _insert(self, source: "_Source", packet: RtpPacket) -> list[AccessUnit]:
+    def _insert(self, source: "_Source", packet: RtpPacket, *, by_rtx: bool = False) -> list[AccessUnit]:
         buffer = source.buffer
         if not buffer.missing:
             units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
@@ -203,9 +203,11 @@ class Receiver:
                 self._feedback_of(source, packet.arrival_ns)
             return units
         missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
-        if missing is not None and missing.requests:
-            self.counters.recovered += 1
-            source.requests.answered(missing, packet.arrival_ns)
+        if missing is not None:
+            # Without a stream for them, retransmissions look like any packet: what was asked for is taken for one.
+            retransmitted = by_rtx or (missing.requests > 0 and not source.track.rtx)
+            self.counters.recovered += retransmitted
+            source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
         units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
         self._feedback_of(source, packet.arrival_ns)
         return units
