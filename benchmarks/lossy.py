@@ -1,7 +1,7 @@
 """A lossy path in virtual time: how a stream comes through it, to the millisecond and the same on every machine.
 
-The receiver is the package's own; the sender answers NACKs from a history and PLIs with a keyframe, as WebRTC senders do.
-Both directions lose packets and delay them unevenly, from a seed. Nothing here reads a clock.
+The receiver is the package's own; the sender answers NACKs from a history and PLIs with a keyframe, as WebRTC senders
+do. Both directions lose packets and delay them unevenly, from a seed. Nothing here reads a clock.
 """
 
 import heapq

@@ -103,8 +103,8 @@ class RoundTripTime:
 class RetransmissionRequests:
     """When to ask for a missing packet: at once, then each time an answer is overdue, until the buffer gives it up.
 
-    Where packets overtake each other, "at once" would ask for what is on its way. So the first request waits for as long
-    as late packets have lately been late, which on most paths is not at all.
+    Where packets overtake each other, "at once" would ask for what is on its way. So the first request waits for as
+    long as late packets have lately been late, which on most paths is not at all.
     """
 
     MAX_PER_MESSAGE: Final = 250  # sequence numbers; a NACK then stays well below one datagram
