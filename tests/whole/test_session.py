@@ -1,0 +1,233 @@
+"""A session with the embedded phone, over real sockets, from the instance id to pictures."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from tests.everywhere import Connect
+
+LIMIT_S = 20.0
+
+
+def counter(frame: streamer.VideoFrame) -> int:
+    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+    assert barcode is not None
+    return barcode.counter
+
+
+def recorded_counters(path: Path) -> Iterator[int]:
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            assert barcode is not None
+            yield barcode.counter
+
+
+async def take(frames: streamer.FrameIterator, count: int) -> list[streamer.VideoFrame]:
+    async with asyncio.timeout(LIMIT_S):
+        return [await anext(frames) for _ in range(count)]
+
+
+async def test_pictures_come_decoded_in_order_and_say_what_they_are(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        frames = await take(aiter(session), 10)
+        assert session.state == "streaming"
+    assert [frame.sequence for frame in frames] == sorted({frame.sequence for frame in frames})
+    assert [counter(frame) for frame in frames] == sorted({counter(frame) for frame in frames})
+    assert frames[0].is_keyframe
+    for frame in frames:
+        assert (frame.width, frame.height) == (360, 640)
+        assert frame.to_ndarray("bgr24").shape == (640, 360, 3)
+        assert frame.to_ndarray("gray", size=(90, 160)).shape == (160, 90)
+        assert abs(frame.received_at - time.time()) < LIMIT_S
+        assert frame.arrival_ns <= frame.decoded_ns <= time.monotonic_ns()
+    assert session.state == "closed"
+
+
+async def test_every_picture_carries_the_audio_port_in_force(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session:
+        (frame,) = await take(aiter(session), 1)
+    assert session.audio_ports.internal == streamer.AudioPort(address="192.168.0.12", port=10030, type=1)
+    assert (
+        frame.audio_port
+        == session.audio_ports.external
+        == streamer.AudioPort(address="10.83.71.187", port=10030, type=1)
+    )
+
+
+async def test_every_gives_each_picture_once_and_latest_the_newest(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        every, latest = session.frames("every"), session.frames("latest")
+        counters = [counter(frame) for frame in await take(every, 20)]
+        (newest,) = await take(latest, 1)
+        assert session.stats().frames_decoded < 40  # two consumers, one decode
+    assert [after - before for before, after in itertools.pairwise(counters)] == [1] * 19
+    assert counter(newest) >= counters[-1]
+    assert latest.skipped > 0
+
+
+async def test_a_consumer_of_every_picture_that_falls_behind_is_told(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        slow, other = session.frames("every", limit=3), session.frames()
+        (first,) = await take(slow, 1)
+        async with asyncio.timeout(LIMIT_S):
+            async for frame in other:
+                if frame.sequence > first.sequence + 6:
+                    break
+        assert len(await take(slow, 3)) == 3
+        with pytest.raises(streamer.FramesOverflowError) as caught:
+            await anext(slow)
+        assert caught.value.limit == 3
+
+
+async def test_the_last_picture_of_a_still_screen_is_there_at_once_for_who_comes_late(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        first = session.frames()
+        (frame,) = await take(first, 1)
+        phone.go_still()
+        last = counter(frame)
+        async with asyncio.timeout(LIMIT_S):
+            while last < phone.frames_sent - 1:
+                last = counter(await anext(first))
+        (late,) = await take(session.frames(), 1)
+        assert counter(late) == last == phone.frames_sent - 1
+        first.close()
+        (later,) = await take(session.frames(), 1)  # nobody looked meanwhile, and the screen has not changed
+        assert counter(later) == last
+
+
+async def test_rotation_is_followed(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session:
+        frames = session.frames()
+        await take(frames, 2)
+        phone.rotate()
+        async with asyncio.timeout(LIMIT_S):
+            async for frame in frames:
+                if frame.width > frame.height:
+                    break
+        assert (frame.width, frame.height) == (640, 360)
+        assert counter(frame) > 0
+
+
+async def test_a_recording_holds_every_picture_and_the_sound_and_decodes_nothing(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.record(tmp_path / "a.mp4") as one, session.record(tmp_path / "b.mp4") as two:
+            while min(one.pictures, two.pictures) < 60:
+                await asyncio.sleep(0.05)
+        assert session.stats().frames_decoded == 0
+    for recording in (one, two):
+        counters = list(recorded_counters(recording.path))
+        assert counters == list(range(counters[0], counters[0] + len(counters)))
+        assert len(counters) == recording.pictures
+        with av.open(recording.path) as container:
+            assert [stream.codec_context.name for stream in container.streams] == ["h264", "opus"]
+            duration_s = float(container.duration or 0) / av.time_base
+            sound = sum(packet.size > 0 for packet in container.demux(audio=0))
+        assert duration_s == pytest.approx(len(counters) / 30, abs=0.3)
+        assert sound > 40 * duration_s
+
+
+async def test_a_session_that_is_left_finishes_its_recordings(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        recording = session.record(tmp_path / "a.mp4")
+        while recording.pictures < 10:
+            await asyncio.sleep(0.05)
+    assert len(list(recorded_counters(recording.path))) == recording.pictures
+
+
+@pytest.mark.parametrize("announce", [False, True])
+async def test_the_input_channel_opens_whoever_announces_it(connect: Connect, announce: bool) -> None:
+    async with embedded.serve(width=360, height=640, announce_input=announce) as phone, connect(phone) as session:
+        async with asyncio.timeout(LIMIT_S):
+            await session.wait_input()
+
+
+async def test_a_second_offer_keeps_the_stream_going(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session:
+        frames = session.frames("every")
+        await take(frames, 5)
+        await phone.push_offer()
+        counters = [counter(frame) for frame in await take(frames, 30)]
+    assert [after - before for before, after in itertools.pairwise(counters)] == [1] * 29
+
+
+async def test_a_second_device_takes_the_phone_over(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as first:
+        frames = first.frames()
+        await take(frames, 1)
+        async with connect(phone) as second:
+            with pytest.raises(streamer.TakenOverError):
+                async with asyncio.timeout(LIMIT_S):
+                    async for _ in frames:
+                        pass
+            await take(second.frames(), 1)
+
+
+async def test_a_recording_that_the_phone_ends_is_whole_and_says_why(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        recording = session.record(tmp_path / "a.mp4")
+        while recording.pictures < 10:
+            await asyncio.sleep(0.05)
+        await phone.close_clients("1401")
+        with pytest.raises(streamer.SignalingClosedError, match="the user left"):
+            await session.wait_ended()
+        with pytest.raises(streamer.SignalingClosedError):
+            await recording.stop()
+    assert len(list(recorded_counters(recording.path))) >= 10
+
+
+async def test_an_error_in_the_block_passes_through_and_leaves_nothing(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with connect(phone) as session:
+            await take(session.frames(), 1)
+            raise ZeroDivisionError
+    assert session.state == "closed"
+
+
+async def test_connecting_may_be_cancelled_at_every_step(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    """At each turn of the loop on the way to a session, cancelled there: nothing may be left (`nothing_is_left`)."""
+
+    async def session() -> None:
+        async with connect(phone):
+            pass
+
+    for turns in itertools.chain(range(0, 60, 3), range(60, 400, 17)):
+        task = asyncio.create_task(session())
+        for _ in range(turns):
+            await asyncio.sleep(0.001 if turns > 60 else 0)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+
+async def test_a_server_that_never_answers_does_not_hold_the_stream_up(connect: Connect) -> None:
+    unreachable: list[Any] = ["stun:127.0.0.1:9", {"uri": "turn:127.0.0.1:9?transport=udp", "usr": "u", "pwd": "p"}]
+    async with embedded.serve(width=360, height=640, ice_servers=unreachable) as phone, connect(phone) as session:
+        await take(session.frames(), 1)
+        assert session.state == "streaming"  # and the servers are still being asked
