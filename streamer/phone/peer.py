@@ -48,6 +48,7 @@ class PhonePeer:
         self._send = send
         self._on_input = on_input
         self._early_candidates: list[dict[str, Any]] = []
+        self._closing: asyncio.Future[None] | None = None
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("datachannel", self._on_channel)
@@ -58,7 +59,7 @@ class PhonePeer:
         vars(video.sender)["_send_keyframe"] = media.request_keyframe
         if media.has_audio:
             self._connection.addTransceiver(media.join("audio"), direction="sendonly")
-        self._gather_on_host(video.sender)
+        self._take_over(video.sender)
         # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
         label = INPUT_CHANNEL_LABEL if announce_input else "status"
         self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))
@@ -99,15 +100,17 @@ class PhonePeer:
         await self._connection.addIceCandidate(candidate)
 
     async def close(self) -> None:
-        """End the stream to this client."""
-        await self._connection.close()
+        """End the stream to this client. Cancelled, it goes on by itself: aiortc cannot close a second time."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._connection.close())
+        await asyncio.shield(self._closing)
 
     def _gather_on_host(self, sender: RTCRtpSender) -> None:
         if self._host in _ANY_ADDRESS:
             return
         connection: Any = sender.transport.transport._connection
 
-        async def gather_candidates() -> None:
+        async def gather_candidates() -> None:  # it leaves loopback out
             if not connection._local_candidates_start:
                 connection._local_candidates_start = True
                 found = await connection.get_component_candidates(component=1, addresses=[self._host])

@@ -34,7 +34,7 @@ from streamer.wire import (
 _logger = logging.getLogger("streamer.phone")
 # websockets logs request lines, and a client's carries its device token.
 _silent = logging.getLogger("streamer.phone.websocket")
-_silent.disabled = True
+_silent.addFilter(lambda _: False)
 
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten

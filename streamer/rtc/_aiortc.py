@@ -58,6 +58,7 @@ HOOKS: Final = (
         "host candidates on chosen addresses",
         "aioice 0.13",
     ),
+    Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
@@ -122,6 +123,18 @@ def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
         return context
 
     _shadow(certificate, "_create_ssl_context", create_ssl_context)
+
+
+def end_consent_with_connection(transport: RTCDtlsTransport) -> None:
+    """Keep a connection that is closed just as it comes up from asking for consent ever after (aioice 0.13)."""
+    connection: Any = transport.transport._connection
+    query_consent = connection.query_consent
+
+    async def query_consent_while_open() -> None:
+        if not connection._closing:
+            await query_consent()
+
+    _shadow(connection, "query_consent", query_consent_while_open)
 
 
 def _is_srtp(datagram: bytes) -> bool:

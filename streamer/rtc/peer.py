@@ -18,7 +18,14 @@ from aiortc.exceptions import InternalError, OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
-from streamer.rtc._aiortc import Gathering, Tap, accept_rsa_peers, check_hooks, hook_receive
+from streamer.rtc._aiortc import (
+    Gathering,
+    Tap,
+    accept_rsa_peers,
+    check_hooks,
+    end_consent_with_connection,
+    hook_receive,
+)
 from streamer.rtc.ice import IceServer, usable_candidate
 from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track
@@ -81,6 +88,7 @@ class Peer:
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
+        self._closing: asyncio.Future[None] | None = None
         self._input: RTCDataChannel | None = None
         self._own_input: RTCDataChannel | None = None
 
@@ -158,13 +166,19 @@ class Peer:
         return ConnectionFailedError(f"{what} within {timeout_s:g} s{problems}", stage=stage)
 
     async def aclose(self) -> None:
-        """Close the connection and everything that belongs to it; returns within a few seconds, come what may."""
+        """Close the connection and everything that belongs to it; returns within a few seconds, come what may.
+
+        Cancelled, it goes on by itself: aiortc cannot close a second time (aiortc 1.16 then waits for ever).
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         for gathering in self._gatherings.values():
             await gathering.aclose()
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self._connection.close()
-        except TimeoutError:
+        closing = asyncio.ensure_future(self._connection.close())
+        if not (await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT_S))[0]:
             _logger.warning("= the WebRTC connection did not close within %g s", _CLOSE_TIMEOUT_S)
 
     def _take_over(self) -> None:
@@ -185,6 +199,7 @@ class Peer:
             if transport not in self._gatherings:
                 index = mids.index(mid) if mid in mids else len(mids)
                 accept_rsa_peers(transport)
+                end_consent_with_connection(transport)
                 self._gatherings[transport] = Gathering(
                     transport,
                     self._ice_servers,

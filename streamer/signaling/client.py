@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
-from streamer.errors import SignalingClosedError, SignalingError, SignalingProtocolError, SignalingUnreachableError
+from streamer.errors import (
+    ConfigurationError,
+    SignalingClosedError,
+    SignalingError,
+    SignalingProtocolError,
+    SignalingUnreachableError,
+)
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
     MESSAGE_LIMIT,
@@ -25,7 +31,8 @@ from streamer.signaling.conversation import (
 _logger = logging.getLogger("streamer.signaling")
 # websockets logs every request line at DEBUG, and ours carries the device token.
 _silent = logging.getLogger("streamer.signaling.websocket")
-_silent.disabled = True
+# A filter, because `disabled` is undone by any logging.config.dictConfig(disable_existing_loggers=False).
+_silent.addFilter(lambda _: False)
 
 _ATTEMPT_PAUSE_S: Final = 1.0  # [seen] the vendor's web client
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -100,11 +107,15 @@ class SignalingClient:
 
     async def aclose(self) -> None:
         """Close the WebSocket and end the heartbeat."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        if self._websocket is not None:
-            await self._websocket.close()
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+            if self._websocket is not None:
+                await self._websocket.close()
+        finally:
+            if self._websocket is not None:
+                self._websocket.transport.abort()  # nothing, after a close that was not cancelled
 
     async def _open(self) -> ClientConnection:
         host = urlsplit(self._request.signaling_url).netloc.rpartition("@")[2]
@@ -133,8 +144,13 @@ class SignalingClient:
                     raise SignalingUnreachableError(
                         f"the signaling server {host} cannot be reached: {_reason(error, self._open_timeout_s)}"
                     ) from error
-            except (InvalidHandshake, InvalidURI, InvalidProxy, ValueError) as error:
+            except ImportError as error:  # websockets looks for it only when the environment names such a proxy
+                raise ConfigurationError(
+                    "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
+                ) from error
+            except (InvalidHandshake, InvalidURI, InvalidProxy, LookupError, ValueError) as error:
                 # Their texts may hold the URL, and that the token. A ValueError: the host, or where a redirect leads.
+                # A LookupError: a redirect to several places.
                 if not isinstance(error.__cause__, EOFError):
                     raise SignalingProtocolError(f"{host} is not a WebSocket server") from None
                 if attempt == self._open_attempts:
@@ -149,10 +165,13 @@ class SignalingClient:
         try:
             while True:
                 deadline = conversation.deadline
+                wait_s = None if deadline is None else max(deadline - time.monotonic(), 0)
                 try:
-                    async with asyncio.timeout(None if deadline is None else max(deadline - time.monotonic(), 0)):
+                    async with asyncio.timeout(wait_s):
                         frame = await websocket.recv()
                 except TimeoutError:
+                    if wait_s:
+                        continue  # what came while the event loop was held up is read before anything is overdue
                     conversation.poll(time.monotonic())
                 else:
                     conversation.receive(frame, time.monotonic())

@@ -13,7 +13,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -34,6 +34,8 @@ from streamer.wire import (
     AUTHORIZE_INVALID_TOKEN,
     AUTHORIZE_OK,
     AUTHORIZE_TOKEN_EXPIRED,
+    CLOSE_BROWSER_FAILED,
+    CLOSE_BROWSER_UNSUPPORTED,
     CLOSE_CONNECT_TIMEOUT,
     CLOSE_IDLE,
     CLOSE_NO_MEDIA,
@@ -59,6 +61,8 @@ EVENTS_LIMIT: Final = 256  # events that nobody took; one more is a protocol err
 
 _CLOSE_REASONS: Final[Mapping[int, tuple[str, bool]]] = {  # the vendor's JavaScript SDK codes [doc] → worth another try
     CLOSE_CONNECT_TIMEOUT: ("connecting took too long", True),
+    CLOSE_BROWSER_UNSUPPORTED: ("the client is not supported", False),
+    CLOSE_BROWSER_FAILED: ("the client is not supported", False),
     CLOSE_TRIAL_OVER: ("the trial time is over", False),
     CLOSE_USER_LEFT: ("the user left", False),
     CLOSE_IDLE: ("nothing was done on the phone for too long", False),
@@ -252,11 +256,15 @@ class Conversation:
             raise SignalingProtocolError(f"expected an event of at most {MESSAGE_LIMIT} bytes with its attachments")
         if len(attachments) == packet.attachments:
             self._binary = None
-            self._receive_event(socketio.attach(packet.data, attachments), now)
+            data = socketio.attach(packet.data, attachments)
+            self._receive_packet(replace(packet, attachments=0, data=data), now)
 
     def _receive_packet(self, packet: socketio.SocketPacket, now: float) -> None:
         if self._binary is not None:
             raise SignalingProtocolError("expected a binary event's attachments, got another packet")
+        if packet.attachments:  # whatever it is for: its binary frames follow
+            self._binary = (packet, [])
+            return
         if packet.namespace != "/":
             self._skip("a packet of another namespace")
             return
@@ -269,8 +277,6 @@ class Conversation:
             case socketio.ERROR:
                 said = self._shown(packet.data) or "no reason given"
                 raise SignalingRefusedError(f"the signaling server refused: {said}")
-            case socketio.BINARY_EVENT if packet.attachments:
-                self._binary = (packet, [])
             case socketio.EVENT | socketio.BINARY_EVENT:
                 self._receive_event(packet.data, now)
             case _:
@@ -278,7 +284,7 @@ class Conversation:
 
     def _receive_event(self, data: list[Any], now: float) -> None:
         name, payload = data[0], data[1] if len(data) > 1 else None
-        _logger.debug("< %s", name)
+        _logger.debug("< %s", self._shown(name))
         match name:
             case "authorize":
                 self._on_authorize(payload, now)
@@ -397,9 +403,9 @@ class Conversation:
 
     def _closed(self, payload: Any) -> SignalingClosedError | DeviceTokenError:
         """Return the error for a close event; its reason is a code, maybe with more text behind a separator [seen]."""
-        reason = payload.get("reason", payload.get("code")) if isinstance(payload, dict) else payload
-        match = re.match(r"\s*(\d{1,9})(?!\d)", str(reason)) if isinstance(reason, str | int | float) else None
-        code = int(match[1]) if match else None
+        reasons = [payload.get("reason"), payload.get("code")] if isinstance(payload, dict) else [payload]
+        code = next((code for code in map(_code, reasons) if code is not None), None)
+        reason = next((reason for reason in reasons if self._shown(reason)), None)
         if code == CLOSE_TAKEN_OVER:
             return TakenOverError("another device took the phone over (close code 1402)")
         if code == CLOSE_WRONG_TOKEN:
@@ -419,8 +425,18 @@ class Conversation:
         """Return a short, printable form of what a peer sent, never with our token in it; only of text and numbers."""
         if not isinstance(value, str | int | float):
             return ""
-        text = str(value).replace(self._request.device_token.reveal(), "***")[:200]
+        token = self._request.device_token.reveal()
+        text = str(value)
+        for form in (token, quote(token, safe="")):  # a server may echo its request line
+            text = text.replace(form, "***")
+        text = text[:200]
         return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _code(value: Any) -> int | None:
+    """Return the number that a close reason is, or begins with; maybe more text follows behind a separator [seen]."""
+    match = re.match(r"\s*(\d{1,9})(?!\d)", str(value)) if isinstance(value, str | int | float) else None
+    return int(match[1]) if match else None
 
 
 def _payload(message: Any) -> Any:

@@ -1,0 +1,135 @@
+"""The driver over real sockets, against servers that misbehave below Socket.IO."""
+
+import asyncio
+import contextlib
+import io
+import json
+import logging
+import logging.config
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from streamer.errors import ConfigurationError, SignalingProtocolError
+from streamer.secret import Secret
+from streamer.signaling.client import SignalingClient
+from streamer.signaling.conversation import Notice, SignalingRequest
+
+TOKEN: Final = "device-token"
+PING_TIMEOUT_S: Final = 0.2
+LIMIT_S: Final = 20.0
+
+
+def request(port: int) -> SignalingRequest:
+    return SignalingRequest(
+        signaling_url=f"http://127.0.0.1:{port}",
+        device_id="device",
+        device_token=Secret(TOKEN),
+        streaming_id="stream",
+        client_uuid="uuid",
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncGenerator[int]:
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
+
+
+async def greet(websocket: ServerConnection) -> None:
+    opened = {"sid": "x", "pingInterval": 100, "pingTimeout": PING_TIMEOUT_S * 1000}
+    await websocket.send("0" + json.dumps(opened))
+    await websocket.send("40")
+
+
+def stall(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def test_a_pong_that_came_while_the_event_loop_was_held_up_counts() -> None:
+    async def handle(websocket: ServerConnection) -> None:
+        await greet(websocket)
+        assert await websocket.recv() == "2"
+        await websocket.send("3")
+        stall(2 * PING_TIMEOUT_S)  # the pong is in the client's socket, and nobody may read it
+        await websocket.send('42["providerUpdate",1]')
+        await websocket.wait_closed()
+
+    async with serving(handle) as port, SignalingClient(request(port)) as signaling, asyncio.timeout(LIMIT_S):
+        assert await anext(signaling) == Notice("providerUpdate", 1)
+
+
+async def test_logging_that_is_configured_after_the_import_does_not_show_the_token() -> None:
+    async def handle(websocket: ServerConnection) -> None:
+        await greet(websocket)
+        await websocket.send('42["providerUpdate",1]')
+        await websocket.wait_closed()
+
+    log = io.StringIO()
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"log": {"class": "logging.StreamHandler", "stream": log}},
+            "root": {"level": "DEBUG", "handlers": ["log"]},
+        }
+    )
+    # websockets' own server logs what it receives, too: it is not what is tested.
+    logging.getLogger("websockets.server").setLevel(logging.INFO)
+    try:
+        async with serving(handle) as port, SignalingClient(request(port)) as signaling, asyncio.timeout(LIMIT_S):
+            await anext(signaling)
+    finally:
+        logging.getLogger("websockets.server").setLevel(logging.NOTSET)
+        root.setLevel(level)
+        root.handlers = handlers
+    assert "providerUpdate" in log.getvalue()
+    assert TOKEN not in log.getvalue()
+
+
+async def test_closing_that_is_cancelled_still_closes_the_socket() -> None:
+    closed = asyncio.Event()
+
+    async def handle(websocket: ServerConnection) -> None:
+        await greet(websocket)
+        websocket.transport.pause_reading()  # the closing handshake gets no answer
+        await let_go.wait()
+        websocket.transport.resume_reading()
+        await websocket.wait_closed()
+        closed.set()
+
+    let_go = asyncio.Event()
+    async with serving(handle) as port, asyncio.timeout(LIMIT_S):
+        signaling = await SignalingClient(request(port)).__aenter__()
+        closing = asyncio.create_task(signaling.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+        let_go.set()
+        await closed.wait()
+        assert signaling._websocket is not None
+        assert signaling._websocket.transport.is_closing()
+
+
+async def test_a_redirect_to_two_places_is_a_protocol_error() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        with pytest.raises(SignalingProtocolError):
+            await SignalingClient(request(server.sockets[0].getsockname()[1])).__aenter__()
+
+
+async def test_a_socks_proxy_without_its_library_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("socks_proxy", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(ConfigurationError, match="python-socks"):
+        await SignalingClient(request(9)).__aenter__()
