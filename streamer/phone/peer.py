@@ -105,19 +105,25 @@ class PhonePeer:
             self._closing = asyncio.ensure_future(self._connection.close())
         await asyncio.shield(self._closing)
 
-    def _gather_on_host(self, sender: RTCRtpSender) -> None:
-        if self._host in _ANY_ADDRESS:
-            return
+    def _take_over(self, sender: RTCRtpSender) -> None:
+        """Mend two things in this one ICE connection (aioice 0.13)."""
         connection: Any = sender.transport.transport._connection
+        query_consent = connection.query_consent
 
-        async def gather_candidates() -> None:  # it leaves loopback out
+        async def query_consent_while_open() -> None:  # it would go on for ever, closed just as it comes up
+            if not connection._closing:
+                await query_consent()
+
+        async def gather_on_host() -> None:  # it leaves loopback out
             if not connection._local_candidates_start:
                 connection._local_candidates_start = True
                 found = await connection.get_component_candidates(component=1, addresses=[self._host])
                 connection._local_candidates += found
                 connection._local_candidates_end = True
 
-        vars(connection)["gather_candidates"] = gather_candidates
+        vars(connection)["query_consent"] = query_consent_while_open
+        if self._host not in _ANY_ADDRESS:
+            vars(connection)["gather_candidates"] = gather_on_host
 
     def _on_state(self) -> None:
         _logger.debug("= connection %s", self._connection.connectionState)
