@@ -229,9 +229,10 @@ class Session:
             await self._finish()
 
     async def _finish(self) -> None:
-        for recording in list(self._recordings):
+        recordings = list(self._recordings)
+        for recording in recordings:
             recording.end(self._error)
-        await asyncio.gather(*(recording.closed() for recording in list(self._recordings)))
+        await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._pictures.aclose(self._error)
 
     def _forget(self, recording: Recording) -> None:

@@ -51,19 +51,19 @@ class VideoFrame:
         """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
 
         Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
-        for "yuv420p", planes one below the other. The picture's own range (full or limited) and colours are honoured.
+        for "yuv420p", planes one below the other; C-contiguous. The picture's own range (full or limited) and colours are honoured.
         Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
         free. Raises ConfigurationError for another format or an impossible size.
         """
         if format not in _FORMATS:
             raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
         if size is None:
-            return np.asarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
+            return np.ascontiguousarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
         width, height = size
         if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
             raise ConfigurationError(f"expected a size of 1 to {_SIZE_LIMIT} pixels each way, got {width}x{height}")
         scaled = self.picture.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
-        return np.asarray(scaled, dtype=np.uint8)
+        return np.ascontiguousarray(scaled, dtype=np.uint8)
 
     def to_image(self, *, size: tuple[int, int] | None = None) -> Any:
         """Return a `PIL.Image.Image` in RGB, scaled as `to_ndarray` does. Raises MissingExtraError without `image`."""
