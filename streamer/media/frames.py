@@ -51,7 +51,9 @@ class VideoFrame:
         """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
 
         Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
-        for "yuv420p", planes one below the other; C-contiguous. The picture's own range (full or limited) and colours are honoured.
+        for "yuv420p", planes one below the other; all C-contiguous. The picture's own range (full or limited) and
+        colours are honoured.
+
         Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
         free. Raises ConfigurationError for another format or an impossible size.
         """

@@ -62,7 +62,12 @@ HOOKS: Final = (
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
-    Hook("aioice.candidate:candidate_foundation", "candidate_type candidate_transport base_address", "", "aioice 0.13"),
+    Hook(
+        "aioice.candidate:candidate_foundation",
+        "candidate_type candidate_transport base_address",
+        "our own candidates",
+        "aioice 0.13",
+    ),
     Hook("aioice.ice:get_host_addresses", "use_ipv4 use_ipv6", "the machine's addresses", "aioice 0.13"),
     Hook("aioice.ice:server_reflexive_candidate", "protocol stun_server", "every STUN server", "aioice 0.13"),
     Hook(

@@ -77,3 +77,11 @@ def test_the_strip_survives_the_encoder_either_way_up(width: int, height: int) -
             ]
     read += [read_barcode(decoded.to_ndarray(format="gray").astype(np.uint8)) for decoded in decoder.decode(None)]
     assert read == [Barcode(counter, 1000 + counter) for counter in range(5)]
+
+
+@given(counter=numbers, clock_ms=numbers)
+def test_the_strip_is_read_from_a_picture_of_half_the_size(counter: int, clock_ms: int) -> None:
+    image = np.full((640, 360, 3), 119, np.uint8)
+    draw_barcode(image, counter, clock_ms)
+    half = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(width=180, height=320)
+    assert read_barcode(np.asarray(half.to_ndarray(format="rgb24"), dtype=np.uint8)) == Barcode(counter, clock_ms)

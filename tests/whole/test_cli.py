@@ -1,178 +1,315 @@
-"""The command line, as a user runs it: in processes of its own, against an embedded phone in another."""
+"""The command line as a user runs it: in a process of its own, against an embedded phone in this one."""
 
+import asyncio
+import contextlib
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
+import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
-LIMIT_S = 60
+import streamer
+from streamer import cli
+from streamer import phone as embedded
+from streamer.phone import EmbeddedPhone, Faults
 
-
-class Phone:
-    """`streamer phone` in a process of its own, and the environment it prints."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamer", "phone", "--size", "360x640", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.environment: dict[str, str] = {}
-        for line in self._process.stdout:
-            if match := re.search(r"export (\w+)=(\S+)", line):
-                self.environment[match[1]] = match[2]
-            if "Ctrl-C" in line:
-                break
-
-    def stop(self) -> tuple[int, str]:
-        """End it as Ctrl-C does; return its exit code and what it said of errors."""
-        self._process.send_signal(signal.SIGINT)
-        _, said = self._process.communicate(timeout=LIMIT_S)
-        return self._process.returncode, said
+LIMIT_S = 40.0
+PROGRAM = Path(sysconfig.get_path("scripts")) / "streamer"
 
 
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    phone = Phone()
-    yield phone.environment
-    assert phone.stop() == (0, "")
+class Ended(NamedTuple):
+    """What a command left behind."""
+
+    code: int | None
+    out: str
+    err: str
 
 
-def environ(environment: dict[str, str]) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMER_")}
-    return {**own, "COLUMNS": "200", **environment}
+def environment(phone: EmbeddedPhone | None = None, **more: str) -> dict[str, str]:
+    """Return this process's environment with the phone's endpoint and token, or with neither."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMER_")}
+    given = {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token} if phone else {}
+    return kept | {"COLUMNS": "400", "TERM": "xterm"} | given | more
 
 
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    finished = subprocess.run(
-        [sys.executable, "-m", "streamer", *arguments],
-        env=environ(environment),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
+@contextlib.asynccontextmanager
+async def running(*words: object, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM,
+        *map(str, words),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    assert "Traceback" not in finished.stderr + finished.stdout
-    return finished
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
-def test_record_writes_an_mp4_and_says_what_is_in_it(environment: dict[str, str], tmp_path: Path) -> None:
-    path = tmp_path / "phone.mp4"
-    finished = run(environment, "record", "demo-phone", "-o", str(path), "--duration", "1.5")
-    assert finished.returncode == 0, finished.stderr
+async def end(process: asyncio.subprocess.Process) -> Ended:
+    """Wait for a command's end. None may ever show a traceback."""
+    out, err = (text.decode() for text in await process.communicate())
+    assert "Traceback" not in out + err
+    return Ended(process.returncode, out, err)
+
+
+async def run(*words: object, env: dict[str, str]) -> Ended:
+    async with running(*words, env=env) as process:
+        return await end(process)
+
+
+def streams(path: Path) -> tuple[list[str], int]:
+    """Return the names of a file's codecs, and how many pictures decode."""
     with av.open(path) as container:
-        pictures = sum(1 for _ in container.decode(video=0))
-    assert f"{pictures} pictures" in finished.stdout
-    assert pictures >= 40
-    assert "streaming" in finished.stderr
+        names = [stream.codec_context.name for stream in container.streams]
+        return names, sum(1 for _ in container.decode(video=0))
 
 
-def test_ctrl_c_ends_a_recording_properly(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: EmbeddedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamer", "record", "demo-phone", "-o", str(path), "--debug"],
-        env=environ(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "connection connected" in line:
-            break
-    while not path.exists() or path.stat().st_size < 20_000:
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, errors
-    assert "pictures" in said
-    with av.open(path) as container:
-        assert sum(1 for _ in container.decode(video=0)) > 0
+    words = ("record", phone.instance_id, "-o", path, "--duration", 1.5)
+    ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))  # the progress is for terminals
+    assert ended.code == 0, ended.err
+    names, pictures = streams(path)
+    assert names == ["h264", "opus"]
+    assert f"{pictures} pictures" in ended.out.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert path.name in ended.out
+    for word in ("streaming", "fps", "Mbit/s", "lost", "kB"):
+        assert word in ended.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_recording_that_is_interrupted_is_whole(
+    phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "phone.mp4"
+    async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
+        while not path.exists() or path.stat().st_size < 20_000:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        process.send_signal(number)
+        ended = await end(process)
+    assert ended.code == 0, ended.err
+    names, pictures = streams(path)
+    assert names == ["h264", "opus"]
+    assert f"{pictures} pictures" in ended.out
+
+
+async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_said(
+    phone: EmbeddedPhone, tmp_path: Path
+) -> None:
+    path = tmp_path / "phone.mp4"
+    async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
+        while not path.exists() or path.stat().st_size < 20_000:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        await phone.close_clients("1402")
+        ended = await end(process)
+    assert ended.code == 4
+    assert "took" in ended.err
+    assert streams(path)[1] > 0
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_frames_saves_so_many_pictures(environment: dict[str, str], tmp_path: Path, suffix: str) -> None:
-    finished = run(
-        environment, "frames", "demo-phone", "-o", str(tmp_path), "--fps", "10", "--count", "3", "--format", suffix
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert "3 pictures" in finished.stdout
-    paths = sorted(tmp_path.iterdir())
-    assert [path.name for path in paths] == [f"00000{number}.{suffix}" for number in range(3)]
-    for path in paths:
-        with av.open(path) as container:
-            (picture,) = container.decode(video=0)
-        assert (picture.width, picture.height) == (360, 640)
+async def test_frames_are_saved_as_pictures_numbered(phone: EmbeddedPhone, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / "new" / "pictures"
+    words = ("frames", phone.instance_id, "-o", target, "--fps", 10, "--count", 3, "--format", suffix)
+    ended = await run(*words, env=environment(phone))
+    assert ended.code == 0, ended.err
+    assert "3 pictures" in ended.out
+    assert sorted(path.name for path in target.iterdir()) == [f"{number:06d}.{suffix}" for number in range(3)]
+    counters = []
+    for path in sorted(target.iterdir()):
+        with Image.open(path) as image:
+            assert image.size == (phone.media.width, phone.media.height)
+            barcode = embedded.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
+        assert barcode is not None
+        counters.append(barcode.counter)
+    assert counters == sorted(set(counters))
 
 
-def test_info_shows_a_table_or_json_and_no_secrets(environment: dict[str, str]) -> None:
-    table, facts = run(environment, "info", "demo-phone"), run(environment, "info", "demo-phone", "--json")
-    assert "10.83.71.187:10030, type 1" in table.stdout
-    assert "box-demo-phone" in table.stdout
-    assert "3600 s" in table.stdout
-    answer = json.loads(facts.stdout)
-    assert answer["device_id"] == "box-demo-phone"
-    assert answer["audio_ports"]["internal"]["port"] == 10030
-    assert not [name for name in answer if "token" in name]
-    assert environment["STREAMER_AUTH_TOKEN"] not in table.stdout + facts.stdout
+async def test_frames_without_a_count_end_with_ctrl_c(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    async with running("frames", phone.instance_id, "-o", tmp_path, env=environment(phone)) as process:
+        while not any(path.stat().st_size for path in tmp_path.iterdir()):
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        ended = await end(process)
+    assert ended.code == 0, ended.err
+    assert f"{len(list(tmp_path.iterdir()))} pictures" in ended.out
 
 
-def test_the_demo_records_and_reads_its_recording_back(tmp_path: Path) -> None:
-    finished = run({}, "demo", "-o", str(tmp_path / "deep" / "demo.mp4"), "--duration", "1.5")
-    assert finished.returncode == 0, finished.stderr
-    assert "no gap" in finished.stdout
-    assert (tmp_path / "deep" / "demo.png").stat().st_size > 10_000
+async def test_info_shows_what_the_cloud_says_in_json() -> None:
+    servers = ["stun:stun.example.com", {"uri": "turn:turn.example.com", "usr": "u", "pwd": "p"}, 7]
+    async with embedded.serve(width=360, height=640, expires_in_s=600, ice_servers=servers) as phone:
+        ended = await run("info", phone.instance_id, "--json", env=environment(phone))
+        assert ended.code == 0, ended.err
+        assert json.loads(ended.out) == {
+            "instance_id": phone.instance_id,
+            "device_id": phone.device_id,
+            "streaming_id": json.loads(ended.out)["streaming_id"],
+            "signaling_url": phone.signaling_url,
+            "stream_may_last_s": 600,
+            "audio_ports": {
+                "internal": {"address": "192.168.0.12", "port": 10030, "type": 1, "address_ipv6": None},
+                "external": {"address": "10.83.71.187", "port": 10030, "type": 1, "address_ipv6": None},
+            },
+            "ice_servers": ["stun:stun.example.com:3478?transport=udp", "turn:turn.example.com:3478?transport=udp"],
+            "ice_server_problems": ["expected an ICE server with a URL, got one of type int"],
+        }
+        assert json.loads(ended.out)["streaming_id"]
+
+
+async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmbeddedPhone) -> None:
+    ended = await run("info", phone.instance_id, env=environment(phone))
+    assert ended.code == 0, ended.err
+    for fact in (phone.device_id, phone.signaling_url, "3600 s", "10.83.71.187:10030, type 1", "192.168.0.12:10030"):
+        assert fact in ended.out
+
+
+async def test_the_embedded_phone_says_how_to_reach_it_and_ends_with_ctrl_c() -> None:
+    words = ("phone", "--size", "360x640", "--fps", 15)
+    async with running(*words, env=environment()) as process:
+        assert process.stdout is not None
+        lines = []
+        while "Ctrl-C" not in (line := (await process.stdout.readline()).decode()):
+            assert line, "it ended before it said so"
+            lines.append(line.strip())
+        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
+        (command,) = (line.split() for line in lines if line.startswith("streamer record "))
+        async with streamer.connect(
+            command[2],
+            endpoint=exports["STREAMER_ENDPOINT"],
+            credentials=streamer.Token(exports["STREAMER_AUTH_TOKEN"]),
+        ) as session:
+            frame = await anext(session.frames())
+            assert (frame.width, frame.height) == (360, 640)
+            process.send_signal(signal.SIGINT)
+            ended = await end(process)
+    assert (ended.code, ended.err) == (0, "")
+
+
+async def test_the_embedded_phone_lists_its_faults() -> None:
+    ended = await run("phone", "--fault", "list", env=environment())
+    assert ended.code == 0
+    for name in Faults.describe():
+        assert name in ended.out
+
+
+async def test_the_demo_records_the_embedded_phone_and_finds_no_gap(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "demo.mp4"
+    ended = await run("demo", "-o", path, "--duration", 2, env=environment())
+    assert ended.code == 0, ended.out + ended.err
+    assert "no gap" in ended.out
+    names, pictures = streams(path)
+    assert names == ["h264", "opus"]
+    assert f"{pictures} pictures" in ended.out
+    with Image.open(path.with_suffix(".png")) as image:
+        assert image.size == (720, 1280)
 
 
 @pytest.mark.parametrize(
-    ("settings", "arguments", "code", "words"),
+    ("words", "missing", "advice"),
     [
-        ({"STREAMER_ENDPOINT": ""}, ["record", "x"], 2, "STREAMER_ENDPOINT"),
-        ({"STREAMER_AUTH_TOKEN": ""}, ["record", "x"], 2, "set STREAMER_AUTH_TOKEN"),
-        ({"STREAMER_ENDPOINT": "ftp://x"}, ["info", "x"], 2, "expected an endpoint such as"),
-        ({}, ["record", "demo-phone", "-o", "phone.avi"], 2, "ends in .mp4"),
-        ({}, ["record"], 2, "INSTANCE"),
-        ({"STREAMER_AUTH_TOKEN": "wrong"}, ["info", "demo-phone"], 3, "Incorrect IAM authentication information"),
-        ({}, ["info", "somebody-elses"], 3, "the instance is not under this tenant"),
-        ({"STREAMER_ENDPOINT": "http://127.0.0.1:9"}, ["info", "demo-phone"], 3, "the connection was refused"),
-        ({}, ["record", "demo-phone", "-o", "/nowhere/phone.mp4"], 6, "No such file or directory"),
-        ({}, ["frames", "demo-phone", "-o", "/dev/null/x"], 6, "Not a directory"),
+        (("record", "any"), "STREAMER_ENDPOINT", "STREAMER_ENDPOINT"),
+        (("frames", "any"), "STREAMER_AUTH_TOKEN", "STREAMER_AUTH_TOKEN"),
+        (("info", "any"), "STREAMER_ENDPOINT", "STREAMER_ENDPOINT"),
     ],
 )
-def test_a_users_error_is_one_sentence_and_an_exit_code(
-    environment: dict[str, str], settings: dict[str, str], arguments: list[str], code: int, words: str
+async def test_a_setting_that_is_missing_is_named(words: tuple[str, ...], missing: str, advice: str) -> None:
+    env = environment() | {"STREAMER_ENDPOINT": "http://127.0.0.1:9", "STREAMER_AUTH_TOKEN": "token"}
+    del env[missing]
+    ended = await run(*words, env=env)
+    assert ended.code == 2
+    assert advice in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("record", "any", "-o", "phone.mkv"),
+        ("record", "any", "--duration", "0"),
+        ("phone", "--fault", "nonsense"),
+        ("phone", "--size", "7"),
+        ("phone", "--size", "0x0"),
+        ("phone", "--size", "361x641"),
+        ("frames", "any", "--format", "gif"),
+        ("nonsense",),
+    ],
+    ids=" ".join,
+)
+async def test_wrong_words_end_with_2_and_one_message(phone: EmbeddedPhone, words: tuple[str, ...]) -> None:
+    named = [phone.instance_id if word == "any" else word for word in words]
+    ended = await run(*named, env=environment(phone))
+    assert ended.code == 2, ended
+    assert ended.err.strip()
+
+
+@pytest.mark.parametrize(
+    ("faults", "code", "said"),
+    [
+        (Faults(auth_code="KOOPHONE.API.1012"), 3, "KOOPHONE.API.1012"),
+        (Faults(refuse_start=1003), 4, "1003"),
+        (Faults(token="expired"), 4, "expired"),
+        (Faults(bad_offer=True), 5, "offer"),
+    ],
+    ids=["the cloud refuses", "the start is refused", "the device token has expired", "the offer is no SDP"],
+)
+async def test_each_kind_of_failure_has_its_exit_code_and_one_sentence(
+    tmp_path: Path, faults: Faults, code: int, said: str
 ) -> None:
-    finished = run({**environment, **settings}, *arguments)
-    assert finished.returncode == code, finished.stderr
-    assert words in finished.stderr
+    async with embedded.serve(width=360, height=640, faults=faults) as phone:
+        ended = await run("record", phone.instance_id, "-o", tmp_path / "phone.mp4", env=environment(phone))
+    assert ended.code == code, ended
+    assert said in ended.err
+    assert ended.err.startswith("error: ")
+    assert not (tmp_path / "phone.mp4").exists()
 
 
-def test_a_refused_start_ends_with_the_code_of_signaling(tmp_path: Path) -> None:
-    phone = Phone("--fault", "refuse_start=1003")
-    try:
-        finished = run(phone.environment, "record", "demo-phone", "-o", str(tmp_path / "a.mp4"))
-        assert finished.returncode == 4
-        assert "did not start the stream" in finished.stderr
-    finally:
-        phone.stop()
+async def test_a_wrong_token_ends_with_3(phone: EmbeddedPhone) -> None:
+    ended = await run("info", phone.instance_id, env=environment(phone, STREAMER_AUTH_TOKEN="wrong"))
+    assert ended.code == 3
+    assert "401" in ended.err
 
 
-def test_faults_are_listed_and_a_wrong_one_is_refused() -> None:
-    assert "drop_at" in run({}, "phone", "--fault", "list").stdout
-    refused = run({}, "phone", "--fault", "flood")
-    assert refused.returncode == 2
-    assert "expected a fault of" in refused.stderr
+@pytest.mark.parametrize("words", [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/pictures")])
+async def test_what_cannot_be_written_ends_with_6(
+    phone: EmbeddedPhone, tmp_path: Path, words: tuple[str, str, str]
+) -> None:
+    (tmp_path / "file").touch()
+    command, option, path = words
+    ended = await run(command, phone.instance_id, option, tmp_path / path, env=environment(phone))
+    assert ended.code == 6
+    assert str(tmp_path / path) in ended.err
 
 
-@pytest.mark.parametrize("command", ["record", "frames", "info", "phone", "demo"])
-def test_help_names_the_exit_codes(command: str) -> None:
-    assert "Exit codes: 0 done" in run({}, command, "--help").stdout
+@pytest.mark.parametrize("command", [(), ("record",), ("frames",), ("info",), ("phone",), ("demo",)], ids=" ".join)
+def test_help_tells_every_exit_code(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "400"})
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    for code in {0, 130, *(code for _, code in cli.EXIT_CODES)}:
+        assert f" {code} " in text.partition("Exit codes:")[2]
+
+
+def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> None:
+    codes = dict(cli.EXIT_CODES)
+    assert codes[streamer.ConnectionFailedError] == codes[streamer.ConnectionLostError] == 5
+    kinds = [kind for kind, _ in cli.EXIT_CODES]
+    for later, kind in enumerate(kinds):  # the first that fits counts, so none may hide behind a wider one
+        assert not any(issubclass(kind, earlier) for earlier in kinds[:later])
+    assert kinds[-1] is streamer.StreamerError

@@ -1,0 +1,92 @@
+"""The embedded phone's encoders and the packets it holds for a client, without a network."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import av
+import numpy as np
+from aiortc.mediastreams import MediaStreamError
+from phone_client import LIMIT_S
+
+from streamer.phone.barcode import read_barcode
+from streamer.phone.media import TRACK_LIMIT, EncodedTrack, PhoneMedia
+
+
+@contextlib.asynccontextmanager
+async def filming(fps: int = 30) -> AsyncIterator[PhoneMedia]:
+    media = PhoneMedia(width=360, height=640, fps=fps, bitrate_bps=1_000_000, audio=False)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield media
+    finally:
+        await media.close()
+
+
+class Reader:
+    """Decodes a client's packets."""
+
+    def __init__(self, track: EncodedTrack) -> None:
+        decoder = av.CodecContext.create("h264", "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        decoder.flags |= av.codec.context.Flags.low_delay
+        self._decoder, self._track = decoder, track
+
+    async def next(self) -> tuple[av.VideoFrame, int]:
+        """Return the next picture and its counter."""
+        while True:
+            packet: av.Packet[Any] = await self._track.recv()
+            for frame in self._decoder.decode(packet):
+                barcode = read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+                assert barcode is not None
+                return frame, barcode.counter
+
+
+async def test_pictures_decode_in_order_from_a_keyframe_on() -> None:
+    async with filming() as media:
+        reader = Reader(media.join("video"))
+        pictures = [await reader.next() for _ in range(20)]
+    assert pictures[0][0].key_frame
+    counters = [counter for _, counter in pictures]
+    assert [later - earlier for earlier, later in itertools.pairwise(counters)] == [1] * 19
+
+
+async def test_a_still_screen_sends_its_picture_again_when_a_keyframe_is_asked_for() -> None:
+    async with filming() as media:
+        reader = Reader(media.join("video"))
+        await reader.next()
+        media.is_still = True
+        media.request_keyframe()
+        while not (picture := await reader.next())[0].key_frame:
+            pass
+        first = picture[1]
+        media.request_keyframe()
+        again, counter = await reader.next()
+        assert again.key_frame
+        assert counter == first == media.frames_sent - 1
+
+
+async def test_the_rate_can_be_raised_while_it_runs() -> None:
+    async with filming(fps=1) as media:
+        reader = Reader(media.join("video"))
+        await reader.next()
+        media.fps = 60
+        for _ in range(60):  # at the first rate this would outlast the limit
+            await reader.next()
+
+
+async def test_a_client_that_does_not_read_costs_a_bounded_number_of_packets() -> None:
+    async with filming(fps=120) as media:
+        track = media.join("video")
+        while media.frames_sent < 2 * TRACK_LIMIT:
+            await asyncio.sleep(0.01)
+        assert media.keyframe_requests > 0
+        track.stop()
+        held = []
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                held.append(await track.recv())
+        assert len(held) <= TRACK_LIMIT
+        assert not held or held[0].is_keyframe
