@@ -112,7 +112,7 @@ def info(
 ) -> None:
     """Show what the cloud says of a phone: device, audio ports, ICE servers, token lifetime. No secrets."""
     _configure_logging(debug)
-    _run(_info(instance, _endpoint(endpoint), insecure=insecure, as_json=as_json))
+    _run(_info(instance, endpoint, insecure=insecure, as_json=as_json))
 
 
 @app.command(epilog=EPILOG)
@@ -185,8 +185,8 @@ async def _frames(
     out.print(f"[bold]{escape(str(output))}[/]  {number} pictures", highlight=False)
 
 
-async def _info(instance: str, endpoint: str, *, insecure: bool, as_json: bool) -> None:
-    async with CloudClient(endpoint, streamer.credentials_from_environment(), verify=not insecure) as cloud:
+async def _info(instance: str, endpoint: str | None, *, insecure: bool, as_json: bool) -> None:
+    async with CloudClient(_endpoint(endpoint), streamer.credentials_from_environment(), verify=not insecure) as cloud:
         ticket = await cloud.fetch_ticket(instance)
     servers, problems = parse_ice_servers(ticket.ice_servers)
     facts = {

@@ -106,9 +106,14 @@ class PhonePeer:
         await asyncio.shield(self._closing)
 
     def _take_over(self, sender: RTCRtpSender) -> None:
-        """Mend two things in this one ICE connection (aioice 0.13)."""
-        connection: Any = sender.transport.transport._connection
-        query_consent = connection.query_consent
+        """Mend three things in this one ICE transport (aioice 0.13, aiortc 1.16)."""
+        ice_transport: Any = sender.transport.transport
+        connection: Any = ice_transport._connection
+        query_consent, start = connection.query_consent, ice_transport.start
+
+        async def start_unless_closed(parameters: Any) -> None:  # it would raise in a task that nobody looks at
+            if ice_transport.state != "closed":
+                await start(parameters)
 
         async def query_consent_while_open() -> None:  # it would go on for ever, closed just as it comes up
             if not connection._closing:
@@ -121,6 +126,7 @@ class PhonePeer:
                 connection._local_candidates += found
                 connection._local_candidates_end = True
 
+        vars(ice_transport)["start"] = start_unless_closed
         vars(connection)["query_consent"] = query_consent_while_open
         if self._host not in _ANY_ADDRESS:
             vars(connection)["gather_candidates"] = gather_on_host

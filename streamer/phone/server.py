@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
+from streamer.errors import ConfigurationError
 from streamer.phone.api import ApiServer, Reply, Request
 from streamer.phone.faults import Faults
 from streamer.phone.media import PhoneMedia
@@ -38,6 +39,7 @@ _silent.addFilter(lambda _: False)
 
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
+SIDES: Final = range(90, 4097, 2)  # pixels: the strip needs the least, the encoder even ones
 _MESSAGE_LIMIT: Final = 1_000_000  # bytes, as the real server's
 
 
@@ -388,10 +390,13 @@ async def serve(
 ) -> AsyncIterator[EmbeddedPhone]:
     """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
 
-    `port` is the auth API's, 0 for a free one; signaling takes a free one. Sizes must be even. A second client takes
-    the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes the phone open the
-    data channel `input` itself. Raises MissingExtraError without the extra `image`.
+    `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from 90 to 4096.
+    A second client takes the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes
+    the phone open the data channel `input` itself. Raises ConfigurationError for another size, MissingExtraError
+    without the extra `image`.
     """
+    if width not in SIDES or height not in SIDES:
+        raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
     media = PhoneMedia(width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio)
     phone = EmbeddedPhone(
         host=host,

@@ -59,6 +59,7 @@ HOOKS: Final = (
         "aioice 0.13",
     ),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
+    Hook("aiortc.rtcicetransport:RTCIceTransport.start", "self remoteParameters", "closing in between", "aiortc 1.16"),
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
@@ -130,16 +131,25 @@ def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
     _shadow(certificate, "_create_ssl_context", create_ssl_context)
 
 
-def end_consent_with_connection(transport: RTCDtlsTransport) -> None:
-    """Keep a connection that is closed just as it comes up from asking for consent ever after (aioice 0.13)."""
-    connection: Any = transport.transport._connection
-    query_consent = connection.query_consent
+def end_quietly(transport: RTCDtlsTransport) -> None:
+    """Keep a transport that is closed while it comes up from leaving anything behind.
+
+    aioice 0.13 would ask for consent ever after; aiortc 1.16 would raise in a task that nobody looks at.
+    """
+    ice_transport: Any = transport.transport
+    connection: Any = ice_transport._connection
+    query_consent, start = connection.query_consent, ice_transport.start
 
     async def query_consent_while_open() -> None:
         if not connection._closing:
             await query_consent()
 
+    async def start_unless_closed(parameters: Any) -> None:
+        if ice_transport.state != "closed":
+            await start(parameters)
+
     _shadow(connection, "query_consent", query_consent_while_open)
+    _shadow(ice_transport, "start", start_unless_closed)
 
 
 def _is_srtp(datagram: bytes) -> bool:

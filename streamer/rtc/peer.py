@@ -23,7 +23,7 @@ from streamer.rtc._aiortc import (
     Tap,
     accept_rsa_peers,
     check_hooks,
-    end_consent_with_connection,
+    end_quietly,
     hook_receive,
 )
 from streamer.rtc.ice import IceServer, usable_candidate
@@ -199,7 +199,7 @@ class Peer:
             if transport not in self._gatherings:
                 index = mids.index(mid) if mid in mids else len(mids)
                 accept_rsa_peers(transport)
-                end_consent_with_connection(transport)
+                end_quietly(transport)
                 self._gatherings[transport] = Gathering(
                     transport,
                     self._ice_servers,

@@ -78,6 +78,7 @@ def shows(phone: EmbeddedPhone) -> bool:
     window = pygame.display.get_surface() if pygame.display.get_init() else None
     if window is None or window.get_size() != (phone.media.width, phone.media.height):
         return False
+    assert max(window.get_at((4, 4))[:3]) < 60  # the status bar is dark
     return read_barcode(np.ascontiguousarray(pygame.surfarray.array3d(window).swapaxes(0, 1))) is not None
 
 

@@ -100,7 +100,7 @@ async def test_every_picture_decodes_and_the_counter_in_it_moves_on(
         assert_it_moves_on(await read_counters(phone, shape=PORTRAIT, until=await drawn(page) + 60))
 
 
-@pytest.mark.parametrize("codecs", ["H264/42e0", "H264/4d00", "VP8,H264"])
+@pytest.mark.parametrize("codecs", ["H264/4d00", "VP8,H264"])
 async def test_what_h264_profile_is_offered_and_beside_what_does_not_matter(
     browser: Chromium, signaling_server: SignalingServer, codecs: str
 ) -> None:
@@ -185,5 +185,5 @@ async def test_the_page_of_a_client_gets_the_same_stream(browser: Chromium, sign
     client = await browser.open_receiver(signaling_server.url, DEVICE_ID, "device-token")
     await client.wait_for("receiver.input?.readyState === 'open'")
     await client.wait_for(
-        "receiver.status().then(({ video, audio }) => video.framesDecoded > 30 && audio.packetsReceived)"
+        "receiver.status().then(({ video, audio }) => video?.framesDecoded > 30 && audio?.packetsReceived)"
     )

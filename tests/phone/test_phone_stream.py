@@ -12,7 +12,8 @@ import pytest
 from phone_client import LIMIT_S, Viewer, viewing
 
 from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer.phone import EmbeddedPhone, Faults
+from streamer.phone.media import KEYFRAME_EVERY_S
 
 # What is tested does not depend on the size, and a shared machine is slow.
 serve_small = functools.partial(embedded.serve, width=360, height=640)
@@ -22,10 +23,34 @@ async def counters(viewer: Viewer, count: int) -> list[int]:
     return [(await viewer.picture())[1].counter for _ in range(count)]
 
 
-async def keyframe_after(viewer: Viewer) -> None:
+async def hear(viewer: Viewer, packets: int) -> None:
+    """Wait for so many packets of sound, 20 ms each: it goes on whatever the screen does."""
     async with asyncio.timeout(LIMIT_S):
-        while not (await viewer.picture())[0].key_frame:
-            pass
+        for _ in range(packets):
+            await viewer.tracks["audio"].recv()
+
+
+async def video_packets(viewer: Viewer) -> int:
+    """Count the RTP packets of the video: aiortc keeps the last picture of a still screen to itself (aiortc 1.16)."""
+    report = await viewer.connection.getStats()
+    counts = [item.packetsReceived for item in report.values() if item.type == "inbound-rtp" and item.kind == "video"]
+    return sum(counts)
+
+
+async def go_still(phone: EmbeddedPhone, viewer: Viewer) -> None:
+    """Make the phone still, and wait until what was on its way has come."""
+    phone.go_still()
+    async with asyncio.timeout(LIMIT_S):
+        before = -1
+        while before != (before := await video_packets(viewer)):
+            await hear(viewer, 10)
+
+
+async def ask_for_keyframe(viewer: Viewer) -> None:
+    """Send a picture loss indication (RFC 4585 section 6.3.1)."""
+    receiver = next(item for item in viewer.connection.getReceivers() if item.track.kind == "video")
+    ssrc = next(iter(receiver._RTCRtpReceiver__remote_streams))  # type: ignore[attr-defined]
+    await receiver._send_rtcp_pli(ssrc)
 
 
 async def test_pictures_come_one_after_the_other_and_none_is_missing() -> None:
@@ -63,13 +88,35 @@ async def test_a_phone_without_sound_offers_none() -> None:
 
 async def test_a_picture_loss_indication_is_answered_by_a_keyframe() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
+        first = (await viewer.picture())[1].counter
         await counters(viewer, 10)
         before = phone.keyframe_requests
-        receiver = next(item for item in viewer.connection.getReceivers() if item.track.kind == "video")
-        ssrc = next(iter(receiver._RTCRtpReceiver__remote_streams))  # type: ignore[attr-defined]
-        await receiver._send_rtcp_pli(ssrc)
-        await keyframe_after(viewer)
+        await ask_for_keyframe(viewer)
+        async with asyncio.timeout(LIMIT_S):
+            while not (picture := await viewer.picture())[0].key_frame:
+                pass
+        assert picture[1].counter - first < KEYFRAME_EVERY_S * 30  # then one comes unasked
         assert phone.keyframe_requests == before + 1
+
+
+async def test_a_still_phone_sends_its_picture_again_to_who_asks_for_a_keyframe() -> None:
+    async with serve_small() as phone, viewing(phone) as viewer:
+        await counters(viewer, 10)
+        await go_still(phone, viewer)
+        still = await video_packets(viewer)
+        await ask_for_keyframe(viewer)
+        async with asyncio.timeout(LIMIT_S):
+            while await video_packets(viewer) == still:
+                await hear(viewer, 1)
+
+
+async def test_a_still_phone_shows_its_picture_to_a_late_client() -> None:
+    async with serve_small(allow_many=True) as phone, viewing(phone) as first:
+        await counters(first, 10)
+        await go_still(phone, first)
+        async with viewing(phone) as second, asyncio.timeout(LIMIT_S):
+            while not await video_packets(second):
+                await hear(second, 1)
 
 
 async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
@@ -83,20 +130,16 @@ async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
         assert (frame.width, frame.height) == (640, 360)
 
 
-async def test_a_still_phone_draws_nothing_while_its_sound_goes_on_and_wakes_again() -> None:
+async def test_a_still_phone_sends_no_pictures_while_its_sound_goes_on_and_wakes_again() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 10)
-        phone.go_still()
-        async with asyncio.timeout(LIMIT_S):
-            for _ in range(5):  # what was on its way when the screen went still
-                await viewer.tracks["audio"].recv()
-            drawn = phone.frames_sent
-            for _ in range(25):  # half a second of sound
-                await viewer.tracks["audio"].recv()
-        assert phone.frames_sent <= drawn + 1
+        await go_still(phone, viewer)
+        sent, drawn = await video_packets(viewer), phone.frames_sent
+        await hear(viewer, 25)
+        assert (await video_packets(viewer), phone.frames_sent) == (sent, drawn)
         phone.wake()
         async with asyncio.timeout(LIMIT_S):
-            while (await viewer.picture())[1].counter <= drawn + 1:
+            while (await viewer.picture())[1].counter < drawn:
                 pass
 
 

@@ -1,7 +1,11 @@
 """A session with the embedded phone, over real sockets, from the instance id to pictures."""
 
 import asyncio
+import contextlib
+import gc
 import itertools
+import random
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 
 import streamer
 from streamer import phone as embedded
+from streamer.phone import Faults
 from tests.everywhere import Connect
 
 LIMIT_S = 20.0
@@ -216,7 +221,7 @@ async def test_connecting_may_be_cancelled_at_every_step(phone: embedded.Embedde
         async with connect(phone):
             pass
 
-    for turns in itertools.chain(range(0, 60, 3), range(60, 400, 17)):
+    for turns in itertools.chain(range(0, 60, 3), range(60, 400, 34)):
         task = asyncio.create_task(session())
         for _ in range(turns):
             await asyncio.sleep(0.001 if turns > 60 else 0)
@@ -231,3 +236,90 @@ async def test_a_server_that_never_answers_does_not_hold_the_stream_up(connect: 
     async with embedded.serve(width=360, height=640, ice_servers=unreachable) as phone, connect(phone) as session:
         await take(session.frames(), 1)
         assert session.state == "streaming"  # and the servers are still being asked
+
+
+async def test_a_phone_that_was_never_connected_to_needs_no_closing(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    connecting = connect(phone)
+    assert not phone.device_tokens
+    del connecting
+    gc.collect()  # a warning would be an error
+
+
+async def test_the_whole_way_to_the_phone_is_bounded(connect: Connect) -> None:
+    async with embedded.serve(width=360, height=640, faults=Faults(silent_at="offer")) as phone:
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(streamer.ConnectionFailedError, match=r"within 0\.5 s.*the phone") as caught:
+                async with connect(phone, timeout_s=0.5):
+                    pass
+    assert caught.value.stage == "media"
+    assert caught.value.retryable
+
+
+async def test_an_api_that_says_nothing_is_named_when_the_time_is_up() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent:
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(streamer.ConnectionFailedError, match="the API"):
+                async with streamer.connect(
+                    "phone",
+                    endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}",
+                    credentials=streamer.Token("token"),
+                    timeout_s=0.5,
+                ):
+                    pass
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts sockets as Linux shows them")
+async def test_sessions_leave_no_socket_open(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    before = open_sockets()
+    for _ in range(3):
+        async with connect(phone) as session:
+            await take(session.frames(), 1)
+    async with asyncio.timeout(LIMIT_S):
+        while open_sockets() - before:  # the phone's ends close when it has noticed
+            await asyncio.sleep(0.05)
+
+
+def open_sockets() -> set[str]:
+    names = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists this directory
+            names.add(str(entry.readlink()))
+    return {name for name in names if name.startswith("socket:")}
+
+
+async def test_an_iterator_that_outlives_its_session_ends(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session:
+        frames = session.frames()
+        await take(frames, 1)
+    async with asyncio.timeout(LIMIT_S):
+        assert len([frame async for frame in frames]) <= 1  # what was still in its mailbox
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_session_may_be_cancelled_at_any_moment_while_it_is_used(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, seed: int
+) -> None:
+    """Readers, a recording and the wait for input under way: nothing may be left (`nothing_is_left`)."""
+    recordings: list[streamer.Recording] = []
+
+    async def use() -> None:
+        async with connect(phone) as session, asyncio.TaskGroup() as tasks:
+            recordings.append(session.record(tmp_path / "a.mp4"))
+            tasks.create_task(session.wait_input())
+            tasks.create_task(session.wait_ended())
+            async for frame in session.frames("every"):
+                await asyncio.to_thread(frame.to_ndarray)
+
+    task = asyncio.create_task(use())
+    until_s = random.Random(seed).uniform(0.3, 1.5)
+    await asyncio.wait({task}, timeout=until_s)
+    task.cancel()
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.wait({task})
+    assert task.cancelled()
+    for recording in recordings:
+        assert recording.error is None
+        assert len(list(recorded_counters(recording.path) if recording.pictures else [])) == recording.pictures
