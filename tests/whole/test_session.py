@@ -221,7 +221,7 @@ async def test_connecting_may_be_cancelled_at_every_step(phone: embedded.Embedde
         async with connect(phone):
             pass
 
-    for turns in itertools.chain(range(0, 60, 3), range(60, 400, 34)):
+    for turns in itertools.chain(range(0, 60, 6), range(60, 400, 48)):
         task = asyncio.create_task(session())
         for _ in range(turns):
             await asyncio.sleep(0.001 if turns > 60 else 0)
