@@ -20,7 +20,7 @@ class Faults:
     auth_code: str = _fault("", "the auth call is refused with this error code, such as KOOPHONE.API.2005")
     auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
     auth_body: str = _fault("", "the auth reply's body is: html, empty, truncated, flat (the older shape) or nulls")
-    auth_times: int = _fault(0, "the auth faults happen this often, then no more; 0 is for ever")
+    auth_times: int = _fault(0, "auth_code, auth_status, html and empty happen this often, then no more; 0 is for ever")
     token: str = _fault("", "the device token is judged: invalid, or expired")
     refuse: str = _fault("", "the WebSocket's owner is refused with this text (Socket.IO error)")
     silent_at: str = _fault("", f"nothing more is said from this step on: {', '.join(STEPS)}")

@@ -35,9 +35,12 @@ class EncodedTrack(MediaStreamTrack):
         self._packets: deque[av.Packet[Any]] = deque()
         self._arrived = asyncio.Event()
         self._needs_keyframe = kind == "video"
+        self._is_read = False
 
     def put(self, packet: "av.Packet[Any]") -> None:
-        """Offer a packet; belongs to the event loop."""
+        """Offer a packet; belongs to the event loop. Before the client is connected, nobody wants any."""
+        if not self._is_read:
+            return
         if self._needs_keyframe:
             if not packet.is_keyframe:
                 return
@@ -46,13 +49,16 @@ class EncodedTrack(MediaStreamTrack):
             self._packets.clear()
             if self.kind == "video":
                 self._needs_keyframe = True
-                self._media.request_keyframe()
+                self._media.make_keyframe()
                 return
         self._packets.append(packet)
         self._arrived.set()
 
     async def recv(self) -> Any:
-        """Return the next packet; aiortc packs it as it is."""
+        """Return the next packet; aiortc packs it as it is. It asks first when the client is connected."""
+        if not self._is_read:
+            self._is_read = True
+            self._media.make_keyframe()
         while not self._packets:
             if self.readyState != "live":
                 raise MediaStreamError
@@ -93,8 +99,6 @@ class PhoneMedia:
         """Return a new client's track; a video track begins with a keyframe, which is made for it."""
         track = EncodedTrack(kind, self)
         self._tracks.add(track)
-        if kind == "video":
-            self._wants_keyframe = True
         return track
 
     def leave(self, track: EncodedTrack) -> None:
@@ -102,8 +106,12 @@ class PhoneMedia:
         self._tracks.discard(track)
 
     def request_keyframe(self) -> None:
-        """Make the next picture a keyframe; on a still screen, send the picture again as one."""
+        """Answer a client that asks for a keyframe."""
         self.keyframe_requests += 1
+        self.make_keyframe()
+
+    def make_keyframe(self) -> None:
+        """Make the next picture a keyframe; on a still screen, send the picture again as one."""
         self._wants_keyframe = True
 
     def rotate(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiortc import (
+    InvalidStateError,
     RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
@@ -14,6 +15,7 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.phone.media import PhoneMedia
@@ -64,6 +66,11 @@ class PhonePeer:
         label = INPUT_CHANNEL_LABEL if announce_input else "status"
         self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing is not None
+
     async def offer(self) -> str:
         """Return an offer: the first, or a later one."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
@@ -79,8 +86,12 @@ class PhonePeer:
         ]
 
     async def take_answer(self, sdp: str) -> None:
-        """Take the client's answer."""
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        """Take the client's answer; one that is none, or that nothing was asked for, is passed over."""
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        except (ValueError, AttributeError, InvalidStateError, OperationError) as error:
+            _logger.debug("< an answer that cannot be used: %s", error)
+            return
         early, self._early_candidates = self._early_candidates, []
         for payload in early:
             await self.take_candidate(payload)

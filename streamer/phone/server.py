@@ -126,7 +126,8 @@ class EmbeddedPhone:
             return Reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist."})
         if request.method != "POST":
             return Reply(405, {"error_code": "APIGW.0101", "error_msg": "The API does not take this method."})
-        if not secrets.compare_digest(request.headers.get(TENANT_TOKEN_HEADER, ""), self.tenant_token):
+        token = request.headers.get(TENANT_TOKEN_HEADER, "")
+        if not secrets.compare_digest(token.encode(), self.tenant_token.encode()):
             return Reply(401, {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information."})
         if REQUEST_ID_HEADER not in request.headers:
             return Reply(200, {"error_code": "KOOPHONE.API.0002", "error_msg": "x-request-id is missing"})
@@ -244,6 +245,7 @@ class _Client:
         self._phone = phone
         self._query = query
         self._stream_id = str(uuid.uuid4())
+        self._is_authorized = False
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -258,12 +260,13 @@ class _Client:
                 await self.socket.connect()
                 if await self._reach("authorize"):
                     code = self._phone.judge(self._query)
+                    self._is_authorized = code == AUTHORIZE_OK
                     await self.socket.emit("authorize", {"authorized": code == AUTHORIZE_OK, "code": code})
         await self.socket.serve(self._handle)
 
     async def offer(self) -> None:
         """Send an offer, the first or another."""
-        if self.peer is None:
+        if self.peer is None or self.peer.is_closed:
             return
         sdp = await self.peer.offer()
         candidates = self.peer.candidates()
@@ -313,6 +316,8 @@ class _Client:
         return faults.silent_at != step
 
     async def _handle(self, event: str, payload: Any) -> None:
+        if not self._is_authorized:
+            return
         if event == "start":
             await self._on_start(payload)
         elif event == "message" and isinstance(payload, dict):
@@ -424,7 +429,10 @@ async def serve(
             ping_interval=None,
         ) as signaling:
             phone.signaling_url = f"http://{host}:{signaling.sockets[0].getsockname()[1]}"
-            phone.endpoint = f"http://{host}:{await api.start(host, port)}"
+            try:
+                phone.endpoint = f"http://{host}:{await api.start(host, port)}"
+            except OSError as error:
+                raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
             _logger.debug("= serving at %s", phone.endpoint)
             try:
                 yield phone
