@@ -1,7 +1,6 @@
 """What the vendor's auth reply says, as plain objects (reply → Ticket)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ class Ticket:
     signaling_url: str
     streaming_id: str | None = None
     expires_in_s: float | None = None  # how long the stream may last [doc]
-    ice_servers: tuple[str | Mapping[str, object], ...] = field(default=(), repr=False)  # may hold TURN passwords
+    ice_servers: tuple[object, ...] = field(default=(), repr=False)  # as they came; may hold TURN passwords
     audio_ports: AudioPorts = field(default_factory=AudioPorts)
 
 
@@ -46,7 +45,7 @@ class _Sdk(msgspec.Struct):
 class _IceSignaling(msgspec.Struct):
     signaling_url: str | None = None
     expired_time: int | float | str | None = None
-    ice_servers: list[str | dict[str, Any]] | None = None
+    ice_servers: list[Any] | None = None
 
 
 class _Rtc(_IceSignaling):  # older pages list the fields here, without the level below [doc]

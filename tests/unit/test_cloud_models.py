@@ -255,13 +255,12 @@ def test_a_missing_level_names_the_field_that_is_needed_from_it(level: str, path
 @pytest.mark.parametrize("path", [path for path in ALL_PATHS if path.startswith("data")])
 @pytest.mark.parametrize("wrong", [True, [[1]], 7.5], ids=repr)
 def test_a_wrong_type_is_named_by_its_path(path: str, wrong: object) -> None:
-    if (path, wrong) == (f"{SIGNALING}.expired_time", 7.5):
-        return  # the one field that may have a fraction
+    if (path, wrong) in ((f"{SIGNALING}.expired_time", 7.5), (f"{SIGNALING}.ice_servers", [[1]])):
+        return  # the one field that may have a fraction, and the one list, whose entries are judged one by one
     with pytest.raises(CloudReplyError) as caught:
         read(changed((path, wrong)))
-    where = f"{path}[0]" if path.endswith("ice_servers") and isinstance(wrong, list) else path
-    assert caught.value.path == where
-    assert where in str(caught.value)
+    assert caught.value.path == path
+    assert path in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["ten", "NaN", "inf", "1e12", 10**40])
