@@ -65,6 +65,10 @@ class PhonePeer:
         # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
         label = INPUT_CHANNEL_LABEL if announce_input else "status"
         self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))
+        self._only_while_open(video.sender.transport.transport, "start")
+        self._only_while_open(self._connection.sctp, "start")
+        for transceiver in self._connection.getTransceivers():
+            self._only_while_open(transceiver.sender, "send")
 
     @property
     def is_closed(self) -> bool:
@@ -117,14 +121,9 @@ class PhonePeer:
         await asyncio.shield(self._closing)
 
     def _take_over(self, sender: RTCRtpSender) -> None:
-        """Mend three things in this one ICE transport (aioice 0.13, aiortc 1.16)."""
-        ice_transport: Any = sender.transport.transport
-        connection: Any = ice_transport._connection
-        query_consent, start = connection.query_consent, ice_transport.start
-
-        async def start_unless_closed(parameters: Any) -> None:  # it would raise in a task that nobody looks at
-            if ice_transport.state != "closed":
-                await start(parameters)
+        """Mend two things in this one ICE connection (aioice 0.13)."""
+        connection: Any = sender.transport.transport._connection
+        query_consent = connection.query_consent
 
         async def query_consent_while_open() -> None:  # it would go on for ever, closed just as it comes up
             if not connection._closing:
@@ -137,10 +136,19 @@ class PhonePeer:
                 connection._local_candidates += found
                 connection._local_candidates_end = True
 
-        vars(ice_transport)["start"] = start_unless_closed
         vars(connection)["query_consent"] = query_consent_while_open
         if self._host not in _ANY_ADDRESS:
             vars(connection)["gather_candidates"] = gather_on_host
+
+    def _only_while_open(self, target: object, method: str) -> None:
+        """Make nothing of a call that comes after `close`: closed while it comes up, aiortc 1.16 goes on starting."""
+        call = getattr(target, method)
+
+        async def call_while_open(*arguments: Any) -> None:
+            if self._connection.signalingState != "closed":
+                await call(*arguments)
+
+        vars(target)[method] = call_while_open
 
     def _on_state(self) -> None:
         _logger.debug("= connection %s", self._connection.connectionState)

@@ -20,7 +20,7 @@ from typing import Any, Final
 import pylibsrtp
 from aioice import Candidate, TransportPolicy, ice, stun
 from aioice.candidate import candidate_foundation, candidate_priority
-from aiortc import RTCDtlsTransport, RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
@@ -60,6 +60,12 @@ HOOKS: Final = (
     ),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
     Hook("aiortc.rtcicetransport:RTCIceTransport.start", "self remoteParameters", "closing in between", "aiortc 1.16"),
+    Hook(
+        "aiortc.rtcsctptransport:RTCSctpTransport.start",
+        "self remoteCaps remotePort",
+        "closing in between",
+        "aiortc 1.16",
+    ),
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
@@ -150,6 +156,20 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
 
     _shadow(connection, "query_consent", query_consent_while_open)
     _shadow(ice_transport, "start", start_unless_closed)
+
+
+def start_data_while_open(connection: RTCPeerConnection) -> None:
+    """Keep SCTP from starting after it was stopped: its timer would send into a closed transport (aiortc 1.16)."""
+    sctp: Any = connection.sctp
+    if "start" in vars(sctp):
+        return
+    start = sctp.start
+
+    async def start_while_open(capabilities: Any, port: int) -> None:
+        if connection.signalingState != "closed":
+            await start(capabilities, port)
+
+    _shadow(sctp, "start", start_while_open)
 
 
 def _is_srtp(datagram: bytes) -> bool:

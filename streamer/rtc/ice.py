@@ -1,5 +1,6 @@
 """ICE servers as the auth reply gives them, and which candidates are of use."""
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _URL: Final = re.compile(
     r"(?:\?transport=(?P<transport>[a-z]+))?",
     re.IGNORECASE,
 )
+_NUMBER: Final = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +53,28 @@ def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[
 
 
 def usable_candidate(line: str) -> bool:
-    """Whether a remote candidate can be paired: UDP, and with an address rather than an mDNS name.
+    """Whether a remote candidate can be paired: UDP, and with an address rather than a name.
 
     libwebrtc sends TCP candidates too, and browsers hide addresses behind names that resolve only on the same link
     (draft-ietf-mmusic-mdns-ice-candidates); the peer's checks reach us all the same, as peer-reflexive candidates.
     """
     fields = line.split()
-    return len(fields) >= 8 and fields[2].lower() == "udp" and not fields[4].lower().endswith(".local")
+    if len(fields) < 8 or fields[2].lower() != "udp" or fields[7] not in {"host", "srflx", "relay"}:
+        return False
+    extensions = zip(fields[8::2], fields[9::2], strict=False)
+    numbers = [
+        fields[1],
+        fields[3],
+        fields[5],
+        *(value for name, value in extensions if name in {"rport", "generation"}),
+    ]
+    if not all(_NUMBER.fullmatch(number) for number in numbers) or not 0 < int(fields[5]) < 65536:
+        return False
+    try:
+        ipaddress.ip_address(fields[4])
+    except ValueError:
+        return False
+    return True
 
 
 def _fields(entry: object) -> tuple[list[str], str | None, Secret | None]:

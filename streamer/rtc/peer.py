@@ -25,6 +25,7 @@ from streamer.rtc._aiortc import (
     check_hooks,
     end_quietly,
     hook_receive,
+    start_data_while_open,
 )
 from streamer.rtc.ice import IceServer, usable_candidate
 from streamer.rtc.sdp import Negotiation
@@ -113,6 +114,8 @@ class Peer:
             ValueError,
             AssertionError,
             AttributeError,  # aiortc 1.16 on an offer without a DTLS fingerprint
+            LookupError,  # and these two on attributes that are cut off
+            TypeError,
             InternalError,
             InvalidAccessError,
             InvalidStateError,
@@ -180,12 +183,15 @@ class Peer:
         closing = asyncio.ensure_future(self._connection.close())
         if not (await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT_S))[0]:
             _logger.warning("= the WebRTC connection did not close within %g s", _CLOSE_TIMEOUT_S)
+        elif (error := closing.exception()) is not None:
+            _logger.warning("= the WebRTC connection closed with an error: %r", error)
 
     def _take_over(self) -> None:
         """Put our own hands on what aiortc made for the offer, before it gathers and connects."""
         transceivers = self._connection.getTransceivers()
         sections = {transceiver.receiver.transport: transceiver.mid for transceiver in reversed(transceivers)}
         if self._connection.sctp is not None:
+            start_data_while_open(self._connection)
             sections.setdefault(self._connection.sctp.transport, self._connection.sctp.mid)
             if self._own_input is None:
                 self._own_input = self._connection.createDataChannel(

@@ -5,7 +5,7 @@ has one codec that aiortc accepts in place of all those offered, and the answer 
 codec lines, those that *this* package decodes, in our order, with the feedback that this package sends.
 """
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 _BUNDLE: Final = "a=group:BUNDLE"
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
 _STAND_INS: Final = {
     "video": (
         "96",
@@ -75,11 +76,11 @@ class Negotiation:
         self._has_mids = any(section.mid for section in self._offered)
         self._has_bundle = any(line.startswith(_BUNDLE) for line in session)
         self._accepted: dict[int, Track] = {}  # by m-line index
-        self._refused: set[str] = set()  # mids
+        self._refused: list[str] = []  # mids
         lines: list[str] = []
         for index, (port, section) in enumerate(numbered):
-            if not section.mid:
-                section.lines.append(f"a=mid:{index}")
+            mid = f"a=mid:{section.mid or index}"  # one each: of several, aiortc would take the last, we the first
+            section.lines = [line for line in section.lines if not line.startswith("a=mid:")] + [mid]
             lines += self._for_aiortc(index, port, section)
         self.tracks = list(self._accepted.values())
         if not any(track.kind == "video" for track in self.tracks):
@@ -112,9 +113,10 @@ class Negotiation:
 
     def _for_aiortc(self, index: int, port: str, section: _Section) -> list[str]:
         if section.kind in {"audio", "video"}:
-            track = _track(section) if port != "0" else None
+            # Port 0 refuses a section, but for one that is offered only as part of the bundle (RFC 8843 section 6).
+            track = _track(section) if port != "0" or "a=bundle-only" in section.lines else None
             if track is None:
-                self._refused.add(section.mid)
+                self._refused.append(section.mid)
                 section = _placeholder(section)
             else:
                 self._accepted[index] = track
@@ -122,13 +124,14 @@ class Negotiation:
         kept = [line for line in section.lines if not _is_left_out(line)]
         return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
 
-    def _session_for_aiortc(self, session: Iterable[str]) -> list[str]:
-        # aiortc carries a bundle on its first section's transport: a refused section must not be the first.
-        lines = []
-        for line in session:
-            mids = line.split()[1:] if line.startswith(_BUNDLE) else []
-            lines.append(" ".join([_BUNDLE, *sorted(mids, key=lambda mid: mid in self._refused)]) if mids else line)
-        return lines
+    def _session_for_aiortc(self, session: list[str]) -> list[str]:
+        # aiortc carries a bundle on its first section's transport, which has to be there and not to be refused; and it
+        # would wait for the transport of a refused section: those go into the bundle whatever was offered.
+        offered = next((line.split()[1:] for line in session if line.startswith(_BUNDLE)), [])
+        known = [section.mid for section in self._offered if section.mid not in self._refused]
+        bundle = [mid for mid in offered if mid in known] or [next(iter(self._accepted.values())).mid]
+        lines = [line for line in session if not line.startswith(_BUNDLE)]
+        return [*lines, " ".join([_BUNDLE, *bundle, *self._refused])]
 
     def _offered_video(self) -> str:
         maps = [section.by_format("rtpmap").values() for section in self._offered if section.kind == "video"]
@@ -168,19 +171,25 @@ def _track(section: _Section) -> Track | None:
     for payload_type in by_preference:
         fields = rtpmaps[payload_type].split("/")
         parameters = _parameters(fmtps.get(payload_type, ""))
-        if not payload_type.isdigit() or len(fields) < 2 or not fields[1].isdigit():
+        if (
+            not _is_payload_type(payload_type)
+            or len(fields) < 2
+            or fields[1] == "0"
+            or not _NUMBER.fullmatch(fields[1])
+        ):
             continue
         if parameters.get("packetization-mode", "0") not in {"0", "1"}:
             continue
         codecs[int(payload_type)] = Codec(
             name=_name(rtpmaps[payload_type]),
             clock_rate=int(fields[1]),
-            channels=int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else 1,
+            channels=int(fields[2]) if len(fields) > 2 and _NUMBER.fullmatch(fields[2]) else 1,
             parameters=parameters,
         )
     for payload_type in section.formats:
         carried = _parameters(fmtps.get(payload_type, "")).get("apt", "")
-        if _name(rtpmaps.get(payload_type, "")) == "rtx" and carried.isdigit() and int(carried) in codecs:
+        is_rtx = _name(rtpmaps.get(payload_type, "")) == "rtx" and _is_payload_type(payload_type)
+        if is_rtx and _is_payload_type(carried) and int(carried) in codecs:
             rtx[int(payload_type)] = int(carried)
     if not codecs or section.protocol not in {"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP"}:
         return None
@@ -197,7 +206,7 @@ def _track(section: _Section) -> Track | None:
         codecs=codecs,
         rtx=rtx,
         feedback=frozenset(offered.intersection(FEEDBACK)),
-        transport_cc_id=int(transport_cc) if transport_cc.isdigit() and 0 < int(transport_cc) < 15 else 0,
+        transport_cc_id=int(transport_cc) if _NUMBER.fullmatch(transport_cc) and int(transport_cc) < 15 else 0,
         reduced_size_rtcp="a=rtcp-rsize" in section.lines,
     )
 
@@ -245,6 +254,10 @@ def _is_left_out(line: str) -> bool:
     if line == "a=end-of-candidates":
         return True
     return line.startswith("a=candidate:") and not usable_candidate(line[len("a=candidate:") :])
+
+
+def _is_payload_type(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None and int(text) < 128
 
 
 def _name(rtpmap: str) -> str:
