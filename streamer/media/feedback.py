@@ -186,6 +186,7 @@ class TransportFeedback:
 
     INTERVAL_NS: Final = 50 * _MS
     MAX_PACKETS: Final = 400  # arrivals in one message; more leave at once in a message of their own
+    _MAX_SPAN: Final = 1024  # sequence numbers in one message, come or not
 
     def __init__(self) -> None:
         self.deadline_ns: int | None = None
@@ -215,9 +216,9 @@ class TransportFeedback:
         self._arrivals = {}
         start = 0
         for position in range(1, len(arrivals) + 1):
-            # A message spans at most 0xFFFF packets, and a delta 16 bits of 250 µs (section 3.1.5): else begin another.
+            # A message has to fit a datagram, whatever was lost, and a delta 16 bits of 250 µs (section 3.1.5).
             if position == len(arrivals) or (
-                arrivals[position][0] - arrivals[start][0] >= 0x1000
+                arrivals[position][0] - arrivals[start][0] >= self._MAX_SPAN
                 or abs(arrivals[position][1] - arrivals[position - 1][1]) > 0x7FFF
             ):
                 messages.append(self._message(arrivals[start:position], own_ssrc, media_ssrc))

@@ -5,7 +5,6 @@ to the interleaved mode 2, which no WebRTC peer offers.
 """
 
 import base64
-import binascii
 import struct
 from typing import Final
 
@@ -34,7 +33,7 @@ class H264Depacketizer:
         for text in (parameters or {}).get("sprop-parameter-sets", "").split(","):
             try:
                 nal_unit = base64.b64decode(text, validate=True)
-            except binascii.Error:
+            except ValueError:  # binascii.Error, or not even ASCII
                 continue
             self._remember(nal_unit)
         self.reset()
@@ -47,6 +46,7 @@ class H264Depacketizer:
         self._has_slice = False
         self._has_idr = False
         self._has_sps = False
+        self._has_pps = False
 
     @property
     def is_empty(self) -> bool:
@@ -95,7 +95,7 @@ class H264Depacketizer:
             self.reset()
             raise MalformedPayload("a fragmented NAL unit without an end")
         nal_units, has_slice, is_keyframe = self._nal_units, self._has_slice, self._has_idr
-        if is_keyframe and not self._has_sps:
+        if is_keyframe and not (self._has_sps and self._has_pps):
             nal_units = [*self._sps.values(), *self._pps.values(), *nal_units]
             is_keyframe = bool(self._sps and self._pps)
         self.reset()
@@ -109,8 +109,11 @@ class H264Depacketizer:
             self._has_idr = self._has_slice = True
         elif _NON_IDR_SLICE <= nal_type < _IDR_SLICE:
             self._has_slice = True
-        elif nal_type in {_SPS, _PPS}:
-            self._has_sps = self._has_sps or nal_type == _SPS
+        elif nal_type == _SPS:
+            self._has_sps = True
+            self._remember(nal_unit)
+        elif nal_type == _PPS:
+            self._has_pps = True
             self._remember(nal_unit)
         self._nal_units.append(nal_unit)
 

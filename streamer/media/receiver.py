@@ -172,9 +172,11 @@ class Receiver:
 
     def _open_source(self, packet: RtpPacket, track: Track) -> "_Source":
         # One source a track: a sender that restarts takes a new SSRC, and the old one is over.
-        for ssrc in [ssrc for ssrc, source in self._sources.items() if source.track.mid == track.mid]:
-            self._close_source(ssrc)
-        source = _Source(packet.ssrc, packet.payload_type, track, self.round_trip)
+        keyframes = KeyframeRequests()
+        for former in [source for source in self._sources.values() if source.track.mid == track.mid]:
+            keyframes = former.keyframes  # so that no number of new SSRCs makes us ask more often
+            self._close_source(former.ssrc)
+        source = _Source(packet.ssrc, packet.payload_type, track, self.round_trip, keyframes)
         self._sources[packet.ssrc] = source
         if source.is_video:
             self._media_ssrc = packet.ssrc
@@ -218,10 +220,11 @@ class Receiver:
             self.counters.retransmission_requests += len(sequence_numbers)
             self._send(negative_acknowledgement(self.own_ssrc, source.ssrc, sequence_numbers))
         if source.keyframes.due(now_ns):
-            self.counters.keyframe_requests += 1
             if "nack pli" in feedback:
+                self.counters.keyframe_requests += 1
                 self._send(picture_loss_indication(self.own_ssrc, source.ssrc))
             elif "ccm fir" in feedback:
+                self.counters.keyframe_requests += 1
                 self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.keyframe_requests))
         for deadline_ns in (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns):
             self._wake_at(deadline_ns)
@@ -236,7 +239,9 @@ class Receiver:
 class _Source:
     """One SSRC: its order, its depacketizer, and what is asked of its sender."""
 
-    def __init__(self, ssrc: int, payload_type: int, track: Track, round_trip: RoundTripTime) -> None:
+    def __init__(
+        self, ssrc: int, payload_type: int, track: Track, round_trip: RoundTripTime, keyframes: KeyframeRequests
+    ) -> None:
         self.ssrc = ssrc
         self.payload_type = payload_type
         self.track = track
@@ -245,7 +250,7 @@ class _Source:
         self.statistics = ReceptionStatistics(ssrc, self.codec.clock_rate)
         self.buffer = JitterBuffer(hold_ns=VIDEO_HOLD_NS if self.is_video else AUDIO_HOLD_NS)
         self.requests = RetransmissionRequests(self.buffer, round_trip)
-        self.keyframes = KeyframeRequests()
+        self.keyframes = keyframes
         self._clock = SenderClock(self.codec.clock_rate)
         self._depacketizer = H264Depacketizer(self.codec.parameters)
         self._expected = -1  # the index that follows the last packet taken
@@ -285,16 +290,17 @@ class _Source:
     def _take_video(self, packet: RtpPacket, counters: Counters) -> list[AccessUnit]:
         depacketizer = self._depacketizer
         units: list[AccessUnit] = []
+        rtp_time = self._extend_time(packet.rtp_time)
         if packet.index != self._expected:
             self._lose(counters)
             # What follows a gap may lack its beginning, unless it can only be a beginning.
             self._skipping = not depacketizer.starts_unit(packet.payload)
-        self._expected = packet.index + 1
-        rtp_time = self._extend_time(packet.rtp_time)
-        if rtp_time != self._rtp_time:
-            if not depacketizer.is_empty:  # nothing was lost, so it is complete: its sender sets no marker bits
+        elif rtp_time != self._rtp_time:  # and nothing was lost: a beginning, also where no marker bit was before it
+            if not depacketizer.is_empty:
                 units += self._finish(packet.arrival_ns, counters)
-            self._rtp_time = rtp_time
+            self._skipping = False
+        self._expected = packet.index + 1
+        self._rtp_time = rtp_time
         if not self._skipping:
             try:
                 depacketizer.add(packet.payload)

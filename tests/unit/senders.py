@@ -1,0 +1,174 @@
+"""Streams that other software made: libx264's access units, aiortc's and libavformat's RTP packets of them."""
+
+import fractions
+import itertools
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+
+import av
+import numpy as np
+from aiortc.codecs.h264 import H264Encoder
+from av.codec.context import Flags
+from av.video.frame import PictureType
+
+from streamer.media.units import AccessUnit
+from streamer.tracks import Codec, Track
+
+MS = 1_000_000
+H264 = Codec(name="h264", clock_rate=90_000)
+OPUS = Codec(name="opus", clock_rate=48_000, channels=2)
+VIDEO = Track(
+    kind="video",
+    mid="0",
+    codecs={96: H264},
+    rtx={97: 96},
+    feedback=frozenset({"nack", "nack pli"}),
+    reduced_size_rtcp=True,
+)
+AUDIO = Track(kind="audio", mid="1", codecs={111: OPUS}, reduced_size_rtcp=True)
+
+
+def drawn(number: int, size: tuple[int, int], *, noise: bool) -> av.VideoFrame:
+    """Return a picture: noise, or a bar on grey that is elsewhere in each."""
+    width, height = size
+    if noise:
+        image = np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
+    else:
+        image = np.full((height, width), 60, dtype=np.uint8)
+        image[:, 4 * number % width : 4 * number % width + 8] = 200
+    return av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")
+
+
+def encoder(
+    size: tuple[int, int] = (160, 128), *, slices: int = 1, in_band: bool = True, x264: str = ""
+) -> av.VideoCodecContext:
+    """Return libx264 set up as a screen's encoder is: each picture leaves at once, keyframes come when asked for."""
+    context = av.VideoCodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = *size, "yuv420p"
+    context.framerate, context.time_base = fractions.Fraction(30), fractions.Fraction(1, 90_000)
+    context.thread_count = 1
+    headers = "annexb=1:repeat-headers=1" if in_band else "annexb=1"
+    context.options = {
+        "tune": "zerolatency",
+        "preset": "ultrafast",
+        "forced-idr": "1",
+        "x264-params": f"{headers}:slices={slices}:scenecut=0:keyint=1000{x264}",
+    }
+    if not in_band:
+        context.flags |= Flags.global_header
+    return context
+
+
+def encoded(
+    pictures: int,
+    *,
+    size: tuple[int, int] = (160, 128),
+    slices: int = 1,
+    keyframe_every: int = 1000,
+    noise: bool = False,
+    in_band: bool = True,
+    x264: str = "",
+) -> list[bytes]:
+    """Return the access units of so many pictures, the first of them a keyframe, in Annex B form."""
+    context = encoder(size, slices=slices, in_band=in_band, x264=x264)
+    units = []
+    for number in range(pictures):
+        frame = drawn(number, size, noise=noise)
+        frame.pts = 3000 * number
+        frame.pict_type = PictureType.I if number % keyframe_every == 0 else PictureType.NONE
+        units += [bytes(packet) for packet in context.encode(frame)]
+    assert len(units) == pictures
+    return units
+
+
+def nal_units(annex_b: bytes) -> list[bytes]:
+    """Return the NAL units of an access unit, whatever its start codes, as aiortc finds them."""
+    return [bytes(unit) for unit in H264Encoder._split_bitstream(annex_b)]
+
+
+def is_keyframe(annex_b: bytes) -> bool:
+    """Whether an access unit holds an IDR slice."""
+    return any(unit[0] & 0x1F == 5 for unit in nal_units(annex_b))
+
+
+def rtp(
+    payload: bytes,
+    sequence_number: int,
+    rtp_time: int,
+    *,
+    marker: bool = False,
+    payload_type: int = 96,
+    ssrc: int = 1,
+    extension: bytes = b"",
+) -> bytes:
+    """Return an RTP packet; `extension` is a header extension with its four bytes of head."""
+    first, second = 0x90 if extension else 0x80, marker << 7 | payload_type
+    head = struct.pack("!BBHII", first, second, sequence_number & 0xFFFF, rtp_time & 0xFFFFFFFF, ssrc)
+    return head + extension + payload
+
+
+def payloads(unit: bytes) -> list[bytes]:
+    """Return the RTP payloads of an access unit as aiortc's packetiser cuts them."""
+    return H264Encoder._packetize(iter(nal_units(unit)))
+
+
+def packets_by_aiortc(
+    units: Iterable[bytes], *, sequence_number: int = 65_500, rtp_time: int = 4_294_900_000, ssrc: int = 1
+) -> Iterator[list[bytes]]:
+    """Yield each access unit's packets, 3000 ticks apart; sequence numbers and times soon wrap."""
+    counter = itertools.count(sequence_number)
+    for number, unit in enumerate(units):
+        cut = payloads(unit)
+        yield [
+            rtp(payload, next(counter), rtp_time + 3000 * number, marker=position == len(cut), ssrc=ssrc)
+            for position, payload in enumerate(cut, start=1)
+        ]
+
+
+def packets_by_libavformat(units: Sequence[bytes], *, packet_size: int = 1200, mode: int = 1) -> list[list[bytes]]:
+    """Return each access unit's packets as libavformat's RTP muxer makes them; `mode` is the packetization mode."""
+    written: list[bytes] = []
+
+    class Output:
+        def write(self, data: bytes) -> int:
+            written.append(bytes(data))
+            return len(data)
+
+    flags = "skip_rtcp" if mode else "skip_rtcp+h264_mode0"
+    options = {"packetsize": str(packet_size), "rtpflags": flags, "seq": "65500"}
+    made: list[list[bytes]] = []
+    with av.open(Output(), "w", format="rtp", options=options) as muxer:
+        stream = muxer.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
+        for number, unit in enumerate(units):
+            packet = av.Packet(unit)
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base = fractions.Fraction(1, 30)
+            muxer.mux(packet)
+            made.append(list(written))
+            written.clear()
+    return made
+
+
+def access_unit(
+    data: bytes,
+    rtp_time: int,
+    *,
+    codec: Codec = H264,
+    keyframe: bool | None = None,
+    ssrc: int = 1,
+    arrival_ns: int | None = None,
+    discontinuity: bool = False,
+) -> AccessUnit:
+    """Return a unit as the receiver would hand it on; by default it came when its RTP time says."""
+    video = codec.name == "h264"
+    return AccessUnit(
+        kind="video" if video else "audio",
+        codec=codec,
+        data=data,
+        rtp_time=rtp_time,
+        ssrc=ssrc,
+        is_keyframe=(is_keyframe(data) if video else True) if keyframe is None else keyframe,
+        discontinuity=discontinuity,
+        arrival_ns=rtp_time * 1_000_000_000 // codec.clock_rate if arrival_ns is None else arrival_ns,
+    )
