@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import av
@@ -36,30 +36,34 @@ class Decoder:
 
     def put(self, unit: AccessUnit) -> None:
         """Decode an access unit soon; never waits."""
-        if self._needs_keyframe:
-            if not unit.is_keyframe:
-                return
-            self._needs_keyframe = False
-        if not self._worker.put(unit):
-            self.overflows += 1 + self._worker.discard()
-            self._lose()
+        if self._needs_keyframe and not unit.is_keyframe:
+            return
+        self._put((unit,))
 
-    def pause(self) -> None:
-        """Take note that access units are left out from here on: the next one decoded must be a keyframe."""
-        self._needs_keyframe = True
+    def catch_up(self, units: Sequence[AccessUnit]) -> None:
+        """Decode units from a keyframe on, soon, and hand over the picture of the last one only."""
+        self._put(tuple(units))
 
     async def aclose(self) -> None:
         """Decode what is in the inbox and end the thread."""
         await self._worker.aclose()
 
+    def _put(self, units: tuple[AccessUnit, ...]) -> None:
+        self._needs_keyframe = False
+        if not self._worker.put(units):
+            self.overflows += 1 + self._worker.discard()
+            self._lose()
+
     def _lose(self) -> None:
         self._needs_keyframe = True
         self._on_trouble()
 
-    def _decode(self, unit: AccessUnit) -> None:
+    def _decode(self, units: tuple[AccessUnit, ...]) -> None:
         try:
-            for picture in self._context_for(unit.codec.name).decode(av.Packet(unit.data)):
-                self._tell(self._on_picture, unit, picture)
+            for unit in units:
+                for picture in self._context_for(unit.codec.name).decode(av.Packet(unit.data)):
+                    if unit is units[-1]:
+                        self._tell(self._on_picture, unit, picture)
         except av.FFmpegError:
             self.errors += 1
             self._tell(self._lose)

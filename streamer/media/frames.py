@@ -1,6 +1,7 @@
 """Decoded pictures, and the iterators that consumers read them from."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -190,8 +191,10 @@ class FrameIterator:
 
         Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
         """
-        if self._interval_s:
-            await asyncio.sleep(self._next_s - time.monotonic())
+        while self._interval_s and not self._ended and (early_s := self._next_s - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(early_s):
+                    await self._change()
         while True:
             try:
                 frame = self._mailbox.take()
@@ -214,11 +217,7 @@ class FrameIterator:
                 if error is not None:
                     raise error
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._change()
 
     def close(self) -> None:
         """Take no more pictures; iteration ends."""
@@ -235,6 +234,14 @@ class FrameIterator:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+    async def _change(self) -> None:
+        """Wait for a picture or for the end."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -49,6 +49,7 @@ class Recording:
         self._container: OutputContainer | None = None
         self._waiting: list[AccessUnit] = []  # until the header can be written; bounded by _AUDIO_WAIT_NS
         self._needs_keyframe = True
+        self._has_begun = False  # whether a keyframe has come
         self._clocks: dict[str, _Clock] = {}
         self._start_ns = 0
         self._end_s = 0.0
@@ -73,9 +74,9 @@ class Recording:
         """Write an access unit soon; never waits. With the inbox full, pictures are left out up to a keyframe."""
         if unit.kind == "video":
             if self._needs_keyframe and not unit.is_keyframe:
-                self.dropped += self.pictures > 0
+                self.dropped += self._has_begun
                 return
-            self._needs_keyframe = False
+            self._needs_keyframe, self._has_begun = False, True
         if not self._worker.put(unit):
             self.dropped += 1
             self._needs_keyframe = self._needs_keyframe or unit.kind == "video"

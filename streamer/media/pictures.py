@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import av
 
@@ -9,6 +10,9 @@ from streamer.media.decode import Decoder
 from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.media.units import AccessUnit
 from streamer.ports import AudioPort
+
+GROUP_LIMIT: Final = 600  # access units kept since the last keyframe: a second of decoding, at the most
+GROUP_BYTES_LIMIT: Final = 16 * 1024 * 1024
 
 
 class Pictures:
@@ -26,6 +30,10 @@ class Pictures:
         self._audio_port = audio_port
         self._decoder: Decoder | None = None
         self._discontinuity = False
+        self._unseen_ns = 0  # when the latest unit came that nobody looked at
+        self._is_behind = False  # whether units came that the decoder did not get
+        self._group: list[AccessUnit] = []  # the last keyframe and what followed it
+        self._group_bytes = 0
         self.hub = FrameHub(self._watch)
 
     @property
@@ -37,8 +45,11 @@ class Pictures:
         """Decode a video access unit, if anybody looks."""
         if unit.kind != "video":
             return
+        self._remember(unit)
         if not self.hub.is_watched or self._decoder is None:
             self.hub.forget_last()  # the screen has changed, unseen
+            self._unseen_ns = unit.arrival_ns
+            self._is_behind = True
             return
         self._decoder.put(unit)
 
@@ -52,20 +63,39 @@ class Pictures:
         if self._decoder is not None:
             await self._decoder.aclose()
 
+    def _remember(self, unit: AccessUnit) -> None:
+        """Keep what a later consumer's picture is decoded from: a still screen may answer no request for a keyframe."""
+        if unit.is_keyframe:
+            self._group, self._group_bytes = [], 0
+        elif not self._group:
+            return
+        self._group.append(unit)
+        self._group_bytes += len(unit.data)
+        if len(self._group) > GROUP_LIMIT or self._group_bytes > GROUP_BYTES_LIMIT:
+            self._group, self._group_bytes = [], 0
+            if not self.hub.is_watched:
+                self._request_keyframe()
+
     def _watch(self, watched: bool) -> None:
         if not watched:
-            if self._decoder is not None:
-                self._decoder.pause()
+            if not self._group:
+                self._request_keyframe()
             return
         if self._decoder is None:
             self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble)
-        self._request_keyframe()
+        if self._group and self._is_behind:
+            self._decoder.catch_up(self._group)
+        elif not self._group:
+            self._request_keyframe()
+        self._is_behind = False
 
     def _trouble(self) -> None:
         self._discontinuity = True
         self._request_keyframe()
 
     def _publish(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+        if unit.arrival_ns < self._unseen_ns:
+            return  # it was still in the decoder when the last consumer went, and is on the screen no more
         now_ns = time.monotonic_ns()
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
         self.hub.publish(

@@ -46,7 +46,7 @@ class Worker(Generic[T]):
         return count
 
     async def aclose(self) -> None:
-        """Let the thread finish its inbox and end; return when it has ended, even if cancelled meanwhile."""
+        """Let the thread finish its inbox and end; return when it has. Cancelled, the thread ends all the same."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -61,9 +61,13 @@ class Worker(Generic[T]):
             while (item := self._next()) is not None:
                 self._work(item)
         finally:
-            self._finish()
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
-                self._loop.call_soon_threadsafe(self._report_end)
+            with self._wake:
+                self._closing = True  # also after an exception: nobody would work through what comes
+            try:
+                self._finish()
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                    self._loop.call_soon_threadsafe(self._report_end)
 
     def _next(self) -> T | None:
         with self._wake:

@@ -4,8 +4,8 @@
 // profile only, everything else is left out of the offer; inputOpenedBy=phone|client;
 // degradation=maintain-resolution|balanced|...
 //
-// A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), phone.offer({iceRestart}),
-// phone.sendInput(hex), phone.close().
+// A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
+// phone.offer({iceRestart}), phone.sendInput(hex), phone.close().
 'use strict';
 
 const COLUMNS = 44; // of the barcode: 4 sync bits, 32 data bits, 8 check bits
@@ -135,6 +135,16 @@ function videoCodecs(wanted) {
   return [...chosen, ...helpers];
 }
 
+// The value that `look` gives twice in a row, 300 ms apart.
+async function settled(look) {
+  for (let last = await look(); ;) {
+    await new Promise((resolve) => { setTimeout(resolve, 300); });
+    const value = await look();
+    if (value === last) return value;
+    last = value;
+  }
+}
+
 class Phone {
   constructor() {
     const value = (name, otherwise) => parameters.get(name) ?? otherwise;
@@ -213,6 +223,17 @@ class Phone {
   rotate() { this.screen.rotate(); }
   goStill() { this.screen.isStill = true; }
   goOn() { this.screen.isStill = false; }
+
+  // Draw one picture onto a still screen and return its counter once it has been sent; Chromium may drop a picture
+  // before it encodes it, and then another is drawn.
+  async drawAlone() {
+    const sent = async () => (await this.peer.rtpStatistics('outbound-rtp')).video.framesSent;
+    this.goStill();
+    for (let before = await settled(sent); ;) {
+      this.screen.draw();
+      if (await settled(sent) > before) return this.screen.counter - 1;
+    }
+  }
 
   close() {
     this.peer?.connection.close();

@@ -1,0 +1,282 @@
+"""The decoder's thread, and the pictures that leave it: libx264's streams in, pictures in the loop out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Self
+
+import av
+import numpy as np
+import pytest
+
+from streamer.media.decode import INBOX_LIMIT, Decoder
+from streamer.media.frames import FrameIterator
+from streamer.media.pictures import GROUP_LIMIT, Pictures
+from streamer.media.units import AccessUnit
+from streamer.ports import AudioPort
+from tests.unit.senders import OPUS, access_unit, drawn, encoded
+
+LIMIT_S = 20.0
+STREAM = encoded(12, keyframe_every=6)
+
+
+def units(stream: Iterable[bytes] = STREAM, *, start: int = 0) -> list[AccessUnit]:
+    return [access_unit(data, 3000 * number) for number, data in enumerate(stream, start=start)]
+
+
+class Screen:
+    """Takes what the decoder says, in the loop."""
+
+    def __init__(self) -> None:
+        self.pictures: list[tuple[AccessUnit, av.VideoFrame]] = []
+        self.troubles = 0
+        self._changed = asyncio.Event()
+
+    def show(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+        asyncio.get_running_loop()  # raises outside of it
+        self.pictures.append((unit, picture))
+        self._changed.set()
+
+    def worry(self) -> None:
+        self.troubles += 1
+        self._changed.set()
+
+    async def until(self, *, pictures: int = 0, troubles: int = 0) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while len(self.pictures) < pictures or self.troubles < troubles:
+                self._changed.clear()
+                await self._changed.wait()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [unit.rtp_time // 3000 for unit, _ in self.pictures]
+
+
+@asynccontextmanager
+async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
+    screen = Screen()
+    decoder = Decoder("decode test", screen.show, screen.worry)
+    try:
+        yield decoder, screen
+    finally:
+        await decoder.aclose()
+
+
+async def test_each_picture_leaves_with_the_unit_that_holds_it_and_not_with_the_next() -> None:
+    async with decoding() as (decoder, screen):
+        for number, unit in enumerate(units()):
+            decoder.put(unit)
+            await screen.until(pictures=number + 1)
+            assert screen.pictures[-1][0] is unit
+    reference = av.VideoCodecContext.create("h264", "r")
+    expected = [picture for data in STREAM for picture in reference.decode(av.Packet(data))] + reference.decode()
+    for (_, picture), known in zip(screen.pictures, expected, strict=True):
+        assert np.array_equal(picture.to_ndarray(), known.to_ndarray())
+
+
+async def test_decoding_begins_with_a_keyframe() -> None:
+    async with decoding() as (decoder, screen):
+        for unit in units()[3:]:
+            decoder.put(unit)
+    await screen.until(pictures=6)
+    assert screen.numbers == list(range(6, 12))
+
+
+async def test_units_that_are_caught_up_with_give_the_picture_of_the_last_one() -> None:
+    async with decoding() as (decoder, screen):
+        sent = units()
+        decoder.catch_up(sent[:4])
+        for unit in sent[4:]:
+            decoder.put(unit)
+    await screen.until(pictures=9)
+    assert screen.numbers == list(range(3, 12))
+
+
+async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted() -> None:
+    async with decoding() as (decoder, screen):
+        sent = units()
+        decoder.put(sent[0])
+        decoder.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+        await screen.until(pictures=1, troubles=1)
+        for unit in sent[2:]:
+            decoder.put(unit)
+        await screen.until(pictures=7)
+    assert decoder.errors == 1
+    assert screen.numbers == [0, *range(6, 12)]
+
+
+async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decoded_and_the_rest_counted() -> None:
+    stream = encoded(30, size=(1280, 720), noise=True, keyframe_every=10)
+    async with decoding() as (decoder, screen):
+        flood = [*units(stream), *units(stream, start=30), *units(stream, start=60)]
+        for unit in flood:
+            decoder.put(unit)
+        assert screen.troubles > 0
+        assert decoder.overflows >= INBOX_LIMIT
+    await asyncio.sleep(0)
+    assert len(screen.pictures) < len(flood)
+    for previous, number in zip(screen.numbers, screen.numbers[1:], strict=False):
+        assert number == previous + 1 or number % 10 == 0
+
+
+async def test_the_size_may_change_in_the_stream() -> None:
+    upright, lying = encoded(3, size=(128, 160)), encoded(3, size=(160, 128))
+    async with decoding() as (decoder, screen):
+        for unit in units([*upright, *lying]):
+            decoder.put(unit)
+    await screen.until(pictures=6)
+    assert [(p.width, p.height) for _, p in screen.pictures] == [(128, 160)] * 3 + [(160, 128)] * 3
+
+
+async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
+    async with decoding() as (decoder, screen):
+        for unit in units():
+            decoder.put(unit)
+    await screen.until(pictures=len(STREAM))
+
+
+# Pictures: the decoder with its consumers
+
+
+class Phone:
+    """Stands where the session does."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.wanted = asyncio.Event()
+        self.port: AudioPort | None = None
+        self.pictures = Pictures("test", request_keyframe=self._ask, audio_port=lambda: self.port)
+
+    def _ask(self) -> None:
+        self.asked += 1
+        self.wanted.set()
+
+    def watch(self, policy: str = "every") -> FrameIterator:
+        return self.pictures.frames(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.pictures.aclose()
+
+
+async def test_pictures_tell_what_is_known_of_them() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        phone.port = AudioPort(address="192.0.2.1", port=5, type=1, address_ipv6=None)
+        frames = phone.watch()
+        for unit in units():
+            phone.pictures.put(unit)
+        seen = [await anext(frames) for _ in STREAM]
+    assert [frame.sequence for frame in seen] == list(range(12))
+    assert [frame.rtp_time for frame in seen] == [3000 * number for number in range(12)]
+    assert [frame.is_keyframe for frame in seen] == [number % 6 == 0 for number in range(12)]
+    assert {(frame.width, frame.height, frame.audio_port) for frame in seen} == {(160, 128, phone.port)}
+    for number, frame in enumerate(seen):
+        assert frame.arrival_ns <= frame.decoded_ns
+        drawing = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+        assert abs(frame.to_ndarray("gray").astype(int) - drawing).mean() < 8
+
+
+async def test_nothing_is_decoded_while_nobody_looks() -> None:
+    async with Phone() as phone:
+        for unit in units():
+            phone.pictures.put(unit)
+        await asyncio.sleep(0.05)
+        assert (phone.asked, phone.pictures.hub.published) == (0, 0)
+
+
+async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for unit in units()[1:3]:
+            phone.pictures.put(unit)
+        assert phone.asked == 0
+        frames = phone.watch()
+        assert phone.asked == 1
+        for unit in units()[3:8]:
+            phone.pictures.put(unit)
+        assert (await anext(frames)).rtp_time == units()[6].rtp_time
+
+
+async def test_who_looks_again_gets_the_newest_picture_and_those_that_follow() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for unit in sent[:4]:
+            phone.pictures.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[3].rtp_time
+        for unit in sent[4:9]:
+            phone.pictures.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[8].rtp_time
+            phone.pictures.put(sent[9])
+            assert (await anext(frames)).rtp_time == sent[9].rtp_time
+    assert phone.asked == 0
+
+
+async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_asked_for() -> None:
+    keyframe, following = units()[:2]
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        phone.pictures.put(keyframe)
+        for _ in range(GROUP_LIMIT):
+            phone.pictures.put(following)
+        assert phone.asked == 1
+        frames = phone.watch()
+        assert phone.asked == 2
+        phone.pictures.put(units(start=12)[0])
+        assert (await anext(frames)).is_keyframe
+
+
+async def test_the_last_picture_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.pictures.put(units()[0])
+            await anext(frames)
+        assert (await anext(phone.watch())).rtp_time == 0
+
+
+@pytest.mark.parametrize("is_decoded_before", [True, False])
+async def test_a_picture_that_is_no_longer_on_the_screen_is_not_given_to_who_comes_late(
+    is_decoded_before: bool,
+) -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        first = phone.watch()
+        phone.pictures.put(units()[0])
+        if is_decoded_before:
+            await anext(first)
+        first.close()
+        phone.pictures.put(units()[1])  # the screen changes, and nobody looks
+        assert (await anext(phone.watch())).rtp_time == units()[1].rtp_time
+
+
+async def test_lost_pictures_show_as_a_discontinuity_of_the_next() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        sent = units()
+        phone.pictures.put(sent[0])
+        await anext(frames)
+        phone.wanted.clear()
+        phone.pictures.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+        await phone.wanted.wait()
+        for unit in sent[6:8]:
+            phone.pictures.put(unit)
+        assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
+
+
+async def test_sound_is_no_picture() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        phone.pictures.put(units()[0])
+        phone.pictures.put(access_unit(b"sound", 0, codec=OPUS))
+        await anext(frames)
+        assert phone.pictures.decode_errors == 0
+
+
+async def test_the_end_ends_the_iterators_with_their_error_and_the_thread() -> None:
+    phone = Phone()
+    frames, waiting = phone.watch(), asyncio.ensure_future(anext(phone.watch()))
+    await phone.pictures.aclose(ZeroDivisionError("lost"))
+    async with asyncio.timeout(LIMIT_S):
+        for broken in (waiting, anext(frames)):
+            with pytest.raises(ZeroDivisionError):
+                await broken

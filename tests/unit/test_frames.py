@@ -1,0 +1,340 @@
+"""Consumers of pictures: the hub, the iterators, and the frames themselves."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.errors import ConfigurationError, FramesOverflowError
+from streamer.media.frames import FrameHub, FrameIterator, PixelFormat, VideoFrame
+
+LIMIT_S = 20.0
+
+
+def frame(
+    sequence: int = 0, *, width: int = 64, height: int = 32, kind: str = "yuv420p", luma: int = 128
+) -> VideoFrame:
+    picture = av.VideoFrame(width, height, kind)
+    for number, plane in enumerate(picture.planes):
+        plane.update(bytes([luma if number == 0 else 128]) * plane.buffer_size)
+    return VideoFrame(
+        width=width,
+        height=height,
+        sequence=sequence,
+        rtp_time=0,
+        arrival_ns=0,
+        received_at=0.0,
+        decoded_ns=0,
+        captured_at=None,
+        is_keyframe=False,
+        discontinuity=False,
+        picture=picture,
+    )
+
+
+FRAMES = [frame(number) for number in range(64)]
+
+
+def make_hub(watched: list[bool] | None = None) -> FrameHub:
+    return FrameHub((watched if watched is not None else []).append)
+
+
+def latest(hub: FrameHub, *, max_fps: float | None = None) -> FrameIterator:
+    return hub.subscribe("latest", max_fps=max_fps, limit=1)
+
+
+def every(hub: FrameHub, limit: int = 60) -> FrameIterator:
+    return hub.subscribe("every", max_fps=None, limit=limit)
+
+
+async def started(iterator: FrameIterator) -> asyncio.Task[VideoFrame]:
+    """Return a task that waits in `__anext__`."""
+    task = asyncio.ensure_future(iterator.__anext__())
+    await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+async def read_all(iterator: FrameIterator) -> list[int]:
+    async with asyncio.timeout(LIMIT_S):
+        return [frame.sequence async for frame in iterator]
+
+
+# Every schedule of one consumer
+
+
+@given(st.lists(st.sampled_from(["publish", "read"]), max_size=50), st.sampled_from([1, 2, 5, 60]))
+@settings(deadline=None)
+async def test_every_picture_reaches_who_wants_every_one_or_an_error_does(schedule: list[str], limit: int) -> None:
+    """The law: for any schedule of pictures and reads, what "every" reads has no gap, and the first picture that would
+    be missing is an error that names the limit."""
+    hub = make_hub()
+    iterator = every(hub, limit)
+    published, read = 0, 0
+    overflowed = False
+    for action in schedule:
+        if action == "publish":
+            hub.publish(FRAMES[published])
+            overflowed = overflowed or published - read >= limit
+            published += 1
+        elif read < published and not overflowed:
+            assert (await anext(iterator)).sequence == read
+            read += 1
+    for number in range(read, read + limit if overflowed else published):
+        assert (await anext(iterator)).sequence == number
+    if overflowed:
+        with pytest.raises(FramesOverflowError, match=f"by more than {limit} frames") as caught:
+            await anext(iterator)
+        assert caught.value.limit == limit
+        assert not hub.is_watched
+        assert hub.skipped > 0
+    iterator.close()
+
+
+@given(st.lists(st.sampled_from(["publish", "read"]), max_size=50))
+@settings(deadline=None)
+async def test_the_newest_picture_reaches_who_wants_the_latest_and_the_others_are_counted(schedule: list[str]) -> None:
+    """The law: for any schedule, a read gives the picture published last, and read + skipped + held = published."""
+    hub = make_hub()
+    iterator = latest(hub)
+    published, read, newest = 0, 0, -1
+    for action in schedule:
+        if action == "publish":
+            hub.publish(FRAMES[published])
+            published += 1
+        elif newest != published - 1:
+            newest = (await anext(iterator)).sequence
+            assert newest == published - 1
+            read += 1
+    held = newest != published - 1
+    assert read + iterator.skipped + held == published
+    iterator.close()
+    assert hub.skipped == published - read - held
+
+
+# Late, several, and gone consumers
+
+
+async def test_who_comes_late_gets_the_last_picture_at_once_and_nothing_once_it_is_forgotten() -> None:
+    hub = make_hub()
+    hub.publish(FRAMES[0])
+    hub.publish(FRAMES[1])
+    for iterator in (latest(hub), every(hub)):
+        assert (await anext(iterator)).sequence == 1
+    hub.forget_last()
+    waiting = await started(latest(hub))
+    hub.publish(FRAMES[2])
+    assert (await waiting).sequence == 2
+
+
+async def test_consumers_do_not_wait_for_each_other() -> None:
+    hub = make_hub()
+    slow, quick, idle = latest(hub), every(hub), latest(hub)
+    seen = []
+    for number in range(10):
+        hub.publish(FRAMES[number])
+        seen.append((await anext(quick)).sequence)
+        if number % 4 == 0:
+            seen.append((await anext(slow)).sequence)
+    assert seen == [0, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9]
+    assert (slow.skipped, quick.skipped, idle.skipped) == (6, 0, 9)
+    assert hub.skipped == 15
+    assert hub.published == 10
+
+
+async def test_the_hub_is_watched_from_the_first_consumer_to_the_last() -> None:
+    watched: list[bool] = []
+    hub = make_hub(watched)
+    one, two = latest(hub), every(hub)
+    one.close()
+    one.close()
+    assert watched == [True]
+    async with two:
+        assert hub.is_watched
+    assert watched == [True, False]
+    async with contextlib.aclosing(latest(hub)):
+        assert watched == [True, False, True]
+    assert watched == [True, False, True, False]
+    hub.end(None)
+    latest(hub).close()
+    assert watched == [True, False, True, False]
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError("the session's")])
+@pytest.mark.parametrize("make", [latest, every])
+async def test_an_iterator_ends_as_the_session_did_once_it_has_given_what_it_holds(
+    make: Callable[[FrameHub], FrameIterator], error: Exception | None
+) -> None:
+    hub = make_hub()
+    hub.publish(FRAMES[0])
+    full, drained = make(hub), make(hub)
+    await anext(drained)
+    waiting = await started(drained)
+    hub.end(error)
+    late = make(hub)
+    for iterator in (full, late):
+        assert (await anext(iterator)).sequence == 0
+    for ended in (anext(full), waiting, anext(late)):
+        with pytest.raises(StopAsyncIteration if error is None else ZeroDivisionError):
+            await ended
+    for iterator in (full, late):  # the error is told once
+        assert await read_all(iterator) == []
+
+
+async def test_a_reader_that_waits_ends_when_its_iterator_is_closed() -> None:
+    hub = make_hub()
+    iterator = latest(hub)
+    waiting = asyncio.ensure_future(read_all(iterator))
+    await asyncio.sleep(0)
+    await iterator.aclose()
+    assert await waiting == []
+    hub.publish(FRAMES[0])
+    assert await read_all(iterator) == []
+
+
+async def test_a_cancelled_read_takes_no_picture_with_it() -> None:
+    hub = make_hub()
+    iterator = every(hub)
+    waiting = await started(iterator)
+    hub.publish(FRAMES[0])  # it is there, and the reader has been woken, when the cancellation comes
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    hub.publish(FRAMES[1])
+    assert [(await anext(iterator)).sequence for _ in range(2)] == [0, 1]
+
+
+async def test_a_reader_with_a_time_limit_of_its_own_reads_on_afterwards() -> None:
+    hub = make_hub()
+    iterator = every(hub)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await anext(iterator)
+    hub.publish(FRAMES[0])
+    assert (await anext(iterator)).sequence == 0
+
+
+# Rates
+
+
+async def test_a_rate_limit_gives_the_newest_picture_each_time_and_no_more_than_so_many() -> None:
+    hub = make_hub()
+    loop = asyncio.get_running_loop()
+    times = []
+    async with latest(hub, max_fps=50) as iterator, asyncio.timeout(LIMIT_S):
+        hub.publish(FRAMES[0])
+        await anext(iterator)
+        began = loop.time()
+        for number in range(1, 40, 8):
+            for burst in range(8):
+                hub.publish(FRAMES[number + burst])
+            assert (await anext(iterator)).sequence == number + 7
+            times.append(loop.time() - began)
+        assert iterator.skipped == 5 * 7
+    assert times[-1] >= 4 / 50 - 0.01  # five pictures after the first, the timer's resolution aside
+
+
+@pytest.mark.parametrize("end", [lambda hub, _: hub.end(None), lambda _, iterator: iterator.close()])
+async def test_a_rate_limit_does_not_hold_up_the_end(end: Callable[[FrameHub, FrameIterator], Any]) -> None:
+    hub = make_hub()
+    iterator = latest(hub, max_fps=0.001)
+    hub.publish(FRAMES[0])
+    await anext(iterator)
+    waiting = asyncio.ensure_future(read_all(iterator))
+    await asyncio.sleep(0)
+    end(hub, iterator)
+    assert await waiting == []
+
+
+async def test_a_rate_limit_does_not_keep_a_reader_from_being_cancelled() -> None:
+    hub = make_hub()
+    iterator = latest(hub, max_fps=0.001)
+    hub.publish(FRAMES[0])
+    await anext(iterator)
+    waiting = await started(iterator)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    ("policy", "max_fps"), [("newest", None), ("", None), ("latest", 0), ("latest", -1.0), ("every", float("nan"))]
+)
+async def test_a_policy_or_rate_that_makes_no_sense_is_refused(policy: Any, max_fps: float | None) -> None:
+    hub = make_hub()
+    with pytest.raises(ConfigurationError, match="expected"):
+        hub.subscribe(policy, max_fps=max_fps, limit=1)
+    assert not hub.is_watched
+
+
+# Pixels
+
+
+SHAPES: dict[PixelFormat, tuple[int, ...]] = {
+    "rgb24": (48, 36, 3),
+    "bgr24": (48, 36, 3),
+    "gray": (48, 36),
+    "yuv420p": (72, 36),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("size", [None, (36, 48)])
+def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, int] | None) -> None:
+    picture = frame(width=36, height=48) if size is None else frame(width=720, height=1280)
+    pixels = picture.to_ndarray(kind, size=size)
+    assert pixels.shape == SHAPES[kind]
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("kind", "luma", "grey"),
+    [("yuv420p", 16, 0), ("yuv420p", 235, 255), ("yuvj420p", 0, 0), ("yuvj420p", 16, 16), ("yuvj420p", 255, 255)],
+)
+@pytest.mark.parametrize(("size", "rounding"), [(None, 0), ((32, 16), 2)])
+def test_a_picture_is_converted_by_its_own_range(
+    kind: str, luma: int, grey: int, size: tuple[int, int] | None, rounding: int
+) -> None:
+    picture = frame(kind=kind, luma=luma)
+    for pixels in (picture.to_ndarray(form, size=size).astype(int) for form in ("rgb24", "bgr24", "gray")):
+        assert abs(pixels - grey).max() <= rounding
+
+
+@pytest.mark.parametrize("kind", ["rgb24", "bgr24"])
+def test_colours_are_in_their_order(kind: PixelFormat) -> None:
+    red = np.zeros((32, 64, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    picture = replace(frame(), picture=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
+    pixel = picture.to_ndarray(kind)[16, 32].astype(int)
+    assert abs(pixel - ([255, 0, 0] if kind == "rgb24" else [0, 0, 255])).max() < 6
+
+
+def test_an_image_is_what_the_array_is() -> None:
+    picture = frame(luma=90)
+    image = picture.to_image(size=(30, 20))
+    assert (image.size, image.mode) == ((30, 20), "RGB")
+    assert np.array_equal(np.asarray(image), picture.to_ndarray("rgb24", size=(30, 20)))
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 5), (16_385, 5), (5, 1 << 40)])
+def test_an_impossible_size_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ConfigurationError, match="expected a size of"):
+        frame().to_ndarray(size=size)
+
+
+@pytest.mark.parametrize("kind", ["cmyk", "", "RGB24"])
+def test_a_format_that_is_not_offered_is_refused(kind: Any) -> None:
+    with pytest.raises(ConfigurationError, match="expected a pixel format"):
+        frame().to_ndarray(kind)
