@@ -8,7 +8,7 @@ import heapq
 import itertools
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -162,7 +162,7 @@ class Simulation:
         self._outcome.retransmissions += 1
         self._transmit(now, lambda when: self._arrive(packet, when))
 
-    def _deliver(self, units: list[AccessUnit], now: int) -> None:
+    def _deliver(self, units: Sequence[AccessUnit], now: int) -> None:
         for unit in units:
             self._outcome.delivered += 1
             known = self._sent.get(unit.data)

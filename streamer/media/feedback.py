@@ -190,21 +190,21 @@ class TransportFeedback:
 
     def __init__(self) -> None:
         self.deadline_ns: int | None = None
-        self._arrivals: dict[int, int] = {}  # transport-wide sequence number, extended → arrival in ticks of 250 µs
+        self._arrivals: list[tuple[int, int]] = []  # transport-wide sequence number, arrival_ns
         self._highest = -1
         self._count = 0
 
-    def add(self, sequence_number: int, arrival_ns: int) -> None:
-        """Note the arrival of a packet by its transport-wide sequence number."""
-        if self._highest < 0:
-            self._highest = sequence_number + 0x10000
-        index = extend(self._highest, sequence_number, 16)
-        self._highest = max(self._highest, index)
-        self._arrivals[index] = arrival_ns // 250_000
-        if self.deadline_ns is None:
+    def add(self, sequence_number: int, arrival_ns: int) -> bool:
+        """Note the arrival of a packet by its transport-wide sequence number; say whether `deadline_ns` changed."""
+        arrivals = self._arrivals
+        arrivals.append((sequence_number, arrival_ns))
+        if len(arrivals) == 1:
             self.deadline_ns = arrival_ns + self.INTERVAL_NS
-        if len(self._arrivals) >= self.MAX_PACKETS:
+        elif len(arrivals) == self.MAX_PACKETS:
             self.deadline_ns = arrival_ns
+        else:
+            return False
+        return True
 
     def due(self, now_ns: int, own_ssrc: int, media_ssrc: int) -> list[bytes]:
         """Return the messages to send now: usually none or one."""
@@ -212,8 +212,7 @@ class TransportFeedback:
             return []
         self.deadline_ns = None
         messages = []
-        arrivals = sorted(self._arrivals.items())
-        self._arrivals = {}
+        arrivals = self._take_arrivals()
         start = 0
         for position in range(1, len(arrivals) + 1):
             # A message has to fit a datagram, whatever was lost, and a delta 16 bits of 250 µs (section 3.1.5).
@@ -224,6 +223,17 @@ class TransportFeedback:
                 messages.append(self._message(arrivals[start:position], own_ssrc, media_ssrc))
                 start = position
         return messages
+
+    def _take_arrivals(self) -> list[tuple[int, int]]:
+        """Return what has come, in the order in which it was sent: numbers extended, ticks of 250 µs."""
+        arrivals: dict[int, int] = {}
+        highest = self._highest
+        for number, arrival_ns in self._arrivals:
+            index = extend(highest, number, 16) if highest >= 0 else number + 0x10000
+            highest = max(highest, index)
+            arrivals[index] = arrival_ns // 250_000
+        self._arrivals, self._highest = [], highest
+        return sorted(arrivals.items())
 
     def _message(self, arrivals: list[tuple[int, int]], own_ssrc: int, media_ssrc: int) -> bytes:
         base, last = arrivals[0][0], arrivals[-1][0]

@@ -32,10 +32,12 @@ class Inlet:
         """Take the tracks of a new negotiation."""
         self.receiver.set_tracks(tracks)
 
-    def on_rtp(self, packet: bytes, arrival_ns: int) -> None:
-        """Take an RTP packet."""
-        for unit in self.receiver.receive(packet, arrival_ns):
-            self._fanout.put(unit)
+    def on_rtp(self, packets: list[bytes], arrival_ns: int) -> None:
+        """Take a burst of RTP packets."""
+        receive, put = self.receiver.receive, self._fanout.put
+        for packet in packets:
+            for unit in receive(packet, arrival_ns):
+                put(unit)
         self._settle()
 
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:

@@ -50,15 +50,21 @@ class JitterBuffer:
             return oldest.noticed_ns + self.hold_ns
         return None
 
+    def passes(self, packet: RtpPacket) -> bool:
+        """Whether the packet is the next in order while nothing is missing: it may leave, and needs no `insert`."""
+        expected = self._next
+        if packet.sequence_number != expected & 0xFFFF or self._end != expected or expected < 0:
+            return False
+        packet.index = expected
+        self._next = self._end = expected + 1
+        return True
+
     def insert(self, packet: RtpPacket, now_ns: int) -> list[RtpPacket]:
         """Take a packet; return those that leave now, in order, each with its `index` set."""
         if self._next < 0:
             # Far enough from zero that packets reordered around the first one still get a positive index.
             self._next = self._end = packet.sequence_number + 0x10000
-        expected = self._next
-        if packet.sequence_number == expected & 0xFFFF and self._end == expected:  # in order, and nothing is held
-            packet.index = expected
-            self._next = self._end = expected + 1
+        if self.passes(packet):
             return [packet]
         index = packet.index = extend(self._end, packet.sequence_number, 16)
         if index - self._next >= self._capacity or self._next - index > self._capacity:

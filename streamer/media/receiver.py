@@ -7,7 +7,7 @@ Sans-I/O: call `receive` or `receive_rtcp` for each decrypted datagram and `poll
 each of them send what `take_rtcp` returns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +36,7 @@ from streamer.media.units import AccessUnit
 from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000
+_NOTHING: Final = ()
 REPORT_INTERVAL_NS: Final = 1_000 * _MS
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
 AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
@@ -80,31 +81,39 @@ class Receiver:
         self._tracks = {payload_type: track for track in tracks for payload_type in (*track.codecs, *track.rtx)}
         self._transport_cc_id = max((track.transport_cc_id for track in self._tracks.values()), default=0)
         self._reduced_size = all(track.reduced_size_rtcp for track in self._tracks.values())
+        for source in [source for source in self._sources.values() if source.payload_type not in self._tracks]:
+            self._close_source(source.ssrc)
 
-    def receive(self, datagram: bytes, arrival_ns: int) -> list[AccessUnit]:
+    def receive(self, datagram: bytes, arrival_ns: int) -> Sequence[AccessUnit]:
         """Take a decrypted RTP datagram; return the access units that it completes."""
         counters = self.counters
         packet = parse_rtp(datagram, arrival_ns)
         if packet is None:
             counters.malformed += 1
-            return []
+            return _NOTHING
         counters.packets += 1
         counters.bytes += len(datagram)
         if self._transport_cc_id:
             element = find_extension(datagram, self._transport_cc_id)
             if element is not None and len(element) == 2:
-                self._transport_feedback.add(int.from_bytes(element), arrival_ns)
-                self._wake_at(self._transport_feedback.deadline_ns)
-        track = self._tracks.get(packet.payload_type)
-        if track is None:
-            counters.unknown_payload_type += 1
-            return []
-        if packet.payload_type in track.rtx:
-            return self._receive_retransmission(packet, track)
+                feedback = self._transport_feedback
+                if feedback.add(int.from_bytes(element), arrival_ns):
+                    self._wake_at(feedback.deadline_ns)
         source = self._sources.get(packet.ssrc)
         if source is None or source.payload_type != packet.payload_type:
+            track = self._tracks.get(packet.payload_type)
+            if track is None:
+                counters.unknown_payload_type += 1
+                return _NOTHING
+            if packet.payload_type in track.rtx:
+                return self._receive_retransmission(packet, track)
             source = self._open_source(packet, track)
         source.statistics.add(packet)
+        if source.buffer.passes(packet):  # nearly always: the next in order, with nothing missing
+            units = source.take(packet, counters)
+            if source.keyframes.needed:
+                self._feedback_of(source, arrival_ns)
+            return units
         return self._insert(source, packet)
 
     def receive_rtcp(self, datagram: bytes, arrival_ns: int) -> None:
@@ -199,17 +208,13 @@ class Receiver:
 
     def _insert(self, source: "_Source", packet: RtpPacket, *, by_rtx: bool = False) -> list[AccessUnit]:
         buffer = source.buffer
-        if not buffer.missing:
-            units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
-            if buffer.missing or source.keyframes.needed:
-                self._feedback_of(source, packet.arrival_ns)
-            return units
-        missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
-        if missing is not None:
-            # Without a stream for them, retransmissions look like any packet: what was asked for is taken for one.
-            retransmitted = by_rtx or (missing.requests > 0 and not source.track.rtx)
-            self.counters.recovered += retransmitted
-            source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
+        if buffer.missing:
+            missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
+            if missing is not None:
+                # Without a stream for them, retransmissions look like any packet: what was asked for is taken for one.
+                retransmitted = by_rtx or (missing.requests > 0 and not source.track.rtx)
+                self.counters.recovered += retransmitted
+                source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
         units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
         self._feedback_of(source, packet.arrival_ns)
         return units
@@ -255,6 +260,7 @@ class _Source:
         self._depacketizer = H264Depacketizer(self.codec.parameters)
         self._expected = -1  # the index that follows the last packet taken
         self._rtp_time = -1  # extended
+        self._packet_time = -1  # the same as the packets bear it
         self._skipping = False  # until the next access unit begins
         self._discontinuity = True
         if self.is_video:
@@ -267,69 +273,75 @@ class _Source:
 
     def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
         """Turn packets in order into the access units that they complete."""
-        units: list[AccessUnit] = []
-        if self.is_video:
-            for packet in packets:
-                units += self._take_video(packet, counters)
-            counters.pictures += len(units)
-        else:
-            for packet in packets:
-                units += self._take_audio(packet)
-            counters.audio_packets += len(units)
-        return units
+        return [unit for packet in packets for unit in self.take(packet, counters)]
 
-    def _take_audio(self, packet: RtpPacket) -> list[AccessUnit]:
+    def take(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Take the next packet; return the access units that it completes."""
+        if not self.is_video:
+            return self._take_audio(packet, counters)
+        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # goes on with the same picture
+            self._expected += 1
+            return self._add(packet, counters)
+        return self._begin(packet, counters)
+
+    def _take_audio(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
         if packet.index != self._expected:
             self._discontinuity = True
         self._expected = packet.index + 1
         if not packet.payload:
-            return []
+            return _NOTHING
         self._rtp_time = self._extend_time(packet.rtp_time)
-        return [self._unit(packet.payload, True, packet.arrival_ns)]
+        counters.audio_packets += 1
+        return (self._unit(packet.payload, True, packet.arrival_ns),)
 
-    def _take_video(self, packet: RtpPacket, counters: Counters) -> list[AccessUnit]:
-        depacketizer = self._depacketizer
-        units: list[AccessUnit] = []
-        rtp_time = self._extend_time(packet.rtp_time)
+    def _begin(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Take a packet with which another picture begins, or which follows a gap."""
+        units: Sequence[AccessUnit] = _NOTHING
         if packet.index != self._expected:
             self._lose(counters)
             # What follows a gap may lack its beginning, unless it can only be a beginning.
-            self._skipping = not depacketizer.starts_unit(packet.payload)
-        elif rtp_time != self._rtp_time:  # and nothing was lost: a beginning, also where no marker bit was before it
-            if not depacketizer.is_empty:
-                units += self._finish(packet.arrival_ns, counters)
+            self._skipping = not self._depacketizer.starts_unit(packet.payload)
+        else:  # nothing was lost: a beginning, also where no marker bit was before it
+            if not self._depacketizer.is_empty:
+                units = self._finish(packet.arrival_ns, counters)
             self._skipping = False
         self._expected = packet.index + 1
-        self._rtp_time = rtp_time
+        self._rtp_time = self._extend_time(packet.rtp_time)
+        self._packet_time = packet.rtp_time
+        return (*units, *self._add(packet, counters))
+
+    def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Add a packet's payload to the picture under way; return the picture if it was its last."""
         if not self._skipping:
             try:
-                depacketizer.add(packet.payload)
+                self._depacketizer.add(packet.payload)
             except MalformedPayload:
                 counters.malformed += 1
                 self._lose(counters)
                 self._skipping = True
-        if packet.marker:
-            units += self._finish(packet.arrival_ns, counters)
-            self._skipping = False
-        return units
+        if not packet.marker:
+            return _NOTHING
+        self._skipping = False
+        return self._finish(packet.arrival_ns, counters)
 
-    def _finish(self, arrival_ns: int, counters: Counters) -> list[AccessUnit]:
+    def _finish(self, arrival_ns: int, counters: Counters) -> Sequence[AccessUnit]:
         try:
             finished = self._depacketizer.finish()
         except MalformedPayload:
             counters.malformed += 1
             self._lose(counters)
-            return []
+            return _NOTHING
         if finished is None:
-            return []
+            return _NOTHING
         data, is_keyframe = finished
         if is_keyframe:
             self.keyframes.satisfied()
         elif self._discontinuity:
             counters.pictures_dropped += 1
             self.keyframes.need()
-            return []
-        return [self._unit(data, is_keyframe, arrival_ns)]
+            return _NOTHING
+        counters.pictures += 1
+        return (self._unit(data, is_keyframe, arrival_ns),)
 
     def _lose(self, counters: Counters) -> None:
         if not self._depacketizer.is_empty:

@@ -24,7 +24,7 @@ from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
-from streamer.rtc.udp import open_udp
+from streamer.rtc.udp import UdpTransport, is_srtp, open_udp
 
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 
@@ -49,8 +49,7 @@ class Hook:
 HOOKS: Final = (
     Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
     Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
-    Hook("aioice.ice:StunProtocol.datagram_received", "self data addr", "datagrams, at once", "aioice 0.13"),
-    Hook("aioice.ice:Connection.data_received", "self data component", "datagrams of a later relay", "aioice 0.13"),
+    Hook("aioice.ice:Connection.data_received", "self data component", "datagrams that relays bring", "aioice 0.13"),
     Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),
     Hook(
         "aioice.ice:Connection.get_component_candidates",
@@ -172,22 +171,17 @@ def start_data_while_open(connection: RTCPeerConnection) -> None:
     _shadow(sctp, "start", start_while_open)
 
 
-def _is_srtp(datagram: bytes) -> bool:
-    """Whether a datagram is SRTP or SRTCP, rather than STUN, DTLS or TURN's (RFC 7983 section 7)."""
-    return len(datagram) > 1 and 127 < datagram[0] < 192
-
-
 class Tap:
-    """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the socket's callback; DTLS goes on to it.
+    """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
 
-    The handlers get (packet, monotonic arrival time in ns). Datagrams that fail authentication are dropped. The
-    transport must be connected; `open` begins.
+    The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken
+    from the socket. Datagrams that fail authentication are dropped. The transport must be connected; `open` begins.
     """
 
     def __init__(
         self,
         transport: RTCDtlsTransport,
-        on_rtp: Callable[[bytes, int], None],
+        on_rtp: Callable[[list[bytes], int], None],
         on_rtcp: Callable[[bytes, int], None],
     ) -> None:
         self._connection: Any = transport.transport._connection
@@ -198,17 +192,27 @@ class Tap:
 
     def open(self) -> None:
         """Begin, with what came between the handshake's end and now."""
-        # At each socket, before STUN is tried on every datagram; and behind, for a relay that is allocated later.
+        # At each socket of ours, before STUN is tried on every datagram; and behind, for relays and foreign sockets.
         for protocol in self._connection._protocols:
-            _shadow(protocol, "datagram_received", self._before(protocol.datagram_received))
-        _shadow(self._connection, "data_received", self._before(self._connection.data_received))
+            if isinstance(protocol.transport, UdpTransport):
+                protocol.transport.on_media = self._take
+        receive = self._connection.data_received
+
+        def receive_unless_srtp(datagram: bytes, component: int) -> None:
+            if is_srtp(datagram):
+                self._take([datagram])
+            else:
+                receive(datagram, component)
+
+        _shadow(self._connection, "data_received", receive_unless_srtp)
         # The first packets of the first keyframe may wait behind the handshake's last datagram.
         queue = self._connection._queue
-        for item in [queue.get_nowait() for _ in range(queue.qsize())]:
-            if item is not None and _is_srtp(item[0]):
-                self._take(item[0])
-            else:
+        items = [queue.get_nowait() for _ in range(queue.qsize())]
+        early = [item[0] for item in items if item is not None and is_srtp(item[0])]
+        for item in items:
+            if item is None or not is_srtp(item[0]):
                 queue.put_nowait(item)
+        self._take(early)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Send an RTCP packet. What cannot be sent is as good as lost on the way: it never raises."""
@@ -217,26 +221,21 @@ class Tap:
             with contextlib.suppress(OSError, pylibsrtp.Error):
                 pair.protocol.transport.sendto(self._outbound.protect_rtcp(packet), pair.remote_addr)
 
-    def _before(self, receive: Callable[[bytes, Any], None]) -> Callable[[bytes, Any], None]:
-        def receive_unless_srtp(datagram: bytes, where: Any) -> None:
-            if _is_srtp(datagram):
-                self._take(datagram)
-            else:
-                receive(datagram, where)
-
-        return receive_unless_srtp
-
-    def _take(self, datagram: bytes) -> None:
+    def _take(self, datagrams: list[bytes]) -> None:
         arrival_ns = time.monotonic_ns()
-        is_rtcp = 192 <= datagram[1] <= 223  # RFC 5761 section 4
-        try:
-            packet = self._inbound.unprotect_rtcp(datagram) if is_rtcp else self._inbound.unprotect(datagram)
-        except (pylibsrtp.Error, ValueError):
-            return  # forged, replayed, or longer than any path carries
-        if is_rtcp:
-            self._on_rtcp(packet, arrival_ns)
-        else:
-            self._on_rtp(packet, arrival_ns)
+        unprotect, packets = self._inbound.unprotect, []
+        for datagram in datagrams:
+            is_rtcp = 192 <= datagram[1] <= 223  # RFC 5761 section 4
+            try:
+                packet = self._inbound.unprotect_rtcp(datagram) if is_rtcp else unprotect(datagram)
+            except (pylibsrtp.Error, ValueError):
+                continue  # forged, replayed, or longer than any path carries
+            if is_rtcp:
+                self._on_rtcp(packet, arrival_ns)
+            else:
+                packets.append(packet)
+        if packets:
+            self._on_rtp(packets, arrival_ns)
 
 
 class Gathering:

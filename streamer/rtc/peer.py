@@ -47,8 +47,8 @@ class MediaInput(Protocol):
     def set_tracks(self, tracks: list[Track]) -> None:
         """A new negotiation settled on these tracks."""
 
-    def on_rtp(self, packet: bytes, arrival_ns: int) -> None:
-        """An RTP packet, decrypted, and when it came (monotonic)."""
+    def on_rtp(self, packets: list[bytes], arrival_ns: int) -> None:
+        """A burst of RTP packets, decrypted, and when they came (monotonic)."""
 
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
         """An RTCP compound packet, decrypted, and when it came (monotonic)."""

@@ -1,8 +1,8 @@
 """A UDP socket that wakes the event loop a few times a picture instead of once a packet.
 
-A picture comes as a burst of packets, and waking up costs more than handling what came. So after a datagram has been
-handled, the socket is left alone for a moment and then emptied in one go; only a socket on which nothing came is
-watched for readiness again. A packet waits PAUSE_S at the longest, and the first one of a burst not at all.
+A picture comes as a burst of packets, and waking up costs more than handling what came. So when the first packets of a
+picture have come and its last one, which bears the marker bit, has not, the socket is left alone for a moment and then
+emptied in one go. What is complete is handed over at once; nothing waits longer than PAUSE_S.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ PAUSE_S: Final = 0.0005  # event loops round up: a millisecond in practice
 RECEIVE_BUFFER: Final = 2 * 1024 * 1024  # bytes asked of the kernel: a keyframe of 500 kB, several times
 _BATCH: Final = 128  # datagrams handled before other work of the loop gets its turn
 _DATAGRAM_LIMIT: Final = 65536
+_LARGER_THAN_SOUND: Final = 400  # bytes: sound has no marker bit to wait for, and a picture's packets are full
 
 
 class UdpTransport(asyncio.DatagramTransport):
@@ -24,12 +25,14 @@ class UdpTransport(asyncio.DatagramTransport):
         self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
     ) -> None:
         super().__init__({"sockname": bound.getsockname()})
+        self.on_media: Callable[[list[bytes]], None] | None = None  # takes SRTP and SRTCP, in place of the protocol
         self._loop = loop
         self._socket = bound
         self._protocol = protocol
+        self._media: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
-        loop.add_reader(bound.fileno(), self._receive)
+        loop.add_reader(bound.fileno(), self._on_readable)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send a datagram at once; one for which the kernel has no room is lost, as it might be on the way."""
@@ -62,28 +65,60 @@ class UdpTransport(asyncio.DatagramTransport):
         """The same as `close`: nothing is buffered."""
         self.close()
 
-    def _receive(self) -> None:
-        """Handle what has come; then look again after a pause, or, if nothing had come, when something does."""
-        count = 0
-        while count < _BATCH and not self._closing:
-            try:
-                datagram, address = self._socket.recvfrom(_DATAGRAM_LIMIT)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError as error:  # such as an ICMP message that a port is unreachable
-                self._protocol.error_received(error)
-                break
-            count += 1
-            self._protocol.datagram_received(datagram, address)
+    def _on_readable(self) -> None:
+        self._receive()
         if self._closing:
             return
-        if count:
-            if self._timer is None:
-                self._loop.remove_reader(self._socket.fileno())
-            self._timer = self._loop.call_later(PAUSE_S, self._receive)
-        elif self._timer is not None:
+        if _has_more_to_come(self._media):
+            self._loop.remove_reader(self._socket.fileno())
+            self._timer = self._loop.call_later(PAUSE_S, self._on_pause_over)
+        else:
+            self._hand_over()
+
+    def _on_pause_over(self) -> None:
+        count = self._receive()
+        if self._closing:
+            return
+        if count and _has_more_to_come(self._media):
+            self._timer = self._loop.call_later(PAUSE_S, self._on_pause_over)
+        else:
             self._timer = None
-            self._loop.add_reader(self._socket.fileno(), self._receive)
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
+        self._hand_over()
+
+    def _receive(self) -> int:
+        """Take what has come, media into `_media` and the rest to the protocol; return how many, at most _BATCH."""
+        receive, has_media, media = self._socket.recvfrom, self.on_media is not None, self._media
+        for count in range(_BATCH):
+            try:
+                datagram, address = receive(_DATAGRAM_LIMIT)
+            except (BlockingIOError, InterruptedError):
+                return count
+            except OSError as error:  # such as an ICMP message that a port is unreachable
+                self._protocol.error_received(error)
+                return count
+            if has_media and is_srtp(datagram):
+                media.append(datagram)
+            else:
+                self._protocol.datagram_received(datagram, address)
+                if self._closing:
+                    return count
+        return _BATCH
+
+    def _hand_over(self) -> None:
+        media, self._media = self._media, []
+        if media and self.on_media is not None:
+            self.on_media(media)
+
+
+def is_srtp(datagram: bytes) -> bool:
+    """Whether a datagram is SRTP or SRTCP, rather than STUN, DTLS or TURN's (RFC 7983 section 7)."""
+    return len(datagram) > 1 and 127 < datagram[0] < 192
+
+
+def _has_more_to_come(media: list[bytes]) -> bool:
+    """Whether the last packet is of a picture whose last packet has not come."""
+    return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_SOUND
 
 
 def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:

@@ -48,8 +48,8 @@ class Input:
     def set_tracks(self, tracks: list[Track]) -> None:
         self.tracks = tracks
 
-    def on_rtp(self, packet: bytes, arrival_ns: int) -> None:
-        self.rtp.append(packet[:12])
+    def on_rtp(self, packets: list[bytes], arrival_ns: int) -> None:
+        self.rtp += [packet[:12] for packet in packets]
         if {data[1] & 0x7F for data in self.rtp} >= {96, 97} or len(self.rtp) > 20:
             self.arrived.set()
 
