@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -14,15 +14,15 @@ class Worker(Generic[T]):
     """Call `work(item)` for each item put, in order, in a thread of its own; then `finish()`, once.
 
     `put` never waits: with `limit` items in the inbox it refuses the next. The owner ends it with `aclose`, which lets
-    the thread finish what is in the inbox. An exception from `work` ends the thread, through `finish`.
+    the thread finish what is in the inbox. An exception from `work` ends the thread, through `finish`. All methods
+    belong to the event loop.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], finish: Callable[[], None], *, limit: int) -> None:
         self._work = work
         self._finish = finish
         self._limit = limit
-        self._inbox: deque[T] = deque()
-        self._wake = threading.Condition()
+        self._inbox: queue.SimpleQueue[T | None] = queue.SimpleQueue()  # None ends the thread; `put` keeps the limit
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -31,25 +31,24 @@ class Worker(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Add an item; false if the inbox is full or closed, and the item was not taken."""
-        with self._wake:
-            if self._closing or len(self._inbox) >= self._limit:
-                return False
-            self._inbox.append(item)
-            self._wake.notify()
+        if self._closing or self._inbox.qsize() >= self._limit:
+            return False
+        self._inbox.put(item)
         return True
 
     def discard(self) -> int:
-        """Throw away what waits in the inbox; return how much that was."""
-        with self._wake:
-            count = len(self._inbox)
-            self._inbox.clear()
+        """Throw away what waits in the inbox; return how much that was. Not once `aclose` was called."""
+        count = 0
+        with contextlib.suppress(queue.Empty):
+            while not self._closing:
+                self._inbox.get_nowait()
+                count += 1
         return count
 
     async def aclose(self) -> None:
         """Let the thread finish its inbox and end; return when it has. Cancelled, the thread ends all the same."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._inbox.put(None)
         try:
             await asyncio.shield(self._ended)
         finally:
@@ -58,22 +57,15 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         try:
-            while (item := self._next()) is not None:
+            while (item := self._inbox.get()) is not None:
                 self._work(item)
         finally:
-            with self._wake:
-                self._closing = True  # also after an exception: nobody would work through what comes
+            self._closing = True  # also after an exception: nobody would work through what comes
             try:
                 self._finish()
             finally:
                 with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
                     self._loop.call_soon_threadsafe(self._report_end)
-
-    def _next(self) -> T | None:
-        with self._wake:
-            while not self._inbox and not self._closing:
-                self._wake.wait()
-            return self._inbox.popleft() if self._inbox else None
 
     def _report_end(self) -> None:
         if not self._ended.done():
