@@ -4,7 +4,7 @@ Each class is one kind of feedback. None reads a clock: times are monotonic nano
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from streamer.media.jitter import JitterBuffer, Missing
@@ -20,7 +20,6 @@ class ReceptionStatistics:
     def __init__(self, ssrc: int, clock_rate: int) -> None:
         self.ssrc = ssrc
         self.received = 0
-        self.bytes_received = 0
         self.jitter = 0.0  # in ticks
         self._clock_rate = clock_rate
         self._first = -1
@@ -33,7 +32,6 @@ class ReceptionStatistics:
     def add(self, packet: RtpPacket) -> None:
         """Count a packet in its own stream; retransmissions are not fed here."""
         self.received += 1
-        self.bytes_received += len(packet.payload)
         if packet.sequence_number == (self._highest + 1) & 0xFFFF and self._first >= 0:
             self._highest += 1
         elif self._first < 0:
@@ -49,6 +47,11 @@ class ReceptionStatistics:
             if difference < 10 * self._clock_rate:  # else the RTP timestamp wrapped or started anew
                 self.jitter += (difference - self.jitter) / 16
         self._last_transit = transit
+
+    def advance(self, count: int) -> None:
+        """Count so many packets that followed the last one in order, and were of the same picture."""
+        self.received += count
+        self._highest += count
 
     def sender_report(self, ntp_time: int, now_ns: int) -> None:
         """Remember the sender's latest report, which the next report refers to."""
@@ -190,17 +193,19 @@ class TransportFeedback:
 
     def __init__(self) -> None:
         self.deadline_ns: int | None = None
-        self._arrivals: list[tuple[int, int]] = []  # transport-wide sequence number, arrival_ns
-        self._highest = -1
+        self._numbers: list[int] = []  # the transport-wide sequence numbers that came
+        self._ticks: list[int] = []  # and when, in 250 µs
+        self._highest = -1  # the highest number so far, extended
         self._count = 0
 
     def add(self, sequence_number: int, arrival_ns: int) -> bool:
         """Note the arrival of a packet by its transport-wide sequence number; say whether `deadline_ns` changed."""
-        arrivals = self._arrivals
-        arrivals.append((sequence_number, arrival_ns))
-        if len(arrivals) == 1:
+        self._numbers.append(sequence_number)
+        self._ticks.append(arrival_ns // 250_000)
+        count = len(self._numbers)
+        if count == 1:
             self.deadline_ns = arrival_ns + self.INTERVAL_NS
-        elif len(arrivals) == self.MAX_PACKETS:
+        elif count == self.MAX_PACKETS:
             self.deadline_ns = arrival_ns
         else:
             return False
@@ -212,44 +217,55 @@ class TransportFeedback:
             return []
         self.deadline_ns = None
         messages = []
-        arrivals = self._take_arrivals()
-        start = 0
-        for position in range(1, len(arrivals) + 1):
-            # A message has to fit a datagram, whatever was lost, and a delta 16 bits of 250 µs (section 3.1.5).
-            if position == len(arrivals) or (
-                arrivals[position][0] - arrivals[start][0] >= self._MAX_SPAN
-                or abs(arrivals[position][1] - arrivals[position - 1][1]) > 0x7FFF
-            ):
-                messages.append(self._message(arrivals[start:position], own_ssrc, media_ssrc))
-                start = position
+        numbers, ticks = self._take_arrivals()
+        while numbers:
+            count = self._fitting(numbers, ticks)
+            messages.append(self._message(numbers[:count], ticks[:count], own_ssrc, media_ssrc))
+            numbers, ticks = numbers[count:], ticks[count:]
         return messages
 
-    def _take_arrivals(self) -> list[tuple[int, int]]:
-        """Return what has come, in the order in which it was sent: numbers extended, ticks of 250 µs."""
+    def _take_arrivals(self) -> tuple[Sequence[int], list[int]]:
+        """Return what has come, in the order in which it was sent: the numbers, extended, and the ticks."""
+        numbers, ticks, highest = self._numbers, self._ticks, self._highest
+        self._numbers, self._ticks = [], []
+        first = extend(highest, numbers[0], 16) if highest >= 0 else numbers[0] + 0x10000
+        if [number - first & 0xFFFF for number in numbers] == list(range(len(numbers))):
+            self._highest = max(highest, first + len(numbers) - 1)
+            return range(first, first + len(numbers)), ticks
         arrivals: dict[int, int] = {}
-        highest = self._highest
-        for number, arrival_ns in self._arrivals:
-            index = extend(highest, number, 16) if highest >= 0 else number + 0x10000
+        for number, tick in zip(numbers, ticks, strict=True):
+            index = extend(max(highest, first), number, 16)
             highest = max(highest, index)
-            arrivals[index] = arrival_ns // 250_000
-        self._arrivals, self._highest = [], highest
-        return sorted(arrivals.items())
+            arrivals[index] = tick
+        self._highest = highest
+        indices = sorted(arrivals)
+        return indices, [arrivals[index] for index in indices]
 
-    def _message(self, arrivals: list[tuple[int, int]], own_ssrc: int, media_ssrc: int) -> bytes:
-        base, last = arrivals[0][0], arrivals[-1][0]
-        reference = arrivals[0][1] // 256  # in 64 ms
+    def _fitting(self, numbers: Sequence[int], ticks: list[int]) -> int:
+        """Return how many one message can tell: it has to fit a datagram, and a delta 16 bits (section 3.1.5)."""
+        if numbers[-1] - numbers[0] < self._MAX_SPAN and max(ticks) - min(ticks) <= 0x7FFF:
+            return len(numbers)
+        return next(
+            position
+            for position in range(1, len(numbers) + 1)
+            if position == len(numbers)
+            or numbers[position] - numbers[0] >= self._MAX_SPAN
+            or abs(ticks[position] - ticks[position - 1]) > 0x7FFF
+        )
+
+    def _message(self, numbers: Sequence[int], ticks: list[int], own_ssrc: int, media_ssrc: int) -> bytes:
+        base, last = numbers[0], numbers[-1]
+        reference = ticks[0] // 256  # in 64 ms
+        steps = [tick - before for tick, before in zip(ticks, (reference * 256, *ticks), strict=False)]
         symbols = [0] * (last - base + 1)
-        deltas = bytearray()
-        previous = reference * 256
-        for index, ticks in arrivals:
-            delta = ticks - previous
-            previous = ticks
-            if 0 <= delta <= 0xFF:
-                symbols[index - base] = 1
-                deltas.append(delta)
-            else:
-                symbols[index - base] = 2
-                deltas += struct.pack("!h", delta)
+        if len(steps) == len(symbols) and min(steps) >= 0 and max(steps) <= 0xFF:  # as it nearly always is
+            symbols, deltas = [1] * len(steps), bytes(steps)
+        else:
+            for number, step in zip(numbers, steps, strict=True):
+                symbols[number - base] = 1 if 0 <= step <= 0xFF else 2
+            deltas = b"".join(
+                step.to_bytes(1) if 0 <= step <= 0xFF else step.to_bytes(2, signed=True) for step in steps
+            )
         body = (
             struct.pack(
                 "!IIHHI",

@@ -59,6 +59,10 @@ class JitterBuffer:
         self._next = self._end = expected + 1
         return True
 
+    def advance(self, count: int) -> None:
+        """Take note of so many packets that were the next in order while nothing was missing."""
+        self._next = self._end = self._next + count
+
     def insert(self, packet: RtpPacket, now_ns: int) -> list[RtpPacket]:
         """Take a packet; return those that leave now, in order, each with its `index` set."""
         if self._next < 0:

@@ -23,6 +23,7 @@ from streamer.media.h264 import H264Depacketizer, MalformedPayload
 from streamer.media.jitter import JitterBuffer
 from streamer.media.rtcp import (
     Goodbye,
+    ReportBlock,
     SenderReport,
     full_intra_request,
     negative_acknowledgement,
@@ -37,6 +38,7 @@ from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000
 _NOTHING: Final = ()
+_ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a wrap carries, and matches nothing
 REPORT_INTERVAL_NS: Final = 1_000 * _MS
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
 AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
@@ -46,7 +48,7 @@ AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waite
 class Counters:
     """What one receiver has counted."""
 
-    packets: int = 0
+    packets: int = 0  # all of them, those that the next counters name too
     bytes: int = 0
     malformed: int = 0
     unknown_payload_type: int = 0
@@ -74,6 +76,7 @@ class Receiver:
         self._transport_feedback = TransportFeedback()
         self._media_ssrc = 0
         self._closed_lost = 0
+        self._latest: _Source | None = None  # the video source whose packet came last
         self.set_tracks(tracks)
 
     def set_tracks(self, tracks: Iterable[Track]) -> None:
@@ -87,18 +90,17 @@ class Receiver:
     def receive(self, datagram: bytes, arrival_ns: int) -> Sequence[AccessUnit]:
         """Take a decrypted RTP datagram; return the access units that it completes."""
         counters = self.counters
+        counters.packets += 1
+        counters.bytes += len(datagram)
+        if self._transport_cc_id:
+            self._note_arrival(datagram, arrival_ns)
+        latest = self._latest
+        if latest is not None and latest.goes_on(datagram, counters):
+            return _NOTHING
         packet = parse_rtp(datagram, arrival_ns)
         if packet is None:
             counters.malformed += 1
             return _NOTHING
-        counters.packets += 1
-        counters.bytes += len(datagram)
-        if self._transport_cc_id:
-            element = find_extension(datagram, self._transport_cc_id)
-            if element is not None and len(element) == 2:
-                feedback = self._transport_feedback
-                if feedback.add(int.from_bytes(element), arrival_ns):
-                    self._wake_at(feedback.deadline_ns)
         source = self._sources.get(packet.ssrc)
         if source is None or source.payload_type != packet.payload_type:
             track = self._tracks.get(packet.payload_type)
@@ -108,13 +110,17 @@ class Receiver:
             if packet.payload_type in track.rtx:
                 return self._receive_retransmission(packet, track)
             source = self._open_source(packet, track)
+        source.settle()
         source.statistics.add(packet)
-        if source.buffer.passes(packet):  # nearly always: the next in order, with nothing missing
-            units = source.take(packet, counters)
-            if source.keyframes.needed:
-                self._feedback_of(source, arrival_ns)
-            return units
-        return self._insert(source, packet)
+        if not source.buffer.passes(packet):
+            return self._insert(source, packet)
+        units = source.take(packet, counters)
+        if source.is_video:
+            source.expect_more(datagram)
+            self._latest = source
+        if source.keyframes.needed:
+            self._feedback_of(source, arrival_ns)
+        return units
 
     def receive_rtcp(self, datagram: bytes, arrival_ns: int) -> None:
         """Take a decrypted RTCP datagram."""
@@ -137,7 +143,7 @@ class Receiver:
             self._feedback_of(source, now_ns)
         if self._report_ns is not None and self._report_ns <= now_ns:
             self._report_ns = now_ns + REPORT_INTERVAL_NS
-            blocks = [source.statistics.report(now_ns) for source in list(self._sources.values())[-31:]]
+            blocks = [source.report(now_ns) for source in list(self._sources.values())[-31:]]
             self._outgoing.append(receiver_report(self.own_ssrc, blocks) + self._description)
             self.has_rtcp = True
         for message in self._transport_feedback.due(now_ns, self.own_ssrc, self._media_ssrc):
@@ -150,6 +156,13 @@ class Receiver:
         for source in self._sources.values():
             deadlines += (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns)
         self.deadline_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _note_arrival(self, datagram: bytes, arrival_ns: int) -> None:
+        number = find_extension(datagram, self._transport_cc_id)
+        if number is not None and len(number) == 2:
+            feedback = self._transport_feedback
+            if feedback.add(int.from_bytes(number), arrival_ns):
+                self._wake_at(feedback.deadline_ns)
 
     def _wake_at(self, deadline_ns: int | None) -> None:
         if deadline_ns is not None and (self.deadline_ns is None or deadline_ns < self.deadline_ns):
@@ -197,6 +210,7 @@ class Receiver:
     def _close_source(self, ssrc: int) -> None:
         if source := self._sources.pop(ssrc, None):
             self._closed_lost += source.buffer.lost
+            self._latest = None
 
     def _receive_retransmission(self, packet: RtpPacket, track: Track) -> list[AccessUnit]:
         payload_type = track.rtx[packet.payload_type]
@@ -207,6 +221,7 @@ class Receiver:
         return []
 
     def _insert(self, source: "_Source", packet: RtpPacket, *, by_rtx: bool = False) -> list[AccessUnit]:
+        source.settle()
         buffer = source.buffer
         if buffer.missing:
             missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
@@ -262,6 +277,8 @@ class _Source:
         self._rtp_time = -1  # extended
         self._packet_time = -1  # the same as the packets bear it
         self._skipping = False  # until the next access unit begins
+        self._next_header = -1  # the header of a packet that plainly goes on with the picture under way, as a number
+        self._run = 0  # packets that did so and are not accounted for
         self._discontinuity = True
         if self.is_video:
             self.keyframes.need()
@@ -270,6 +287,39 @@ class _Source:
         """Take the sender's report on this source."""
         self.statistics.sender_report(ntp_time, arrival_ns)
         self._clock.report(ntp_time, self._extend_time(rtp_time))
+
+    def expect_more(self, datagram: bytes) -> None:
+        """Take note of a packet that was just taken: `goes_on` will know the one that follows it."""
+        if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
+            self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
+
+    def goes_on(self, datagram: bytes, counters: Counters) -> bool:
+        """Take a datagram whose packet plainly goes on with the picture under way; false if it is not one.
+
+        Plainly: nothing is missing, and its header (RFC 3550 section 5.1) is the one before but for the sequence
+        number. Most packets are of that kind, neither the first nor the last of their picture.
+        """
+        if int.from_bytes(datagram[:12]) != self._next_header or len(datagram) < 16:
+            return False
+        self._next_header += _ONE_ON
+        self._run += 1
+        start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
+        self._add_payload(datagram[start:], counters)
+        return True
+
+    def settle(self) -> None:
+        """Account for the packets that `goes_on` took, before anything else is done with the source."""
+        self._next_header = -1
+        if self._run:
+            self.statistics.advance(self._run)
+            self.buffer.advance(self._run)
+            self._expected += self._run
+            self._run = 0
+
+    def report(self, now_ns: int) -> ReportBlock:
+        """Return the block for a receiver report."""
+        self.settle()
+        return self.statistics.report(now_ns)
 
     def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
         """Turn packets in order into the access units that they complete."""
@@ -313,16 +363,20 @@ class _Source:
     def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
         """Add a packet's payload to the picture under way; return the picture if it was its last."""
         if not self._skipping:
-            try:
-                self._depacketizer.add(packet.payload)
-            except MalformedPayload:
-                counters.malformed += 1
-                self._lose(counters)
-                self._skipping = True
+            self._add_payload(packet.payload, counters)
         if not packet.marker:
             return _NOTHING
         self._skipping = False
         return self._finish(packet.arrival_ns, counters)
+
+    def _add_payload(self, payload: bytes, counters: Counters) -> None:
+        try:
+            self._depacketizer.add(payload)
+        except MalformedPayload:
+            counters.malformed += 1
+            self._lose(counters)
+            self._skipping = True
+            self._next_header = -1
 
     def _finish(self, arrival_ns: int, counters: Counters) -> Sequence[AccessUnit]:
         try:

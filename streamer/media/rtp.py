@@ -5,7 +5,7 @@ from typing import Final
 
 _FIXED_HEADER: Final = struct.Struct("!BBHII")
 _EXTENSION_HEADER: Final = struct.Struct("!HH")
-_ONE_BYTE_PROFILE: Final = 0xBEDE
+_ONE_BYTE_PROFILE: Final = b"\xbe\xde"
 _VERSION: Final = 2
 
 
@@ -59,15 +59,14 @@ def parse_rtp(datagram: bytes, arrival_ns: int) -> RtpPacket | None:
 
 def find_extension(datagram: bytes, wanted_id: int) -> bytes | None:
     """Return the data of the header extension element `wanted_id` (one-byte form, ids 1 to 14), if it is there."""
-    if len(datagram) < _FIXED_HEADER.size or not datagram[0] & 0x10:
+    size = len(datagram)
+    if size < _FIXED_HEADER.size or not datagram[0] & 0x10:
         return None
-    position = _FIXED_HEADER.size + 4 * (datagram[0] & 0x0F)
-    if position + 4 > len(datagram):
+    position = _FIXED_HEADER.size + 4 + 4 * (datagram[0] & 0x0F)
+    if position > size or datagram[position - 4 : position - 2] != _ONE_BYTE_PROFILE:
         return None
-    profile, words = _EXTENSION_HEADER.unpack_from(datagram, position)
-    position += 4
-    end = position + 4 * words
-    if profile != _ONE_BYTE_PROFILE or end > len(datagram):
+    end = position + 4 * (datagram[position - 2] << 8 | datagram[position - 1])
+    if end > size:
         return None
     while position < end:
         head = datagram[position]
