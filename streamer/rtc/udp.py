@@ -45,6 +45,11 @@ class UdpTransport(asyncio.DatagramTransport):
         except OSError as error:
             self._protocol.error_received(error)
 
+    @property
+    def is_pausing(self) -> bool:
+        """Whether the socket is left alone for a moment, for more of a picture to come."""
+        return self._timer is not None
+
     def is_closing(self) -> bool:
         """Whether `close` was called."""
         return self._closing

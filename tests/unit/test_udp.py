@@ -1,0 +1,124 @@
+"""The socket that takes a picture's packets together."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streamer.rtc.udp import UdpTransport, open_udp
+
+LIMIT_S = 20.0
+STUN = b"\x00\x01" + bytes(18)
+LAST, MIDDLE = b"\x80\xe0", b"\x80\x60"  # with and without the marker bit, payload type 96
+
+
+class Stage(asyncio.DatagramProtocol):
+    """A transport, its protocol, and a socket that sends to it."""
+
+    def __init__(self) -> None:
+        self.others: list[bytes] = []
+        self.bursts: asyncio.Queue[list[bytes]] = asyncio.Queue()
+        self.lost = asyncio.Event()
+        open_udp("127.0.0.1", lambda: self)
+        self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.address = self.transport.get_extra_info("sockname")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, UdpTransport)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.others.append(data)
+
+    def send(self, *datagrams: bytes) -> None:
+        for datagram in datagrams:
+            self.sender.sendto(datagram, self.address)
+
+    async def burst(self) -> list[bytes]:
+        async with asyncio.timeout(LIMIT_S):
+            return await self.bursts.get()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    stage.transport.on_media = stage.bursts.put_nowait
+    yield stage
+    stage.transport.close()
+    stage.sender.close()
+    await stage.lost.wait()
+
+
+def picture(count: int, number: int = 0) -> list[bytes]:
+    """Return a picture's packets: only the last one bears the marker bit."""
+    heads = [MIDDLE] * (count - 1) + [LAST]
+    return [head + bytes((number,)) + position.to_bytes(2) + bytes(1000) for position, head in enumerate(heads)]
+
+
+async def test_a_picture_that_has_come_is_handed_over_in_one_burst(stage: Stage) -> None:
+    stage.send(*picture(10))
+    assert await stage.burst() == picture(10)
+
+
+async def test_the_beginning_of_a_picture_waits_for_its_end(stage: Stage) -> None:
+    whole = picture(4)
+    stage.send(*whole[:2])
+    while not stage.transport.is_pausing:
+        await asyncio.sleep(0)
+    assert stage.bursts.empty()
+    stage.send(*whole[2:])
+    assert await stage.burst() == whole
+
+
+async def test_a_picture_whose_end_does_not_come_is_handed_over_all_the_same(stage: Stage) -> None:
+    stage.send(*picture(4)[:2])
+    assert await stage.burst() == picture(4)[:2]
+    stage.send(*picture(2, number=1))
+    assert await stage.burst() == picture(2, number=1)
+
+
+async def test_a_picture_that_keeps_coming_is_handed_over_in_pieces_and_in_order(stage: Stage) -> None:
+    whole = picture(600)
+    taken: list[bytes] = []
+    for start in range(0, 600, 50):
+        stage.send(*whole[start : start + 50])
+        await asyncio.sleep(0.001)
+    while len(taken) < 600:
+        taken += await stage.burst()
+    assert taken == whole
+
+
+async def test_sound_does_not_wait(stage: Stage) -> None:
+    sound = MIDDLE + bytes(100)
+    stage.send(sound)
+    assert await stage.burst() == [sound]
+    assert not stage.transport.is_pausing
+
+
+async def test_what_is_not_media_goes_to_the_protocol_at_once(stage: Stage) -> None:
+    stage.send(STUN, *picture(2), STUN)
+    assert await stage.burst() == picture(2)
+    assert stage.others == [STUN, STUN]
+
+
+async def test_media_goes_to_the_protocol_until_somebody_takes_it(stage: Stage) -> None:
+    stage.transport.on_media = None
+    stage.send(*picture(2), STUN)
+    async with asyncio.timeout(LIMIT_S):
+        while STUN not in stage.others:
+            await asyncio.sleep(0.001)
+    assert stage.others == [*picture(2), STUN]
+
+
+async def test_closed_in_the_middle_of_a_picture_it_hands_over_nothing_more(stage: Stage) -> None:
+    stage.send(*picture(4)[:2])
+    while not stage.transport.is_pausing:
+        await asyncio.sleep(0)
+    stage.transport.close()
+    await stage.lost.wait()
+    await asyncio.sleep(0.01)
+    assert stage.bursts.empty()
