@@ -52,19 +52,21 @@ class VideoFrame:
         """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
 
         Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
-        for "yuv420p", planes one below the other; all C-contiguous. The picture's own range (full or limited) and
-        colours are honoured.
+        for "yuv420p", planes one below the other; all C-contiguous. The picture's own range (full or limited),
+        colours and depth are honoured.
 
         Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
-        free. Raises ConfigurationError for another format or an impossible size.
+        free. Raises ConfigurationError for another format or an impossible size, as an odd one is for "yuv420p".
         """
         if format not in _FORMATS:
             raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
-        if size is None:
-            return np.ascontiguousarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
-        width, height = size
+        width, height = size or (self.width, self.height)
         if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
             raise ConfigurationError(f"expected a size of 1 to {_SIZE_LIMIT} pixels each way, got {width}x{height}")
+        if format == "yuv420p" and (width % 2 or height % 2):
+            raise ConfigurationError(f'expected an even size for "yuv420p", got {width}x{height}: name one')
+        if size is None:
+            return np.ascontiguousarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
         scaled = self.picture.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
         return np.ascontiguousarray(scaled, dtype=np.uint8)
 
