@@ -119,6 +119,9 @@ class Recording:
     def _take(self, unit: AccessUnit) -> None:
         if self.error is not None:
             return
+        if unit.kind == "video" and unit.codec.name != "h264":
+            self._fail(ValueError(f"expected H264 video, got {unit.codec.name.upper()}"))
+            return
         try:
             if self._container is None:
                 self._waiting.append(unit)
