@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streamer.media.h264 import START_CODE
+from streamer.media.nal import START_CODE
 from streamer.media.receiver import Receiver
 from streamer.media.units import AccessUnit
 from streamer.tracks import Codec, Track

@@ -13,6 +13,9 @@ from streamer.media.worker import Worker
 
 INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding goes on at the next keyframe
 
+# libavcodec's names where they are not the SDP's. Its own "av1" decodes in hardware only.
+_DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
+
 
 class Decoder:
     """Decode video access units in a thread; hand the pictures to `on_picture` in the event loop.
@@ -61,16 +64,16 @@ class Decoder:
     def _decode(self, units: tuple[AccessUnit, ...]) -> None:
         try:
             for unit in units:
-                for picture in self._context_for(unit.codec.name).decode(av.Packet(unit.data)):
-                    if unit is units[-1]:
-                        self._tell(self._on_picture, unit, picture)
+                pictures = self._context_for(unit.codec.name).decode(av.Packet(unit.data))
+                if pictures and unit is units[-1]:
+                    self._tell(self._on_picture, unit, pictures[-1])  # of several spatial layers the whole one
         except av.FFmpegError:
             self.errors += 1
             self._tell(self._lose)
 
     def _context_for(self, codec_name: str) -> av.VideoCodecContext:
         if self._context is None or codec_name != self._codec_name:
-            context = av.CodecContext.create(codec_name, "r")
+            context = av.CodecContext.create(_DECODERS.get(codec_name, codec_name), "r")
             if not isinstance(context, av.VideoCodecContext):
                 raise av.DecoderNotFoundError(0, f"{codec_name} is no video codec")
             # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would

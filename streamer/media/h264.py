@@ -4,24 +4,19 @@ Payload formats: single NAL unit, STAP-A and FU-A (sections 5.6 to 5.8; packetiz
 to the interleaved mode 2, which no WebRTC peer offers.
 """
 
-import base64
 import struct
 from typing import Final
 
-START_CODE: Final = b"\x00\x00\x00\x01"
+from streamer.media.nal import START_CODE, annex_b, exp_golomb, sprop
+from streamer.media.payload import MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
 
 _NAL_TYPE: Final = 0x1F
 _NON_IDR_SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, 7, 8, 9
 _STAP_A, _FU_A = 24, 28
-_MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
-
-
-class MalformedPayload(Exception):  # noqa: N818 - a fact about the peer, counted by the caller, never an error of ours
-    """A payload's length fields point outside it, or its type is not one of those above."""
 
 
 class H264Depacketizer:
-    """Collect the NAL units of one access unit at a time: `add` each payload in order, `finish` after the last.
+    """Collect the NAL units of one access unit at a time; see `payload.Depacketizer`.
 
     Parameter sets are remembered, also those of the SDP (`sprop-parameter-sets`, section 8.1), and put before a
     keyframe that comes without them: a decoder may start at any keyframe.
@@ -30,11 +25,7 @@ class H264Depacketizer:
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
-        for text in (parameters or {}).get("sprop-parameter-sets", "").split(","):
-            try:
-                nal_unit = base64.b64decode(text, validate=True)
-            except ValueError:  # binascii.Error, or not even ASCII
-                continue
+        for nal_unit in sprop((parameters or {}).get("sprop-parameter-sets", "")):
             self._remember(nal_unit)
         self.reset()
 
@@ -71,8 +62,8 @@ class H264Depacketizer:
         if not payload:
             return
         self._size += len(payload)
-        if self._size > _MAX_UNIT_BYTES:
-            raise MalformedPayload(f"an access unit of more than {_MAX_UNIT_BYTES} bytes")
+        if self._size > MAX_UNIT_BYTES:
+            raise MalformedPayload(TOO_LARGE)
         nal_type = payload[0] & _NAL_TYPE
         if nal_type == _FU_A:
             if self._fragments and len(payload) > 1 and not payload[1] & 0xC0:  # a middle part, as most packets are
@@ -101,7 +92,7 @@ class H264Depacketizer:
         self.reset()
         if not has_slice:
             return None
-        return START_CODE + START_CODE.join(nal_units), is_keyframe
+        return annex_b(nal_units), is_keyframe
 
     def _add_nal_unit(self, nal_unit: bytes) -> None:
         nal_type = nal_unit[0] & _NAL_TYPE
@@ -152,23 +143,14 @@ class H264Depacketizer:
         if len(nal_unit) < 4:
             return
         if nal_unit[0] & _NAL_TYPE == _SPS and len(nal_unit) > 4:
-            self._sps[min(_exp_golomb(nal_unit[4:8]), 31)] = nal_unit
+            self._sps[min(exp_golomb(nal_unit[4:]), 31)] = nal_unit
         elif nal_unit[0] & _NAL_TYPE == _PPS:
-            self._pps[min(_exp_golomb(nal_unit[1:5]), 255)] = nal_unit
+            self._pps[min(exp_golomb(nal_unit[1:]), 255)] = nal_unit
 
 
-def _exp_golomb(data: bytes) -> int:
-    """Return the unsigned Exp-Golomb code at the start of `data` (H.264 section 9.1); 255 if it is longer than that."""
-    bits = int.from_bytes(data.ljust(4, b"\x00"))
-    zeros = 32 - bits.bit_length()
-    if zeros > 8:
-        return 255
-    return (bits >> (31 - 2 * zeros)) - 1
-
-
-def parameter_sets(annex_b: bytes) -> bytes:
+def parameter_sets(unit: bytes) -> bytes:
     """Return the SPS and PPS NAL units at the start of an access unit as made by this module, in Annex B form."""
     found = [
-        nal_unit for nal_unit in annex_b.split(START_CODE)[1:8] if nal_unit and nal_unit[0] & _NAL_TYPE in {_SPS, _PPS}
+        nal_unit for nal_unit in unit.split(START_CODE)[1:8] if nal_unit and nal_unit[0] & _NAL_TYPE in {_SPS, _PPS}
     ]
     return b"".join(START_CODE + nal_unit for nal_unit in found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streamer.media.clock import SenderClock
+from streamer.media.depacketize import depacketizer_for
 from streamer.media.feedback import (
     KeyframeRequests,
     ReceptionStatistics,
@@ -19,8 +20,8 @@ from streamer.media.feedback import (
     RoundTripTime,
     TransportFeedback,
 )
-from streamer.media.h264 import H264Depacketizer, MalformedPayload
 from streamer.media.jitter import JitterBuffer
+from streamer.media.payload import MalformedPayload
 from streamer.media.rtcp import (
     Goodbye,
     ReportBlock,
@@ -272,7 +273,6 @@ class _Source:
         self.requests = RetransmissionRequests(self.buffer, round_trip)
         self.keyframes = keyframes
         self._clock = SenderClock(self.codec.clock_rate)
-        self._depacketizer = H264Depacketizer(self.codec.parameters)
         self._expected = -1  # the index that follows the last packet taken
         self._rtp_time = -1  # extended
         self._packet_time = -1  # the same as the packets bear it
@@ -281,6 +281,7 @@ class _Source:
         self._run = 0  # packets that did so and are not accounted for
         self._discontinuity = True
         if self.is_video:
+            self._depacketizer = depacketizer_for(self.codec)
             self.keyframes.need()
 
     def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:

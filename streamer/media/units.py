@@ -7,11 +7,13 @@ from streamer.tracks import Codec, Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessUnit:
-    """One encoded picture, or one packet of encoded audio."""
+    """One encoded picture, or one packet of encoded audio, in the form that libavcodec takes."""
 
     kind: Kind
     codec: Codec
-    data: bytes = field(repr=False)  # H.264: Annex B, parameter sets before every keyframe
+    # H.264 and H.265: Annex B, parameter sets before every keyframe. AV1: the low-overhead format, with its delimiter.
+    # VP9: a frame, or a superframe. All others as the encoder made it.
+    data: bytes = field(repr=False)
     rtp_time: int  # in ticks of the codec's clock rate, extended: it never wraps and never jumps within a stream
     ssrc: int
     is_keyframe: bool  # a decoder may start here; true for all audio

@@ -2,7 +2,8 @@
 
 aiortc negotiates for its own decoders and its own feedback; the media here goes another way. So the offer handed to it
 has one codec that aiortc accepts in place of all those offered, and the answer that comes back gets the phone's own
-codec lines, those that *this* package decodes, in our order, with the feedback that this package sends.
+codec lines, those that *this* package decodes, H.264 first and then in the phone's order, with the feedback that this
+package sends.
 """
 
 import re
@@ -13,7 +14,7 @@ from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import usable_candidate
 from streamer.tracks import Codec, Track
 
-VIDEO_CODECS: Final = ("h264",)  # in the order of preference
+VIDEO_CODECS: Final = ("h264", "vp8", "vp9", "av1", "h265")
 AUDIO_CODECS: Final = ("opus",)
 FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -29,6 +30,14 @@ _STAND_INS: Final = {
         ),
     ),
     "audio": ("97", ("a=rtpmap:97 opus/48000/2",)),
+}
+# What a codec's parameter may be: (name, the value of a codec that has none, those accepted). Other profiles have more
+# than 8 bits a sample, or 4:2:2; other modes and transmissions interleave what belongs to a picture.
+_ACCEPTED: Final = {
+    "h264": (("packetization-mode", "0", {"0", "1"}),),
+    "vp9": (("profile-id", "0", {"0", "1"}),),
+    "av1": (("profile", "0", {"0", "1"}),),
+    "h265": (("profile-id", "1", {"1"}), ("tx-mode", "srst", {"srst"}), ("sprop-max-don-diff", "0", {"0"})),
 }
 _PLACEHOLDER: Final = "0"  # PCMU: aiortc takes it for any audio section, and the answer then refuses the section
 
@@ -85,7 +94,7 @@ class Negotiation:
         self.tracks = list(self._accepted.values())
         if not any(track.kind == "video" for track in self.tracks):
             raise ConnectionFailedError(
-                f"expected an offer with video in {' or '.join(VIDEO_CODECS).upper()}, got {self._offered_video()}",
+                f"expected an offer with 8-bit video in {', '.join(VIDEO_CODECS).upper()}, got {self._offered_video()}",
                 stage="negotiation",
             )
         self.offer = "\r\n".join([*self._session_for_aiortc(session), *lines]) + "\r\n"
@@ -166,7 +175,7 @@ def _track(section: _Section) -> Track | None:
     rtx: dict[int, int] = {}
     by_preference = sorted(
         (payload_type for payload_type in section.formats if _name(rtpmaps.get(payload_type, "")) in known),
-        key=lambda payload_type: known.index(_name(rtpmaps[payload_type])),
+        key=lambda payload_type: _name(rtpmaps[payload_type]) != known[0],
     )
     for payload_type in by_preference:
         fields = rtpmaps[payload_type].split("/")
@@ -178,7 +187,7 @@ def _track(section: _Section) -> Track | None:
             or not _NUMBER.fullmatch(fields[1])
         ):
             continue
-        if parameters.get("packetization-mode", "0") not in {"0", "1"}:
+        if not _is_accepted(_name(rtpmaps[payload_type]), parameters):
             continue
         codecs[int(payload_type)] = Codec(
             name=_name(rtpmaps[payload_type]),
@@ -258,6 +267,13 @@ def _is_left_out(line: str) -> bool:
 
 def _is_payload_type(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and int(text) < 128
+
+
+def _is_accepted(name: str, parameters: dict[str, str]) -> bool:
+    return all(
+        parameters.get(parameter, otherwise).lower() in accepted
+        for parameter, otherwise, accepted in _ACCEPTED.get(name, ())
+    )
 
 
 def _name(rtpmap: str) -> str:

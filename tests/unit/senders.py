@@ -1,12 +1,14 @@
-"""Streams that other software made: libx264's access units, aiortc's and libavformat's RTP packets of them."""
+"""Streams that other software made: encoders' access units, aiortc's and libavformat's RTP packets of them."""
 
 import fractions
 import itertools
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
 import av
 import numpy as np
+import numpy.typing as npt
 from aiortc.codecs.h264 import H264Encoder
 from av.codec.context import Flags
 from av.video.frame import PictureType
@@ -15,6 +17,7 @@ from streamer.media.units import AccessUnit
 from streamer.tracks import Codec, Track
 
 MS = 1_000_000
+VIDEO_CODECS = ("h264", "h265", "vp8", "vp9", "av1")
 H264 = Codec(name="h264", clock_rate=90_000)
 OPUS = Codec(name="opus", clock_rate=48_000, channels=2)
 VIDEO = Track(
@@ -26,6 +29,26 @@ VIDEO = Track(
     reduced_size_rtcp=True,
 )
 AUDIO = Track(kind="audio", mid="1", codecs={111: OPUS}, reduced_size_rtcp=True)
+
+
+# libavcodec's encoders, set up as a screen's are: each picture leaves at once, keyframes come when asked for.
+REALTIME_VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
+ENCODERS = {
+    "h265": (
+        "libx265",
+        {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "forced-idr": "1",
+            "x265-params": "repeat-headers=1:info=0:scenecut=0:keyint=1000:pools=none:frame-threads=1:log-level=none",
+        },
+    ),
+    "vp8": ("libvpx", REALTIME_VPX),
+    "vp9": ("libvpx-vp9", REALTIME_VPX),
+    "av1": ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=0:force-key-frames=1:keyint=-1:lp=1"}),
+}
+LIBAV_NAMES = {"h265": "hevc"}  # of codecs, where they are not those of the SDP
+os.environ["SVT_LOG"] = "0"  # libsvtav1 says much, and only this makes it silent
 
 
 def drawn(number: int, size: tuple[int, int], *, noise: bool) -> av.VideoFrame:
@@ -71,19 +94,61 @@ def encoded(
 ) -> list[bytes]:
     """Return the access units of so many pictures, the first of them a keyframe, in Annex B form."""
     context = encoder(size, slices=slices, in_band=in_band, x264=x264)
+    return _encoded(context, pictures, size=size, keyframe_every=keyframe_every, noise=noise)
+
+
+def encoded_as(
+    codec: str,
+    pictures: int,
+    *,
+    size: tuple[int, int] = (160, 128),
+    keyframe_every: int = 1000,
+    noise: bool = False,
+    pix_fmt: str = "yuv420p",
+) -> list[bytes]:
+    """Return the access units of so many pictures, the first of them a keyframe, as the codec's encoder makes them."""
+    if codec == "h264":
+        return encoded(pictures, size=size, keyframe_every=keyframe_every, noise=noise)
+    name, options = ENCODERS[codec]
+    context = av.CodecContext.create(name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = *size, pix_fmt
+    context.framerate, context.time_base = fractions.Fraction(30), fractions.Fraction(1, 90_000)
+    context.thread_count, context.options = 1, options
+    return _encoded(context, pictures, size=size, keyframe_every=keyframe_every, noise=noise)
+
+
+def _encoded(
+    context: av.VideoCodecContext, pictures: int, *, size: tuple[int, int], keyframe_every: int, noise: bool
+) -> list[bytes]:
     units = []
     for number in range(pictures):
-        frame = drawn(number, size, noise=noise)
+        frame = drawn(number, size, noise=noise).reformat(format=context.pix_fmt)
         frame.pts = 3000 * number
         frame.pict_type = PictureType.I if number % keyframe_every == 0 else PictureType.NONE
         units += [bytes(packet) for packet in context.encode(frame)]
+    context.encode(None)
     assert len(units) == pictures
     return units
+
+
+def decoded(codec: str, units: Iterable[bytes]) -> list[npt.NDArray[np.uint8]]:
+    """Return the pictures of a stream as libavcodec decodes it when nothing is hurried, each as its planes."""
+    context = av.CodecContext.create({"h265": "hevc", "av1": "libdav1d"}.get(codec, codec), "r")
+    assert isinstance(context, av.VideoCodecContext)
+    context.thread_count, context.options = 1, {"err_detect": "explode"}
+    pictures = itertools.chain.from_iterable(map(context.decode, [*map(av.Packet, units), None]))
+    return [picture.to_ndarray().astype(np.uint8) for picture in pictures]
 
 
 def nal_units(annex_b: bytes) -> list[bytes]:
     """Return the NAL units of an access unit, whatever its start codes, as aiortc finds them."""
     return [bytes(unit) for unit in H264Encoder._split_bitstream(annex_b)]
+
+
+def content(codec: str, unit: bytes) -> list[bytes]:
+    """Return what an access unit holds, so that two can be compared: start codes of either length are the same."""
+    return nal_units(unit) if codec in {"h264", "h265"} else [unit]
 
 
 def is_keyframe(annex_b: bytes) -> bool:
@@ -125,8 +190,18 @@ def packets_by_aiortc(
         ]
 
 
-def packets_by_libavformat(units: Sequence[bytes], *, packet_size: int = 1200, mode: int = 1) -> list[list[bytes]]:
-    """Return each access unit's packets as libavformat's RTP muxer makes them; `mode` is the packetization mode."""
+def packets_by_libavformat(
+    units: Sequence[bytes],
+    *,
+    codec: str = "h264",
+    packet_size: int = 1200,
+    mode: int = 1,
+    keyframe_every: int = 1000,
+) -> list[list[bytes]]:
+    """Return each access unit's packets as libavformat's RTP muxer makes them; `mode` is H.264's packetization mode.
+
+    The muxer has to be told which are keyframes: AV1's packets say it.
+    """
     written: list[bytes] = []
 
     class Output:
@@ -135,15 +210,15 @@ def packets_by_libavformat(units: Sequence[bytes], *, packet_size: int = 1200, m
             return len(data)
 
     flags = "skip_rtcp" if mode else "skip_rtcp+h264_mode0"
-    options = {"packetsize": str(packet_size), "rtpflags": flags, "seq": "65500"}
+    options = {"packetsize": str(packet_size), "rtpflags": flags, "seq": "65500", "strict": "experimental"}
     made: list[list[bytes]] = []
     with av.open(Output(), "w", format="rtp", options=options) as muxer:
-        stream = muxer.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
+        stream = muxer.add_mux_stream(LIBAV_NAMES.get(codec, codec), width=160, height=128)
         for number, unit in enumerate(units):
             packet = av.Packet(unit)
             packet.stream, packet.pts, packet.dts = stream, number, number
             packet.time_base = fractions.Fraction(1, 30)
+            packet.is_keyframe = number % keyframe_every == 0
             muxer.mux(packet)
             made.append(list(written))
             written.clear()
@@ -161,7 +236,7 @@ def access_unit(
     discontinuity: bool = False,
 ) -> AccessUnit:
     """Return a unit as the receiver would hand it on; by default it came when its RTP time says."""
-    video = codec.name == "h264"
+    video = codec.name != "opus"
     return AccessUnit(
         kind="video" if video else "audio",
         codec=codec,

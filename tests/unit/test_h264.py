@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.h264 import H264Depacketizer, MalformedPayload
+from streamer.media.h264 import H264Depacketizer
+from streamer.media.payload import MalformedPayload
 from tests.unit.senders import encoded, encoder, is_keyframe, nal_units, packets_by_aiortc, packets_by_libavformat
 
 PACKETIZERS: dict[str, Callable[[list[bytes]], Iterable[list[bytes]]]] = {

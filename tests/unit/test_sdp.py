@@ -52,7 +52,11 @@ KINDS = {
     "video": ("video", "96 97 102 103", VIDEO),
     "audio": ("audio", "111 0", AUDIO),
     "speex": ("audio", "112", SPEEX),
-    "av1": ("video", "45", ["a=rtpmap:45 AV1/90000"]),
+    "h263": ("video", "34", ["a=rtpmap:34 H263/90000"]),
+    "vp8": ("video", "96", ["a=rtpmap:96 VP8/90000"]),
+    "vp9": ("video", "98 100", ["a=rtpmap:98 VP9/90000", "a=rtpmap:100 VP9/90000", "a=fmtp:100 profile-id=2"]),
+    "av1": ("video", "45", ["a=rtpmap:45 AV1/90000", "a=fmtp:45 level-idx=5;profile=0;tier=0"]),
+    "h265": ("video", "49", ["a=rtpmap:49 H265/90000", "a=fmtp:49 level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST"]),
 }
 
 
@@ -106,8 +110,11 @@ def test_the_tracks_are_what_was_offered_and_can_be_decoded() -> None:
     assert video == Track(
         kind="video",
         mid="m0",
-        codecs={102: Codec(name="h264", clock_rate=90_000, parameters=parameters)},
-        rtx={103: 102},
+        codecs={
+            102: Codec(name="h264", clock_rate=90_000, parameters=parameters),
+            96: Codec(name="vp8", clock_rate=90_000),
+        },
+        rtx={103: 102, 97: 96},
         feedback=frozenset(FEEDBACK),
         transport_cc_id=4,
         reduced_size_rtcp=True,
@@ -116,14 +123,55 @@ def test_the_tracks_are_what_was_offered_and_can_be_decoded() -> None:
     assert audio == Track(kind="audio", mid="m1", codecs={111: opus}, reduced_size_rtcp=True)
 
 
-def test_the_interleaved_mode_is_not_received() -> None:
-    with pytest.raises(ConnectionFailedError):
-        Negotiation(offer_of(["video"]).replace("packetization-mode=1", "packetization-mode=2"))
+def offer_in(maps: dict[int, str], parameters: dict[int, str]) -> str:
+    """Return an offer of one video section with these codecs in this order."""
+    lines = [f"a=rtpmap:{payload_type} {name}/90000" for payload_type, name in maps.items()]
+    lines += [f"a=fmtp:{payload_type} {text}" for payload_type, text in parameters.items()]
+    offer = offer_of(["h263"]).replace("SAVPF 34", "SAVPF " + " ".join(map(str, maps)))
+    return offer.replace("a=rtpmap:34 H263/90000", "\r\n".join(lines))
 
 
-@pytest.mark.parametrize("names", [["audio", "data"], ["av1"], ["av1", "audio"], ["data"]])
+@given(st.permutations(["VP8", "vp9", "AV1", "H265", "H264", "H263"]), st.integers(1, 6))
+def test_h264_is_preferred_and_then_what_the_phone_prefers(names: list[str], count: int) -> None:
+    """The law: for any codecs in any order, those that can be decoded are accepted, H.264 first, the rest in order."""
+    maps = dict(enumerate([*names[:count], "VP8"], start=96))
+    (track,) = Negotiation(offer_in(maps, {})).tracks
+    accepted = [payload_type for payload_type, name in maps.items() if name != "H263"]
+    assert list(track.codecs) == sorted(accepted, key=lambda payload_type: maps[payload_type] != "H264")
+    assert [codec.name for codec in track.codecs.values()] == [maps[number].lower() for number in track.codecs]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "is_accepted"),
+    [
+        ("H264", "packetization-mode=0", True),
+        ("H264", "packetization-mode=2", False),
+        ("VP9", "profile-id=0", True),
+        ("VP9", "profile-id=1", True),
+        ("VP9", "profile-id=2", False),
+        ("VP9", "profile-id=3", False),
+        ("AV1", "level-idx=5;profile=0;tier=0", True),
+        ("AV1", "profile=1", True),
+        ("AV1", "profile=2", False),
+        ("H265", "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST", True),
+        ("H265", "profile-id=2", False),
+        ("H265", "tx-mode=MRST", False),
+        ("H265", "sprop-max-don-diff=0", True),
+        ("H265", "sprop-max-don-diff=2", False),
+        ("VP8", "max-fs=12288;max-fr=60", True),
+    ],
+)
+def test_profiles_and_modes_that_would_not_be_decoded_are_not_accepted(
+    name: str, parameters: str, is_accepted: bool
+) -> None:
+    (track,) = Negotiation(offer_in({96: name, 97: "VP8"}, {96: parameters})).tracks
+    assert set(track.codecs) == ({96, 97} if is_accepted else {97})
+
+
+@pytest.mark.parametrize("names", [["audio", "data"], ["h263"], ["h263", "audio"], ["data"]])
 def test_an_offer_without_video_that_can_be_decoded_says_what_it_has(names: list[str]) -> None:
-    with pytest.raises(ConnectionFailedError, match=f"H264, got {'AV1' if 'av1' in names else 'none'}") as caught:
+    expected = f"8-bit video in H264, VP8, VP9, AV1, H265, got {'H263' if 'h263' in names else 'none'}"
+    with pytest.raises(ConnectionFailedError, match=expected) as caught:
         Negotiation(offer_of(names))
     assert caught.value.stage == "negotiation"
 
@@ -159,8 +207,8 @@ def test_a_bundle_names_only_sections_that_are_there() -> None:
 
 
 @given(
-    st.permutations(["video", "audio", "speex", "av1", "data"]),
-    st.integers(1, 5),
+    st.permutations(["video", "audio", "speex", "h263", "data", "vp8", "vp9", "av1", "h265"]),
+    st.integers(1, 9),
     st.sampled_from([(True, True), (True, False), (False, False)]),
 )
 @settings(deadline=None, max_examples=40)
@@ -178,29 +226,40 @@ async def test_an_answer_takes_of_each_section_what_was_offered_and_refuses_the_
     for name, theirs, ours in zip(names, offered, found, strict=True):
         (kind, port, protocol, *formats), offered_formats = ours[0][2:].split(), theirs[0].split()[3:]
         assert (kind, protocol) == (theirs[0][2:].split()[0], theirs[0].split()[2])
-        assert (port == "0") == (name in {"speex", "av1"})
-        assert ("a=inactive" in ours) == (name in {"speex", "av1"})
+        assert (port == "0") == (name in {"speex", "h263"})
+        assert ("a=inactive" in ours) == (name in {"speex", "h263"})
         assert set(formats) <= set(offered_formats)
         for line in ours:
             if line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=mid:", "a=extmap:4 ")):
                 assert line in theirs
-        if name in {"video", "audio"}:
+        if name not in {"speex", "h263", "data"}:
             assert "a=recvonly" in ours
             assert "a=ice-options:trickle" in ours
             assert "a=end-of-candidates" not in ours
         assert any(line.startswith("a=mid:") for line in ours) == mids
     groups = [line.split()[1:] for line in answer.splitlines() if line.startswith("a=group:BUNDLE")]
-    accepted = [f"m{place}" for place, name in enumerate(names) if name not in {"speex", "av1"}]
+    accepted = [f"m{place}" for place, name in enumerate(names) if name not in {"speex", "h263"}]
     assert groups == ([accepted] if bundle else [])
     SessionDescription.parse(answer)
 
 
 async def test_the_answer_accepts_all_feedback_that_we_send_and_no_other() -> None:
     video, audio, _ = sections(await answered(Negotiation(offer_of())))
-    assert [line for line in video if line.startswith("a=rtcp-fb:")] == [f"a=rtcp-fb:102 {kind}" for kind in FEEDBACK]
-    assert video[0].split()[3:] == ["102", "103"]
+    feedback = [line for line in video if line.startswith("a=rtcp-fb:")]
+    assert feedback == [*(f"a=rtcp-fb:102 {kind}" for kind in FEEDBACK), "a=rtcp-fb:96 nack"]
+    assert video[0].split()[3:] == ["102", "96", "97", "103"]
     assert audio[0].split()[3:] == ["111"]
     assert {"a=rtcp-rsize", "a=fmtp:103 apt=102", f"a=extmap:4 {TRANSPORT_CC}"} <= set(video)
+
+
+@pytest.mark.parametrize("name", ["vp8", "vp9", "av1", "h265"])
+async def test_an_offer_of_another_codec_alone_is_answered_with_it(name: str) -> None:
+    _, formats, lines = KINDS[name]
+    (video,) = sections(await answered(Negotiation(offer_of([name]))))
+    payload_type = formats.split()[0]
+    assert video[0].split()[3:] == [payload_type]
+    mine = [line for line in video if line.startswith(("a=rtpmap:", "a=fmtp:"))]
+    assert mine == [line for line in lines if f":{payload_type} " in line]
 
 
 # Anything else

@@ -1,0 +1,25 @@
+"""Which depacketizer reads a codec's payloads."""
+
+from streamer.media.av1 import Av1Depacketizer
+from streamer.media.h264 import H264Depacketizer
+from streamer.media.h265 import H265Depacketizer
+from streamer.media.payload import Depacketizer
+from streamer.media.vp8 import Vp8Depacketizer
+from streamer.media.vp9 import Vp9Depacketizer
+from streamer.tracks import Codec
+
+
+def depacketizer_for(codec: Codec) -> Depacketizer:
+    """Return a depacketizer for one stream of a video codec, one of those that `rtc.sdp` accepts."""
+    match codec.name:
+        case "h264":
+            return H264Depacketizer(codec.parameters)
+        case "h265":
+            return H265Depacketizer(codec.parameters)
+        case "vp8":
+            return Vp8Depacketizer()
+        case "vp9":
+            return Vp9Depacketizer()
+        case "av1":
+            return Av1Depacketizer()
+    raise ValueError(f"no depacketizer for {codec.name}")

@@ -1,0 +1,42 @@
+"""What the depacketizers of all codecs share: what each of them does, when a payload is malformed, and the bound.
+
+One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketize` chooses.
+"""
+
+from typing import Final, Protocol
+
+MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
+TOO_LARGE: Final = f"an access unit of more than {MAX_UNIT_BYTES} bytes"
+
+
+class MalformedPayload(Exception):  # noqa: N818 - a fact about the peer, counted by the caller, never an error of ours
+    """A payload's length fields point outside it, or it cannot be what the payload format allows at its place."""
+
+
+class Depacketizer(Protocol):
+    """Collect one access unit at a time: `add` each payload in order, `finish` after the last.
+
+    The caller sees to it that no packet is missing between the payloads of a unit.
+    """
+
+    def reset(self) -> None:
+        """Drop the access unit under way."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no access unit is under way."""
+
+    def starts_unit(self, payload: bytes) -> bool:
+        """Whether a payload can only be the first of its access unit."""
+
+    def add(self, payload: bytes) -> None:
+        """Take the next payload of the access unit under way; an empty one is padding, and passed over.
+
+        Raises MalformedPayload; the access unit is then unusable: `reset` and look for the next.
+        """
+
+    def finish(self) -> tuple[bytes, bool] | None:
+        """Return the access unit in the form of `AccessUnit.data` and whether it is a keyframe; None without a picture.
+
+        Raises MalformedPayload if the unit is not complete; it is then gone.
+        """
