@@ -2,10 +2,10 @@
 //
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
 // profile only, everything else is left out of the offer; inputOpenedBy=phone|client;
-// degradation=maintain-resolution|balanced|...
+// degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
-// phone.offer({iceRestart}), phone.sendInput(hex), phone.close().
+// await phone.sentCodec(), await phone.scalabilityMode(), phone.offer({iceRestart}), phone.sendInput(hex), phone.close().
 'use strict';
 
 const COLUMNS = 44; // of the barcode: 4 sync bits, 32 data bits, 8 check bits
@@ -151,6 +151,7 @@ class Phone {
     this.codecs = videoCodecs(value('codecs', 'H264'));
     this.opensInput = value('inputOpenedBy', 'phone') === 'phone';
     this.degradation = value('degradation', 'maintain-resolution');
+    this.encodings = parameters.has('scalability') ? [{ scalabilityMode: parameters.get('scalability') }] : [];
     this.screen = new Screen(document.querySelector('canvas'), {
       width: Number(value('width', 720)),
       height: Number(value('height', 1280)),
@@ -185,8 +186,9 @@ class Phone {
     this.close();
     this.peer = new Peer(this.socket, client);
     const { connection } = this.peer;
-    const [video] = ['getVideoTracks', 'getAudioTracks'].map((tracks) =>
-      connection.addTransceiver(this.media[tracks]()[0], { direction: 'sendonly', streams: [this.media] }));
+    const common = { direction: 'sendonly', streams: [this.media] };
+    const video = connection.addTransceiver(this.media.getVideoTracks()[0], { ...common, sendEncodings: this.encodings });
+    connection.addTransceiver(this.media.getAudioTracks()[0], common);
     video.setCodecPreferences(this.codecs);
     const encoding = video.sender.getParameters();
     encoding.degradationPreference = this.degradation;
@@ -233,6 +235,17 @@ class Phone {
       this.screen.draw();
       if (await settled(sent) > before) return this.screen.counter - 1;
     }
+  }
+
+  // What leaves the encoder at last, as the browser itself tells.
+  async sentCodec() {
+    const reports = await this.peer.connection.getStats();
+    const { codecId } = [...reports.values()].find(({ type, kind }) => type === 'outbound-rtp' && kind === 'video');
+    return reports.get(codecId).mimeType;
+  }
+
+  async scalabilityMode() {
+    return (await this.peer.rtpStatistics('outbound-rtp')).video.scalabilityMode;
   }
 
   close() {
