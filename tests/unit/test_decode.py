@@ -13,8 +13,10 @@ from streamer.media.decode import INBOX_LIMIT, Decoder
 from streamer.media.frames import FrameIterator
 from streamer.media.pictures import GROUP_LIMIT, Pictures
 from streamer.media.units import AccessUnit
+from streamer.media.vp9 import Vp9Depacketizer
 from streamer.ports import AudioPort
-from tests.unit.senders import OPUS, access_unit, drawn, encoded
+from streamer.tracks import Codec
+from tests.unit.senders import OPUS, VIDEO_CODECS, access_unit, decoded, drawn, encoded, encoded_as
 
 LIMIT_S = 20.0
 STREAM = encoded(12, keyframe_every=6)
@@ -62,16 +64,70 @@ async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
         await decoder.aclose()
 
 
-async def test_each_picture_leaves_with_the_unit_that_holds_it_and_not_with_the_next() -> None:
+def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6) -> list[AccessUnit]:
+    as_codec = Codec(name=codec, clock_rate=90_000)
+    return [
+        access_unit(data, 3000 * number, codec=as_codec, keyframe=number % keyframe_every == 0)
+        for number, data in enumerate(stream)
+    ]
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+async def test_each_picture_leaves_with_the_unit_that_holds_it_and_not_with_the_next(codec: str) -> None:
+    stream = encoded_as(codec, 12, keyframe_every=6)
     async with decoding() as (decoder, screen):
-        for number, unit in enumerate(units()):
+        for number, unit in enumerate(coded_units(codec, stream)):
             decoder.put(unit)
             await screen.until(pictures=number + 1)
             assert screen.pictures[-1][0] is unit
-    reference = av.VideoCodecContext.create("h264", "r")
-    expected = [picture for data in STREAM for picture in reference.decode(av.Packet(data))] + reference.decode()
-    for (_, picture), known in zip(screen.pictures, expected, strict=True):
-        assert np.array_equal(picture.to_ndarray(), known.to_ndarray())
+    for (_, picture), known in zip(screen.pictures, decoded(codec, stream), strict=True):
+        assert np.array_equal(picture.to_ndarray(), known)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"),
+    [("h265", "yuv420p10le"), ("h265", "yuv444p"), ("vp9", "yuv444p"), ("vp9", "gbrp"), ("av1", "yuv420p10le")],
+)
+async def test_pictures_of_more_colour_or_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
+    """Only profiles of eight bits are accepted, but AV1's main profile has ten bits too."""
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        for unit in coded_units(codec, encoded_as(codec, 2, pix_fmt=pix_fmt)):
+            phone.pictures.put(unit)
+        for number in range(2):
+            frame = await anext(frames)
+            assert frame.picture.format.name == pix_fmt
+            drawing = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+            assert abs(frame.to_ndarray("gray").astype(int) - drawing).mean() < 8
+            for form in ("rgb24", "bgr24"):
+                assert abs(frame.to_ndarray(form).astype(int) - drawing[..., None]).mean() < 8
+            assert frame.to_ndarray("yuv420p").shape == (192, 160)
+
+
+async def test_of_several_layers_the_picture_of_the_highest_is_handed_on() -> None:
+    layers = Vp9Depacketizer()
+    for size in ((80, 64), (160, 128)):
+        layers.add(b"\x08" + encoded_as("vp9", 1, size=size)[0])
+    finished = layers.finish()
+    assert finished is not None
+    assert [picture.shape for picture in decoded("vp9", [finished[0]])] == [(96, 80), (192, 160)]
+    async with decoding() as (decoder, screen):
+        for unit in coded_units("vp9", [finished[0]] * 3, keyframe_every=1):
+            decoder.put(unit)
+    await screen.until(pictures=3)
+    assert [(number, p.width) for number, (_, p) in zip(screen.numbers, screen.pictures, strict=True)] == [
+        (0, 160), (1, 160), (2, 160),
+    ]  # fmt: skip
+
+
+async def test_the_codec_may_change_in_the_stream() -> None:
+    async with decoding() as (decoder, screen):
+        for codec in ("h264", "av1", "vp8", "h264"):
+            for unit in coded_units(codec, encoded_as(codec, 2)):
+                decoder.put(unit)
+    await screen.until(pictures=8)
+    assert screen.numbers == [0, 1] * 4
+    assert decoder.errors == 0
 
 
 async def test_decoding_begins_with_a_keyframe() -> None:
@@ -92,11 +148,20 @@ async def test_units_that_are_caught_up_with_give_the_picture_of_the_last_one() 
     assert screen.numbers == list(range(3, 12))
 
 
-async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted() -> None:
+BROKEN = {
+    "h264": b"\x00\x00\x00\x01\x41",
+    "vp8": b"\x10\x02\x00broken",
+    "vp9": b"\x00broken",
+    "av1": b"\x12\x00\x32\x02\x10\xff",
+}
+
+
+@pytest.mark.parametrize("codec", BROKEN)  # libavcodec passes over H.265 that it cannot read
+async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted(codec: str) -> None:
     async with decoding() as (decoder, screen):
-        sent = units()
+        sent = coded_units(codec, encoded_as(codec, 12, keyframe_every=6))
         decoder.put(sent[0])
-        decoder.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+        decoder.put(access_unit(BROKEN[codec], 3000, codec=sent[0].codec, keyframe=False))
         await screen.until(pictures=1, troubles=1)
         for unit in sent[2:]:
             decoder.put(unit)

@@ -334,6 +334,17 @@ def test_an_impossible_size_is_refused(size: tuple[int, int]) -> None:
         frame().to_ndarray(size=size)
 
 
+@pytest.mark.parametrize("size", [None, (63, 32), (64, 31)])
+def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size: tuple[int, int] | None) -> None:
+    picture = frame(width=63, height=31)
+    with pytest.raises(ConfigurationError, match="expected an even size"):
+        picture.to_ndarray("yuv420p", size=size)
+    width, height = size or (63, 31)
+    assert picture.to_ndarray("gray", size=size).shape == (height, width)
+    assert picture.to_ndarray("rgb24", size=size).shape == (height, width, 3)
+    assert picture.to_ndarray("yuv420p", size=(62, 30)).shape == (45, 62)
+
+
 @pytest.mark.parametrize("kind", ["cmyk", "", "RGB24"])
 def test_a_format_that_is_not_offered_is_refused(kind: Any) -> None:
     with pytest.raises(ConfigurationError, match="expected a pixel format"):

@@ -22,7 +22,8 @@ from av.audio.frame import AudioFrame
 from streamer.errors import ConfigurationError, ConnectionLostError, RecordingError
 from streamer.media.mux import INBOX_LIMIT, Recording
 from streamer.media.units import AccessUnit
-from tests.unit.senders import OPUS, access_unit, encoded, nal_units
+from streamer.tracks import Codec
+from tests.unit.senders import OPUS, access_unit, encoded, encoded_as, nal_units
 
 LIMIT_S = 30.0
 STREAM = encoded(12, keyframe_every=6)
@@ -313,6 +314,24 @@ async def test_a_keyframe_that_is_none_is_an_error_of_the_recording(tmp_path: Pa
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(RecordingError, match="failed after 0 pictures"):
             await recording.stop()
+
+
+@pytest.mark.parametrize("pictures_before", [0, 6])
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "av1", "h265"])
+async def test_a_codec_that_is_not_written_is_an_error_and_what_came_before_is_kept(
+    tmp_path: Path, codec: str, pictures_before: int
+) -> None:
+    recording = new(tmp_path / "a.mp4")
+    for unit in video()[:pictures_before]:
+        recording.put(unit)
+    for unit in video(encoded_as(codec, 3), start=900_000 + 3000 * pictures_before):
+        recording.put(replace(unit, codec=Codec(name=codec, clock_rate=90_000), is_keyframe=True))
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(RecordingError, match=f"expected H264 video, got {codec.upper()}"):
+            await recording.stop()
+    assert recording.pictures == pictures_before
+    if pictures_before:
+        assert len(pictures(recording.path)) == pictures_before
 
 
 KILLED = """

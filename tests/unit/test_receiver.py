@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import av
+import numpy as np
 import pytest
 from aiortc.rtp import (
     RtcpByePacket,
@@ -30,7 +31,11 @@ from tests.unit.senders import (
     H264,
     MS,
     VIDEO,
+    VIDEO_CODECS,
+    content,
+    decoded,
     encoded,
+    encoded_as,
     is_keyframe,
     nal_units,
     packets_by_aiortc,
@@ -42,6 +47,10 @@ from tests.unit.senders import (
 STREAM = encoded(30, slices=3, keyframe_every=10, noise=True)  # some ten packets a picture
 SMALL = encoded(12, keyframe_every=4)
 NO_RTX = replace(VIDEO, rtx={})
+CODED = {
+    codec: (stream, decoded(codec, stream))
+    for codec, stream in ((codec, encoded_as(codec, 10, keyframe_every=4)) for codec in VIDEO_CODECS)
+}
 
 
 def receiver(*tracks: Track) -> Receiver:
@@ -205,6 +214,54 @@ def test_any_choice_of_lost_packets_gives_whole_pictures_whatever_the_packetiser
     received = feed(by, packets, interval_ns=VIDEO_HOLD_NS + MS)
     received += by.poll(1 << 60)
     check_against(SMALL, received)
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_any_choice_of_lost_packets_gives_the_pictures_that_were_sent_in_every_codec(
+    codec: str, data: st.DataObject
+) -> None:
+    """The law: for every subset of packets, with marker bits or without, each unit given out is one that was sent, in
+    order, after a loss it is a keyframe, and a decoder makes of them the pictures that were sent."""
+    stream, sent = CODED[codec]
+    has_markers = data.draw(st.booleans())
+    sequence_numbers = itertools.count(65_530)
+    packets = []
+    for number, made in enumerate(packets_by_libavformat(stream, codec=codec, packet_size=60, keyframe_every=4)):
+        for packet in made:
+            marker = has_markers and packet[1] >> 7 == 1
+            renumbered = rtp(packet[12:], next(sequence_numbers), 3000 * number, marker=marker)
+            if data.draw(st.integers(0, 19), label=f"a packet of picture {number} comes unless 0") != 0:
+                packets.append(renumbered)
+    by = receiver(replace(VIDEO, codecs={96: replace(H264, name=codec)}, feedback=frozenset()))
+    received = feed(by, packets, interval_ns=VIDEO_HOLD_NS + MS)
+    received += by.poll(1 << 60)
+    numbers = [unit.rtp_time % (1 << 32) // 3000 for unit in received]
+    for unit, number, previous in zip(received, numbers, [-1, *numbers], strict=False):
+        assert content(codec, unit.data) == content(codec, stream[number])
+        assert unit.is_keyframe == (number % 4 == 0)
+        assert number == previous + 1 or (number > previous and unit.is_keyframe)
+        assert unit.discontinuity == (number != previous + 1 or previous == -1) or unit.is_keyframe
+    pictures = decoded(codec, [unit.data for unit in received])
+    for picture, number in zip(pictures, numbers, strict=True):
+        assert np.array_equal(picture, sent[number])
+    if len(packets) == next(sequence_numbers) - 65_530:
+        assert numbers == list(range(len(stream) if has_markers else len(stream) - 1))
+
+
+def test_a_phone_may_change_from_one_codec_to_another() -> None:
+    by = receiver(replace(VIDEO, codecs={96: H264, 98: replace(H264, name="vp9")}))
+    packets = flat(packets_by_aiortc(SMALL[:2], sequence_number=0, rtp_time=0))
+    units = packets_by_libavformat(CODED["vp9"][0][:2], codec="vp9")
+    packets += [
+        rtp(data[12:], len(packets) + number, 6000 + 3000 * number, marker=True, payload_type=98)
+        for number, data in enumerate(flat(units))
+    ]
+    received = feed(by, packets)
+    assert [unit.codec.name for unit in received] == ["h264", "h264", "vp9", "vp9"]
+    assert [unit.is_keyframe for unit in received] == [True, False, True, False]
+    assert [unit.data for unit in received[2:]] == CODED["vp9"][0][:2]
 
 
 def test_what_comes_out_after_losses_decodes_without_an_error() -> None:
