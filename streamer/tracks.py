@@ -26,4 +26,5 @@ class Track:
     rtx: dict[int, int] = field(default_factory=dict)  # retransmission payload type → the payload type it carries
     feedback: frozenset[str] = frozenset()  # accepted by both sides: "nack", "nack pli", "ccm fir", "transport-cc" …
     transport_cc_id: int = 0  # header extension of the transport-wide sequence number; 0 if there is none
+    abs_send_time_id: int = 0  # header extension of the send time; 0 if there is none, or the former is used
     reduced_size_rtcp: bool = False  # RFC 5506

@@ -22,6 +22,7 @@ from streamer.media.feedback import (
 )
 from streamer.media.jitter import JitterBuffer
 from streamer.media.payload import MalformedPayload
+from streamer.media.remb import BandwidthEstimator
 from streamer.media.rtcp import (
     Goodbye,
     ReportBlock,
@@ -30,6 +31,7 @@ from streamer.media.rtcp import (
     negative_acknowledgement,
     parse_rtcp,
     picture_loss_indication,
+    receiver_estimated_maximum_bitrate,
     receiver_report,
     source_description,
 )
@@ -75,6 +77,7 @@ class Receiver:
         self._sources: dict[int, _Source] = {}
         self._report_ns: int | None = None
         self._transport_feedback = TransportFeedback()
+        self._bandwidth = BandwidthEstimator(self.round_trip)
         self._media_ssrc = 0
         self._closed_lost = 0
         self._latest: _Source | None = None  # the video source whose packet came last
@@ -83,7 +86,10 @@ class Receiver:
     def set_tracks(self, tracks: Iterable[Track]) -> None:
         """Take the tracks of a new negotiation; sources whose payload types go on are kept."""
         self._tracks = {payload_type: track for track in tracks for payload_type in (*track.codecs, *track.rtx)}
-        self._transport_cc_id = max((track.transport_cc_id for track in self._tracks.values()), default=0)
+        # One of the two that tell a packet's place on the way: they differ in length.
+        transport_cc_id = max((track.transport_cc_id for track in self._tracks.values()), default=0)
+        abs_send_time_id = max((track.abs_send_time_id for track in self._tracks.values()), default=0)
+        self._arrival_id = transport_cc_id or abs_send_time_id
         self._reduced_size = all(track.reduced_size_rtcp for track in self._tracks.values())
         for source in [source for source in self._sources.values() if source.payload_type not in self._tracks]:
             self._close_source(source.ssrc)
@@ -93,7 +99,7 @@ class Receiver:
         counters = self.counters
         counters.packets += 1
         counters.bytes += len(datagram)
-        if self._transport_cc_id:
+        if self._arrival_id:
             self._note_arrival(datagram, arrival_ns)
         latest = self._latest
         if latest is not None and latest.goes_on(datagram, counters):
@@ -149,21 +155,30 @@ class Receiver:
             self.has_rtcp = True
         for message in self._transport_feedback.due(now_ns, self.own_ssrc, self._media_ssrc):
             self._send(message)
+        if (bitrate_bps := self._bandwidth.due(now_ns)) is not None:
+            ssrcs = [source.ssrc for source in self._sources.values() if source.is_video]
+            self._send(receiver_estimated_maximum_bitrate(self.own_ssrc, bitrate_bps, ssrcs[-255:]))
         self._set_deadline()
         return units
 
     def _set_deadline(self) -> None:
-        deadlines = [self._report_ns, self._transport_feedback.deadline_ns]
+        deadlines = [self._report_ns, self._transport_feedback.deadline_ns, self._bandwidth.deadline_ns]
         for source in self._sources.values():
             deadlines += (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns)
         self.deadline_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _note_arrival(self, datagram: bytes, arrival_ns: int) -> None:
-        number = find_extension(datagram, self._transport_cc_id)
-        if number is not None and len(number) == 2:
+        element = find_extension(datagram, self._arrival_id)
+        if element is None:
+            return
+        if len(element) == 2:
             feedback = self._transport_feedback
-            if feedback.add(int.from_bytes(number), arrival_ns):
+            if feedback.add(int.from_bytes(element), arrival_ns):
                 self._wake_at(feedback.deadline_ns)
+        elif len(element) == 3:
+            bandwidth = self._bandwidth
+            if bandwidth.add(int.from_bytes(element), len(datagram), arrival_ns):
+                self._wake_at(bandwidth.deadline_ns)
 
     def _wake_at(self, deadline_ns: int | None) -> None:
         if deadline_ns is not None and (self.deadline_ns is None or deadline_ns < self.deadline_ns):

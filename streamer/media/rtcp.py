@@ -96,6 +96,18 @@ def full_intra_request(own_ssrc: int, media_ssrc: int, number: int) -> bytes:
     return _HEADER.pack(0x84, PAYLOAD_FEEDBACK, 4) + _FEEDBACK.pack(own_ssrc, 0) + fci
 
 
+def receiver_estimated_maximum_bitrate(own_ssrc: int, bitrate_bps: int, media_ssrcs: Sequence[int]) -> bytes:
+    """Return a REMB for at most 255 sources (draft-alvestrand-rmcat-remb-03 section 2.2)."""
+    exponent = max(bitrate_bps.bit_length() - 18, 0)
+    fci = struct.pack(
+        f"!4sI{len(media_ssrcs)}I",
+        b"REMB",
+        len(media_ssrcs) << 24 | exponent << 18 | bitrate_bps >> exponent,
+        *media_ssrcs,
+    )
+    return _HEADER.pack(0x8F, PAYLOAD_FEEDBACK, 2 + len(fci) // 4) + _FEEDBACK.pack(own_ssrc, 0) + fci
+
+
 def negative_acknowledgement(own_ssrc: int, media_ssrc: int, sequence_numbers: Sequence[int]) -> bytes:
     """Return a generic NACK for sequence numbers in ascending order, wrap included (RFC 4585 section 6.2.1)."""
     entries: list[tuple[int, int]] = []

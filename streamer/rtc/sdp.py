@@ -16,9 +16,11 @@ from streamer.tracks import Codec, Track
 
 VIDEO_CODECS: Final = ("h264", "vp8", "vp9", "av1", "h265")
 AUDIO_CODECS: Final = ("opus",)
-FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
+FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-
+ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+# How a sender learns what the path carries, in the order of preference: one is enough, and needs its header extension.
+_CONGESTION: Final = {"transport-cc": TRANSPORT_CC, "goog-remb": ABS_SEND_TIME}
 _BUNDLE: Final = "a=group:BUNDLE"
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
 _STAND_INS: Final = {
@@ -203,21 +205,30 @@ def _track(section: _Section) -> Track | None:
     if not codecs or section.protocol not in {"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP"}:
         return None
     offered = {value.partition(" ")[2] for value in section.values("rtcp-fb")}
-    extensions = {
-        uri.split()[0]: value.partition("/")[0]
-        for value, _, uri in (line.partition(" ") for line in section.values("extmap"))
-        if uri
+    usable = {
+        kind: number for kind, uri in _CONGESTION.items() if kind in offered and (number := _extension(section, uri))
     }
-    transport_cc = extensions.get(TRANSPORT_CC, "0")
+    congestion = dict([*usable.items()][:1])
     return Track(
         kind="video" if section.kind == "video" else "audio",
         mid=section.mid,
         codecs=codecs,
         rtx=rtx,
-        feedback=frozenset(offered.intersection(FEEDBACK)),
-        transport_cc_id=int(transport_cc) if _NUMBER.fullmatch(transport_cc) and int(transport_cc) < 15 else 0,
+        feedback=frozenset((offered & {*FEEDBACK}) - {*_CONGESTION} | {*congestion}),
+        transport_cc_id=congestion.get("transport-cc", 0),
+        abs_send_time_id=congestion.get("goog-remb", 0),
         reduced_size_rtcp="a=rtcp-rsize" in section.lines,
     )
+
+
+def _extension(section: _Section, uri: str) -> int:
+    """Return the id of a header extension in its one-byte form (RFC 8285 section 5); 0 if it is not offered."""
+    for line in section.values("extmap"):
+        value, _, rest = line.partition(" ")
+        number = value.partition("/")[0]
+        if rest.split()[:1] == [uri] and _NUMBER.fullmatch(number) and int(number) < 15:
+            return int(number)
+    return 0
 
 
 def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Section:
@@ -226,7 +237,8 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
     lines = [line for line in answer.lines if line != "a=end-of-candidates"] + ["a=ice-options:trickle"]
     if track is None:
         return _Section(answer.kind, answer.protocol, answer.formats, lines)
-    lines = [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize"))]
+    ours = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=rtcp-rsize")
+    lines = [line for line in lines if not line.startswith(ours) and not line.endswith(f" {ABS_SEND_TIME}")]
     rtpmaps, fmtps, feedback = offer.by_format("rtpmap"), offer.by_format("fmtp"), offer.values("rtcp-fb")
     formats = [str(payload_type) for payload_type in (*track.codecs, *track.rtx)]
     for payload_type in formats:
@@ -236,12 +248,14 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
         lines += [
             f"a=rtcp-fb:{payload_type} {kind}"
             for kind in FEEDBACK
-            if f"{payload_type} {kind}" in feedback or f"* {kind}" in feedback
+            if kind in track.feedback and (f"{payload_type} {kind}" in feedback or f"* {kind}" in feedback)
         ]
     if track.reduced_size_rtcp:
         lines.append("a=rtcp-rsize")
     if track.transport_cc_id:
         lines.append(f"a=extmap:{track.transport_cc_id} {TRANSPORT_CC}")
+    if track.abs_send_time_id:
+        lines.append(f"a=extmap:{track.abs_send_time_id} {ABS_SEND_TIME}")
     return _Section(answer.kind, answer.protocol, formats, lines)
 
 

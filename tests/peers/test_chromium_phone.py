@@ -114,6 +114,18 @@ async def test_every_picture_decodes_and_the_counter_in_it_moves_on(
         await watch(phone, after=await drawn(page))
 
 
+async def test_a_phone_without_transport_wide_feedback_learns_from_us_what_the_path_carries(
+    browser: Chromium, signaling_server: SignalingServer
+) -> None:
+    left_out = "transport-cc,transport-wide-cc"  # the feedback and its header extension
+    async with streaming(browser, signaling_server, scene="busy", leftOut=left_out) as (page, phone):
+        await page.evaluate("globalThis.begun = performance.now()")
+        # By itself Chromium begins with 300 kbit/s and adds 8 % a second.
+        by_itself = "1e6 * 1.08 ** ((performance.now() - begun) / 1000)"
+        await page.wait_for(f"phone.status().then(({{ bandwidth }}) => bandwidth > {by_itself})")
+        await watch(phone, after=await drawn(page))
+
+
 @pytest.mark.parametrize("codecs", ["H264/4d00", "VP8,H264"])
 async def test_what_h264_profile_is_offered_and_beside_what_does_not_matter(
     browser: Chromium, signaling_server: SignalingServer, codecs: str

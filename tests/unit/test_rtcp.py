@@ -14,6 +14,7 @@ from aiortc.rtp import (
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
+    unpack_remb_fci,
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from streamer.media.rtcp import (
     negative_acknowledgement,
     parse_rtcp,
     picture_loss_indication,
+    receiver_estimated_maximum_bitrate,
     receiver_report,
     source_description,
 )
@@ -180,3 +182,14 @@ def test_a_nack_names_what_is_missing_and_nothing_else(first: int, offsets: set[
         if offset > reach:
             entries, reach = entries + 1, offset + 16
     assert len(message) == 12 + 4 * entries
+
+
+@given(st.integers(0, 10**12), st.lists(word, max_size=255))
+@settings(deadline=None)
+def test_a_bandwidth_is_read_back_rounded_down_by_less_than_a_thousandth(bitrate_bps: int, ssrcs: list[int]) -> None:
+    (packet,) = RtcpPacket.parse(receiver_estimated_maximum_bitrate(9, bitrate_bps, ssrcs))
+    assert isinstance(packet, RtcpPsfbPacket)
+    assert (packet.fmt, packet.ssrc, packet.media_ssrc) == (15, 9, 0)
+    read_bps, read_ssrcs = unpack_remb_fci(packet.fci)
+    assert read_ssrcs == ssrcs
+    assert 0.999 * bitrate_bps <= read_bps <= bitrate_bps

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError
-from streamer.rtc.sdp import FEEDBACK, TRANSPORT_CC, Negotiation
+from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, TRANSPORT_CC, Negotiation
 from streamer.tracks import Codec, Track
 
 TRANSPORT = [
@@ -43,6 +43,7 @@ VIDEO = [
     "a=rtpmap:103 rtx/90000",
     "a=fmtp:103 apt=102",
     f"a=extmap:4 {TRANSPORT_CC}",
+    f"a=extmap:3/sendrecv {ABS_SEND_TIME}",
     "a=ssrc:7 cname:x",
     *CANDIDATES,
 ]
@@ -115,7 +116,7 @@ def test_the_tracks_are_what_was_offered_and_can_be_decoded() -> None:
             96: Codec(name="vp8", clock_rate=90_000),
         },
         rtx={103: 102, 97: 96},
-        feedback=frozenset(FEEDBACK),
+        feedback=frozenset({"nack", "nack pli", "ccm fir", "transport-cc"}),
         transport_cc_id=4,
         reduced_size_rtcp=True,
     )
@@ -246,10 +247,30 @@ async def test_an_answer_takes_of_each_section_what_was_offered_and_refuses_the_
 async def test_the_answer_accepts_all_feedback_that_we_send_and_no_other() -> None:
     video, audio, _ = sections(await answered(Negotiation(offer_of())))
     feedback = [line for line in video if line.startswith("a=rtcp-fb:")]
-    assert feedback == [*(f"a=rtcp-fb:102 {kind}" for kind in FEEDBACK), "a=rtcp-fb:96 nack"]
+    accepted = [kind for kind in FEEDBACK if kind != "goog-remb"]
+    assert feedback == [*(f"a=rtcp-fb:102 {kind}" for kind in accepted), "a=rtcp-fb:96 nack"]
     assert video[0].split()[3:] == ["102", "96", "97", "103"]
     assert audio[0].split()[3:] == ["111"]
     assert {"a=rtcp-rsize", "a=fmtp:103 apt=102", f"a=extmap:4 {TRANSPORT_CC}"} <= set(video)
+    assert not any(ABS_SEND_TIME in line for line in video)
+
+
+@pytest.mark.parametrize("missing", [" transport-cc", f"a=extmap:4 {TRANSPORT_CC}"])
+async def test_without_transport_wide_feedback_the_answer_accepts_send_times_and_our_estimate(missing: str) -> None:
+    negotiation = Negotiation(offer_of().replace(missing, " other"))
+    assert (negotiation.tracks[0].transport_cc_id, negotiation.tracks[0].abs_send_time_id) == (0, 3)
+    video, *_ = sections(await answered(negotiation))
+    assert "a=rtcp-fb:102 goog-remb" in video
+    assert [line for line in video if "extmap" in line and "mid" not in line] == [f"a=extmap:3 {ABS_SEND_TIME}"]
+    assert not any("transport-cc" in line for line in video)
+
+
+@pytest.mark.parametrize("missing", [" goog-remb", f"a=extmap:3/sendrecv {ABS_SEND_TIME}"])
+async def test_what_congestion_feedback_lacks_a_part_is_not_accepted(missing: str) -> None:
+    negotiation = Negotiation(offer_of().replace(missing, " other").replace(" transport-cc", " other"))
+    assert negotiation.tracks[0].feedback == {"nack", "nack pli", "ccm fir"}
+    answer = await answered(negotiation)
+    assert not any(word in answer for word in ("goog-remb", ABS_SEND_TIME, "transport-cc", TRANSPORT_CC))
 
 
 @pytest.mark.parametrize("name", ["vp8", "vp9", "av1", "h265"])
@@ -284,7 +305,7 @@ ODD = ["0", "\u00b2", "\u0663", "096", "-1", "+96", "9" * 5000, "128", "x", "", 
 @settings(deadline=None, max_examples=300)
 def test_an_offer_with_odd_numbers_is_answered_or_a_failed_negotiation(data: st.DataObject) -> None:
     """The law: the same for an offer of which any few numbers were replaced, up to the finished answer."""
-    pieces = ["96", "97", "102", "103", "111", "90000", "48000", "/2", "=102", ":4 "]
+    pieces = ["96", "97", "102", "103", "111", "90000", "48000", "/2", "=102", ":4 ", ":3/"]
     text = offer_of()
     for piece in data.draw(st.lists(st.sampled_from(pieces), min_size=1, max_size=3)):
         odd = data.draw(st.sampled_from(ODD))
@@ -296,5 +317,6 @@ def test_an_offer_with_odd_numbers_is_answered_or_a_failed_negotiation(data: st.
     for track in negotiation.tracks:
         assert all(0 <= payload_type < 128 for payload_type in [*track.codecs, *track.rtx])
         assert 0 <= track.transport_cc_id < 15
+        assert 0 <= track.abs_send_time_id < 15
         assert all(codec.clock_rate > 0 for codec in track.codecs.values())
     assert len(sections(negotiation.finish_answer(negotiation.offer))) == 3

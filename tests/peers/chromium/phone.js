@@ -1,7 +1,8 @@
 // The page as the phone: a drawn screen and a tone, offered to whoever sends `init`.
 //
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
-// profile only, everything else is left out of the offer; inputOpenedBy=phone|client;
+// profile only, everything else is left out of the offer; leftOut=word,... for lines that are left out of it too;
+// inputOpenedBy=phone|client;
 // degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
@@ -149,6 +150,7 @@ class Phone {
   constructor() {
     const value = (name, otherwise) => parameters.get(name) ?? otherwise;
     this.codecs = videoCodecs(value('codecs', 'H264'));
+    this.leftOut = value('leftOut', '').split(',').filter(Boolean);
     this.opensInput = value('inputOpenedBy', 'phone') === 'phone';
     this.degradation = value('degradation', 'maintain-resolution');
     this.encodings = parameters.has('scalability') ? [{ scalabilityMode: parameters.get('scalability') }] : [];
@@ -219,7 +221,7 @@ class Phone {
 
   async offer({ iceRestart = false } = {}) {
     if (iceRestart) this.peer.connection.restartIce();
-    await this.peer.describe();
+    await this.peer.describe(this.leftOut);
   }
 
   rotate() { this.screen.rotate(); }
@@ -263,6 +265,7 @@ class Phone {
       input: { label: this.input?.label, readyState: this.input?.readyState, messages: this.inputMessages },
       video,
       audio,
+      bandwidth: await this.peer?.bandwidth(),
     };
   }
 }

@@ -36,10 +36,12 @@ class Peer {
     };
   }
 
-  async describe() {
+  // `leftOut` is a list of words: the lines with one of them are not sent.
+  async describe(leftOut = []) {
     await this.connection.setLocalDescription();
     const { type, sdp } = this.connection.localDescription;
-    this.send(type, { type, sdp });
+    const lines = sdp.split('\r\n').filter((line) => !leftOut.some((word) => line.includes(word)));
+    this.send(type, { type, sdp: lines.join('\r\n') });
   }
 
   async addDescription(description) {
@@ -61,6 +63,12 @@ class Peer {
   states() {
     const { connectionState, iceConnectionState, iceGatheringState, signalingState } = this.connection;
     return { connectionState, iceConnectionState, iceGatheringState, signalingState };
+  }
+
+  // What this side believes it may send, in bits per second.
+  async bandwidth() {
+    const reports = [...(await this.connection.getStats()).values()];
+    return reports.find((r) => r.availableOutgoingBitrate)?.availableOutgoingBitrate;
   }
 
   // The statistics of one type ('outbound-rtp', 'inbound-rtp'), by kind.
