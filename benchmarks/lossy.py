@@ -175,38 +175,3 @@ class Simulation:
                 freeze = (now - self._last[1]) / MS - 1000 / self._fps
                 self._outcome.longest_freeze_ms = max(self._outcome.longest_freeze_ms, freeze)
             self._last = (number, now)
-
-
-def main() -> None:
-    """Print how three paths treat a stream of 720p30 at 3 Mbit/s."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(
-        "path",
-        "delivered",
-        "broken",
-        "longest freeze",
-        "p50 delay",
-        "p99 delay",
-        "keyframes asked",
-        title="20 s, five seeds",
-    )
-    for loss in (0.0, 0.03, 0.10):
-        path = Path(loss=loss, delay_ms=30, jitter_ms=5)
-        outcomes = [Simulation(path, seed=seed).run() for seed in range(5)]
-        delays = sorted(delay for outcome in outcomes for delay in outcome.delays_ms)
-        table.add_row(
-            f"{loss:.0%} loss, 30 ms ± 5 ms each way",
-            f"{sum(o.delivered for o in outcomes) / sum(o.sent for o in outcomes):.2%}",
-            str(sum(outcome.broken for outcome in outcomes)),
-            f"{max(outcome.longest_freeze_ms for outcome in outcomes):.0f} ms",
-            f"{delays[len(delays) // 2]:.0f} ms",
-            f"{delays[len(delays) * 99 // 100]:.0f} ms",
-            str(sum(outcome.keyframe_requests for outcome in outcomes)),
-        )
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,52 +1,47 @@
-"""The rivals, each run in a process of its own: receives (or, for the floor, only decodes) a clip and measures itself.
+"""A receiver in a process of its own: takes (or, for the floor, only decodes) a stream and measures itself.
 
-Speaks JSON lines: reads the offer, prints its answer; at the end prints CPU seconds, the pictures and when each came.
+argv: a task, and its options as JSON. It reads the offer and prints its answer; what it found comes when the sender
+has gone.
 """
 
 import asyncio
 import json
+import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import av
-import numpy as np
 import uvloop
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRecorder
-from aiortc.mediastreams import MediaStreamError
 
-from benchmarks.clips import CLIPS, DIRECTORY, Clip, access_units
-from streamer.media.fanout import Fanout
-from streamer.media.inlet import Inlet
+from benchmarks.clips import DIRECTORY, access_units, clip_named
+from benchmarks.processes import listen, say, usage
+from benchmarks.rivals import RIVALS, Aiortc, Rival, Streamer, fingerprint, read_counter
 from streamer.media.mux import Recording
-from streamer.media.pictures import Pictures
-from streamer.media.receiver import Receiver
-from streamer.phone import read_barcode
-from streamer.rtc.peer import Peer
-from streamer.tracks import Track
 
 WARM_UP: Final = 1.5  # seconds of the clip that do not count: connecting, loading, the first keyframe
+GUARD_KB: Final = 1_500_000  # a receiver that holds so much stops by itself
+GUARD_ADDRESSES: Final = 12 * 1024**3  # and the kernel stops one that cannot
 
 
 class Measurement:
     """When each picture came, and the CPU time between the end of the warm-up and the last picture."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, fps: int) -> None:
         self.arrivals_ns: dict[int, int] = {}
-        self._warm_up = round(WARM_UP * clip.fps)
+        self._warm_up = round(WARM_UP * fps)
         self._first: tuple[int, float] | None = None
         self._last: tuple[int, float] = (0, 0.0)
 
     def picture(self, frame: av.VideoFrame) -> None:
         """Note a decoded picture."""
         now_ns = time.monotonic_ns()
-        barcode = read_barcode(_luma_of_strip(frame))
-        if barcode is not None:
-            self.arrivals_ns[barcode.counter] = now_ns
-            self.progress(barcode.counter)
+        counter = read_counter(frame)
+        if counter is not None:
+            self.arrivals_ns[counter] = now_ns
+            self.progress(counter)
 
     def progress(self, number: int) -> None:
         """Note that the clip has come to picture `number`."""
@@ -61,102 +56,61 @@ class Measurement:
             "arrivals_ns": self.arrivals_ns,
             "cpu_s": last[1] - first[1],
             "pictures": last[0] - first[0],
-            "peak_kb": _peak_kb(),
+            "peak_kb": usage().peak_kb,
         }
 
 
-def _peak_kb() -> int:
-    """Return this process's peak resident size; `getrusage` would count the parent's, from before `exec`."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _luma_of_strip(frame: av.VideoFrame) -> Any:
-    """Return the picture's luma without converting or copying anything."""
-    plane = frame.planes[0]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-
-
-async def floor(clip: Clip, measurement: Measurement) -> None:
+async def floor(clip: str, pictures: int | None = None) -> dict[str, Any]:
     """The least anything can cost: the same decode, at the same pace, without a network."""
+    made = clip_named(clip)
+    measurement = Measurement(made.fps)
     decoder = av.VideoCodecContext.create("h264", "r")
     decoder.thread_count = 1
     start = time.monotonic()
-    for number, (_, data) in enumerate(access_units(clip)):
-        await asyncio.sleep(start + number / clip.fps - time.monotonic())
-        for frame in decoder.decode(av.Packet(data)):
+    decode_ns = []
+    for number, (_, data) in enumerate(access_units(made)[:pictures]):
+        await asyncio.sleep(start + number / made.fps - time.monotonic())
+        began_ns = time.monotonic_ns()
+        frames = decoder.decode(av.Packet(data))
+        decode_ns.append(time.monotonic_ns() - began_ns)
+        for frame in frames:
             measurement.picture(frame)
+    return measurement.result() | {"decode_ns": decode_ns}
 
 
-async def by_streamer(clip: Clip, measurement: Measurement) -> None:
-    """This package, decoding."""
-    del clip
-
-    async def consume(peer: Peer, pictures: Pictures) -> None:
-        async for frame in pictures.frames("latest", max_fps=None, limit=60):
-            measurement.picture(frame.picture)
-            del frame
-        await peer.ended.wait()
-
-    await _with_streamer(consume)
-
-
-async def streamer_recording(clip: Clip, measurement: Measurement) -> None:
-    """This package, recording: nothing is decoded."""
-
-    async def consume(peer: Peer, pictures: Pictures) -> None:
-        del pictures
-        await peer.ended.wait()
-
-    await _with_streamer(consume, record=DIRECTORY / f"{clip.name}-streamer.mp4", measurement=measurement)
-
-
-async def _with_streamer(
-    consume: Callable[[Peer, Pictures], Awaitable[None]],
-    *,
-    record: Path | None = None,
-    measurement: Measurement | None = None,
-) -> None:
-    fanout = Fanout()
-    inlets: list[Inlet] = []
-
-    def make_input(tracks: list[Track]) -> Inlet:
-        inlets.append(Inlet(Receiver(tracks, own_ssrc=1, cname="bench"), fanout))
-        return inlets[0]
-
-    peer = Peer(
-        ice_servers=[],
-        loopback=False,
-        make_input=make_input,
-        on_candidate=lambda *_: None,
-        input_opened=asyncio.Event(),
-    )
-    pictures = Pictures("bench", request_keyframe=lambda: None, audio_port=lambda: None)
-    recording = None
-    if record is None:
-        fanout.add(pictures)
-    else:
-        recording = Recording(record, has_audio=False, on_end=fanout.remove)
-        fanout.add(recording)
-        fanout.add(_Progress(measurement))
+async def watch(rival: str, clip: str) -> dict[str, Any]:
+    """Take every picture and read its number."""
+    measurement = Measurement(clip_named(clip).fps)
+    receiver = await _connect(rival)
     try:
-        _say({"answer": await peer.answer(await _offer())})
-        ended = asyncio.ensure_future(peer.ended.wait())
-        ended.add_done_callback(lambda _: pictures.hub.end(None))
-        await consume(peer, pictures)
+        async for picture in receiver.pictures():
+            measurement.picture(picture)
     finally:
-        if recording is not None:
-            await recording.stop()
-        await pictures.aclose()
-        await peer.aclose()
-        for inlet in inlets:
-            inlet.close()
+        await receiver.aclose()
+    return measurement.result()
+
+
+async def record(rival: str, clip: str) -> dict[str, Any]:
+    """Record into an MP4 file; nobody looks."""
+    measurement = Measurement(clip_named(clip).fps)
+    path = DIRECTORY / f"{clip}-{rival}.mp4"
+    receiver = await _connect(rival)
+    if isinstance(receiver, Streamer):
+        recording = Recording(path, has_audio=False, on_end=receiver.fanout.remove)
+        receiver.fanout.add(recording)
+        receiver.fanout.add(_Progress(measurement))
+        await receiver.peer.ended.wait()
+        await recording.stop()
+    elif isinstance(receiver, Aiortc):
+        await _record_by_aiortc(receiver.tracks[0], str(path), measurement)
+    await receiver.aclose()
+    return measurement.result()
 
 
 class _Progress:
     """A sink that counts pictures for the measurement."""
 
-    def __init__(self, measurement: Measurement | None) -> None:
+    def __init__(self, measurement: Measurement) -> None:
         self._measurement = measurement
         self._count = 0
 
@@ -164,29 +118,10 @@ class _Progress:
         """Count one."""
         del unit
         self._count += 1
-        if self._measurement is not None:
-            self._measurement.progress(self._count)
+        self._measurement.progress(self._count)
 
 
-async def by_aiortc(clip: Clip, measurement: Measurement) -> None:
-    """aiortc as it comes: `track.recv()`."""
-    del clip
-    connection, track = await _aiortc()
-    try:
-        while True:
-            frame = await track.recv()
-            measurement.picture(frame)
-    except MediaStreamError:
-        pass
-    finally:
-        await connection.close()
-
-
-async def aiortc_recording(clip: Clip, measurement: Measurement) -> None:
-    """aiortc's MediaRecorder to MP4: it decodes and encodes."""
-    connection, track = await _aiortc()
-    recorder = MediaRecorder(str(DIRECTORY / f"{clip.name}-aiortc.mp4"))
-
+async def _record_by_aiortc(track: Any, path: str, measurement: Measurement) -> None:
     count = 0
     receive = track.recv
 
@@ -198,52 +133,84 @@ async def aiortc_recording(clip: Clip, measurement: Measurement) -> None:
         return frame
 
     track.recv = recv
+    recorder = MediaRecorder(path)
     recorder.addTrack(track)
     await recorder.start()
     ended = asyncio.Event()
     track.on("ended", ended.set)
     await ended.wait()
     await recorder.stop()
-    await connection.close()
 
 
-async def _aiortc() -> tuple[RTCPeerConnection, Any]:
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    tracks: list[Any] = []
-    connection.on("track", tracks.append)
-    await connection.setRemoteDescription(RTCSessionDescription(await _offer(), "offer"))
-    await connection.setLocalDescription(await connection.createAnswer())
-    _say({"answer": connection.localDescription.sdp})
-    return connection, tracks[0]
+async def slow(rival: str, clip: str, seconds: float, interval_s: float) -> dict[str, Any]:
+    """Take a picture, be busy for a while, take the next: for so long, or until this process holds too much."""
+    resource.setrlimit(resource.RLIMIT_AS, (GUARD_ADDRESSES, GUARD_ADDRESSES))
+    pictures = len(access_units(clip_named(clip)))
+    taken: list[tuple[int, int, int]] = []  # which picture, when (ns), RSS (kB)
+    loops = 0
+    receiver = await _connect(rival)
+    async for picture in receiver.pictures():
+        now_ns = time.monotonic_ns()
+        counter = read_counter(picture)
+        if counter is not None:
+            loops += bool(taken) and counter + loops * pictures < taken[-1][0]
+            taken.append((counter + loops * pictures, now_ns, usage().rss_kb))
+        if taken and (now_ns - taken[0][1] > seconds * 1e9 or taken[-1][2] > GUARD_KB):
+            break
+        await asyncio.sleep(interval_s)
+    await receiver.aclose()
+    return {"taken": taken}
 
 
-async def _offer() -> str:
-    line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    return str(json.loads(line)["offer"])
+async def lossy(rival: str) -> dict[str, Any]:
+    """Note each picture that comes, when, and what is in it."""
+    pictures: list[tuple[int | None, int, int]] = []
+    receiver = await _connect(rival)
+    async for picture in receiver.pictures("every"):
+        now_ns = time.monotonic_ns()
+        pictures.append((read_counter(picture), now_ns, fingerprint(picture)))
+    await receiver.aclose()
+    return {"pictures": pictures}
 
 
-def _say(message: dict[str, Any]) -> None:
-    print(json.dumps(message), flush=True)
+async def answering(rival: str, ice_servers: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
+    """Answer the same offer with and without ICE servers, in turn; say how long each took."""
+    offer = (await listen())["offer"]
+    seconds: dict[str, list[float]] = {"without": [], "with": []}
+    for number in range(rounds + 1):
+        for name, servers in (("without", []), ("with", ice_servers)):
+            receiver = RIVALS[rival](servers)
+            start = time.monotonic()
+            await receiver.answer(offer)
+            if number:  # the first answers also load what is loaded late
+                seconds[name].append(time.monotonic() - start)
+            await receiver.aclose()
+    return seconds
 
 
-RIVALS: Final = {
-    "floor": (floor, False),
-    "streamer": (by_streamer, False),
-    "streamer + uvloop": (by_streamer, True),
-    "aiortc": (by_aiortc, False),
-    "aiortc + uvloop": (by_aiortc, True),
-    "streamer recording": (streamer_recording, False),
-    "aiortc MediaRecorder": (aiortc_recording, False),
+async def _connect(rival: str) -> Rival:
+    receiver: Rival = RIVALS[rival]()
+    say({"answer": await receiver.answer((await listen())["offer"])})
+    return receiver
+
+
+TASKS: Final[dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]]] = {
+    "floor": floor,
+    "watch": watch,
+    "record": record,
+    "slow": slow,
+    "lossy": lossy,
+    "answering": answering,
 }
 
 
-def main(rival: str, clip: Clip) -> None:
-    receive, fast = RIVALS[rival]
-    measurement = Measurement(clip)
+def main(task: str, options: str) -> None:
+    """Run a task and say what it found."""
+    arguments = json.loads(options)
+    fast = arguments.pop("uvloop", False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None) as runner:
-        runner.run(receive(clip, measurement))
-    _say(measurement.result())
+        say(runner.run(TASKS[task](**arguments)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], next(clip for clip in CLIPS if clip.name == sys.argv[2]))
+    main(*sys.argv[1:])

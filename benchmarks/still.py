@@ -1,0 +1,73 @@
+"""A screen that goes still: when its last picture reaches the consumer, counted from its last packet."""
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Final
+
+from benchmarks.clips import CLIPS, Clip
+from benchmarks.processes import Child
+from benchmarks.receiving import played
+from benchmarks.report import Goal, Grid, Report, figure
+
+PICTURES: Final = 75
+WAIT_S: Final = 3.0  # how long the last picture is waited for
+
+
+def measure(rounds: int) -> Iterator[str | Report]:
+    """Send so many pictures and no more, with the connection left open."""
+    delays: dict[tuple[str, str], list[float | None]] = {}
+    decoding: dict[str, float] = {}
+    for number in range(rounds):
+        for clip in CLIPS:
+            for rival in ("streamer", "aiortc"):
+                yield f"{clip.name}, {rival}, round {number + 1} of {rounds}"
+                delays.setdefault((clip.name, rival), []).append(_run(rival, clip))
+    for clip in CLIPS:
+        yield f"{clip.name}, decoding alone"
+        decoding[clip.name] = _decode_ms(clip)
+    goals = []
+    rows = []
+    for clip in CLIPS:
+        ours, theirs = delays[clip.name, "streamer"], delays[clip.name, "aiortc"]
+        decode_ms = decoding[clip.name]
+        came = [delay for delay in ours if delay is not None]
+        waited_ms = statistics.median(came) - decode_ms if came else None
+        goals.append(
+            Goal(
+                measure=f"still screen, {clip.name}: last packet to consumer, less its decoding",
+                ours=figure(waited_ms, "{:.1f} ms") or "never",
+                beside=f"one decode {decode_ms:.1f} ms",
+                ratio=figure(waited_ms / decode_ms if waited_ms is not None else None, "{:.2f}"),
+                goal="≤ 1 decode",
+                is_met=len(came) == len(ours) and waited_ms is not None and waited_ms <= decode_ms,
+            )
+        )
+        rows.append((clip.name, f"{decode_ms:.1f}", _text(ours), _text(theirs)))
+    headings = ("last packet to consumer", "decoding alone, ms", "streamer, ms", "aiortc, ms")
+    yield Report(goals, [Grid(f"A screen that goes still after {PICTURES} pictures", headings, rows)])
+
+
+def _run(rival: str, clip: Clip) -> float | None:
+    """Return how long after its last packet the last picture came, in ms; None if it did not."""
+    with Child("benchmarks.receiver", "watch", json.dumps({"rival": rival, "clip": clip.name})) as receiver:
+        sent = played(receiver, {"clip": clip.name, "pictures": PICTURES, "linger_s": WAIT_S})
+        arrivals = receiver.hear()["arrivals_ns"]
+    last = arrivals.get(str(PICTURES - 1))
+    # aiortc hands the last picture over as the connection ends: that is not on a still screen.
+    if last is None or last - sent["last_packet_ns"] > WAIT_S * 1e9:
+        return None
+    return float(last - sent["last_packet_ns"]) / 1e6
+
+
+def _decode_ms(clip: Clip) -> float:
+    with Child("benchmarks.receiver", "floor", json.dumps({"clip": clip.name, "pictures": PICTURES})) as floor:
+        decode_ns = floor.hear()["decode_ns"]
+    return float(statistics.median(decode_ns[PICTURES // 2 :])) / 1e6
+
+
+def _text(delays: list[float | None]) -> str:
+    came = [delay for delay in delays if delay is not None]
+    if not came:
+        return "never"
+    return f"{statistics.median(came):.1f}" + (f" ({len(came)} of {len(delays)})" if len(came) < len(delays) else "")
