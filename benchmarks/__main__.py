@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from benchmarks import ice_servers, paths, receiving, sessions, slow, start, still
 from benchmarks.clips import CLIPS, access_units
-from benchmarks.report import Goal, Report, goals_grid, markdown, print_grid
-
-console = Console()
+from benchmarks.report import Goal, Report, console, goals_grid, markdown, print_grid
 
 Measure = Callable[[int], Iterator[str | Report]]
 
@@ -47,7 +44,7 @@ def main(
             access_units(clip)
     reports = [_run(name, rounds) for name in chosen]
     goals: list[Goal] = [goal for report in reports for goal in report.goals]
-    print_grid(console, goals_grid(goals))
+    print_grid(goals_grid(goals))
     if markdown_file is not None:
         markdown_file.write_text(markdown(reports), encoding="utf-8")
 
@@ -59,7 +56,7 @@ def _run(name: str, rounds: int) -> Report:
             if isinstance(found, Report):
                 console.print(f"{name}: {time.monotonic() - begun:.0f} s")
                 for grid in found.grids:
-                    print_grid(console, grid)
+                    print_grid(grid)
                 for note in found.notes:
                     console.print(f"  {note}")
                 return found

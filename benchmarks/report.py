@@ -1,11 +1,14 @@
 """What a benchmark found, and how it is shown: on the terminal and as Markdown."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 _MARKS: Final = {True: "met", False: "not met", None: "not measured"}
 _STYLES: Final = {True: "green", False: "red", None: "yellow"}
@@ -47,7 +50,7 @@ def goals_grid(goals: Iterable[Goal]) -> Grid:
     return Grid("Goals", ("measure", "streamer", "beside", "ratio", "goal", ""), rows)
 
 
-def print_grid(console: Console, grid: Grid) -> None:
+def print_grid(grid: Grid) -> None:
     """Show a table on the terminal."""
     styles = {_MARKS[key]: style for key, style in _STYLES.items()}
     table = Table(title=grid.title)

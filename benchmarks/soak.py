@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 import streamer
 from benchmarks.clips import DIRECTORY
 from benchmarks.processes import Child, Usage, usage
-
-console = Console(highlight=False)
+from benchmarks.report import console
 
 RSS_SLOPE_LIMIT: Final = 50.0  # kB a minute: 72 MB a day
 WARM_UP_S: Final = 300.0  # pools fill and the interpreter settles
