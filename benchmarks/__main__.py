@@ -12,8 +12,10 @@ from typing import Annotated, Final
 import typer
 
 from benchmarks import ice_servers, paths, receiving, sessions, slow, start, still
-from benchmarks.clips import CLIPS, access_units
+from benchmarks.clips import CLIPS, DIRECTORY, access_units
 from benchmarks.report import Goal, Report, console, goals_grid, markdown, print_grid
+
+TABLES: Final = DIRECTORY / "tables.md"
 
 Measure = Callable[[int], Iterator[str | Report]]
 
@@ -31,7 +33,7 @@ PARTS: Final[dict[str, Measure]] = {
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured; the medians are shown.")] = 3,
     only: Annotated[str, typer.Option(help=f"Some parts, by their names: {', '.join(PARTS)}.")] = "",
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the tables there, too.")] = None,
+    markdown_file: Annotated[Path, typer.Option("--markdown", help="Where the tables go as Markdown.")] = TABLES,
 ) -> None:
     """Measure against the rivals and print the tables. A quarter of an hour; `--rounds 1` is quicker and rougher."""
     if not sys.platform.startswith("linux"):
@@ -45,8 +47,8 @@ def main(
     reports = [_run(name, rounds) for name in chosen]
     goals: list[Goal] = [goal for report in reports for goal in report.goals]
     print_grid(goals_grid(goals))
-    if markdown_file is not None:
-        markdown_file.write_text(markdown(reports), encoding="utf-8")
+    markdown_file.write_text(markdown(reports), encoding="utf-8")
+    console.print(f"the same as Markdown: {markdown_file}")
 
 
 def _run(name: str, rounds: int) -> Report:

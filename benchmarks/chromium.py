@@ -21,12 +21,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from benchmarks.clips import DIRECTORY
 from benchmarks.report import Goal, Grid, Report, console, figure, goals_grid, markdown, print_grid
 
 PEERS: Final = Path(__file__).parents[1] / "tests" / "peers"
 sys.path.insert(0, str(PEERS))
 from chromium_phone import Chromium, Page, find_chromium  # noqa: E402
 
+TABLES: Final = DIRECTORY / "chromium.md"
 SECONDS: Final = 20.0
 LIMIT_S: Final = 60.0
 SHARE_GOAL: Final = 0.80  # of what the other page gets
@@ -62,7 +64,7 @@ class Run:
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured; the medians are shown.")] = 3,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the tables there, too.")] = None,
+    markdown_file: Annotated[Path, typer.Option("--markdown", help="Where the tables go as Markdown.")] = TABLES,
 ) -> None:
     """Let Chromium send to each in turn."""
     executable, node = find_chromium(), _find_node()
@@ -77,8 +79,8 @@ def main(
     report = _report(runs)
     for grid in (*report.grids, goals_grid(report.goals)):
         print_grid(grid)
-    if markdown_file is not None:
-        markdown_file.write_text(markdown([report]), encoding="utf-8")
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    markdown_file.write_text(markdown([report]), encoding="utf-8")
 
 
 def _report(runs: dict[str, list[Run]]) -> Report:

@@ -30,7 +30,7 @@ class Clip:
     height: int
     fps: int
     crf: float
-    seconds: int = 12
+    seconds: int = 10
 
     @property
     def path(self) -> Path:
@@ -53,6 +53,8 @@ def access_units(clip: Clip) -> list[tuple[bool, bytes]]:
     """Return (is keyframe, Annex B) for each picture of a clip, making it first if need be."""
     if not clip.path.exists():
         DIRECTORY.mkdir(parents=True, exist_ok=True)
+        for stale in DIRECTORY.glob(f"{clip.name}-*.units"):
+            stale.unlink()
         partial = clip.path.with_suffix(".partial")
         with partial.open("wb") as file:
             for is_keyframe, data in _encode(clip):

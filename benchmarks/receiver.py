@@ -5,6 +5,7 @@ has gone.
 """
 
 import asyncio
+import fractions
 import json
 import resource
 import sys
@@ -135,10 +136,16 @@ async def _record_by_aiortc(track: Any, path: str, measurement: Measurement) -> 
     track.recv = recv
     recorder = MediaRecorder(path)
     recorder.addTrack(track)
+    context: Any = recorder._MediaRecorder__tracks[track]  # type: ignore[attr-defined]
+    # As it comes it makes its encoder for 30 fps, and a stream of 60 ends in "Invalid argument".
+    context.stream.codec_context.time_base = fractions.Fraction(1, 90_000)
     await recorder.start()
     ended = asyncio.Event()
     track.on("ended", ended.set)
-    await ended.wait()
+    await asyncio.wait({asyncio.ensure_future(ended.wait()), context.task}, return_when=asyncio.FIRST_COMPLETED)
+    if context.task.done() and (error := context.task.exception()) is not None:
+        print(f"MediaRecorder failed after {count} pictures: {error}", file=sys.stderr)
+        return
     await recorder.stop()
 
 

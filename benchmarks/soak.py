@@ -50,9 +50,11 @@ def main(
 
 def _judge(samples: list[Sample]) -> bool:
     """Say whether the process grew."""
-    slope = statistics.linear_regression(
-        [sample.seconds / 60 for sample in samples], [float(sample.held.rss_kb) for sample in samples]
-    ).slope
+    # The median of all slopes between two samples (Theil and Sen): a step, as when pools grow once, does not tilt it.
+    slope = statistics.median(
+        60 * (after.held.rss_kb - before.held.rss_kb) / (after.seconds - before.seconds)
+        for before, after in itertools.combinations(samples, 2)
+    )
     threads = sorted({sample.held.threads for sample in samples})
     files = sorted({sample.held.files for sample in samples})
     holds = slope <= RSS_SLOPE_LIMIT and len(threads) == 1 and len(files) == 1
