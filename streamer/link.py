@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Final, Never
 from urllib.parse import urlsplit
 
+from streamer.cloud.http import tls_context
 from streamer.cloud.models import Ticket
 from streamer.errors import StreamerError
 from streamer.media.fanout import Fanout
@@ -66,7 +67,7 @@ class Link:
             input_opened=self.input_opened,
         )
         peer.ice_problems += problems
-        context = _ssl_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
+        context = tls_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
         try:
             async with aclosing(peer), SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._converse(signaling, peer), name=f"signaling {ticket.device_id}")
@@ -156,13 +157,3 @@ def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def _ssl_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -10,7 +10,7 @@ import httpx
 import stamina
 
 from streamer.cloud.credentials import Credentials
-from streamer.cloud.http import checked_endpoint, read_reply
+from streamer.cloud.http import checked_endpoint, read_reply, tls_context
 from streamer.cloud.models import Ticket, check_reply, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
 from streamer.wire import AUTH_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
@@ -41,7 +41,7 @@ class CloudClient:
         self._endpoint = checked_endpoint(endpoint, example="https://koophone.myhuaweicloud.com")
         self._credentials = credentials
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
-        self._http = httpx.AsyncClient(timeout=timeout_s, verify=verify, headers=_HEADERS)
+        self._http = httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=_HEADERS)
 
     async def __aenter__(self) -> Self:
         return self

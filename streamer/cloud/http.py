@@ -1,6 +1,7 @@
 """HTTP with limits, and with errors for people."""
 
 import asyncio
+import functools
 import logging
 import socket
 import ssl
@@ -24,6 +25,18 @@ _KINDS: Final = {
     httpx.ReadError: "the answer broke off",
 }
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
+
+
+def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    """Return the context for connections to the API and to signaling: one trust for both, read from disk once."""
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    return _default_context() if verify else httpx.create_ssl_context(verify=False)
+
+
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:
