@@ -62,6 +62,9 @@ Endpoint = Annotated[
     ),
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify TLS certificates.")]
+ShowStats = Annotated[
+    bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")]
 
 
@@ -77,13 +80,14 @@ def record(
     duration: Annotated[
         float | None, typer.Option(help="Seconds to record; without it, until Ctrl-C.", min=0.1)
     ] = None,
+    stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
     """Record a phone's screen and sound into an MP4 file, as they come: nothing is encoded again."""
     _configure_logging(debug)
-    _run(_record(_connect(instance, endpoint, insecure=insecure), output, duration))
+    _run(_record(_connect(instance, endpoint, insecure=insecure), output, duration, show_stats=stats))
 
 
 @app.command(epilog=EPILOG)
@@ -93,13 +97,15 @@ def frames(
     fps: Annotated[float, typer.Option(help="Pictures a second, at most.", min=0.01)] = 1.0,
     count: Annotated[int | None, typer.Option(help="How many pictures; without it, until Ctrl-C.", min=1)] = None,
     image_format: Annotated[Literal["png", "jpg"], typer.Option("--format", help="The pictures' format.")] = "png",
+    stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
     """Save a phone's pictures as files, numbered, the newest each time."""
     _configure_logging(debug)
-    _run(_frames(_connect(instance, endpoint, insecure=insecure), output, fps=fps, count=count, suffix=image_format))
+    connect = _connect(instance, endpoint, insecure=insecure)
+    _run(_frames(connect, output, fps=fps, count=count, suffix=image_format, show_stats=stats))
 
 
 @app.command(epilog=EPILOG)
@@ -145,10 +151,16 @@ def demo(
     _run(_demo(output, duration))
 
 
-async def _record(connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None) -> None:
+async def _record(
+    connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None, *, show_stats: bool = False
+) -> None:
     async with _stop_on_signal() as stopped, connect() as session, session.record(output) as recording:
-        with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
-            await _until(session, stopped, duration_s, lambda: recording.duration_s)
+        try:
+            with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
+                await _until(session, stopped, duration_s, lambda: recording.duration_s)
+        finally:
+            if show_stats:
+                out.print(_stats_table(session.stats()))
     if recording.pictures == 0:
         raise errors.RecordingError(f"no picture came: {output} holds nothing")
     out.print(
@@ -159,7 +171,13 @@ async def _record(connect: Callable[[], streamer.Connecting], output: Path, dura
 
 
 async def _frames(
-    connect: Callable[[], streamer.Connecting], output: Path, *, fps: float, count: int | None, suffix: str
+    connect: Callable[[], streamer.Connecting],
+    output: Path,
+    *,
+    fps: float,
+    count: int | None,
+    suffix: str,
+    show_stats: bool,
 ) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -182,6 +200,8 @@ async def _frames(
             finally:
                 stopping.cancel()
                 pictures.close()
+                if show_stats:
+                    out.print(_stats_table(session.stats()))
     out.print(f"[bold]{escape(str(output))}[/]  {number} pictures", highlight=False)
 
 
@@ -378,6 +398,56 @@ def _progress(session: streamer.Session, recording: streamer.Recording) -> Text:
         f"  {_size(recording.size_bytes)}",
     ]
     return Text.assemble(*parts)
+
+
+def _stats_table(stats: streamer.Stats) -> Table:
+    """Return a session's statistics, a line for each stage of a picture's way."""
+    mean_bps = 8 * stats.bytes_received / stats.duration_s if stats.duration_s else 0.0
+    rows = {
+        "stream": [f"{stats.duration_s:.1f} s", f"{mean_bps / 1e6:.2f} Mbit/s"],
+        "packets": [
+            f"{stats.packets_received} received",
+            f"{stats.packets_lost} lost",
+            f"{stats.packets_recovered} recovered",
+            f"{stats.packets_malformed} malformed",
+        ],
+        "network": [f"jitter {_ms(stats.jitter_s)}", f"round trip {_ms(stats.round_trip_s)}"],
+        "requests": [
+            f"{stats.nacks_sent} NACK for {stats.retransmission_requests} packets",
+            f"{stats.plis_sent} PLI",
+            f"{stats.firs_sent} FIR",
+        ],
+        "pictures": [
+            f"{stats.pictures_received} received",
+            f"{stats.pictures_lost} lost",
+            f"{stats.pictures_malformed} malformed",
+            f"{stats.pictures_awaiting_keyframe} without their keyframe",
+        ],
+        "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
+        "sound": [f"{stats.audio_packets} packets"],
+    }
+    if stats.frames_decoded or stats.decode_errors or stats.decoder_overflows:
+        rows["frames"] = [
+            f"{stats.frames_decoded} decoded",
+            f"{stats.decode_errors} refused",
+            f"{stats.decoder_overflows} dropped for want of time",
+            f"{stats.frames_skipped} skipped for newer ones",
+        ]
+        rows["delays"] = [
+            f"decoding {_ms(stats.mean_decode_s)}",
+            f"since arrival {_ms(stats.mean_delay_s)}",
+            f"since capture {_ms(stats.mean_latency_s)}, if both clocks are in step",
+        ]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, facts in rows.items():
+        table.add_row(name, Text(" · ".join(facts)))
+    return table
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
 def _save(frame: streamer.VideoFrame, path: Path) -> None:

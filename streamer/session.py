@@ -15,11 +15,12 @@ from streamer.errors import ConfigurationError, ConnectionFailedError
 from streamer.link import Link
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.meter import StreamMeter
 from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
-from streamer.media.units import AccessUnit
+from streamer.media.receiver import Counters
 from streamer.ports import AudioPort, AudioPorts
-from streamer.stats import RateMeter, Stats
+from streamer.stats import Stats
 
 _logger = logging.getLogger("streamer.session")
 
@@ -105,7 +106,10 @@ class Session:
             self.device_id, request_keyframe=self.request_keyframe, audio_port=lambda: self.audio_port
         )
         self._recordings: set[Recording] = set()
-        self._meter = _Meter()
+        self._meter = StreamMeter(
+            time.monotonic_ns,
+            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._link.inlets),
+        )
         self._fanout.add(self._pictures)
         self._fanout.add(self._meter)
         self._connected = asyncio.Event()
@@ -180,29 +184,40 @@ class Session:
         """Return a snapshot of the session's counters."""
         now_ns = time.monotonic_ns()
         receivers = [inlet.receiver for inlet in self._link.inlets]
-        counters = [receiver.counters for receiver in receivers]
-        hub = self._pictures.hub
+        came = Counters.total(receiver.counters for receiver in receivers)
         round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
+        stream, hub, decoder, decoding = self._meter, self._pictures.hub, self._pictures.counters, self._pictures.meter
         return Stats(
             state=self.state,
-            duration_s=self._meter.duration_s(now_ns),
-            packets_received=sum(c.packets for c in counters),
+            duration_s=stream.duration_s(),
+            packets_received=came.packets,
             packets_lost=sum(receiver.packets_lost for receiver in receivers),
-            packets_recovered=sum(c.recovered for c in counters),
-            packets_malformed=sum(c.malformed for c in counters),
-            bytes_received=sum(c.bytes for c in counters),
-            bitrate_bps=8 * self._meter.bytes.per_second(now_ns),
-            keyframe_requests=sum(c.keyframe_requests for c in counters),
-            retransmission_requests=sum(c.retransmission_requests for c in counters),
-            pictures_received=sum(c.pictures for c in counters),
-            pictures_dropped=sum(c.pictures_dropped for c in counters),
-            picture_rate_hz=self._meter.pictures.per_second(now_ns),
-            frames_decoded=hub.published,
-            decode_errors=self._pictures.decode_errors,
-            frames_skipped=hub.skipped,
-            audio_packets=sum(c.audio_packets for c in counters),
+            packets_recovered=came.recovered,
+            packets_malformed=came.malformed,
+            bytes_received=came.bytes,
+            bitrate_bps=8 * stream.bytes.per_second(now_ns),
             jitter_s=max((receiver.jitter_s for receiver in receivers), default=0.0),
-            round_trip_s=round_trips[0].smoothed_ns / 1e9 if round_trips else None,
+            round_trip_s=_seconds(round_trips[0].smoothed_ns if round_trips else None),
+            nacks_sent=came.nacks,
+            retransmission_requests=came.retransmission_requests,
+            plis_sent=came.plis,
+            firs_sent=came.firs,
+            pictures_received=came.pictures,
+            pictures_lost=came.pictures_lost,
+            pictures_malformed=came.pictures_malformed,
+            pictures_awaiting_keyframe=came.pictures_awaiting_keyframe + decoder.awaiting_keyframe,
+            picture_rate_hz=stream.pictures.per_second(now_ns),
+            freezes=stream.freezes.count,
+            frozen_s=stream.freezes.total_ns / 1e9,
+            audio_packets=came.audio_packets,
+            frames_decoded=decoder.decoded,
+            decode_errors=decoder.errors,
+            decoder_overflows=decoder.overflows,
+            frames_skipped=hub.skipped,
+            decode_s=decoder.decode_ns / 1e9,
+            mean_decode_s=_seconds(decoding.decoding.mean(now_ns)),
+            mean_delay_s=_seconds(decoding.delay.mean(now_ns)),
+            mean_latency_s=_seconds(decoding.latency.mean(now_ns)),
             width=hub.last.width if hub.last else None,
             height=hub.last.height if hub.last else None,
         )
@@ -240,19 +255,5 @@ class Session:
         self._recordings.discard(recording)
 
 
-class _Meter:
-    """A sink that measures rates."""
-
-    def __init__(self) -> None:
-        self.bytes = RateMeter()
-        self.pictures = RateMeter()
-        self._first_ns: int | None = None
-
-    def put(self, unit: AccessUnit) -> None:
-        self._first_ns = self._first_ns or unit.arrival_ns
-        self.bytes.add(unit.arrival_ns, len(unit.data))
-        if unit.kind == "video":
-            self.pictures.add(unit.arrival_ns)
-
-    def duration_s(self, now_ns: int) -> float:
-        return (now_ns - self._first_ns) / 1e9 if self._first_ns else 0.0
+def _seconds(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e9

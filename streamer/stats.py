@@ -7,27 +7,47 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """A snapshot of a session's counters, all since the session began; rates are over the last second or so."""
+    """A snapshot of a session, in the order of a picture's way: what came, what was asked for, what was decoded.
+
+    Counts and totals are since the session began, retransmissions included; rates and means are over the last second.
+    What was dropped is in five counters, one for each reason: `pictures_lost`, `pictures_malformed`,
+    `pictures_awaiting_keyframe`, `decode_errors` and `decoder_overflows`; `frames_skipped` were decoded.
+    """
 
     state: str  # "connecting", "streaming" or "closed"
     duration_s: float  # since the first packet
+
     packets_received: int
     packets_lost: int  # given up: neither they nor a retransmission came in time
     packets_recovered: int  # by retransmission
     packets_malformed: int
-    bytes_received: int
-    bitrate_bps: float
-    keyframe_requests: int  # PLI or FIR sent
-    retransmission_requests: int  # sequence numbers asked for by NACK
-    pictures_received: int  # complete access units of video
-    pictures_dropped: int  # incomplete, or not decodable without what was lost
-    picture_rate_hz: float
-    frames_decoded: int
-    decode_errors: int
-    frames_skipped: int  # decoded, but a newer frame came before the consumer took them
-    audio_packets: int
+    bytes_received: int  # RTP headers included
+    bitrate_bps: float  # of pictures and sound, without headers
     jitter_s: float  # of video (RFC 3550 section 6.4.1)
-    round_trip_s: float | None  # None until it could be measured
+    round_trip_s: float | None  # smoothed; None until it could be measured, some 5 s after the start
+
+    nacks_sent: int
+    retransmission_requests: int  # sequence numbers in them
+    plis_sent: int
+    firs_sent: int
+
+    pictures_received: int  # complete access units of video that can be decoded
+    pictures_lost: int  # incomplete; those of which no packet came are not known of
+    pictures_malformed: int
+    pictures_awaiting_keyframe: int  # complete, but what they build upon was lost
+    picture_rate_hz: float
+    freezes: int  # intervals without a new picture while some were missing (see FreezeMeter)
+    frozen_s: float  # the sum of them
+    audio_packets: int
+
+    frames_decoded: int  # nothing is decoded while nobody iterates
+    decode_errors: int  # pictures that the decoder refused
+    decoder_overflows: int  # pictures thrown away because the decoder had fallen behind
+    frames_skipped: int  # decoded, but a newer frame came before the consumer took them
+    decode_s: float  # spent decoding, in all
+    mean_decode_s: float | None  # for one picture; this and the next two are None while none is decoded
+    mean_delay_s: float | None  # from a picture's last packet to its frame
+    mean_latency_s: float | None  # from its capture, by the phone's clock: means something if both clocks are in step
     width: int | None  # of the last decoded picture
     height: int | None
 
@@ -47,6 +67,47 @@ class RateMeter:
 
     def per_second(self, now_ns: int) -> float:
         """Return the weight per second over the window that ends now."""
+        self._forget(now_ns)
+        return sum(weight for _, weight in self._events) * 1e9 / self._window_ns
+
+    def mean(self, now_ns: int) -> float | None:
+        """Return the mean weight of the events in the window that ends now; None if there are none."""
+        self._forget(now_ns)
+        return sum(weight for _, weight in self._events) / len(self._events) if self._events else None
+
+    def _forget(self, now_ns: int) -> None:
         while self._events and self._events[0][0] < now_ns - self._window_ns:
             self._events.popleft()
-        return sum(weight for _, weight in self._events) * 1e9 / self._window_ns
+
+
+class FreezeMeter:
+    """Freezes as webrtc-stats defines `freezeCount` and `totalFreezesDuration`, but where something was missing only.
+
+    An interval between two pictures is a freeze if it is at least max(3 * average, average + 150 ms), where the average
+    is that of the last 30 intervals. A screen at rest sends nothing for minutes, and is not frozen: an interval counts
+    only if packets were found missing in it, whether they came in the end or not, or the stream began anew after it.
+    """
+
+    _AVERAGED: Final = 30
+    _LEAST: Final = 5  # intervals, before one can be too long
+    _PAUSE_NS: Final = 1_000_000_000  # what an interval counts for in the average at the most: a screen may rest
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total_ns = 0
+        self._latest_ns: int | None = None
+        self._intervals: deque[int] = deque(maxlen=self._AVERAGED)
+
+    def add(self, now_ns: int, *, has_gap: bool) -> None:
+        """Take a picture that can be shown now; `has_gap` says whether something was missing since the last one."""
+        if self._latest_ns is not None:
+            interval_ns = now_ns - self._latest_ns
+            if has_gap and len(self._intervals) >= self._LEAST and interval_ns >= self._limit_ns():
+                self.count += 1
+                self.total_ns += interval_ns
+            self._intervals.append(min(interval_ns, self._PAUSE_NS))
+        self._latest_ns = now_ns
+
+    def _limit_ns(self) -> float:
+        average_ns = sum(self._intervals) / len(self._intervals)
+        return max(3 * average_ns, average_ns + 150_000_000)

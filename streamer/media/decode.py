@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import av
@@ -17,18 +19,28 @@ INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding
 _DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
 
 
+@dataclass(slots=True)
+class DecoderCounters:
+    """What one decoder has counted: pictures, and access units that became none. The first three are the thread's."""
+
+    decoded: int = 0
+    decode_ns: int = 0  # what they took
+    errors: int = 0  # refused by the decoder
+    overflows: int = 0  # dropped because decoding was slower than the stream
+    awaiting_keyframe: int = 0  # passed over after that
+
+
 class Decoder:
     """Decode video access units in a thread; hand the pictures to `on_picture` in the event loop.
 
     `put` and `aclose` belong to the event loop. `on_trouble` is called there when pictures are lost on this side (the
-    decoder refused one, or fell behind) and only a keyframe helps.
+    decoder refused one, or fell behind) and only a keyframe helps. `on_picture` gets the ns that decoding took, too.
     """
 
     def __init__(
-        self, name: str, on_picture: Callable[[AccessUnit, av.VideoFrame], None], on_trouble: Callable[[], None]
+        self, name: str, on_picture: Callable[[AccessUnit, av.VideoFrame, int], None], on_trouble: Callable[[], None]
     ) -> None:
-        self.errors = 0  # access units the decoder refused
-        self.overflows = 0  # access units dropped because decoding was slower than the stream
+        self.counters = DecoderCounters()
         self._loop = asyncio.get_running_loop()
         self._on_picture = on_picture
         self._on_trouble = on_trouble
@@ -40,6 +52,7 @@ class Decoder:
     def put(self, unit: AccessUnit) -> None:
         """Decode an access unit soon; never waits."""
         if self._needs_keyframe and not unit.is_keyframe:
+            self.counters.awaiting_keyframe += 1
             return
         self._put((unit,))
 
@@ -54,7 +67,7 @@ class Decoder:
     def _put(self, units: tuple[AccessUnit, ...]) -> None:
         self._needs_keyframe = False
         if not self._worker.put(units):
-            self.overflows += 1 + self._worker.discard()
+            self.counters.overflows += 1 + self._worker.discard()
             self._lose()
 
     def _lose(self) -> None:
@@ -64,11 +77,15 @@ class Decoder:
     def _decode(self, units: tuple[AccessUnit, ...]) -> None:
         try:
             for unit in units:
+                begin_ns = time.perf_counter_ns()
                 pictures = self._context_for(unit.codec.name).decode(av.Packet(unit.data))
+                decode_ns = time.perf_counter_ns() - begin_ns
+                self.counters.decode_ns += decode_ns
+                self.counters.decoded += bool(pictures)
                 if pictures and unit is units[-1]:
-                    self._tell(self._on_picture, unit, pictures[-1])  # of several spatial layers the whole one
+                    self._tell(self._on_picture, unit, pictures[-1], decode_ns)  # of several spatial layers the whole
         except av.FFmpegError:
-            self.errors += 1
+            self.counters.errors += 1
             self._tell(self._lose)
 
     def _context_for(self, codec_name: str) -> av.VideoCodecContext:

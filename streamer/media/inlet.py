@@ -45,6 +45,10 @@ class Inlet:
         self.receiver.receive_rtcp(packet, arrival_ns)
         self._settle()
 
+    def on_round_trip(self, round_trip_ns: int) -> None:
+        """Take a measurement of the round-trip time."""
+        self.receiver.round_trip.measured(round_trip_ns)
+
     def request_keyframe(self) -> None:
         """Ask for a keyframe now, and until one comes."""
         self.receiver.request_keyframe(time.monotonic_ns())

@@ -6,8 +6,9 @@ from typing import Final
 
 import av
 
-from streamer.media.decode import Decoder
+from streamer.media.decode import Decoder, DecoderCounters
 from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
+from streamer.media.meter import DecodingMeter
 from streamer.media.units import AccessUnit
 from streamer.ports import AudioPort
 
@@ -34,12 +35,13 @@ class Pictures:
         self._is_behind = False  # whether units came that the decoder did not get
         self._group: list[AccessUnit] = []  # the last keyframe and what followed it
         self._group_bytes = 0
+        self.meter = DecodingMeter()
         self.hub = FrameHub(self._watch)
 
     @property
-    def decode_errors(self) -> int:
-        """Access units that the decoder refused, or that it had no time for."""
-        return self._decoder.errors + self._decoder.overflows if self._decoder else 0
+    def counters(self) -> DecoderCounters:
+        """What the decoder has counted."""
+        return self._decoder.counters if self._decoder else DecoderCounters()
 
     def put(self, unit: AccessUnit) -> None:
         """Decode a video access unit, if anybody looks."""
@@ -93,10 +95,11 @@ class Pictures:
         self._discontinuity = True
         self._request_keyframe()
 
-    def _publish(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+    def _publish(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
         if unit.arrival_ns < self._unseen_ns:
             return  # it was still in the decoder when the last consumer went, and is on the screen no more
-        now_ns = time.monotonic_ns()
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        self.meter.add(now_ns, wall_ns, unit, decode_ns)
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
         self.hub.publish(
             VideoFrame(
@@ -106,7 +109,7 @@ class Pictures:
                 rtp_time=unit.rtp_time,
                 arrival_ns=unit.arrival_ns,
                 decoded_ns=now_ns,
-                received_at=time.time() - (now_ns - unit.arrival_ns) / 1e9,
+                received_at=(wall_ns - (now_ns - unit.arrival_ns)) / 1e9,
                 captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
                 is_keyframe=unit.is_keyframe,
                 discontinuity=discontinuity,

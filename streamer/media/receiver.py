@@ -8,8 +8,8 @@ each of them send what `take_rtcp` returns.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import astuple, dataclass
+from typing import Final, Self
 
 from streamer.media.clock import SenderClock
 from streamer.media.depacketize import depacketizer_for
@@ -56,11 +56,21 @@ class Counters:
     malformed: int = 0
     unknown_payload_type: int = 0
     recovered: int = 0
+    video_gaps: int = 0  # times that packets of video were found missing, whether they came in the end or not
     pictures: int = 0
-    pictures_dropped: int = 0
+    pictures_lost: int = 0  # incomplete; those of which nothing came are not known of
+    pictures_malformed: int = 0
+    pictures_awaiting_keyframe: int = 0  # whole, but of no use without what was lost
     audio_packets: int = 0
-    keyframe_requests: int = 0  # PLI and FIR sent
+    nacks: int = 0
     retransmission_requests: int = 0  # sequence numbers asked for by NACK
+    plis: int = 0
+    firs: int = 0
+
+    @classmethod
+    def total(cls, counters: Iterable[Self]) -> Self:
+        """Return the sums over several receivers."""
+        return cls(*(sum(values) for values in zip(*map(astuple, counters), strict=True)))
 
 
 class Receiver:
@@ -246,22 +256,25 @@ class Receiver:
                 retransmitted = by_rtx or (missing.requests > 0 and not source.track.rtx)
                 self.counters.recovered += retransmitted
                 source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
+        missing_before = len(buffer.missing)
         units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
+        self.counters.video_gaps += source.is_video and len(buffer.missing) > missing_before
         self._feedback_of(source, packet.arrival_ns)
         return units
 
     def _feedback_of(self, source: "_Source", now_ns: int) -> None:
         feedback = source.track.feedback
         if "nack" in feedback and (sequence_numbers := source.requests.due(now_ns)):
+            self.counters.nacks += 1
             self.counters.retransmission_requests += len(sequence_numbers)
             self._send(negative_acknowledgement(self.own_ssrc, source.ssrc, sequence_numbers))
         if source.keyframes.due(now_ns):
             if "nack pli" in feedback:
-                self.counters.keyframe_requests += 1
+                self.counters.plis += 1
                 self._send(picture_loss_indication(self.own_ssrc, source.ssrc))
             elif "ccm fir" in feedback:
-                self.counters.keyframe_requests += 1
-                self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.keyframe_requests))
+                self.counters.firs += 1
+                self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.firs))
         for deadline_ns in (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns):
             self._wake_at(deadline_ns)
 
@@ -364,9 +377,12 @@ class _Source:
         """Take a packet with which another picture begins, or which follows a gap."""
         units: Sequence[AccessUnit] = _NOTHING
         if packet.index != self._expected:
-            self._lose(counters)
+            counters.pictures_lost += not self._depacketizer.is_empty
+            self._lose()
             # What follows a gap may lack its beginning, unless it can only be a beginning.
             self._skipping = not self._depacketizer.starts_unit(packet.payload)
+            if self._skipping and packet.payload and packet.rtp_time != self._packet_time:
+                counters.pictures_lost += 1  # another one than the one under way
         else:  # nothing was lost: a beginning, also where no marker bit was before it
             if not self._depacketizer.is_empty:
                 units = self._finish(packet.arrival_ns, counters)
@@ -390,7 +406,8 @@ class _Source:
             self._depacketizer.add(payload)
         except MalformedPayload:
             counters.malformed += 1
-            self._lose(counters)
+            counters.pictures_malformed += 1
+            self._lose()
             self._skipping = True
             self._next_header = -1
 
@@ -399,7 +416,8 @@ class _Source:
             finished = self._depacketizer.finish()
         except MalformedPayload:
             counters.malformed += 1
-            self._lose(counters)
+            counters.pictures_malformed += 1
+            self._lose()
             return _NOTHING
         if finished is None:
             return _NOTHING
@@ -407,16 +425,14 @@ class _Source:
         if is_keyframe:
             self.keyframes.satisfied()
         elif self._discontinuity:
-            counters.pictures_dropped += 1
+            counters.pictures_awaiting_keyframe += 1
             self.keyframes.need()
             return _NOTHING
         counters.pictures += 1
         return (self._unit(data, is_keyframe, arrival_ns),)
 
-    def _lose(self, counters: Counters) -> None:
-        if not self._depacketizer.is_empty:
-            counters.pictures_dropped += 1
-            self._depacketizer.reset()
+    def _lose(self) -> None:
+        self._depacketizer.reset()
         self._discontinuity = True
         self.keyframes.need()
 

@@ -58,6 +58,12 @@ HOOKS: Final = (
         "aioice 0.13",
     ),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
+    Hook(
+        "aioice.ice:StunProtocol.request",
+        "self request addr integrity_key retransmissions",
+        "round-trip times",
+        "aioice 0.13",
+    ),
     Hook("aiortc.rtcicetransport:RTCIceTransport.start", "self remoteParameters", "closing in between", "aiortc 1.16"),
     Hook(
         "aiortc.rtcsctptransport:RTCSctpTransport.start",
@@ -176,6 +182,7 @@ class Tap:
 
     The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken
     from the socket. Datagrams that fail authentication are dropped. The transport must be connected; `open` begins.
+    `on_round_trip` gets the ns that each check of the peer's consent took, every 5 s or so (RFC 7675).
     """
 
     def __init__(
@@ -183,12 +190,14 @@ class Tap:
         transport: RTCDtlsTransport,
         on_rtp: Callable[[list[bytes], int], None],
         on_rtcp: Callable[[bytes, int], None],
+        on_round_trip: Callable[[int], None],
     ) -> None:
         self._connection: Any = transport.transport._connection
         self._inbound: Any = transport._rx_srtp
         self._outbound: Any = transport._tx_srtp
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
+        self._on_round_trip = on_round_trip
 
     def open(self) -> None:
         """Begin, with what came between the handshake's end and now."""
@@ -205,6 +214,8 @@ class Tap:
                 receive(datagram, component)
 
         _shadow(self._connection, "data_received", receive_unless_srtp)
+        for pair in self._connection._nominated.values():
+            self._measure(pair.protocol)
         # The first packets of the first keyframe may wait behind the handshake's last datagram.
         queue = self._connection._queue
         items = [queue.get_nowait() for _ in range(queue.qsize())]
@@ -213,6 +224,21 @@ class Tap:
             if item is None or not is_srtp(item[0]):
                 queue.put_nowait(item)
         self._take(early)
+
+    def _measure(self, protocol: Any) -> None:
+        """Time the checks of consent: alone of all requests they are never repeated, so their answers are theirs."""
+        request = protocol.request
+
+        async def timed_request(
+            message: Any, addr: Any, integrity_key: bytes | None = None, retransmissions: int | None = None
+        ) -> Any:
+            sent_ns = time.monotonic_ns()
+            answer = await request(message, addr, integrity_key=integrity_key, retransmissions=retransmissions)
+            if retransmissions == 0:
+                self._on_round_trip(time.monotonic_ns() - sent_ns)
+            return answer
+
+        _shadow(protocol, "request", timed_request)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Send an RTCP packet. What cannot be sent is as good as lost on the way: it never raises."""

@@ -53,6 +53,9 @@ class MediaInput(Protocol):
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
         """An RTCP compound packet, decrypted, and when it came (monotonic)."""
 
+    def on_round_trip(self, round_trip_ns: int) -> None:
+        """How long a request to the phone and its answer took."""
+
 
 class Peer:
     """One WebRTC connection, as the answerer. The owner calls `aclose`, on every path.
@@ -217,7 +220,7 @@ class Peer:
     def _open_input(self, transport: RTCDtlsTransport) -> None:
         if transport not in self._inputs:
             media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
-            tap = Tap(transport, media_input.on_rtp, media_input.on_rtcp)
+            tap = Tap(transport, media_input.on_rtp, media_input.on_rtcp, media_input.on_round_trip)
             media_input.open(tap.send_rtcp)
             tap.open()
 

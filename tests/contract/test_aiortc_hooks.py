@@ -6,11 +6,13 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import aioice
 import pytest
 from aiortc import (
     RTCCertificate,
@@ -41,6 +43,7 @@ class Input:
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.arrived = asyncio.Event()
+        self.round_trips: asyncio.Queue[int] = asyncio.Queue()
 
     def open(self, send_rtcp: Any) -> None:
         self.send_rtcp = send_rtcp
@@ -55,6 +58,9 @@ class Input:
 
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
         self.rtcp.append(packet)
+
+    def on_round_trip(self, round_trip_ns: int) -> None:
+        self.round_trips.put_nowait(round_trip_ns)
 
 
 class Pair:
@@ -128,6 +134,16 @@ async def test_packets_arrive_decrypted_and_aiortc_decodes_nothing() -> None:
         assert {packet[0] >> 6 for packet in media.rtp} == {2}
         assert not [thread.name for thread in threading.enumerate() if thread.name.endswith("-decoder")]
         assert [track.kind for track in media.tracks] == ["video", "audio"]
+
+
+async def test_checks_of_consent_tell_the_round_trip_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        begin_ns = time.monotonic_ns()
+        await pair.connect()
+        (media,) = pair.inputs
+        for _ in range(2):
+            assert 0 < await media.round_trips.get() < time.monotonic_ns() - begin_ns
 
 
 async def test_the_sender_hears_our_rtcp() -> None:

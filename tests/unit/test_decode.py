@@ -31,11 +31,13 @@ class Screen:
 
     def __init__(self) -> None:
         self.pictures: list[tuple[AccessUnit, av.VideoFrame]] = []
+        self.decode_ns = 0
         self.troubles = 0
         self._changed = asyncio.Event()
 
-    def show(self, unit: AccessUnit, picture: av.VideoFrame) -> None:
+    def show(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
         asyncio.get_running_loop()  # raises outside of it
+        self.decode_ns += decode_ns
         self.pictures.append((unit, picture))
         self._changed.set()
 
@@ -127,7 +129,7 @@ async def test_the_codec_may_change_in_the_stream() -> None:
                 decoder.put(unit)
     await screen.until(pictures=8)
     assert screen.numbers == [0, 1] * 4
-    assert decoder.errors == 0
+    assert decoder.counters.errors == 0
 
 
 async def test_decoding_begins_with_a_keyframe() -> None:
@@ -166,7 +168,9 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
         for unit in sent[2:]:
             decoder.put(unit)
         await screen.until(pictures=7)
-    assert decoder.errors == 1
+    assert decoder.counters.errors == 1
+    assert decoder.counters.awaiting_keyframe == 4
+    assert decoder.counters.decoded == 7
     assert screen.numbers == [0, *range(6, 12)]
 
 
@@ -177,9 +181,13 @@ async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decod
         for unit in flood:
             decoder.put(unit)
         assert screen.troubles > 0
-        assert decoder.overflows >= INBOX_LIMIT
+        assert decoder.counters.overflows >= INBOX_LIMIT
     await asyncio.sleep(0)
     assert len(screen.pictures) < len(flood)
+    counted = decoder.counters
+    assert counted.decoded == len(screen.pictures)
+    assert counted.decoded + counted.overflows + counted.awaiting_keyframe == len(flood)
+    assert counted.decode_ns == screen.decode_ns > 0
     for previous, number in zip(screen.numbers, screen.numbers[1:], strict=False):
         assert number == previous + 1 or number % 10 == 0
 
@@ -334,7 +342,7 @@ async def test_sound_is_no_picture() -> None:
         phone.pictures.put(units()[0])
         phone.pictures.put(access_unit(b"sound", 0, codec=OPUS))
         await anext(frames)
-        assert phone.pictures.decode_errors == 0
+        assert phone.pictures.counters.errors == 0
 
 
 async def test_the_end_ends_the_iterators_with_their_error_and_the_thread() -> None:

@@ -47,6 +47,7 @@ from tests.unit.senders import (
 
 STREAM = encoded(30, slices=3, keyframe_every=10, noise=True)  # some ten packets a picture
 SMALL = encoded(12, keyframe_every=4)
+END = rtp(b"", 65_500 + 2_000, 1)  # behind a gap, padding of another time: what was under way will not be finished
 NO_RTX = replace(VIDEO, rtx={})
 CODED = {
     codec: (stream, decoded(codec, stream))
@@ -74,6 +75,14 @@ def sent_rtcp(by: Receiver) -> list[object]:
 
 def keyframe_requests(by: Receiver) -> int:
     return sum(isinstance(item, RtcpPsfbPacket) and item.fmt == 1 for item in sent_rtcp(by))
+
+
+def check_counts(by: Receiver, packets: Iterable[bytes], received: int) -> None:
+    """Hold what was counted against the pictures of which a packet came: each once, whatever became of it."""
+    counted = by.counters
+    assert counted.pictures == received
+    dropped = counted.pictures_lost + counted.pictures_malformed + counted.pictures_awaiting_keyframe
+    assert received + dropped == len({packet[4:8] for packet in packets})
 
 
 def check_against(sent: list[bytes], received: list[AccessUnit]) -> list[int]:
@@ -196,6 +205,9 @@ def test_with_retransmissions_nothing_is_missing_on_a_path_that_loses_a_tenth(se
     assert len(numbers) >= len(STREAM) - 1  # a packet lost at the very end shows only with what follows
     assert by.packets_lost == 0
     assert by.counters.recovered > 10
+    assert by.counters.video_gaps > 10
+    assert by.counters.retransmission_requests >= by.counters.recovered
+    assert by.counters.retransmission_requests >= by.counters.nacks > 10
     assert by.round_trip.smoothed_ns == pytest.approx(2 * path.DELAY_NS, rel=0.01)
 
 
@@ -212,9 +224,10 @@ def test_any_choice_of_lost_packets_gives_whole_pictures_whatever_the_packetiser
             rtp_time = struct.unpack_from("!I", packet, 4)[0] - offset & 0xFFFFFFFF
             packets.append(packet[:4] + struct.pack("!II", rtp_time, 1) + packet[12:])
     by = receiver(replace(VIDEO, feedback=frozenset()))
-    received = feed(by, packets, interval_ns=VIDEO_HOLD_NS + MS)
+    received = feed(by, [*packets, END], interval_ns=VIDEO_HOLD_NS + MS)
     received += by.poll(1 << 60)
     check_against(SMALL, received)
+    check_counts(by, packets, len(received))
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
@@ -236,8 +249,9 @@ def test_any_choice_of_lost_packets_gives_the_pictures_that_were_sent_in_every_c
             if data.draw(st.integers(0, 19), label=f"a packet of picture {number} comes unless 0") != 0:
                 packets.append(renumbered)
     by = receiver(replace(VIDEO, codecs={96: replace(H264, name=codec)}, feedback=frozenset()))
-    received = feed(by, packets, interval_ns=VIDEO_HOLD_NS + MS)
+    received = feed(by, [*packets, END], interval_ns=VIDEO_HOLD_NS + MS)
     received += by.poll(1 << 60)
+    check_counts(by, packets, len(received))
     numbers = [unit.rtp_time % (1 << 32) // 3000 for unit in received]
     for unit, number, previous in zip(received, numbers, [-1, *numbers], strict=False):
         assert content(codec, unit.data) == content(codec, stream[number])
@@ -328,7 +342,9 @@ def test_a_malformed_payload_costs_its_picture_and_what_depends_on_it() -> None:
     by = receiver()
     assert check_against(SMALL, feed(by, flat(units))) == [0, *range(4, len(SMALL))]
     assert by.counters.malformed == 1
-    assert by.counters.pictures_dropped == 2  # the third and the fourth
+    assert by.counters.pictures_malformed == 1
+    assert by.counters.pictures_awaiting_keyframe == 2  # the third and the fourth
+    assert by.counters.pictures_lost == 0
 
 
 # Keyframes
@@ -342,7 +358,7 @@ def test_a_keyframe_is_asked_for_with_the_first_packet_and_again_until_one_is_wh
     assert len(feed(by, flat(packets_by_aiortc(SMALL)), 1000 * MS)) == len(SMALL)
     by.poll(5_000 * MS)
     assert keyframe_requests(by) == 0
-    assert by.counters.keyframe_requests == 4
+    assert (by.counters.plis, by.counters.firs) == (4, 0)
 
 
 def test_a_keyframe_that_was_asked_for_by_the_user_is_asked_for_until_it_comes() -> None:
@@ -364,6 +380,7 @@ def test_a_sender_that_knows_only_full_intra_requests_gets_those_numbered() -> N
     by.receive(rtp(b"\x41no keyframe", 1, 0, marker=True), 0)
     for now_ms in (300, 600):
         by.poll(now_ms * MS)
+    assert (by.counters.plis, by.counters.firs) == (0, 3)
     requests = [item for item in sent_rtcp(by) if isinstance(item, RtcpPsfbPacket)]
     assert [(item.fmt, item.media_ssrc, struct.unpack("!IB3x", item.fci)) for item in requests] == [
         (4, 0, (1, number)) for number in (1, 2, 3)
@@ -375,7 +392,7 @@ def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted(
     by.receive(rtp(b"\x41no keyframe", 1, 0, marker=True), 0)
     by.poll(400 * MS)
     assert not by.has_rtcp
-    assert by.counters.keyframe_requests == 0
+    assert (by.counters.plis, by.counters.firs) == (0, 0)
 
 
 # Sound

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -88,6 +89,22 @@ async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: Embedd
     assert path.name in ended.out
     for word in ("streaming", "fps", "Mbit/s", "lost", "kB"):
         assert word in ended.err
+
+
+async def test_statistics_are_printed_when_asked_for_and_only_then(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    words = ("frames", phone.instance_id, "-o", tmp_path, "--fps", 20, "--count", 3)
+    ended = await run(*words, "--stats", env=environment(phone))
+    assert ended.code == 0, ended.err
+    rows = {name: facts for name, _, facts in (line.partition(" ") for line in ended.out.splitlines())}
+    assert {"packets", "requests", "pictures", "freezes", "frames", "delays"} <= rows.keys()
+    assert re.search(r"[1-9]\d* received · 0 lost", rows["pictures"])
+    assert re.search(r"[1-9]\d* decoded · 0 refused", rows["frames"])
+    assert re.search(r"decoding \d+\.\d ms", rows["delays"])
+    path = tmp_path / "phone.mp4"
+    ended = await run("record", phone.instance_id, "-o", path, "--duration", 0.5, "--stats", env=environment(phone))
+    assert "pictures  " in ended.out
+    assert "decoded" not in ended.out
+    assert "packets" not in (await run(*words, env=environment(phone))).out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aioice
 import av
 import numpy as np
 import pytest
 
 import streamer
 from streamer import phone as embedded
+from streamer.media.inlet import Inlet
 from streamer.phone import Faults
 from tests.everywhere import Connect
 
@@ -116,6 +118,58 @@ async def test_the_last_picture_of_a_still_screen_is_there_at_once_for_who_comes
         first.close()
         (later,) = await take(session.frames(), 1)  # nobody looked meanwhile, and the screen has not changed
         assert counter(later) == last
+
+
+async def test_the_statistics_tell_of_every_stage(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)  # each check of consent is a measurement
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        before = session.stats()
+        assert (before.frames_decoded, before.mean_decode_s, before.width) == (0, None, None)
+        frames = session.frames()
+        frame, stats = await anext(frames), session.stats()
+        while frame.sequence < 20 or stats.mean_latency_s is None or stats.round_trip_s is None:
+            frame, stats = await anext(frames), session.stats()
+        assert stats.state == "streaming"
+        assert 0 < stats.duration_s < LIMIT_S
+        assert stats.packets_received >= stats.pictures_received + stats.audio_packets
+        assert stats.bytes_received > stats.packets_received * 12
+        assert stats.bitrate_bps > 0
+        assert stats.picture_rate_hz > 0
+        assert stats.pictures_received >= stats.frames_decoded > frame.sequence
+        assert stats.audio_packets > 0
+        assert stats.plis_sent > 0
+        assert (stats.packets_lost, stats.nacks_sent, stats.firs_sent, stats.freezes) == (0, 0, 0, 0)
+        assert (stats.pictures_lost, stats.pictures_malformed, stats.pictures_awaiting_keyframe) == (0, 0, 0)
+        assert (stats.decode_errors, stats.decoder_overflows) == (0, 0)
+        assert 0 < stats.decode_s < stats.duration_s
+        assert stats.mean_decode_s is not None
+        assert stats.mean_delay_s is not None
+        assert 0 < stats.mean_decode_s < stats.mean_delay_s
+        assert 0 < stats.round_trip_s < stats.duration_s
+        assert (stats.width, stats.height) == (360, 640)
+    assert session.stats().state == "closed"
+    assert session.stats().frames_decoded >= stats.frames_decoded
+
+
+async def test_the_statistics_tell_of_losses_and_of_what_was_done_about_them(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, receive = random.Random(1), Inlet.on_rtp
+
+    def lose(inlet: Inlet, packets: list[bytes], arrival_ns: int) -> None:
+        receive(inlet, [packet for packet in packets if chance.random() > 0.1], arrival_ns)
+
+    monkeypatch.setattr(Inlet, "on_rtp", lose)
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        frames, stats = session.frames(), session.stats()
+        while stats.packets_recovered < 5:
+            await anext(frames)
+            stats = session.stats()
+    assert stats.retransmission_requests >= stats.packets_recovered
+    assert stats.retransmission_requests >= stats.nacks_sent > 0
+    assert stats.round_trip_s is not None
 
 
 async def test_rotation_is_followed(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
