@@ -45,14 +45,14 @@ def floor(clip: Clip, sessions: int, seconds: float) -> dict[str, Any]:
 
 
 async def streamer(sessions: int, seconds: float) -> dict[str, Any]:
-    """Receive so many streams; each has a consumer of the newest picture."""
+    """Receive so many streams; each has a consumer of every picture."""
     receivers = [Streamer() for _ in range(sessions)]
     notes: list[Notes] = [[] for _ in range(sessions)]
 
     seen = asyncio.Semaphore(0)
 
     async def look(receiver: Streamer, its: Notes) -> None:
-        async for picture in receiver.frames():
+        async for picture in receiver.frames("every"):
             if not its:
                 seen.release()
             its.append((time.monotonic(), picture.rtp_time / 90_000))

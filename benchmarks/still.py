@@ -1,4 +1,8 @@
-"""A screen that goes still: when its last picture reaches the consumer, counted from its last packet."""
+"""A screen that goes still: when its last picture reaches the consumer, counted from its last packet.
+
+It cannot come before it is decoded; anything that waits for a next picture waits for ever. What lies between is the way
+through the socket, to the decoder's thread and back: at the most as long as the decoding itself.
+"""
 
 import json
 import statistics
@@ -11,6 +15,7 @@ from benchmarks.receiving import played
 from benchmarks.report import Goal, Grid, Report, figure
 
 PICTURES: Final = 75
+GOAL: Final = 2.0  # times the decoding alone
 WAIT_S: Final = 3.0  # how long the last picture is waited for
 
 
@@ -32,15 +37,15 @@ def measure(rounds: int) -> Iterator[str | Report]:
         ours, theirs = delays[clip.name, "streamer"], delays[clip.name, "aiortc"]
         decode_ms = decoding[clip.name]
         came = [delay for delay in ours if delay is not None]
-        waited_ms = statistics.median(came) - decode_ms if came else None
+        ours_ms = statistics.median(came) if len(came) == len(ours) else None
         goals.append(
             Goal(
-                measure=f"still screen, {clip.name}: last packet to consumer, less its decoding",
-                ours=figure(waited_ms, "{:.1f} ms") or "never",
-                beside=f"one decode {decode_ms:.1f} ms",
-                ratio=figure(waited_ms / decode_ms if waited_ms is not None else None, "{:.2f}"),
-                goal="≤ 1 decode",
-                is_met=len(came) == len(ours) and waited_ms is not None and waited_ms <= decode_ms,
+                measure=f"still screen, {clip.name}: last packet to consumer",
+                ours=figure(ours_ms, "{:.1f} ms") or "never",
+                beside=f"decoding alone {decode_ms:.1f} ms, aiortc {_text(theirs)}",
+                ratio=figure(ours_ms / decode_ms if ours_ms is not None else None, "{:.2f}"),
+                goal=f"≤ {GOAL:.2f}",
+                is_met=ours_ms is not None and ours_ms <= GOAL * decode_ms,
             )
         )
         rows.append((clip.name, f"{decode_ms:.1f}", _text(ours), _text(theirs)))
