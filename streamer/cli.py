@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -24,6 +25,7 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cloud.client import CloudClient
+from streamer.media.mux import check_path
 from streamer.rtc.ice import parse_ice_servers
 
 EXIT_CODES: Final = (
@@ -154,6 +156,7 @@ def demo(
 async def _record(
     connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None, *, show_stats: bool = False
 ) -> None:
+    check_path(output)  # before connecting, which may take the phone over from somebody
     async with _stop_on_signal() as stopped, connect() as session, session.record(output) as recording:
         try:
             with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
@@ -181,6 +184,8 @@ async def _frames(
 ) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
     except OSError as error:
         raise errors.RecordingError(f"cannot write into {output}: {error.strerror}") from error
     number = 0

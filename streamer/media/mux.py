@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 import av
 from av.container import OutputContainer
@@ -26,6 +26,27 @@ _AUDIO_WAIT_NS: Final = 1_000_000_000  # how long the header waits for the sound
 _MP4_OPTIONS: Final = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000"}
 
 
+def check_path(path: Path) -> None:
+    """Raise what a `Recording` into this file would raise at its beginning; whatever is there stays as it is."""
+    try:
+        _open_file(path, "xb").close()
+    except FileExistsError:
+        _open_file(path, "ab").close()
+    else:
+        path.unlink()
+
+
+def _open_file(path: Path, mode: str) -> BinaryIO:
+    if path.suffix.lower() != ".mp4":
+        raise ConfigurationError(f"expected a file name that ends in .mp4, got {path.name!r}")
+    try:
+        return cast("BinaryIO", path.open(mode))
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RecordingError(f"cannot write {path}: {error.strerror}") from error
+
+
 class Recording:
     """One MP4 file being written by a thread of its own: H.264 and Opus, copied.
 
@@ -38,12 +59,7 @@ class Recording:
         self.pictures = 0
         self.dropped = 0  # access units that the inbox had no room for
         self.error: RecordingError | None = None
-        if self.path.suffix.lower() != ".mp4":
-            raise ConfigurationError(f"expected a file name that ends in .mp4, got {self.path.name!r}")
-        try:
-            self._file = self.path.open("wb")
-        except OSError as error:
-            raise RecordingError(f"cannot write {self.path}: {error.strerror}") from error
+        self._file = _open_file(self.path, "wb")
         self._on_end = on_end
         self._has_audio = has_audio
         self._container: OutputContainer | None = None

@@ -20,7 +20,7 @@ import pytest
 from av.audio.frame import AudioFrame
 
 from streamer.errors import ConfigurationError, ConnectionLostError, RecordingError
-from streamer.media.mux import INBOX_LIMIT, Recording
+from streamer.media.mux import INBOX_LIMIT, Recording, check_path
 from streamer.media.units import AccessUnit
 from streamer.tracks import Codec
 from tests.unit.senders import OPUS, access_unit, encoded, encoded_as, nal_units
@@ -274,6 +274,35 @@ async def test_a_directory_that_is_not_there_is_told_at_once(tmp_path: Path) -> 
     with pytest.raises(RecordingError, match=r"cannot write .*No such file or directory") as caught:
         new(tmp_path / "nowhere" / "a.mp4")
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("a.mkv", ConfigurationError), ("nowhere/a.mp4", RecordingError), ("file/a.mp4", RecordingError)],
+)
+def test_a_file_that_cannot_be_recorded_into_is_told_beforehand(
+    tmp_path: Path, name: str, error: type[Exception]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(error) as beforehand:
+        check_path(tmp_path / name)
+    with pytest.raises(error) as begun:
+        new(tmp_path / name)
+    assert str(beforehand.value) == str(begun.value)
+
+
+def test_a_directory_is_no_file_to_record_into(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").mkdir()
+    with pytest.raises(RecordingError, match="Is a directory"):
+        check_path(tmp_path / "a.mp4")
+
+
+def test_looking_beforehand_changes_nothing(tmp_path: Path) -> None:
+    check_path(tmp_path / "new.mp4")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "old.mp4").write_bytes(b"kept")
+    check_path(tmp_path / "old.mp4")
+    assert (tmp_path / "old.mp4").read_bytes() == b"kept"
 
 
 NOISE = encoded(40, keyframe_every=10, noise=True)
