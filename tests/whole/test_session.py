@@ -52,8 +52,7 @@ async def test_pictures_come_decoded_in_order_and_say_what_they_are(
         assert session.state == "streaming"
     assert [frame.sequence for frame in frames] == sorted({frame.sequence for frame in frames})
     assert [counter(frame) for frame in frames] == sorted({counter(frame) for frame in frames})
-    assert frames[0].is_keyframe
-    for frame in frames:
+    for frame in frames:  # the newest each time, so the first one need not be a keyframe
         assert (frame.width, frame.height) == (360, 640)
         assert frame.to_ndarray("bgr24").shape == (640, 360, 3)
         assert frame.to_ndarray("gray", size=(90, 160)).shape == (160, 90)
