@@ -11,7 +11,7 @@ from streamer.media.nal import START_CODE, annex_b, exp_golomb, sprop
 from streamer.media.payload import MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
 
 _NAL_TYPE: Final = 0x1F
-_NON_IDR_SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, 7, 8, 9
+_NON_IDR_SLICE, _IDR_SLICE, _SPS, _PPS, _DELIMITER = 1, 5, 7, 8, 9
 _STAP_A, _FU_A = 24, 28
 
 

@@ -330,9 +330,11 @@ class _Source:
         """
         if int.from_bytes(datagram[:12]) != self._next_header or len(datagram) < 16:
             return False
+        start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
+        if start > len(datagram):
+            return False
         self._next_header += _ONE_ON
         self._run += 1
-        start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
         self._add_payload(datagram[start:], counters)
         return True
 

@@ -512,6 +512,17 @@ def test_a_sender_that_starts_anew_takes_the_place_of_its_former_self() -> None:
     assert [info.ssrc for info in report.reports] == [77]
 
 
+def test_a_packet_whose_header_extension_overruns_it_costs_its_picture_wherever_it_stands() -> None:
+    by = receiver()
+    fragments = [b"\x7c" + header + bytes(50) for header in (b"\x85", b"\x05", b"\x05", b"\x45")]
+    extension = b"\xbe\xde\x00\x01\x00\x00\x00\x00"
+    by.receive(rtp(b"\x41the picture before", 6, 0, marker=True), 0)
+    packets = [rtp(part, 7 + n, 3000, marker=n == 3, extension=extension) for n, part in enumerate(fragments)]
+    packets[2] = packets[2][:14] + b"\xff\xff" + packets[2][16:]
+    assert not any(by.receive(packet, 0) for packet in packets)
+    assert (by.counters.malformed, by.counters.pictures, list(by.poll(10_000 * MS))) == (1, 0, [])
+
+
 def test_two_senders_on_one_section_do_not_make_us_ask_for_keyframes_more_often() -> None:
     by = receiver(VIDEO)
     for number in range(100):

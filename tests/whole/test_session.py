@@ -61,6 +61,15 @@ async def test_pictures_come_decoded_in_order_and_say_what_they_are(
     assert session.state == "closed"
 
 
+async def test_a_keyframe_comes_when_it_is_asked_for(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, session.frames("every") as frames, asyncio.timeout(LIMIT_S):
+        while (await anext(frames)).is_keyframe:
+            pass
+        session.request_keyframe()
+        while not (await anext(frames)).is_keyframe:
+            pass
+
+
 async def test_every_picture_carries_the_audio_port_in_force(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         (frame,) = await take(aiter(session), 1)
