@@ -441,7 +441,8 @@ def _stats_table(stats: streamer.Stats) -> Table:
         rows["delays"] = [
             f"decoding {_ms(stats.mean_decode_s)}",
             f"since arrival {_ms(stats.mean_delay_s)}",
-            f"since capture {_ms(stats.mean_latency_s)}, if both clocks are in step",
+            f"since capture {_ms(stats.mean_latency_s)}"
+            f"{'' if stats.mean_latency_s is None else ', if both clocks are in step'}",
         ]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
