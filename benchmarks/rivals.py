@@ -16,6 +16,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.history import History
 from streamer.media.inlet import Inlet
 from streamer.media.pictures import Pictures
 from streamer.media.receiver import Receiver
@@ -44,7 +45,10 @@ class Streamer:
 
     def __init__(self, ice_servers: Iterable[dict[str, Any]] = ()) -> None:
         self.fanout = Fanout()
-        self.decoded = Pictures("bench", request_keyframe=self._request_keyframe, audio_port=lambda: None)
+        self._history = History(ask_keyframe=lambda: None)
+        self.decoded = Pictures(
+            "bench", self._history, request_keyframe=self._request_keyframe, audio_port=lambda: None
+        )
         self._inlets: list[Inlet] = []
         self._ending: asyncio.Task[None] | None = None
         self.peer = Peer(
@@ -61,6 +65,7 @@ class Streamer:
 
     def frames(self, policy: Policy = "latest") -> FrameIterator:
         """Return an iterator of the newest picture each time, or of every one, until the connection ends."""
+        self.fanout.add(self._history)
         self.fanout.add(self.decoded)
         self._ending = asyncio.create_task(self._end())
         return self.decoded.frames(policy, max_fps=None, limit=EVERY_LIMIT)

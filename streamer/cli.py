@@ -25,7 +25,7 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cloud.client import CloudClient
-from streamer.media.mux import check_path
+from streamer.media.mux import check_target
 from streamer.rtc.ice import parse_ice_servers
 
 EXIT_CODES: Final = (
@@ -156,7 +156,7 @@ def demo(
 async def _record(
     connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None, *, show_stats: bool = False
 ) -> None:
-    check_path(output)  # before connecting, which may take the phone over from somebody
+    check_target(output)  # before connecting, which may take the phone over from somebody
     async with _stop_on_signal() as stopped, connect() as session, session.record(output) as recording:
         try:
             with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):

@@ -183,7 +183,15 @@ class FramesOverflowError(StreamerError):
 
 
 class RecordingError(StreamerError):
-    """A recording could not be started or continued; what was written before is kept and playable."""
+    """A recording could not be started or continued; what was written before is kept and playable.
+
+    `reason` is "begin" (the file cannot be created), "codec" (this kind of file cannot hold what the phone sends),
+    "disk-full", "write" (another error of writing) or "stalled" (the disk, or who reads the pipe, takes no more).
+    """
+
+    def __init__(self, message: str, *, reason: str = "write") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class IncompatibleLibraryError(StreamerError):

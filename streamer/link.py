@@ -39,6 +39,7 @@ class Link:
     ) -> None:
         self.inlets: list[Inlet] = []
         self.has_audio = False
+        self.video_codecs: set[str] = set()
         self.input_opened = asyncio.Event()
         self._ticket = ticket
         self._fanout = fanout
@@ -124,6 +125,9 @@ class Link:
         inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self._fanout)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)
+        self.video_codecs |= {
+            codec.name for track in tracks if track.kind == "video" for codec in track.codecs.values()
+        }
         return inlet
 
     def _queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:

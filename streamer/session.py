@@ -6,7 +6,7 @@ import os
 import ssl
 import time
 from types import TracebackType
-from typing import Self
+from typing import IO, Final, Self
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
@@ -15,14 +15,18 @@ from streamer.errors import ConfigurationError, ConnectionFailedError
 from streamer.link import Link
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.history import History
 from streamer.media.meter import StreamMeter
 from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
 from streamer.media.receiver import Counters
+from streamer.media.segments import Limits
 from streamer.ports import AudioPort, AudioPorts
 from streamer.stats import Stats
 
 _logger = logging.getLogger("streamer.session")
+
+PREROLL_LIMIT_S: Final = 120.0
 
 
 def connect(
@@ -33,6 +37,7 @@ def connect(
     timeout_s: float = 20.0,
     verify: bool | ssl.SSLContext = True,
     stream_type: int | None = 2,
+    preroll_s: float = 0.0,
 ) -> "Connecting":
     """Return an async context manager that connects to a phone and gives a `Session`.
 
@@ -40,25 +45,35 @@ def connect(
     `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API and of signaling: False
     switches verification off, a context brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
+    `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
 
     Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
     """
     if not timeout_s > 0:
         raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
+    if not 0 <= preroll_s <= PREROLL_LIMIT_S:
+        raise ConfigurationError(f"expected preroll_s from 0 to {PREROLL_LIMIT_S:g}, got {preroll_s}")
     cloud = CloudClient(endpoint, credentials, verify=verify, stream_type=stream_type)
-    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify)
+    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify, preroll_s=preroll_s)
 
 
 class Connecting:
     """What `connect` returns: `async with` it to get the session."""
 
     def __init__(
-        self, cloud: CloudClient, instance_id: str, *, timeout_s: float, verify: bool | ssl.SSLContext
+        self,
+        cloud: CloudClient,
+        instance_id: str,
+        *,
+        timeout_s: float,
+        verify: bool | ssl.SSLContext,
+        preroll_s: float = 0.0,
     ) -> None:
         self._cloud = cloud
         self._instance_id = instance_id
         self._timeout_s = timeout_s
         self._verify = verify
+        self._preroll_s = preroll_s
         self._session: Session | None = None
 
     async def __aenter__(self) -> "Session":
@@ -66,7 +81,7 @@ class Connecting:
             async with asyncio.timeout(self._timeout_s):
                 async with self._cloud:
                     ticket = await self._cloud.fetch_ticket(self._instance_id)
-                self._session = Session(ticket, verify=self._verify)
+                self._session = Session(ticket, verify=self._verify, preroll_s=self._preroll_s)
                 await self._session.wait_connected()
         except TimeoutError as error:
             stage = "the phone" if self._session else "the API"
@@ -96,20 +111,26 @@ class Session:
     that ended the stream, if there is one.
     """
 
-    def __init__(self, ticket: Ticket, *, verify: bool | ssl.SSLContext = True) -> None:
+    def __init__(self, ticket: Ticket, *, verify: bool | ssl.SSLContext = True, preroll_s: float = 0.0) -> None:
         self.instance_id = ticket.instance_id
         self.device_id = ticket.device_id
         self.audio_ports: AudioPorts = ticket.audio_ports
         self.expires_in_s = ticket.expires_in_s
         self._fanout = Fanout()
+        self._preroll_s = preroll_s
+        self._history = History(preroll_s, ask_keyframe=self._keep_past)
         self._pictures = Pictures(
-            self.device_id, request_keyframe=self.request_keyframe, audio_port=lambda: self.audio_port
+            self.device_id,
+            self._history,
+            request_keyframe=self.request_keyframe,
+            audio_port=lambda: self.audio_port,
         )
         self._recordings: set[Recording] = set()
         self._meter = StreamMeter(
             time.monotonic_ns,
             lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._link.inlets),
         )
+        self._fanout.add(self._history)
         self._fanout.add(self._pictures)
         self._fanout.add(self._meter)
         self._connected = asyncio.Event()
@@ -144,16 +165,56 @@ class Session:
         """
         return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
 
-    def record(self, path: str | os.PathLike[str]) -> Recording:
-        """Record into an MP4 file, from the next keyframe on, until the recording is stopped or the session ends.
+    def record(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        *,
+        before_s: float = 0.0,
+        segment_s: float | None = None,
+        segment_bytes: int | None = None,
+        max_duration_s: float | None = None,
+        max_bytes: int | None = None,
+        manifest: str | os.PathLike[str] | None = None,
+    ) -> Recording:
+        """Record until the recording is stopped, or a limit is reached, or the session ends.
 
-        Picture and sound are copied, not encoded again. Use `async with`, or `stop` it yourself. Raises
-        ConfigurationError for another kind of file, RecordingError if it cannot be created.
+        Picture and sound are copied, not encoded again, into an `.mp4`, `.mkv`, `.webm` or `.ts` file; an open binary
+        file, such as a pipe, gets MPEG-TS. Use `async with`, or `stop` it yourself.
+
+        `before_s` begins so many seconds ago, as far as `connect(preroll_s=…)` has kept them. `segment_s` and
+        `segment_bytes` begin another file with the first keyframe after that; `target` is then best a pattern such as
+        `clip-{:04d}.mp4` (see `FileNames`). `max_duration_s` and `max_bytes` end the recording. `manifest` is a file to
+        which a JSON line is added for each finished file.
+
+        Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends, and
+        RecordingError if the file cannot be created.
         """
-        recording = Recording(path, has_audio=self._link.has_audio, on_end=self._forget)
-        self._recordings.add(recording)
+        if not 0 <= before_s <= self._preroll_s:
+            raise ConfigurationError(
+                f"expected before_s from 0 to {self._preroll_s:g}, which connect(preroll_s=…) keeps"
+            )
+        now_ns = time.monotonic_ns()
+        begin_ns = now_ns - round(before_s * 1e9)
+        history = self._history
+        recording = Recording(
+            target,
+            has_audio=self._link.has_audio,
+            video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._link.video_codecs,
+            on_end=self._fanout.remove,
+            request_keyframe=self.request_keyframe,
+            limits=Limits(
+                segment_s=segment_s,
+                segment_bytes=segment_bytes,
+                max_duration_s=max_duration_s,
+                max_bytes=max_bytes,
+            ),
+            manifest=manifest,
+            # A screen that stands still may answer no request for a keyframe: what is on it is in the history.
+            before=history.since(begin_ns) if before_s or history.is_still(now_ns) else (),
+            start_ns=begin_ns,
+        )
+        self._recordings = {other for other in self._recordings if not other.is_closed} | {recording}
         self._fanout.add(recording)
-        self.request_keyframe()
         return recording
 
     def request_keyframe(self) -> None:
@@ -250,9 +311,10 @@ class Session:
         await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._pictures.aclose(self._error)
 
-    def _forget(self, recording: Recording) -> None:
-        self._fanout.remove(recording)
-        self._recordings.discard(recording)
+    def _keep_past(self) -> None:
+        """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""
+        if self._preroll_s or not self._pictures.hub.is_watched:
+            self.request_keyframe()
 
 
 def _seconds(ns: float | None) -> float | None:

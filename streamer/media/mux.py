@@ -1,104 +1,166 @@
-"""Recording: access units into an MP4 file, as they came, without decoding or encoding anything."""
+"""Recording: access units into files, as they came, without decoding or encoding anything."""
 
 import asyncio
 import contextlib
-import fractions
-import io
+import errno
 import logging
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, Self, cast
+from typing import IO, Any, Final, Self
 
 import av
-from av.container import OutputContainer
 
 from streamer.errors import ConfigurationError, RecordingError
+from streamer.media.containers import refusal
+from streamer.media.segments import Ending, Limits, Manifest, Segment
 from streamer.media.units import AccessUnit
-from streamer.media.worker import Worker
+from streamer.media.worker import PacedWorker
+from streamer.media.writer import REARRANGE_S, Target, Writer
 
 _logger = logging.getLogger("streamer.record")
 
-INBOX_LIMIT: Final = 1200  # access units, some 15 s of picture and sound: what a slow disk may hold up
-_AUDIO_WAIT_NS: Final = 1_000_000_000  # how long the header waits for the sound's first packet
+INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what a slow disk may hold up
+EVERY_S: Final = 0.25  # how often the thread writes what has come
+LIVE_EVERY_S: Final = 0.02  # into a pipe
+CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
+_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-# A regular file once it is closed properly, playable up to its last fragment if the process dies before.
-_MP4_OPTIONS: Final = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000"}
+
+def check_target(target: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Raise what a `Recording` into this would raise at its beginning; whatever is there stays as it is."""
+    with _named():
+        Target(target).check()
 
 
-def check_path(path: Path) -> None:
-    """Raise what a `Recording` into this file would raise at its beginning; whatever is there stays as it is."""
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
     try:
-        _open_file(path, "xb").close()
-    except FileExistsError:
-        _open_file(path, "ab").close()
-    else:
-        path.unlink()
-
-
-def _open_file(path: Path, mode: str) -> BinaryIO:
-    if path.suffix.lower() != ".mp4":
-        raise ConfigurationError(f"expected a file name that ends in .mp4, got {path.name!r}")
-    try:
-        return cast("BinaryIO", path.open(mode))
-    except FileExistsError:
-        raise
+        yield
     except OSError as error:
-        raise RecordingError(f"cannot write {path}: {error.strerror}") from error
+        raise RecordingError(f"cannot write {error.filename}: {error.strerror}", reason="begin") from error
 
 
 class Recording:
-    """One MP4 file being written by a thread of its own: H.264 and Opus, copied.
+    """A recording under way, written by a thread of its own: what the phone sends is copied.
 
-    It begins with the next keyframe. `stop` (or leaving `async with`) closes the file properly. A write error ends it:
-    what was written stays playable, `error` says why, and `stop` raises it.
+    It begins with a keyframe. `stop` (or leaving `async with`) ends it properly; so does a limit that was set. A write
+    error ends it too: what was written stays playable, `error` says why, and `stop` raises it.
+
+    `video_codecs` are those that the phone may send; if the kind of file can hold none of them, that is an error at
+    once, or else when such a picture comes. `before` are access units from a keyframe on, which came before; the
+    recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
+    next keyframe.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, has_audio: bool, on_end: Callable[["Recording"], None]) -> None:
-        self.path = Path(path)
-        self.pictures = 0
-        self.dropped = 0  # access units that the inbox had no room for
+    def __init__(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        *,
+        has_audio: bool,
+        on_end: Callable[["Recording"], None],
+        video_codecs: Collection[str] = (),
+        request_keyframe: Callable[[], None] = lambda: None,
+        limits: Limits | None = None,
+        manifest: str | os.PathLike[str] | None = None,
+        before: Sequence[AccessUnit] = (),
+        start_ns: int = 0,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.error: RecordingError | None = None
-        self._file = _open_file(self.path, "wb")
         self._on_end = on_end
-        self._has_audio = has_audio
-        self._container: OutputContainer | None = None
-        self._waiting: list[AccessUnit] = []  # until the header can be written; bounded by _AUDIO_WAIT_NS
-        self._needs_keyframe = True
-        self._has_begun = False  # whether a keyframe has come
-        self._clocks: dict[str, _Clock] = {}
-        self._start_ns = 0
-        self._end_s = 0.0
-        self._stopping: asyncio.Future[None] | None = None
+        self._request_keyframe = request_keyframe
+        self._clock_ns = clock_ns
+        self._loop = asyncio.get_running_loop()
+        where = Target(target)
+        refusals = [refusal(where.container, name) for name in video_codecs]
+        if refusals and all(refusals):
+            raise ConfigurationError(refusals[0])
+        now_ns = clock_ns()
+        with _named():
+            self._writer = Writer(
+                where,
+                has_audio=has_audio,
+                limits=limits or Limits(),
+                manifest=None if manifest is None else Manifest(manifest),
+                start_ns=max(start_ns, before[0].arrival_ns) if before else None,
+                now_ns=now_ns,
+                wall_ns=time.time_ns() - now_ns,
+                ask_keyframe=lambda: self._tell(request_keyframe),
+            )
+        self._has_failed = False  # the writing thread's
+        self._before = before
+        self._refused = 0  # access units that the inbox had no room for, and the pictures after them
+        self._has_begun = bool(before)
+        self._needs_keyframe = not before
+        self._is_asked = True  # whether that keyframe was asked for
+        self._ending: Ending = "stopped"
         self._ended_by: Exception | None = None
-        self._worker = Worker(f"record {self.path.name}", self._take, self._close, limit=INBOX_LIMIT)
+        self._end_ns = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._worker = PacedWorker(
+            f"record {self.path.name}",
+            self._take,
+            self._tick,
+            self._finish,
+            limit=INBOX_LIMIT,
+            every_s=LIVE_EVERY_S if where.container.is_live else EVERY_S,
+        )
+        if self._needs_keyframe:
+            request_keyframe()
+
+    @property
+    def path(self) -> Path:
+        """The file under way, or the last one."""
+        return self._writer.path
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures are recorded."""
+        return self._writer.pictures
+
+    @property
+    def dropped(self) -> int:
+        """Access units that came and are not recorded: the disk was too slow, or full, or there was no place for them.
+
+        Those before the first keyframe are not among them.
+        """
+        return self._refused + self._writer.dropped
 
     @property
     def duration_s(self) -> float:
-        """From the first picture to the last access unit written."""
-        return self._end_s
+        """How long the recording is, the time included for which the last picture has been on the screen."""
+        return self._writer.duration_s
 
     @property
     def size_bytes(self) -> int:
-        """The file's size so far."""
-        try:
-            return self.path.stat().st_size
-        except OSError:
-            return 0
+        """The size of the file so far, or of all files together."""
+        return self._writer.size_bytes
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The files that are finished: the last thousand of them."""
+        return tuple(self._writer.segments)
 
     def put(self, unit: AccessUnit) -> None:
         """Write an access unit soon; never waits. With the inbox full, pictures are left out up to a keyframe."""
-        if unit.kind == "video":
-            if self._needs_keyframe and not unit.is_keyframe:
-                self.dropped += self._has_begun
+        if self._closing is not None:
+            return
+        if unit.kind == "video" and self._needs_keyframe:
+            if not unit.is_keyframe:
+                self._refused += self._has_begun
+                self._ask_again()
                 return
             self._needs_keyframe, self._has_begun = False, True
         if not self._worker.put(unit):
-            self.dropped += 1
-            self._needs_keyframe = self._needs_keyframe or unit.kind == "video"
+            self._refused += 1
+            if unit.kind == "video":
+                self._needs_keyframe, self._is_asked = True, False
 
     async def stop(self) -> None:
-        """Write what is left and close the file.
+        """End the recording, and wait until its file is closed.
 
         Raises RecordingError if it could not be written, and the session's error if the stream ended before: the file
         then holds all that came.
@@ -110,15 +172,21 @@ class Recording:
 
     def end(self, reason: Exception | None) -> None:
         """Take no more and begin to close the file; `reason` is the error that ended the stream, if one did."""
-        if self._stopping is None:
+        if self._closing is None:
             self._ended_by = reason
+            self._ending = "stopped" if reason is None else "lost"
+            self._end_ns = self._clock_ns()
             self._on_end(self)
-            self._stopping = asyncio.ensure_future(self._worker.aclose())
+            self._closing = asyncio.create_task(self._close(), name=f"close {self.path.name}")
 
     async def closed(self) -> None:
-        """Wait until the file is closed, after `end`."""
-        if self._stopping is not None:
-            await asyncio.shield(self._stopping)
+        """Wait until the recording has ended, for whatever reason, and its file is closed."""
+        await asyncio.shield(self._closed)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the recording has ended and its file is closed."""
+        return self._closed.done()
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,108 +198,67 @@ class Recording:
         self.end(None)
         await self.closed()  # and no error of ours: the one under way says more
 
+    def _ask_again(self) -> None:
+        """Ask for the keyframe after which the recording goes on, once there is room for it."""
+        if not self._is_asked and self._worker.waiting < INBOX_LIMIT // 2:
+            self._is_asked = True
+            self._request_keyframe()
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._worker.aclose()
+        except TimeoutError:
+            self.error = RecordingError(f"{self.path} takes no more: it was given up", reason="stalled")
+        finally:
+            self._closed.set_result(None)
+
     # What follows runs in the worker's thread.
 
     def _take(self, unit: AccessUnit) -> None:
-        if self.error is not None:
-            return
-        if unit.kind == "video" and unit.codec.name != "h264":
-            self._fail(ValueError(f"expected H264 video, got {unit.codec.name.upper()}"))
+        if self._before:
+            self._take_before()
+        if self._has_failed:
+            self._writer.dropped += 1
+        self._attempt(self._writer.put, unit)
+
+    def _take_before(self) -> None:
+        units, self._before = self._before, ()
+        for unit in units:
+            self._attempt(self._writer.put, unit)
+
+    def _tick(self) -> None:
+        self._take_before()
+        self._attempt(self._writer.tick, self._clock_ns())
+        if self._writer.ended is not None:
+            self._tell(self.end, None)
+
+    def _finish(self) -> None:
+        self._take_before()
+        self._attempt(self._writer.close, self._end_ns, self._ending)
+
+    def _attempt(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._has_failed:
             return
         try:
-            if self._container is None:
-                self._waiting.append(unit)
-                self._begin()
-            else:
-                self._write(unit)
-        except (av.FFmpegError, OSError) as error:
+            function(*arguments)
+        except (RecordingError, OSError, av.FFmpegError) as error:
             self._fail(error)
 
-    def _begin(self) -> None:
-        """Write the header once it is known what the file holds, and what came meanwhile."""
-        first = next((unit for unit in self._waiting if unit.kind == "video"), None)
-        if first is None:
-            self._waiting = self._waiting[-100:]
-            return
-        audio = next((unit for unit in self._waiting if unit.kind == "audio"), None)
-        waited_ns = self._waiting[-1].arrival_ns - first.arrival_ns
-        if audio is None and self._has_audio and waited_ns < _AUDIO_WAIT_NS:
-            return
-        self._open(first, audio)
-
-    def _open(self, first: AccessUnit, audio: AccessUnit | None) -> None:
-        container = av.open(self._file, "w", format="mp4", options=_MP4_OPTIONS)
-        # The demuxer reads the keyframe's parameter sets: the file's header needs the picture's size and profile.
-        with av.open(io.BytesIO(first.data), format=first.codec.name) as template:
-            container.add_stream_from_template(template.streams.video[0], opaque=True)
-        self._clocks["video"] = _Clock(0, first.codec.clock_rate)
-        if audio is not None:
-            container.add_stream("libopus", rate=audio.codec.clock_rate, layout="stereo")
-            self._clocks["audio"] = _Clock(1, audio.codec.clock_rate)
-        self._container = container
-        self._start_ns = first.arrival_ns
-        waiting, self._waiting = self._waiting, []
-        for unit in waiting:
-            self._write(unit)
-
-    def _write(self, unit: AccessUnit) -> None:
-        clock = self._clocks.get(unit.kind)
-        if clock is None or self._container is None:
-            return
-        pts = clock.pts(unit, self._start_ns)
-        if pts is None:
-            return
-        packet = av.Packet(unit.data)
-        packet.stream = self._container.streams[clock.stream_index]
-        packet.time_base = clock.time_base
-        packet.pts = packet.dts = pts
-        packet.is_keyframe = unit.is_keyframe
-        self._container.mux(packet)
-        self._end_s = max(self._end_s, float(pts * clock.time_base))
-        self.pictures += unit.kind == "video"
-
     def _fail(self, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error)
-        self.error = RecordingError(f"writing {self.path} failed after {self.pictures} pictures: {reason}")
-        self.error.__cause__ = error
+        self._has_failed = True
+        self._writer.abandon()
+        if isinstance(error, RecordingError):
+            self.error = error
+        else:
+            what = getattr(error, "strerror", None) or str(error)
+            self.error = RecordingError(
+                f"writing {self.path} failed after {self.pictures} pictures: {what}",
+                reason="disk-full" if getattr(error, "errno", None) in _DISK_FULL else "write",
+            )
+            self.error.__cause__ = error
         _logger.error("%s", self.error)
 
-    def _close(self) -> None:
-        try:
-            if self._container is None and self._waiting and self.error is None:
-                first = next((unit for unit in self._waiting if unit.kind == "video"), None)
-                if first is not None:  # stopped while still waiting for the sound
-                    self._open(first, next((unit for unit in self._waiting if unit.kind == "audio"), None))
-            if self._container is not None:
-                self._container.close()
-            self._file.close()
-        except (av.FFmpegError, OSError) as error:
-            if self.error is None:
-                self._fail(error)
-        finally:
-            self._container = None
-            with contextlib.suppress(OSError):
-                self._file.close()
-
-
-class _Clock:
-    """One stream's time in the file: by its RTP timestamps, laid beside the other's by when the first of each came."""
-
-    def __init__(self, stream_index: int, clock_rate: int) -> None:
-        self.stream_index = stream_index
-        self.time_base = fractions.Fraction(1, clock_rate)
-        self._clock_rate = clock_rate
-        self._source: int | None = None
-        self._offset = 0
-        self._last = -1
-
-    def pts(self, unit: AccessUnit, start_ns: int) -> int | None:
-        """Return the unit's time in ticks from the first picture; None if it is before that."""
-        if unit.ssrc != self._source:  # the first unit, or the phone began a new stream
-            self._source = unit.ssrc
-            self._offset = (unit.arrival_ns - start_ns) * self._clock_rate // 1_000_000_000 - unit.rtp_time
-        pts = unit.rtp_time + self._offset
-        if pts < 0:
-            return None
-        self._last = max(self._last + 1, pts)
-        return self._last
+    def _tell(self, callback: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
+            self._loop.call_soon_threadsafe(callback, *arguments)

@@ -36,6 +36,11 @@ class Worker(Generic[T]):
         self._inbox.put(item)
         return True
 
+    @property
+    def waiting(self) -> int:
+        """How many items are in the inbox."""
+        return self._inbox.qsize()
+
     def discard(self) -> int:
         """Throw away what waits in the inbox; return how much that was. Not once `aclose` was called."""
         count = 0
@@ -57,8 +62,7 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         try:
-            while (item := self._inbox.get()) is not None:
-                self._work(item)
+            self._work_through()
         finally:
             self._closing = True  # also after an exception: nobody would work through what comes
             try:
@@ -67,6 +71,47 @@ class Worker(Generic[T]):
                 with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
                     self._loop.call_soon_threadsafe(self._report_end)
 
+    def _work_through(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            self._work(item)
+
     def _report_end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+class PacedWorker(Worker[T]):
+    """A worker that wakes every `every_s`, not for every item, and then calls `tick()`, whether or not items came.
+
+    For what need not be done at once: it then wakes, and holds the interpreter up, some times a second and no more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[T], None],
+        tick: Callable[[], None],
+        finish: Callable[[], None],
+        *,
+        limit: int,
+        every_s: float,
+    ) -> None:
+        self._tick = tick
+        self._every_s = every_s
+        self._woken = threading.Event()
+        super().__init__(name, work, finish, limit=limit)
+
+    async def aclose(self) -> None:
+        """Let the thread finish its inbox and end, at once; return when it has."""
+        self._woken.set()
+        await super().aclose()
+
+    def _work_through(self) -> None:
+        while not self._woken.wait(self._every_s):
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    if (item := self._inbox.get_nowait()) is None:
+                        return
+                    self._work(item)
+            self._tick()
+        super()._work_through()

@@ -11,7 +11,8 @@ import pytest
 
 from streamer.media.decode import INBOX_LIMIT, Decoder
 from streamer.media.frames import FrameIterator
-from streamer.media.pictures import GROUP_LIMIT, Pictures
+from streamer.media.history import GROUP_LIMIT, History
+from streamer.media.pictures import Pictures
 from streamer.media.units import AccessUnit
 from streamer.media.vp9 import Vp9Depacketizer
 from streamer.ports import AudioPort
@@ -218,7 +219,12 @@ class Phone:
         self.asked = 0
         self.wanted = asyncio.Event()
         self.port: AudioPort | None = None
-        self.pictures = Pictures("test", request_keyframe=self._ask, audio_port=lambda: self.port)
+        self.history = History(ask_keyframe=self._ask)
+        self.pictures = Pictures("test", self.history, request_keyframe=self._ask, audio_port=lambda: self.port)
+
+    def put(self, unit: AccessUnit) -> None:
+        self.history.put(unit)
+        self.pictures.put(unit)
 
     def _ask(self) -> None:
         self.asked += 1
@@ -239,7 +245,7 @@ async def test_pictures_tell_what_is_known_of_them() -> None:
         phone.port = AudioPort(address="192.0.2.1", port=5, type=1, address_ipv6=None)
         frames = phone.watch()
         for unit in units():
-            phone.pictures.put(unit)
+            phone.put(unit)
         seen = [await anext(frames) for _ in STREAM]
     assert [frame.sequence for frame in seen] == list(range(12))
     assert [frame.rtp_time for frame in seen] == [3000 * number for number in range(12)]
@@ -254,7 +260,7 @@ async def test_pictures_tell_what_is_known_of_them() -> None:
 async def test_nothing_is_decoded_while_nobody_looks() -> None:
     async with Phone() as phone:
         for unit in units():
-            phone.pictures.put(unit)
+            phone.put(unit)
         await asyncio.sleep(0.05)
         assert (phone.asked, phone.pictures.hub.published) == (0, 0)
 
@@ -262,12 +268,12 @@ async def test_nothing_is_decoded_while_nobody_looks() -> None:
 async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for unit in units()[1:3]:
-            phone.pictures.put(unit)
+            phone.put(unit)
         assert phone.asked == 0
         frames = phone.watch()
         assert phone.asked == 1
         for unit in units()[3:8]:
-            phone.pictures.put(unit)
+            phone.put(unit)
         assert (await anext(frames)).rtp_time == units()[6].rtp_time
 
 
@@ -275,14 +281,14 @@ async def test_who_looks_again_gets_the_newest_picture_and_those_that_follow() -
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for unit in sent[:4]:
-            phone.pictures.put(unit)
+            phone.put(unit)
         async with phone.watch() as frames:
             assert (await anext(frames)).rtp_time == sent[3].rtp_time
         for unit in sent[4:9]:
-            phone.pictures.put(unit)
+            phone.put(unit)
         async with phone.watch() as frames:
             assert (await anext(frames)).rtp_time == sent[8].rtp_time
-            phone.pictures.put(sent[9])
+            phone.put(sent[9])
             assert (await anext(frames)).rtp_time == sent[9].rtp_time
     assert phone.asked == 0
 
@@ -290,20 +296,20 @@ async def test_who_looks_again_gets_the_newest_picture_and_those_that_follow() -
 async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_asked_for() -> None:
     keyframe, following = units()[:2]
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
-        phone.pictures.put(keyframe)
+        phone.put(keyframe)
         for _ in range(GROUP_LIMIT):
-            phone.pictures.put(following)
+            phone.put(following)
         assert phone.asked == 1
         frames = phone.watch()
         assert phone.asked == 2
-        phone.pictures.put(units(start=12)[0])
+        phone.put(units(start=12)[0])
         assert (await anext(frames)).is_keyframe
 
 
 async def test_the_last_picture_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:
-            phone.pictures.put(units()[0])
+            phone.put(units()[0])
             await anext(frames)
         assert (await anext(phone.watch())).rtp_time == 0
 
@@ -314,11 +320,11 @@ async def test_a_picture_that_is_no_longer_on_the_screen_is_not_given_to_who_com
 ) -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         first = phone.watch()
-        phone.pictures.put(units()[0])
+        phone.put(units()[0])
         if is_decoded_before:
             await anext(first)
         first.close()
-        phone.pictures.put(units()[1])  # the screen changes, and nobody looks
+        phone.put(units()[1])  # the screen changes, and nobody looks
         assert (await anext(phone.watch())).rtp_time == units()[1].rtp_time
 
 
@@ -326,21 +332,21 @@ async def test_lost_pictures_show_as_a_discontinuity_of_the_next() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         sent = units()
-        phone.pictures.put(sent[0])
+        phone.put(sent[0])
         await anext(frames)
         phone.wanted.clear()
-        phone.pictures.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+        phone.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
         await phone.wanted.wait()
         for unit in sent[6:8]:
-            phone.pictures.put(unit)
+            phone.put(unit)
         assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
 
 
 async def test_sound_is_no_picture() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
-        phone.pictures.put(units()[0])
-        phone.pictures.put(access_unit(b"sound", 0, codec=OPUS))
+        phone.put(units()[0])
+        phone.put(access_unit(b"sound", 0, codec=OPUS))
         await anext(frames)
         assert phone.pictures.counters.errors == 0
 

@@ -26,6 +26,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "TakenOverError": {"code": 1402},
     "ConnectionFailedError": {"stage": "ice"},
     "FramesOverflowError": {"limit": 300},
+    "RecordingError": {"reason": "disk-full"},
 }
 
 

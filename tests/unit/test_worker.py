@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from streamer.media.worker import Worker
+from streamer.media.worker import PacedWorker, Worker
 
 LIMIT_S = 20.0
 
@@ -124,3 +124,70 @@ def test_a_loop_that_has_gone_does_not_keep_the_thread() -> None:
     thread.join(LIMIT_S)
     assert not thread.is_alive()
     assert job.finished == 1
+
+
+# A worker that wakes from time to time
+
+
+class PacedJob:
+    """Work that is done at once, and says in what order."""
+
+    def __init__(self, *, every_s: float = 0.001, limit: int = 100) -> None:
+        self.said: list[int | str] = []
+        self.ticked = threading.Event()
+        self.worker: PacedWorker[int] = PacedWorker(
+            "decode test", self._work, self._tick, lambda: self.said.append("end"), limit=limit, every_s=every_s
+        )
+
+    def _work(self, item: int) -> None:
+        if item < 0:
+            raise ZeroDivisionError(item)
+        self.said.append(item)
+
+    def _tick(self) -> None:
+        self.said.append("tick")
+        self.ticked.set()
+
+
+async def test_a_paced_worker_ticks_after_what_has_come_and_when_nothing_has() -> None:
+    job = PacedJob()
+    assert await asyncio.to_thread(job.ticked.wait, LIMIT_S)
+    for number in range(50):
+        assert job.worker.put(number)
+    job.ticked.clear()
+    assert await asyncio.to_thread(job.ticked.wait, LIMIT_S)
+    await job.worker.aclose()
+    assert [said for said in job.said if isinstance(said, int)] == list(range(50))
+    assert job.said.count("tick") >= 2
+    assert job.said[-1] == "end"
+
+
+async def test_a_paced_worker_that_is_closed_works_through_its_inbox_at_once_and_ends() -> None:
+    job = PacedJob(every_s=1000)
+    assert [job.worker.put(number) for number in range(102)] == [True] * 100 + [False] * 2
+    assert job.worker.waiting == 100
+    async with asyncio.timeout(LIMIT_S):
+        await job.worker.aclose()
+    assert job.said == [*range(100), "end"]
+    assert not running()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_paced_worker_may_be_closed_at_any_moment(turns: int) -> None:
+    job = PacedJob(every_s=0)
+    for number in range(turns):
+        job.worker.put(number)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(LIMIT_S):
+        await job.worker.aclose()
+    assert [said for said in job.said if isinstance(said, int)] == list(range(turns))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_exception_ends_a_paced_worker_through_finish() -> None:
+    job = PacedJob()
+    job.worker.put(-1)
+    async with asyncio.timeout(LIMIT_S):
+        await job.worker.aclose()
+    assert job.said[-1] == "end"
+    assert not running()

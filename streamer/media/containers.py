@@ -1,0 +1,59 @@
+"""The kinds of file that a recording can be, and the codecs that each can hold."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from streamer.errors import ConfigurationError
+
+FRAGMENT_S: Final = 1.0  # so much is written together: an MP4's fragment, a Matroska cluster
+
+# Packets leave libavformat as soon as they are whole, and none waits for one of the other kind.
+_AT_ONCE: Final = {"flush_packets": "1", "max_interleave_delta": "1"}
+_CLUSTERS: Final = {**_AT_ONCE, "cluster_time_limit": f"{1000 * FRAGMENT_S:.0f}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A kind of file."""
+
+    name: str
+    codecs: frozenset[str]
+    av_format: str = ""  # libavformat's name for it; empty for what this package writes itself
+    av_options: dict[str, str] = field(default_factory=dict)
+    is_live: bool = False  # whether it is read while it is written: then nothing may wait
+
+
+MP4: Final = Container("MP4", frozenset({"h264", "h265", "vp9", "av1", "opus"}))
+MATROSKA: Final = Container("Matroska", frozenset({"h264", "h265", "vp8", "vp9", "av1", "opus"}), "matroska", _CLUSTERS)
+WEBM: Final = Container("WebM", frozenset({"vp8", "vp9", "av1", "opus"}), "webm", _CLUSTERS)
+MPEG_TS: Final = Container(
+    "MPEG-TS",
+    frozenset({"h264", "h265", "opus"}),
+    "mpegts",
+    {**_AT_ONCE, "max_delay": "0", "pes_payload_size": "0"},
+    is_live=True,
+)
+
+_BY_SUFFIX: Final = {".mp4": MP4, ".mkv": MATROSKA, ".webm": WEBM, ".ts": MPEG_TS}
+
+
+def container_of(path: Path) -> Container:
+    """Return the kind of file that a name stands for. Raises ConfigurationError if it stands for none."""
+    container = _BY_SUFFIX.get(path.suffix.lower())
+    if container is None:
+        raise ConfigurationError(f"expected a file name that ends in {_any_of(list(_BY_SUFFIX))}, got {path.name!r}")
+    return container
+
+
+def refusal(container: Container, codec_name: str) -> str | None:
+    """Return why a kind of file cannot hold a codec, and which can; None if it can."""
+    if codec_name in container.codecs:
+        return None
+    able = [suffix for suffix, other in _BY_SUFFIX.items() if codec_name in other.codecs]
+    remedy = f"record into {_any_of(able)}" if able else "none of those that are written here can"
+    return f"{container.name} cannot hold {codec_name.upper()}: {remedy}"
+
+
+def _any_of(suffixes: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))

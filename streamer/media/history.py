@@ -1,0 +1,98 @@
+"""The last moments of a stream, encoded: what whoever comes late needs to decode the picture that is on the screen,
+and what a recording holds of the time before it was asked for.
+
+Pictures are kept in groups, each a keyframe and what follows it. The last group is always kept, however old: a still
+screen may answer no request for a keyframe. Older groups, and sound, are kept for as long as was asked for.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
+
+from streamer.media.units import AccessUnit
+
+GROUP_LIMIT: Final = 600  # pictures of one group: a second of decoding, at the most
+BYTES_LIMIT: Final = 64 * 1024 * 1024  # of all groups
+AUDIO_LIMIT: Final = 10_000  # packets: more than three minutes
+KEYFRAME_EVERY_NS: Final = 4_000_000_000  # asked for while a past is kept: it can begin with a keyframe only
+
+STILL_NS: Final = 500_000_000
+
+
+@dataclass(slots=True)
+class _Group:
+    units: list[AccessUnit] = field(default_factory=list)
+    size: int = 0
+    is_asked: bool = False  # whether the next keyframe was asked for
+
+    @property
+    def age_ns(self) -> int:
+        return self.units[-1].arrival_ns - self.units[0].arrival_ns
+
+
+class History:
+    """A sink that keeps the last group of pictures, and everything of the last `seconds`.
+
+    `ask_keyframe` is called when the last group gets too old, or is too long to be kept.
+    """
+
+    def __init__(self, seconds: float = 0.0, *, ask_keyframe: Callable[[], None]) -> None:
+        self._kept_ns = round(seconds * 1e9)
+        self._ask_keyframe = ask_keyframe
+        self._groups: deque[_Group] = deque()
+        self._audio: deque[AccessUnit] = deque(maxlen=AUDIO_LIMIT)
+        self._size = 0
+
+    def put(self, unit: AccessUnit) -> None:
+        """Keep a unit, and forget what is no longer needed."""
+        if unit.kind == "audio":
+            self._put_audio(unit)
+            return
+        if unit.is_keyframe:
+            self._groups.append(_Group())
+        elif not self._groups:
+            return
+        group = self._groups[-1]
+        group.units.append(unit)
+        group.size += len(unit.data)
+        self._size += len(unit.data)
+        oldest_ns = unit.arrival_ns - self._kept_ns
+        while len(self._groups) > 1 and (self._groups[1].units[0].arrival_ns <= oldest_ns or self._size > BYTES_LIMIT):
+            self._forget_oldest()
+        if len(group.units) > GROUP_LIMIT or self._size > BYTES_LIMIT:
+            while self._groups:
+                self._forget_oldest()
+            self._ask_keyframe()
+        elif self._kept_ns and not group.is_asked and group.age_ns >= KEYFRAME_EVERY_NS:
+            group.is_asked = True
+            self._ask_keyframe()
+
+    @property
+    def last_group(self) -> list[AccessUnit]:
+        """The last keyframe and the pictures that followed it; empty if there was none, or too much followed it."""
+        return self._groups[-1].units if self._groups else []
+
+    def is_still(self, now_ns: int) -> bool:
+        """Whether the last picture is so old that the screen must be taken to stand still."""
+        return bool(self.last_group) and now_ns - self.last_group[-1].arrival_ns > STILL_NS
+
+    def since(self, begin_ns: int) -> list[AccessUnit]:
+        """Return what is kept from a moment on, from the keyframe before it, in the order of arrival."""
+        begun = [group for group in self._groups if group.units[0].arrival_ns <= begin_ns]
+        groups = list(self._groups)[max(len(begun) - 1, 0) :]
+        pictures = [unit for group in groups for unit in group.units]
+        audio = [unit for unit in self._audio if unit.arrival_ns >= begin_ns]
+        return list(heapq.merge(pictures, audio, key=attrgetter("arrival_ns"))) if pictures else []
+
+    def _put_audio(self, unit: AccessUnit) -> None:
+        if not self._kept_ns:
+            return
+        self._audio.append(unit)
+        while self._audio[0].arrival_ns < unit.arrival_ns - self._kept_ns:
+            self._audio.popleft()
+
+    def _forget_oldest(self) -> None:
+        self._size -= self._groups.popleft().size

@@ -1,0 +1,301 @@
+"""MP4 files as bytes (ISO/IEC 14496-12): in fragments while they grow, in the regular form once they are whole.
+
+    head()      → ftyp moov        what a player has to know before the first fragment
+    add() …                        one sample more
+    fragment()  → moof mdat        the samples since the last fragment
+    whole()     → ftyp moov mdat…  the head of the regular file; the media of the fragments follows it, as it lies
+
+A file that ends after any fragment plays up to there. The last sample of a fragment lasts, as far as is known when the
+fragment is written, no longer than until the next one begins; in the regular form every duration is exact.
+"""
+
+import itertools
+import struct
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from streamer.tracks import Kind
+
+_MOVIE_CLOCK: Final = 90_000
+_UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+_UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
+_KEY_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000  # depends on no other; depends on others, and is no key
+_OFFSET, _DURATIONS, _SIZES, _FLAGS = 0x0001, 0x0100, 0x0200, 0x0400  # what a fragment's run tells of its samples
+_LONGEST_STEP: Final = 0xFFFFFFFF
+_OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, where nothing better is known
+_LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
+
+
+@dataclass(slots=True, kw_only=True)
+class Track:
+    """One track: what it is, where its samples lie, and those that are in no fragment yet."""
+
+    kind: Kind
+    clock_rate: int
+    entry: bytes  # the sample entry: a box such as `avc1`
+    width: int = 0
+    height: int = 0
+    first: int = 0  # when its first sample begins
+    newest: int = 0  # and the newest, in ticks
+    # The index: eight bytes a sample, and four more a keyframe.
+    sizes: "array[int]" = field(default_factory=lambda: array("I"))
+    steps: "array[int]" = field(default_factory=lambda: array("I"))  # ticks from each sample to the next
+    keys: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples, the first is 1
+    chunk_offsets: "array[int]" = field(default_factory=lambda: array("Q"))  # in the media, without the boxes around it
+    chunk_counts: "array[int]" = field(default_factory=lambda: array("I"))
+    # The fragment under way.
+    begin: int = 0
+    data: list[bytes] = field(default_factory=list)
+    pending: list[list[int]] = field(default_factory=list)  # of each sample: duration, size, and for video the flags
+
+    def ticks(self, ns: int) -> int:
+        """Return a time in ticks."""
+        return ns * self.clock_rate // 1_000_000_000
+
+    def end(self, now_ns: int) -> int:
+        """Return when the newest sample ends if nothing has followed it so far: a picture stays, a sound does not."""
+        if self.kind == "video":
+            return max(self.ticks(now_ns), self.newest + 1)
+        usual = self.steps[-1] if self.steps else self.clock_rate // _OPUS_STEPS_PER_S
+        return self.newest + min(usual, int(_LONGEST_OPUS_S * self.clock_rate))
+
+
+class Mp4:
+    """The boxes of one file. Its time begins at zero."""
+
+    def __init__(self, tracks: list[Track]) -> None:
+        self._tracks = tracks
+        self._fragments = 0
+        self._media_size = 0
+        self._media: list[tuple[int, int]] = []  # position and size of each fragment's
+
+    @property
+    def samples(self) -> int:
+        """How many samples the index holds."""
+        return sum(len(track.sizes) for track in self._tracks)
+
+    @property
+    def index_size(self) -> int:
+        """How many bytes the file has beside its media, in either form, at the most."""
+        return 2048 + 20 * self.samples + 160 * (self._fragments + 1)
+
+    def head(self) -> bytes:
+        """Return what the file begins with."""
+        tables = [_full_box(b"stts", bytes(4)), _full_box(b"stsc", bytes(4)), _full_box(b"stsz", bytes(8))]
+        tables.append(_full_box(b"stco", bytes(4)))
+        traks = [_trak(number, track, 0, tables) for number, track in enumerate(self._tracks, start=1)]
+        extends = [
+            _full_box(b"trex", struct.pack(">5I", number, 1, 0, 0, _KEY_SAMPLE))
+            for number in range(1, len(self._tracks) + 1)
+        ]
+        movie = _movie_header(0, len(self._tracks) + 1)
+        return _file_type(b"iso5") + _box(b"moov", movie, *traks, _box(b"mvex", *extends))
+
+    def add(self, track: Track, data: list[bytes], ticks: int, *, is_key: bool) -> None:
+        """Add a sample, whose bytes lie in `data`. Its time must be later than that of the track's newest."""
+        size = sum(map(len, data))
+        if track.sizes:
+            self.settle(track, ticks)
+        else:
+            track.first = ticks
+        if not track.pending:
+            track.begin = ticks
+        track.data += data
+        track.pending.append([0, size, _KEY_SAMPLE if is_key else _OTHER_SAMPLE])
+        track.newest = ticks
+        track.sizes.append(size)
+        if is_key:
+            track.keys.append(len(track.sizes))
+
+    def settle(self, track: Track, ticks: int) -> None:
+        """Say that the newest sample lasts until `ticks`."""
+        step = min(ticks - track.newest, _LONGEST_STEP)
+        if len(track.steps) < len(track.sizes):
+            track.steps.append(step)
+        if track.pending:
+            track.pending[-1][0] = step
+
+    def fragment(self, position: int, now_ns: int) -> bytes:
+        """Return the samples since the last fragment as one more, to be written at `position`; nothing if none came."""
+        tracks = [(number, track) for number, track in enumerate(self._tracks, start=1) if track.pending]
+        if not tracks:
+            return b""
+        self._fragments += 1
+        sizes = [sum(size for _, size, _ in track.pending) for _, track in tracks]
+        runs = [(number, track, _run(track, now_ns)) for number, track in tracks]
+        head_size = len(_movie_fragment(self._fragments, runs, [0] * len(runs)))  # where the data begins
+        offsets = itertools.accumulate(sizes[:-1], initial=head_size + 8)
+        head = _movie_fragment(self._fragments, runs, list(offsets))
+        data = [piece for _, track in tracks for piece in track.data]
+        self._media.append((position + head_size + 8, sum(sizes)))
+        for (_, track), size in zip(tracks, sizes, strict=True):
+            track.chunk_offsets.append(self._media_size)
+            track.chunk_counts.append(len(track.pending))
+            self._media_size += size
+            track.data, track.pending = [], []
+        return b"".join((head, struct.pack(">I4s", 8 + sum(sizes), b"mdat"), *data))
+
+    def whole(self, now_ns: int) -> tuple[bytes, list[tuple[int, int]]]:
+        """Return the head of the regular form, and the positions and sizes of the media in the fragmented one."""
+        tracks = [track for track in self._tracks if track.sizes]
+        for track in tracks:
+            if len(track.steps) < len(track.sizes):
+                self.settle(track, track.end(now_ns))
+        tables = [_tables(track) for track in tracks]
+        media = struct.pack(">I4sQ", 1, b"mdat", 16 + self._media_size)
+        head_size = len(_whole_head(tracks, tables, 0)) + len(media)
+        return _whole_head(tracks, tables, head_size) + media, self._media
+
+
+def video_sample(codec_name: str, data: bytes) -> list[bytes]:
+    """Return an access unit in the form of a sample, in pieces: NAL units with their lengths (ISO/IEC 14496-15), or
+    OBUs without their temporal delimiter (AV1 in ISOBMFF section 2.4).
+    """
+    if codec_name in {"h264", "h265"}:
+        nal_units = (unit.rstrip(b"\x00") for unit in data.split(b"\x00\x00\x01")[1:])
+        return [piece for unit in nal_units if unit for piece in (len(unit).to_bytes(4), unit)]
+    return [data.removeprefix(b"\x12\x00")] if codec_name == "av1" else [data]
+
+
+def opus_entry(channels: int) -> bytes:
+    """Return Opus's sample entry (Encapsulation of Opus in ISOBMFF section 4.3): nothing to skip, no gain."""
+    sound = struct.pack(">6xH8xHHIHxx", 1, channels, 16, 0, 48_000)
+    return _box(b"Opus", sound, _box(b"dOps", struct.pack(">BBHIhB", 0, channels, 0, 48_000, 0, 0)))
+
+
+def find_box(data: bytes, *path: bytes) -> bytes:
+    """Return what is in the box of that path, the first at each step. Raises ValueError if it is not there."""
+    for name in path:
+        position = 0
+        while position + 8 <= len(data):
+            size, kind = struct.unpack_from(">I4s", data, position)
+            if kind == name:
+                data = data[position + 8 : position + size]
+                break
+            position += max(size, 8)
+        else:
+            raise ValueError(f"there is no box {name!r}")
+    return data
+
+
+def _box(kind: bytes, *content: bytes) -> bytes:
+    return b"".join((struct.pack(">I4s", 8 + sum(map(len, content)), kind), *content))
+
+
+def _full_box(kind: bytes, content: bytes, *, version: int = 0, flags: int = 0) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24 | flags), content)
+
+
+def _file_type(brand: bytes) -> bytes:
+    return _box(b"ftyp", brand, struct.pack(">I", 0x200), b"isomiso5iso6mp41")
+
+
+def _movie_header(duration: int, next_track: int) -> bytes:
+    fields = struct.pack(">QQIQIHxx8x", 0, 0, _MOVIE_CLOCK, duration, 0x10000, 0x100)
+    return _full_box(b"mvhd", fields + _UNITY_MATRIX + bytes(24) + struct.pack(">I", next_track), version=1)
+
+
+def _movie_time(track: Track, ticks: int) -> int:
+    return ticks * _MOVIE_CLOCK // track.clock_rate
+
+
+def _trak(number: int, track: Track, length: int, tables: Iterable[bytes]) -> bytes:
+    """Return a track's box; `length` is in its ticks."""
+    is_video = track.kind == "video"
+    begin, duration = _movie_time(track, track.first), _movie_time(track, length)
+    end, volume = begin + duration if length else 0, 0 if is_video else 0x100
+    header = struct.pack(">QQI4xQ8xHHHxx", 0, 0, number, end, 0, 0, volume)
+    size = struct.pack(">II", track.width << 16, track.height << 16)
+    edits = b""
+    if begin and length:  # nothing of it until then
+        edits = _full_box(b"elst", struct.pack(">IQqIQqI", 2, begin, -1, 0x10000, duration, 0, 0x10000), version=1)
+        edits = _box(b"edts", edits)
+    media_header = struct.pack(">QQIQHxx", 0, 0, track.clock_rate, length, _UNDETERMINED)
+    handler = struct.pack(">4x4s12x", b"vide" if is_video else b"soun") + b"\x00"
+    about = _full_box(b"vmhd", bytes(8), flags=1) if is_video else _full_box(b"smhd", bytes(4))
+    here = _full_box(b"dref", struct.pack(">I", 1) + _full_box(b"url ", b"", flags=1))
+    description = _full_box(b"stsd", struct.pack(">I", 1) + track.entry)
+    return _box(
+        b"trak",
+        _full_box(b"tkhd", header + _UNITY_MATRIX + size, version=1, flags=3),
+        edits,
+        _box(
+            b"mdia",
+            _full_box(b"mdhd", media_header, version=1),
+            _full_box(b"hdlr", handler),
+            _box(b"minf", about, _box(b"dinf", here), _box(b"stbl", description, *tables)),
+        ),
+    )
+
+
+def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> bytes:
+    """Return what comes before the media of the regular form, which is at `start`."""
+    duration = max((_movie_time(track, track.first + sum(track.steps)) for track in tracks), default=0)
+    traks = [
+        _trak(number, track, sum(track.steps), [*table, _chunk_offsets(track, start)])
+        for number, (track, table) in enumerate(zip(tracks, tables, strict=True), start=1)
+    ]
+    return _file_type(b"isom") + _box(b"moov", _movie_header(duration, len(tracks) + 1), *traks)
+
+
+def _movie_fragment(number: int, runs: list[tuple[int, Track, bytes]], offsets: list[int]) -> bytes:
+    parts = [
+        _track_fragment(track_number, track, run, offset)
+        for (track_number, track, run), offset in zip(runs, offsets, strict=True)
+    ]
+    return _box(b"moof", _full_box(b"mfhd", struct.pack(">I", number)), *parts)
+
+
+def _run(track: Track, now_ns: int) -> bytes:
+    """Return the samples of the fragment under way as a run's table."""
+    newest = track.pending[-1]
+    newest[0] = newest[0] or min(track.end(now_ns) - track.newest, _LONGEST_STEP)
+    width = 3 if track.kind == "video" else 2
+    fields = [number for sample in track.pending for number in sample[:width]]
+    return struct.pack(f">{len(fields)}I", *fields)
+
+
+def _track_fragment(number: int, track: Track, run: bytes, offset: int) -> bytes:
+    flags = _OFFSET | _DURATIONS | _SIZES | (_FLAGS if track.kind == "video" else 0)
+    return _box(
+        b"traf",
+        _full_box(b"tfhd", struct.pack(">I", number), flags=0x020000),  # offsets count from the moof box
+        _full_box(b"tfdt", struct.pack(">Q", track.begin), version=1),
+        _full_box(b"trun", struct.pack(">II", len(track.pending), offset) + run, flags=flags),
+    )
+
+
+def _tables(track: Track) -> list[bytes]:
+    """Return the sample tables of the regular form, all but the chunks' offsets."""
+    steps = [number for step, group in itertools.groupby(track.steps) for number in (sum(1 for _ in group), step)]
+    chunks = [
+        number
+        for (first, count), (_, before) in zip(
+            enumerate(track.chunk_counts, start=1), enumerate([0, *track.chunk_counts[:-1]]), strict=True
+        )
+        if count != before
+        for number in (first, count, 1)
+    ]
+    sizes = struct.pack(">II", 0, len(track.sizes)) + _big_endian(track.sizes)
+    tables = [
+        _full_box(b"stts", struct.pack(f">I{len(steps)}I", len(steps) // 2, *steps)),
+        _full_box(b"stsc", struct.pack(f">I{len(chunks)}I", len(chunks) // 3, *chunks)),
+        _full_box(b"stsz", sizes),
+    ]
+    if track.kind == "video":
+        tables.append(_full_box(b"stss", struct.pack(">I", len(track.keys)) + _big_endian(track.keys)))
+    return tables
+
+
+def _chunk_offsets(track: Track, start: int) -> bytes:
+    offsets = array("Q", (start + offset for offset in track.chunk_offsets))
+    return _full_box(b"co64", struct.pack(">I", len(offsets)) + _big_endian(offsets))
+
+
+def _big_endian(numbers: "array[int]") -> bytes:
+    numbers = numbers[:]
+    if struct.pack("=H", 1) != struct.pack(">H", 1):
+        numbers.byteswap()
+    return numbers.tobytes()

@@ -1,0 +1,131 @@
+"""When a recording goes on in another file, what the files are called, and the list that is kept of them."""
+
+import datetime as dt
+import errno
+import itertools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from streamer.errors import ConfigurationError
+
+LEAD_S: Final = 0.5  # before a file should end, a keyframe is asked for; the next one that comes begins another file
+_LEAD_SHARE: Final = 16  # likewise, the part of a file's bytes
+
+Ending = Literal["segment", "codec", "limit", "stopped", "lost", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a file, and the whole recording, may hold. Raises ConfigurationError for what is not above zero."""
+
+    segment_s: float | None = None
+    segment_bytes: int | None = None
+    max_duration_s: float | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigurationError(f"expected {name} above 0, got {value}")
+
+    @property
+    def cut_after_s(self) -> float:
+        """The age at which a file should end with the next keyframe."""
+        return 0.0 if self.segment_s is None else self.segment_s - min(LEAD_S, self.segment_s / 4)
+
+    @property
+    def cut_at_bytes(self) -> int:
+        """The size at which a file should end with the next keyframe."""
+        return 0 if self.segment_bytes is None else self.segment_bytes - self.segment_bytes // _LEAD_SHARE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A finished file of a recording.
+
+    `ended` says why: "segment" (its time or size was up), "codec" (the phone went on in another codec), "limit"
+    (`max_duration_s` or `max_bytes`), "stopped", "lost" (the stream ended with an error) or "error" (it could not be
+    written on).
+    """
+
+    path: Path
+    started_at: float  # Unix seconds, when its first picture came
+    duration_s: float
+    size_bytes: int
+    pictures: int
+    ended: Ending
+
+    def line(self) -> str:
+        """Return the manifest's line: a JSON object, with the time of the first picture in UTC (ISO 8601)."""
+        started = dt.datetime.fromtimestamp(self.started_at, dt.UTC)
+        facts = {
+            "file": str(self.path),
+            "start": started.isoformat(timespec="milliseconds"),
+            "duration_s": round(self.duration_s, 3),
+            "bytes": self.size_bytes,
+            "pictures": self.pictures,
+            "ended": self.ended,
+        }
+        return json.dumps(facts, ensure_ascii=False) + "\n"
+
+
+class FileNames:
+    """The names of a recording's files, one after the other.
+
+    A plain name is the first file's, written over if it is there; further ones get a number (`clip-2.mp4`). In a
+    pattern `{}` or `{number}` is the file's number, from 1, and `{start}` the local time at which it begins, both with
+    a format if need be: `clip-{:04d}.mp4`, `{start:%Y%m%d-%H%M%S}.mp4`. Files that a pattern gives and those with a
+    further number are never written over: what is there is passed over.
+
+    Raises ConfigurationError for a pattern that is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._is_pattern = "{" in self._path.name or "}" in self._path.name
+        now = dt.datetime.now().astimezone()
+        self._is_numbered = self._format(1, now) != self._format(2, now)
+        self._next = 1
+
+    def take(self, started_at: float) -> Path:
+        """Return the next file's name; `started_at` is in Unix seconds."""
+        start = dt.datetime.fromtimestamp(started_at).astimezone()
+        for number in itertools.count(self._next if self._is_numbered or not self._is_pattern else 1):
+            path = self._format(number, start)
+            if number > 1 and not self._is_numbered:
+                path = path.with_stem(f"{path.stem}-{number}")
+            if not path.exists() or (number == 1 and not self._is_pattern):
+                self._next = number + 1
+                return path
+        raise AssertionError("numbers do not end")
+
+    def _format(self, number: int, start: dt.datetime) -> Path:
+        if not self._is_pattern:
+            return self._path
+        try:
+            return self._path.with_name(self._path.name.format(number, number=number, start=start))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"expected a file name with {{number}} or {{start}}, such as clip-{{:04d}}.mp4, got {self._path.name!r}"
+            ) from error
+
+
+class Manifest:
+    """A file of JSON lines, one for each finished file. A line is written whole, by one write, or not at all."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._path.open("ab").close()
+
+    def add(self, segment: Segment) -> None:
+        """Add a line. Raises OSError."""
+        line = segment.line().encode()
+        with self._path.open("ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(line) != len(line):
+                file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,302 @@
+"""The thread's side of a recording: its access units, laid on one time, into one file after the other."""
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from streamer.errors import RecordingError
+from streamer.media.containers import MPEG_TS, Container, container_of, refusal
+from streamer.media.files import MediaFile, open_media
+from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
+from streamer.media.timeline import Timeline
+from streamer.media.units import AccessUnit
+from streamer.tracks import Kind
+
+SEGMENTS_LIMIT: Final = 1000  # the last ones are remembered; the manifest has them all
+REARRANGE_S: Final = 60.0  # at the end of a recording, how long it may take to put an MP4's index first
+REARRANGE_BETWEEN_S: Final = 5.0  # and between two files, while the inbox holds what comes
+_S: Final = 1_000_000_000
+
+
+class Target:
+    """Where a recording goes: files of one name or pattern, or a pipe, which gets MPEG-TS.
+
+    Raises ConfigurationError for a name that stands for no kind of file, or a pattern that is none.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
+        self._pipe: IO[bytes] | None = None
+        if isinstance(target, str | os.PathLike):
+            self.container: Container = container_of(Path(target))
+            self._names = FileNames(target)
+        else:
+            self.container = MPEG_TS
+            self._pipe = target
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it goes on for ever, and is not ours to close."""
+        return self._pipe is not None
+
+    def check(self) -> None:
+        """Raise what `open` would raise now; whatever is there stays as it is."""
+        if self._pipe is not None:
+            return
+        path = self._names.take(time.time())
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            path.open("ab").close()
+        else:
+            path.unlink()
+
+    def open(self, started_at: float) -> tuple[Path, IO[bytes]]:
+        """Open the next file; a pipe goes on. Raises OSError."""
+        if self._pipe is not None:
+            return Path(getattr(self._pipe, "name", "-")), self._pipe
+        path = self._names.take(started_at)
+        return path, path.open("wb", buffering=0)
+
+
+class Writer:
+    """Write one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then `abandon` it.
+
+    `start_ns` is the moment of arrival at which the recording begins; None for that of its first picture, which must be
+    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time. `ask_keyframe` is called, in this thread,
+    shortly before a file should end.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        has_audio: bool,
+        limits: Limits,
+        manifest: Manifest | None,
+        start_ns: int | None,
+        now_ns: int,
+        wall_ns: int,
+        ask_keyframe: Callable[[], None],
+    ) -> None:
+        self.pictures = 0
+        self.dropped = 0
+        self.duration_s = 0.0
+        self.ended: Ending | None = None
+        self.segments: deque[Segment] = deque(maxlen=SEGMENTS_LIMIT)
+        self._target = target
+        self._has_audio = has_audio
+        self._limits = limits
+        self._manifest = manifest
+        self._start_ns = start_ns
+        self._wall_ns = wall_ns
+        self._ask_keyframe = ask_keyframe
+        self._timeline: Timeline | None = None
+        self._shown: tuple[int, int] = (0, 0)  # the newest picture's time, and when it arrived
+        self._newest_ns = 0  # when the newest unit arrived
+        self._finished_bytes = 0
+        self._current: _File | None = None
+        self._unused: IO[bytes] | None  # opened, and no picture is in it
+        self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files so far."""
+        return self._finished_bytes + (self._current.media.size if self._current is not None else 0)
+
+    def put(self, unit: AccessUnit) -> None:
+        """Write a unit."""
+        if self.ended is not None:
+            return
+        if self._timeline is None:
+            if unit.kind == "audio":
+                return  # there is no picture yet
+            self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
+            self._timeline = Timeline(self._start_ns)
+        ticks = self._timeline.place(unit)
+        now_ns = ticks * _S // unit.codec.clock_rate
+        self._newest_ns = unit.arrival_ns
+        if unit.kind == "video":
+            self._shown = (now_ns, unit.arrival_ns)
+        elif now_ns < 0:
+            return
+        if self._is_over(now_ns, len(unit.data)):
+            return
+        self.duration_s = max(self.duration_s, now_ns / _S)
+        current = self._file_for(unit, ticks, now_ns)
+        if current is None:
+            self.dropped += 1
+            return
+        self.pictures += unit.kind == "video"
+        current.write(unit, ticks)
+        self._look_ahead(current, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due also when nothing comes: call it some times a second."""
+        if self._current is None or self.ended is not None:
+            return
+        now_ns = self._time_of(now_ns)
+        self.duration_s = max(self.duration_s, now_ns / _S)
+        if not self._is_over(now_ns, 0):
+            self._current.media.flush(now_ns - self._current.begin_ns)
+            self._look_ahead(self._current, now_ns)
+
+    def close(self, now_ns: int, ending: Ending) -> None:
+        """End the recording; its last picture lasts until now, or until the last sign of a stream that was lost."""
+        if self.ended is None:
+            self._end(self._time_of(self._newest_ns if ending == "lost" else now_ns), ending)
+
+    def abandon(self) -> None:
+        """End the recording after an error. Raises nothing."""
+        self.ended = "error"
+        current, self._current = self._current, None
+        if current is None:
+            self._remove_empty()
+            return
+        lost = current.pictures - current.media.written
+        self.pictures -= lost
+        current.pictures -= lost
+        self.dropped += lost
+        current.media.abandon()
+        if not current.pictures:
+            self._unused = current.file
+            self._remove_empty()
+            return
+        with contextlib.suppress(OSError):  # the disk may be full for the manifest too
+            self._close_file(current, int(self.duration_s * _S), "error")
+
+    def _time_of(self, arrival_ns: int) -> int:
+        """Return the recording's time at a moment of arrival: what the newest picture's would be, had it stayed."""
+        shown_ns, since_ns = self._shown
+        return shown_ns + max(arrival_ns - since_ns, 0)
+
+    def _unix_s(self, arrival_ns: int) -> float:
+        return (arrival_ns + self._wall_ns) / _S
+
+    def _is_over(self, now_ns: int, size: int) -> bool:
+        """Whether a limit of the whole recording is reached; it then ends."""
+        limits = self._limits
+        if limits.max_duration_s is not None and now_ns >= limits.max_duration_s * _S:
+            self._end(int(limits.max_duration_s * _S), "limit")
+        elif limits.max_bytes is not None and self.size_bytes + size > limits.max_bytes:
+            self._end(now_ns, "limit")
+        return self.ended is not None
+
+    def _file_for(self, unit: AccessUnit, ticks: int, now_ns: int) -> "_File | None":
+        """Return the file that a unit belongs in; None if it has no place in any."""
+        if (why := refusal(self._target.container, unit.codec.name)) is not None:
+            raise RecordingError(f"cannot record into {self.path}: {why}", reason="codec")
+        current = self._current
+        if unit.kind == "audio":
+            return current if self._has_audio else None
+        changed = current is not None and unit.codec.name != current.codec_name
+        if not unit.is_keyframe:
+            return None if changed else current
+        if current is not None and (changed or self._is_full(current, now_ns)):
+            self._end_file(now_ns, "codec" if changed else "segment")
+            current = None
+        return current or self._begin_file(unit, ticks, now_ns)
+
+    def _is_full(self, current: "_File", now_ns: int) -> bool:
+        """Whether a file should end with the next keyframe."""
+        limits = self._limits
+        if limits.segment_s is not None and now_ns - current.begin_ns >= limits.cut_after_s * _S:
+            return True
+        return limits.segment_bytes is not None and current.media.size >= limits.cut_at_bytes
+
+    def _look_ahead(self, current: "_File", now_ns: int) -> None:
+        if not current.is_ending and self._is_full(current, now_ns):
+            current.is_ending = True
+            self._ask_keyframe()
+
+    def _begin_file(self, keyframe: AccessUnit, ticks: int, now_ns: int) -> "_File":
+        is_first = self._unused is not None
+        begin_ns, begin = (0, 0) if is_first else (now_ns, ticks)
+        started_at = self._unix_s((self._start_ns or 0) + begin_ns)
+        if self._unused is None:
+            self.path, self._unused = self._target.open(started_at)
+        media = open_media(self._unused, self._target.container, keyframe, has_audio=self._has_audio)
+        self._current = _File(
+            path=self.path,
+            file=self._unused,
+            media=media,
+            codec_name=keyframe.codec.name,
+            started_at=started_at,
+            begin_ns=begin_ns,
+            begin=begin,
+        )
+        self._unused = None
+        return self._current
+
+    def _end(self, end_ns: int, ending: Ending) -> None:
+        if self._current is None:
+            self._remove_empty()
+        else:
+            self.duration_s = end_ns / _S
+            self._end_file(end_ns, ending)
+        self.ended = ending
+
+    def _end_file(self, end_ns: int, ending: Ending) -> None:
+        current = self._current
+        assert current is not None  # noqa: S101 - whoever calls this has looked
+        is_between = ending in {"segment", "codec"}
+        current.media.close(end_ns - current.begin_ns, limit_s=REARRANGE_BETWEEN_S if is_between else REARRANGE_S)
+        self._current = None
+        self._close_file(current, end_ns, ending)
+
+    def _close_file(self, file: "_File", end_ns: int, ending: Ending) -> None:
+        """Close a file that is whole, and note it."""
+        size = file.media.size
+        if not self._target.is_pipe:
+            file.file.close()
+            size = file.path.stat().st_size
+        self._finished_bytes += size
+        segment = Segment(
+            path=file.path,
+            started_at=file.started_at,
+            duration_s=(end_ns - file.begin_ns) / _S,
+            size_bytes=size,
+            pictures=file.pictures,
+            ended=ending,
+        )
+        self.segments.append(segment)
+        if self._manifest is not None:
+            self._manifest.add(segment)
+
+    def _remove_empty(self) -> None:
+        """Remove the file that was opened and in which there is no picture."""
+        if self._unused is not None and not self._target.is_pipe:
+            self._unused.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class _File:
+    """A file under way, and its place in the recording's time."""
+
+    path: Path
+    file: IO[bytes]
+    media: MediaFile
+    codec_name: str
+    started_at: float
+    begin_ns: int
+    begin: int  # the same in ticks of the picture's clock
+    pictures: int = 0
+    is_ending: bool = False  # whether the keyframe that ends it was asked for
+    last: dict[Kind, int] = field(default_factory=lambda: {"video": -1, "audio": -1})
+
+    def write(self, unit: AccessUnit, ticks: int) -> None:
+        """Write a unit that is at `ticks` of the recording; in the file times rise, whatever the phone's clock does."""
+        if unit.kind == "video":
+            ticks -= self.begin
+            self.pictures += 1
+        else:
+            ticks -= self.begin_ns * unit.codec.clock_rate // _S
+        ticks = max(ticks, self.last[unit.kind] + 1)
+        self.media.write(unit, ticks)
+        self.last[unit.kind] = ticks
