@@ -7,10 +7,11 @@ import itertools
 import json
 import logging
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import IO, Annotated, Any, Final, Literal
 
 import av
 import numpy as np
@@ -78,18 +79,45 @@ def main() -> None:
 @app.command(epilog=EPILOG)
 def record(
     instance: Instance,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The MP4 file to write.")] = Path("phone.mp4"),
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file: .mp4, .mkv, .webm or .ts; for several a pattern such as 'clip-{:04d}.mp4' or "
+            "'{start:%H%M%S}.mp4'; '-' writes MPEG-TS to the standard output.",
+        ),
+    ] = Path("phone.mp4"),
     duration: Annotated[
         float | None, typer.Option(help="Seconds to record; without it, until Ctrl-C.", min=0.1)
+    ] = None,
+    max_mb: Annotated[float | None, typer.Option(help="End before the recording is larger.", min=0.1)] = None,
+    segment_seconds: Annotated[
+        float | None, typer.Option(help="Begin another file after so long, with a keyframe.", min=1)
+    ] = None,
+    segment_mb: Annotated[
+        float | None, typer.Option(help="Begin another file when one is so large, with a keyframe.", min=0.1)
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Add a JSON line for each finished file to this one.", show_default=False)
     ] = None,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
-    """Record a phone's screen and sound into an MP4 file, as they come: nothing is encoded again."""
+    """Record a phone's screen and sound into a file, as they come: nothing is encoded again."""
     _configure_logging(debug)
-    _run(_record(_connect(instance, endpoint, insecure=insecure), output, duration, show_stats=stats))
+    options: dict[str, Any] = {
+        "max_duration_s": duration,
+        "max_bytes": _bytes(max_mb),
+        "segment_s": segment_seconds,
+        "segment_bytes": _bytes(segment_mb),
+        "manifest": manifest,
+    }
+    connect = _connect(instance, endpoint, insecure=insecure)
+    record = _record_into_pipe if str(output) == "-" else _record
+    _run(record(connect, output, show_stats=stats, **options))
 
 
 @app.command(epilog=EPILOG)
@@ -154,23 +182,39 @@ def demo(
 
 
 async def _record(
-    connect: Callable[[], streamer.Connecting], output: Path, duration_s: float | None, *, show_stats: bool = False
+    connect: Callable[[], streamer.Connecting],
+    output: Path,
+    *,
+    into: IO[bytes] | None = None,
+    show_stats: bool = False,
+    **options: Any,
 ) -> None:
-    check_target(output)  # before connecting, which may take the phone over from somebody
-    async with _stop_on_signal() as stopped, connect() as session, session.record(output) as recording:
+    """Record into a file, or into a pipe that is no place for words."""
+    target, console = (output, out) if into is None else (into, err)
+    check_target(target)  # before connecting, which may take the phone over from somebody
+    async with _stop_on_signal() as stopped, connect() as session, session.record(target, **options) as recording:
         try:
             with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
-                await _until(session, stopped, duration_s, lambda: recording.duration_s)
+                await _until(session, stopped, recording)
         finally:
             if show_stats:
-                out.print(_stats_table(session.stats()))
+                console.print(_stats_table(session.stats()))
     if recording.pictures == 0:
         raise errors.RecordingError(f"no picture came: {output} holds nothing")
-    out.print(
-        f"[bold]{escape(str(output))}[/]  {recording.duration_s:.1f} s  {recording.pictures} pictures  "
+    files = f"{len(recording.segments)} files  " if len(recording.segments) > 1 else ""
+    console.print(
+        f"[bold]{escape(str(output))}[/]  {files}{recording.duration_s:.1f} s  {recording.pictures} pictures  "
         f"{_size(recording.size_bytes)}",
         highlight=False,
     )
+
+
+async def _record_into_pipe(connect: Callable[[], streamer.Connecting], output: Path, **options: Any) -> None:
+    """Record into the standard output."""
+    if sys.stdout.isatty():
+        raise errors.ConfigurationError("expected a pipe or a file at the standard output, got a terminal")
+    with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as pipe:  # noqa: ASYNC230 - it is open
+        await _record(connect, output, into=pipe, **options)
 
 
 async def _frames(
@@ -279,7 +323,7 @@ async def _demo(output: Path, duration_s: float) -> None:
                 server.instance_id, endpoint=server.endpoint, credentials=streamer.Token(server.tenant_token)
             ),
             output,
-            duration_s,
+            max_duration_s=duration_s,
         )
     counters, picture = await asyncio.to_thread(_read_back, output, embedded.read_barcode)
     gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
@@ -373,22 +417,17 @@ async def _stop_on_signal() -> AsyncIterator[asyncio.Event]:
                 loop.remove_signal_handler(number)
 
 
-async def _until(
-    session: streamer.Session, stopped: asyncio.Event, duration_s: float | None, recorded_s: Callable[[], float]
-) -> None:
-    """Return when so much is recorded or a signal came; raise what ended the stream before."""
+async def _until(session: streamer.Session, stopped: asyncio.Event, recording: streamer.Recording) -> None:
+    """Return when the recording has ended or a signal came; raise what ended the stream before that."""
     ended = asyncio.ensure_future(session.wait_ended())
-    stopping = asyncio.ensure_future(stopped.wait())
+    others = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(recording.closed())]
     try:
-        while not ended.done() and not stopping.done():
-            if duration_s is not None and recorded_s() >= duration_s:
-                return
-            await asyncio.wait({ended, stopping}, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, *others}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             ended.result()
     finally:
-        ended.cancel()
-        stopping.cancel()
+        for waiting in (ended, *others):
+            waiting.cancel()
 
 
 def _progress(session: streamer.Session, recording: streamer.Recording) -> Text:
@@ -468,6 +507,10 @@ def _describe(audio_port: streamer.AudioPort) -> str:
     kind = "" if audio_port.type is None else f", type {audio_port.type}"
     ipv6 = f", {audio_port.address_ipv6}" if audio_port.address_ipv6 else ""
     return f"{where}{kind}{ipv6}"
+
+
+def _bytes(megabytes: float | None) -> int | None:
+    return None if megabytes is None else round(megabytes * 1e6)
 
 
 def _percent(part: int, rest: int) -> str:

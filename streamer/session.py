@@ -191,7 +191,7 @@ class Session:
         """
         if not 0 <= before_s <= self._preroll_s:
             raise ConfigurationError(
-                f"expected before_s from 0 to {self._preroll_s:g}, which connect(preroll_s=…) keeps"
+                f"expected before_s from 0 to {self._preroll_s:g}, got {before_s:g}: give connect a longer preroll_s"
             )
         now_ns = time.monotonic_ns()
         begin_ns = now_ns - round(before_s * 1e9)

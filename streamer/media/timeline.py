@@ -18,7 +18,7 @@ _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 JUMP_NS: Final = 5 * _S  # an RTP timestamp that leaves the time of arrival by so much from one unit to the next
 BELIEVED_NS: Final = 5 * _S  # sender reports that put sound further away from where it arrived are not about one clock
-TOLERANCE_NS: Final = 5 * _MS  # reports are no more exact than that: within it sound keeps its even steps
+TOLERANCE_NS: Final = 20 * _MS  # reports are no more exact, and nobody hears it: within it sound keeps its even steps
 _SLOWEST: Final = 100  # the part of its own time by which sound is moved
 
 

@@ -58,7 +58,7 @@ class Target:
     def open(self, started_at: float) -> tuple[Path, IO[bytes]]:
         """Open the next file; a pipe goes on. Raises OSError."""
         if self._pipe is not None:
-            return Path(getattr(self._pipe, "name", "-")), self._pipe
+            return Path("-"), self._pipe
         path = self._names.take(started_at)
         return path, path.open("wb", buffering=0)
 

@@ -87,14 +87,14 @@ def pieces(codec: str, data: bytes) -> list[bytes]:
     """Return what a packet of a file holds, in the form in which `content` gives what an access unit holds."""
     if codec == "av1":
         return [data.removeprefix(b"\x12\x00")]
-    if codec not in {"h264", "h265"} or data.startswith((b"\x00\x00\x00\x01", b"\x00\x00\x01")):
-        return content(codec, data)
+    if codec not in {"h264", "h265"}:
+        return [data]
     found, position = [], 0
-    while position < len(data):
+    while position + 4 < len(data):
         (size,) = struct.unpack_from(">I", data, position)
         found.append(data[position + 4 : position + 4 + size])
         position += 4 + size
-    return found
+    return found if position == len(data) else content(codec, data)  # lengths that do not fit are start codes
 
 
 def sent(unit: AccessUnit) -> list[bytes]:

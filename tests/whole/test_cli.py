@@ -107,6 +107,54 @@ async def test_statistics_are_printed_when_asked_for_and_only_then(phone: Embedd
     assert "packets" not in (await run(*words, env=environment(phone))).out
 
 
+async def test_a_recording_in_several_files_lists_them(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    manifest = tmp_path / "clips.jsonl"
+    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 3.5, "--segment-seconds", 1)
+    ended = await run(*words, "--manifest", manifest, env=environment(phone))
+    assert ended.code == 0, ended.err
+    paths = sorted(tmp_path.glob("*.mkv"))
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    assert [line["file"] for line in lines] == [str(path) for path in paths]
+    assert len(lines) >= 3
+    assert f"{len(lines)} files  3.5 s  {sum(streams(path)[1] for path in paths)} pictures" in ended.out
+
+
+async def test_a_recording_ends_before_it_is_too_large(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    ended = await run("record", phone.instance_id, "-o", path, "--max-mb", 0.2, env=environment(phone))
+    assert ended.code == 0, ended.err
+    assert 50_000 < path.stat().st_size <= 200_000
+
+
+async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    words = ("record", phone.instance_id, "-o", "-", "--duration", 1.5, "--stats")
+    async with running(*words, env=environment(phone)) as process:
+        out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert out[:1] == b"\x47"
+    assert len(out) % 188 == 0
+    path = tmp_path / "phone.ts"
+    path.write_bytes(out)
+    names, pictures = streams(path)
+    assert sorted(names) == ["h264", "opus"]
+    assert f"{pictures} pictures" in err.decode()
+    assert "packets" in err.decode()
+
+
+async def test_a_pipe_whose_reader_goes_away_ends_with_6(phone: EmbeddedPhone) -> None:
+    async with running("record", phone.instance_id, "-o", "-", env=environment(phone)) as process:
+        assert process.stdout is not None
+        assert await process.stdout.readexactly(188)
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        err = (await process.stderr.read()).decode()
+        assert await process.wait() == 6
+    assert "writing - failed after" in err
+    assert "Broken pipe" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_recording_that_is_interrupted_is_whole(
     phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
@@ -263,7 +311,10 @@ async def test_a_setting_that_is_missing_or_wrong_is_named(
     "words",
     [
         ("record",),
-        ("record", "any", "-o", "phone.mkv"),
+        ("record", "any", "-o", "phone.avi"),
+        ("record", "any", "-o", "phone-{what}.mp4"),
+        ("record", "any", "--segment-seconds", "0"),
+        ("demo", "-o", "-"),
         ("record", "any", "--duration", "0"),
         ("phone", "--fault", "nonsense"),
         ("phone", "--size", "0x0"),

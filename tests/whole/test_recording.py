@@ -1,0 +1,206 @@
+"""Recordings of the embedded phone: what it sent is what is in the file."""
+
+import asyncio
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from tests.everywhere import Connect
+from tests.unit.recordings import boxes, packets, pictures, pieces
+from tests.unit.senders import nal_units
+
+LIMIT_S = 30.0
+
+
+class Sent(NamedTuple):
+    """A packet of the phone's encoder."""
+
+    seconds: float
+    digest: str
+
+
+def digest(parts: list[bytes]) -> str:
+    return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+
+def listen(phone: embedded.EmbeddedPhone) -> dict[str, list[Sent]]:
+    """Return lists that the phone's packets get into as they are sent."""
+    sent: dict[str, list[Sent]] = {"video": [], "audio": []}
+    hand_out = phone.media._hand_out
+
+    def overhear(kind: str, packet: "av.Packet[Any]") -> None:
+        assert packet.pts is not None
+        assert packet.time_base is not None
+        data = bytes(packet)
+        sent[kind].append(
+            Sent(float(packet.pts * packet.time_base), digest(nal_units(data) if kind == "video" else [data]))
+        )
+        hand_out(kind, packet)
+
+    phone.media._hand_out = overhear  # type: ignore[method-assign]
+    return sent
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def barcodes(path: Path) -> Iterator[tuple[float, embedded.Barcode]]:
+    """Return the time of each picture in the file, and what the phone wrote into it."""
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            assert barcode is not None
+            assert frame.time is not None
+            yield frame.time, barcode
+
+
+def matching(path: Path, kind: str, sent: list[Sent]) -> tuple[list[float], list[float]]:
+    """Assert that a file holds what was sent, without a gap; return the times there and at the phone."""
+    found = packets(path, kind)
+    digests = [digest(pieces("h264", item.data) if kind == "video" else [item.data]) for item in found]
+    begin = [item.digest for item in sent].index(digests[0])
+    expected = sent[begin : begin + len(found)]
+    assert digests == [item.digest for item in expected]
+    return [float(item.time) for item in found], [item.seconds - expected[0].seconds for item in expected]
+
+
+@pytest.mark.parametrize(("suffix", "exact_s"), [(".mp4", 1e-4), (".mkv", 1.1e-3)])
+async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned_and_still(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str, exact_s: float
+) -> None:
+    sent = listen(phone)
+    path = tmp_path / f"a{suffix}"
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.record(path) as recording:
+            await until(lambda: recording.pictures > 15)
+            phone.rotate()
+            before = len(sent["video"])
+            await until(lambda: len(sent["video"]) > before + 15)
+            phone.go_still()
+            await asyncio.sleep(1.5)
+            phone.wake()
+            before = len(sent["video"])
+            await until(lambda: len(sent["video"]) > before + 15)
+        stats = session.stats()
+    assert (stats.pictures_lost, stats.pictures_malformed, stats.pictures_awaiting_keyframe) == (0, 0, 0)
+    assert recording.dropped == 0
+    times, captured = matching(path, "video", sent["video"])
+    assert times == pytest.approx(captured, abs=exact_s)
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) > 1
+    heard, _ = matching(path, "audio", sent["audio"])
+    steps = [later - earlier for earlier, later in itertools.pairwise(heard)]
+    assert steps == pytest.approx([0.02] * len(steps), abs=0.0002 + exact_s)  # moved by sender reports, a little
+    shapes = [picture.shape for picture in pictures(path)]
+    assert len(shapes) == recording.pictures > 45
+    assert set(shapes) == {(960, 360), (540, 640)}
+
+
+async def test_a_recording_begins_before_it_was_asked_for(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp4"
+    async with connect(phone, preroll_s=3) as session, asyncio.timeout(LIMIT_S):
+        await asyncio.sleep(3)
+        asked_at = time.time()
+        async with session.record(path, before_s=2) as recording:
+            await until(lambda: recording.duration_s > 2.5)
+        with pytest.raises(streamer.ConfigurationError, match=r"expected before_s from 0 to 3, got 4"):
+            session.record(tmp_path / "b.mp4", before_s=4)
+    seen = [(seconds, barcode.clock_ms / 1000) for seconds, barcode in barcodes(path)]
+    counters = [barcode.counter for _, barcode in barcodes(path)]
+    assert counters == list(range(counters[0], counters[0] + recording.pictures))
+    shown = [(seconds, drawn_at) for seconds, drawn_at in seen if seconds > 0.01]
+    # The strip's clock counts modulo 2**32, and a picture is under way for a while.
+    late = [(asked_at - 2 + seconds - drawn_at) % (2**32 / 1000) for seconds, drawn_at in shown]
+    assert max(late) < 0.7
+    heard = packets(path, "audio")
+    assert float(heard[0].time) < 0.5
+    assert recording.segments[0].started_at == pytest.approx(asked_at - 2, abs=0.5)
+
+
+async def test_no_past_is_kept_unless_it_was_asked_for(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    for seconds in (-1, 121):
+        with pytest.raises(streamer.ConfigurationError, match="expected preroll_s from 0 to 120"):
+            connect(phone, preroll_s=seconds)
+    async with connect(phone) as session:
+        with pytest.raises(streamer.ConfigurationError, match=r"before_s from 0 to 0, got 1"):
+            session.record(tmp_path / "a.mp4", before_s=1)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp4"
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        frames = session.frames()
+        await anext(frames)
+        phone.go_still()
+        last = -1
+        while last < phone.frames_sent - 1:
+            barcode = embedded.read_barcode((await anext(frames)).to_ndarray("gray"))
+            assert barcode is not None
+            last = barcode.counter
+        phone.media.make_keyframe = lambda: None  # type: ignore[method-assign]
+        await asyncio.sleep(0.6)
+        async with session.record(path) as recording:
+            await until(lambda: recording.duration_s > 1)
+    *_, (_, shown) = barcodes(path)
+    assert shown.counter == last
+    with av.open(path) as container:
+        assert (container.duration or 0) / av.time_base > 1
+
+
+async def test_a_kind_of_file_that_cannot_hold_what_the_phone_offers_is_refused_at_once(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session:
+        for _ in range(2):
+            with pytest.raises(streamer.ConfigurationError, match="WebM cannot hold H264: record into"):
+                session.record(tmp_path / "a.webm")
+            await anext(session.frames())
+    assert not list(tmp_path.iterdir())
+
+
+async def test_segments_follow_each_other_without_a_gap(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.record(tmp_path / "clip-{}.mp4", segment_s=1, max_duration_s=4) as recording:
+            await recording.closed()
+        requests = session.stats().plis_sent
+    assert 3 <= len(recording.segments) <= 6
+    assert requests >= len(recording.segments) - 1
+    counters = [barcode.counter for segment in recording.segments for _, barcode in barcodes(segment.path)]
+    assert counters == list(range(counters[0], counters[0] + len(counters)))
+    assert len(counters) == recording.pictures
+    assert sum(segment.duration_s for segment in recording.segments) == pytest.approx(4)
+    assert all(boxes(segment.path) == ["ftyp", "moov", "mdat"] for segment in recording.segments)
+
+
+async def test_a_session_that_is_left_waits_for_recordings_that_are_just_ending(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        limited = session.record(tmp_path / "a.mp4", max_duration_s=0.5)
+        ended = session.record(tmp_path / "b.mp4")
+        await until(lambda: limited.pictures > 5)
+        ended.end(None)
+    assert limited.is_closed
+    assert ended.is_closed
+    for path in (tmp_path / "a.mp4", tmp_path / "b.mp4"):
+        assert boxes(path) == ["ftyp", "moov", "mdat"]
