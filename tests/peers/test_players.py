@@ -1,0 +1,245 @@
+"""Recordings in the hands of players: ffprobe and ffmpeg, which users open them with, and Chromium's <video>."""
+
+import asyncio
+import base64
+import contextlib
+import functools
+import io
+import json
+import re
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from chromium_phone import PAGES, Chromium, Page, find_chromium
+from conftest import require_peer
+from PIL import Image
+
+from streamer import phone as embedded
+from streamer.media.containers import container_of
+from streamer.media.segments import Limits
+from streamer.media.units import AccessUnit
+from streamer.media.writer import Target, Writer
+from tests.everywhere import Connect
+from tests.unit.recordings import START, SUFFIXES, interleaved, packets, sound, video
+from tests.unit.senders import VIDEO_CODECS, encoded_as
+
+LIMIT_S = 30.0
+S = 1_000_000_000
+STILL_S = 2
+HELD = [
+    (suffix, codec) for suffix in SUFFIXES for codec in VIDEO_CODECS if codec in container_of(Path(f"a{suffix}")).codecs
+]
+TURNED = 30  # the number of the first picture after the phone was turned
+
+
+@functools.cache
+def eventful(codec: str) -> list[AccessUnit]:
+    """Return pictures with a still time among them, and after that in another size; and sound."""
+    upright = video(encoded_as(codec, TURNED, keyframe_every=10), codec=codec, keyframe_every=10)
+    after = encoded_as(codec, 60, size=(128, 160), keyframe_every=10)
+    turned = video(after, start=START + 3000 * TURNED + 90_000 * STILL_S, codec=codec, keyframe_every=10)
+    return interleaved([*upright, *turned], sound(250))
+
+
+def write(path: Path, codec: str, *, start_ns: int | None = None) -> bytes:
+    """Write a file; return what a process that is killed at the end would have left."""
+    writer = Writer(
+        Target(path),
+        has_audio=True,
+        limits=Limits(),
+        manifest=None,
+        start_ns=start_ns,
+        now_ns=0,
+        wall_ns=0,
+        ask_keyframe=lambda: None,
+    )
+    units = eventful(codec)
+    ticked_ns = units[0].arrival_ns
+    for unit in units:
+        while ticked_ns + S // 4 <= unit.arrival_ns:
+            ticked_ns += S // 4
+            writer.tick(ticked_ns)
+        writer.put(unit)
+    left = path.read_bytes()
+    writer.close(units[-1].arrival_ns, "stopped")
+    return left
+
+
+async def run(*command: str) -> tuple[str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    said, complained = await process.communicate()
+    assert process.returncode == 0, complained
+    return said.decode(), complained.decode()
+
+
+async def probe(path: Path) -> list[dict[str, Any]]:
+    """Return what ffprobe, which decodes every frame, says of a file's streams; it may not complain."""
+    ffprobe = require_peer("ffprobe", shutil.which("ffprobe"))
+    fields = "stream=codec_name,nb_read_frames,width,height,channels"
+    said, complained = await run(
+        ffprobe, "-v", "warning", "-count_frames", "-show_entries", fields, "-of", "json", str(path)
+    )
+    assert complained == ""
+    streams: list[dict[str, Any]] = json.loads(said)["streams"]
+    return sorted(streams, key=lambda stream: "channels" in stream)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+async def test_a_recording_is_probed_and_decoded_without_a_complaint(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    async with asyncio.timeout(LIMIT_S):
+        async with connect(phone) as session, session.record(path) as recording:
+            while recording.pictures < 60:
+                await asyncio.sleep(0.05)
+        picture, tone = await probe(path)
+        ffmpeg = require_peer("ffmpeg", shutil.which("ffmpeg"))
+        # Times are passed on as they are: rounded to an even rate, which ffmpeg guesses, two would be the same.
+        as_they_are = ("-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
+        _, complained = await run(ffmpeg, "-v", "warning", "-xerror", "-i", str(path), *as_they_are, "-f", "null", "-")
+    assert complained == ""
+    assert (picture["codec_name"], picture["width"], picture["height"]) == ("h264", 360, 640)
+    assert int(picture["nb_read_frames"]) == recording.pictures
+    assert (tone["codec_name"], tone["channels"]) == ("opus", 2)
+    assert int(tone["nb_read_frames"]) == pytest.approx(50 * recording.duration_s, rel=0.2)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), HELD)
+async def test_every_kind_of_recording_is_read_without_a_complaint_whole_or_killed(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    whole, killed = tmp_path / f"whole{suffix}", tmp_path / f"killed{suffix}"
+    killed.write_bytes(write(whole, codec))
+    for path in (whole, killed):
+        picture, tone = await probe(path)
+        assert (picture["width"], picture["height"]) == (160, 128)
+        least = TURNED + (60 if path is whole else 25)
+        assert least <= int(picture["nb_read_frames"]) <= TURNED + 60
+        assert int(tone["nb_read_frames"]) > 180
+
+
+# Chromium
+
+
+@contextlib.asynccontextmanager
+async def files_at(directory: Path) -> AsyncGenerator[str]:
+    """Serve the pages, and a directory, with what a player needs of HTTP: parts of files. Give the origin."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            name = head.split()[1].rpartition("/")[2].partition("?")[0]
+            path = next((place / name for place in (PAGES, directory) if (place / name).is_file()), None)
+            if path is None:
+                writer.write(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                return
+            data = path.read_bytes()
+            wanted = re.search(r"range: bytes=(\d+)-(\d*)", head, re.IGNORECASE)
+            begin = int(wanted[1]) if wanted else 0
+            end = int(wanted[2]) + 1 if wanted and wanted[2] else len(data)
+            kind = {".html": "text/html", ".js": "text/javascript"}.get(path.suffix, "application/octet-stream")
+            lines = [
+                "HTTP/1.1 206 Partial Content" if wanted else "HTTP/1.1 200 OK",
+                "connection: close",
+                "accept-ranges: bytes",
+                f"content-type: {kind}",
+                f"content-length: {end - begin}",
+                f"content-range: bytes {begin}-{end - 1}/{len(data)}",
+            ]
+            writer.write("\r\n".join([*lines, "", ""]).encode() + data[begin:end])
+            await writer.drain()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+async def player(tmp_path: Path) -> AsyncIterator[Page]:
+    """A page that plays files of `tmp_path`."""
+    async with Chromium(require_peer("chromium", find_chromium())) as browser, files_at(tmp_path) as origin:
+        yield await browser.open(f"{origin}/player.html")
+
+
+def picture_of(shown: dict[str, Any]) -> Any:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["png"]))).convert("RGB"), dtype=np.uint8)
+
+
+PLAYED = [(".mp4", "h264"), (".mp4", "vp9"), (".mp4", "av1"), (".webm", "vp8"), (".mkv", "h264")]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), PLAYED)
+async def test_chromium_plays_a_recording_through_and_seeks_in_it(
+    player: Page, tmp_path: Path, suffix: str, codec: str
+) -> None:
+    write(tmp_path / f"a{suffix}", codec)
+    loaded = await player.evaluate(f"load('a{suffix}')")
+    assert (loaded["width"], loaded["height"]) == (160, 128)
+    assert loaded["duration"] == pytest.approx(3 + STILL_S, abs=0.05)
+    still = await player.evaluate("seek(2.2)")
+    assert still["begins"] == pytest.approx((TURNED - 1) / 30, abs=0.002)  # the picture that was on the screen then
+    turned = await player.evaluate(f"seek({STILL_S + 1.52})")
+    assert (turned["width"], turned["height"]) == (128, 160)
+    assert turned["begins"] == pytest.approx(STILL_S + 1.5, abs=0.002)
+    played = await player.evaluate("playThrough()")
+    assert played["sizes"] == ["160x128", "128x160"]
+    assert played["ended"] == pytest.approx(loaded["duration"])
+    assert played["audioBytes"] > 0
+
+
+async def test_chromium_plays_what_a_killed_process_has_left_and_seeks_in_it(player: Page, tmp_path: Path) -> None:
+    left = write(tmp_path / "a.mp4", "h264")
+    (tmp_path / "a.mp4").write_bytes(left)
+    loaded = await player.evaluate("load('a.mp4')")
+    assert loaded["duration"] > 1 + STILL_S
+    turned = await player.evaluate(f"seek({STILL_S + 1.1})")
+    assert (turned["width"], turned["height"]) == (128, 160)
+    assert (await player.evaluate("seek(0.5)"))["begins"] == pytest.approx(0.5, abs=0.002)
+    played = await player.evaluate("playThrough()")
+    assert played["sizes"] == ["160x128", "128x160"]
+
+
+async def test_chromium_shows_the_phone_s_picture_of_each_moment(
+    phone: embedded.EmbeddedPhone, connect: Connect, player: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp4"
+    async with asyncio.timeout(LIMIT_S):
+        async with connect(phone) as session, session.record(path) as recording:
+            while recording.pictures < 30:
+                await asyncio.sleep(0.05)
+            phone.rotate()
+            while recording.pictures < 60:
+                await asyncio.sleep(0.05)
+    expected: list[tuple[float, int]] = []
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            assert frame.time is not None
+            assert barcode is not None
+            expected.append((frame.time, barcode.counter))
+    await player.evaluate("load('a.mp4')")
+    for time, counter in (expected[50], expected[5], expected[35], expected[20]):
+        shown = await player.evaluate(f"seek({time + 0.004})")
+        barcode = embedded.read_barcode(picture_of(shown))
+        assert barcode is not None
+        assert barcode.counter == counter
+    assert len(packets(path)) == recording.pictures
+
+
+async def test_chromium_plays_a_recording_that_began_before_it_was_asked_for(player: Page, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write(path, "h264", start_ns=eventful("h264")[0].arrival_ns + 700_000_000)
+    loaded = await player.evaluate("load('a.mp4')")
+    assert loaded["duration"] == pytest.approx(2.3 + STILL_S, abs=0.05)
+    assert (await player.evaluate("seek(0.11)"))["begins"] == pytest.approx(24 / 30 - 0.7, abs=0.002)
+    played = await player.evaluate("playThrough()")
+    assert played["ended"] == pytest.approx(loaded["duration"])
+    assert packets(path)[0].time == 0
