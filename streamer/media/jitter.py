@@ -2,7 +2,8 @@
 
 1. A packet that is the next in order leaves at once; with nothing missing the buffer is empty and costs nothing.
 2. A gap holds back what follows it for at most `hold_ns`, in the hope of a retransmission.
-3. Then the missing packets are given up, once; whoever takes the packets sees it as a jump of `index`.
+3. Then the missing packets are given up, once; whoever takes the packets sees it as a jump of `index`. He may give
+   them up earlier, for the sake of what is held behind them.
 
 Work per packet does not depend on how much is held. At most `capacity` packets are held; a packet further ahead
 than that means the sender started anew: the buffer is emptied and goes on from there.
@@ -92,11 +93,42 @@ class JitterBuffer:
             index, oldest = next(iter(self.missing.items()))
             if now_ns < oldest.noticed_ns + self.hold_ns:
                 break
-            del self.missing[index]
-            self.lost += 1
-            self._next = index + 1
-            released += self._leave()
+            released += self._give_up(index)
         return released
+
+    def give_up_before(self, end: int) -> list[RtpPacket]:
+        """Give up the gaps before an index; return the packets that leave because of it."""
+        released: list[RtpPacket] = []
+        for index in [index for index in self.missing if index < end]:
+            released += self._give_up(index)
+        return released
+
+    def held_picture(self, packet: RtpPacket) -> list[RtpPacket]:
+        """Return the held packets of the picture that this one belongs to, in order; none if its last ones are missing.
+
+        Nothing is said of its first ones.
+        """
+        picture: list[RtpPacket] = []
+        position = packet.index
+        while not (picture and picture[-1].marker):
+            following = self._held.get(position)
+            if following is None or following.rtp_time != packet.rtp_time:
+                return []
+            picture.append(following)
+            position += 1
+        position = packet.index - 1
+        picture.reverse()
+        while (preceding := self._held.get(position)) is not None and preceding.rtp_time == packet.rtp_time:
+            picture.append(preceding)
+            position -= 1
+        picture.reverse()
+        return picture
+
+    def _give_up(self, index: int) -> list[RtpPacket]:
+        del self.missing[index]
+        self.lost += 1
+        self._next = index + 1
+        return self._leave()
 
     def _leave(self) -> list[RtpPacket]:
         released = []

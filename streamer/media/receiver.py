@@ -44,6 +44,7 @@ _NOTHING: Final = ()
 _ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a wrap carries, and matches nothing
 REPORT_INTERVAL_NS: Final = 1_000 * _MS
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
+KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is not filled by then may never be: a keyframe is asked for beside it
 AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
 
 
@@ -157,6 +158,8 @@ class Receiver:
             deadline_ns = source.buffer.deadline_ns
             if deadline_ns is not None and deadline_ns <= now_ns:
                 units += source.release(source.buffer.give_up(now_ns), self.counters)
+            if source.hurry_ns is not None and source.hurry_ns <= now_ns:
+                source.keyframes.need()
             self._feedback_of(source, now_ns)
         if self._report_ns is not None and self._report_ns <= now_ns:
             self._report_ns = now_ns + REPORT_INTERVAL_NS
@@ -174,7 +177,7 @@ class Receiver:
     def _set_deadline(self) -> None:
         deadlines = [self._report_ns, self._transport_feedback.deadline_ns, self._bandwidth.deadline_ns]
         for source in self._sources.values():
-            deadlines += (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns)
+            deadlines += source.deadlines
         self.deadline_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _note_arrival(self, datagram: bytes, arrival_ns: int) -> None:
@@ -258,6 +261,8 @@ class Receiver:
                 source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
         missing_before = len(buffer.missing)
         units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
+        if buffer.missing and source.keyframes.needed and source.completes_keyframe(packet):
+            units += source.release(buffer.give_up_before(packet.index), self.counters)
         self.counters.video_gaps += source.is_video and len(buffer.missing) > missing_before
         self._feedback_of(source, packet.arrival_ns)
         return units
@@ -275,7 +280,7 @@ class Receiver:
             elif "ccm fir" in feedback:
                 self.counters.firs += 1
                 self._send(full_intra_request(self.own_ssrc, source.ssrc, self.counters.firs))
-        for deadline_ns in (source.buffer.deadline_ns, source.requests.deadline_ns, source.keyframes.deadline_ns):
+        for deadline_ns in source.deadlines:
             self._wake_at(deadline_ns)
 
     def _send(self, message: bytes) -> None:
@@ -311,6 +316,35 @@ class _Source:
         if self.is_video:
             self._depacketizer = depacketizer_for(self.codec)
             self.keyframes.need()
+
+    @property
+    def hurry_ns(self) -> int | None:
+        """When a keyframe is to be asked for because a gap has lasted; None if there is none, or it is asked for."""
+        deadline_ns = self.buffer.deadline_ns
+        if deadline_ns is None or not self.is_video or self.keyframes.needed:
+            return None
+        return deadline_ns - VIDEO_HOLD_NS + KEYFRAME_AFTER_NS
+
+    @property
+    def deadlines(self) -> tuple[int | None, ...]:
+        """When something is to be done about this source."""
+        return self.buffer.deadline_ns, self.hurry_ns, self.requests.deadline_ns, self.keyframes.deadline_ns
+
+    def completes_keyframe(self, packet: RtpPacket) -> bool:
+        """Whether a packet that was just held behind a gap has made a keyframe whole there."""
+        if not self.is_video:
+            return False
+        picture = self.buffer.held_picture(packet)
+        depacketizer = depacketizer_for(self.codec)
+        if not picture or not depacketizer.starts_unit(picture[0].payload):
+            return False
+        try:
+            for part in picture:
+                depacketizer.add(part.payload)
+            finished = depacketizer.finish()
+        except MalformedPayload:
+            return False
+        return finished is not None and finished[1]
 
     def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:
         """Take the sender's report on this source."""

@@ -24,7 +24,7 @@ from aiortc.rtp import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.receiver import AUDIO_HOLD_NS, REPORT_INTERVAL_NS, VIDEO_HOLD_NS, Receiver
+from streamer.media.receiver import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, REPORT_INTERVAL_NS, VIDEO_HOLD_NS, Receiver
 from streamer.media.units import AccessUnit
 from streamer.tracks import Track
 from tests.unit.senders import (
@@ -393,6 +393,40 @@ def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted(
     by.poll(400 * MS)
     assert not by.has_rtcp
     assert (by.counters.plis, by.counters.firs) == (0, 0)
+
+
+def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole() -> None:
+    """Of three groups the first loses a picture for good, and the keyframe of the next one a packet for a while."""
+    units = [list(packets) for packets in packets_by_aiortc(STREAM)]
+    late = units[10].pop(5)
+    by = receiver(NO_RTX)
+    assert check_against(STREAM, feed(by, flat(units[:3]))) == [0, 1, 2]
+    assert feed(by, flat(units[4:8]), 1_000 * MS) == []
+    sent_rtcp(by)
+    asked_ns = 1_000 * MS + KEYFRAME_AFTER_NS
+    assert by.poll(asked_ns - MS) == []
+    assert keyframe_requests(by) == 0
+    assert by.poll(asked_ns) == []
+    assert keyframe_requests(by) == 1
+    assert feed(by, flat(units[8:13]), asked_ns + MS) == []
+    left = [*by.receive(late, asked_ns + 2 * MS)]
+    assert check_against(STREAM, left) == [10, 11, 12]
+    assert left[0].discontinuity
+    assert by.packets_lost == len(units[3])
+    left += feed(by, flat(units[13:]), asked_ns + 3 * MS)
+    assert check_against(STREAM, left) == [*range(10, 30)]
+    assert by.poll(asked_ns + 400 * MS) == []
+    assert keyframe_requests(by) == 0
+
+
+def test_a_gap_that_is_filled_in_time_costs_no_picture_whatever_is_behind_it() -> None:
+    units = [list(packets) for packets in packets_by_aiortc(STREAM)]
+    late = units[3].pop(1)
+    by = receiver(NO_RTX)
+    received = feed(by, flat(units[:15]), interval_ns=MS)
+    assert check_against(STREAM, received) == [0, 1, 2]
+    received += by.receive(late, KEYFRAME_AFTER_NS - MS)
+    assert check_against(STREAM, received) == [*range(15)]
 
 
 # Sound
