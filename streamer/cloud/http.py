@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+import httpcore  # noqa: F401 - httpx imports it while it connects, which would hold up the event loop for 50 ms
 import httpx
 
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
