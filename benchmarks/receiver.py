@@ -146,7 +146,10 @@ async def _record_by_aiortc(track: Any, path: str, measurement: Measurement) -> 
     if context.task.done() and (error := context.task.exception()) is not None:
         print(f"MediaRecorder failed after {count} pictures: {error}", file=sys.stderr)
         return
-    await recorder.stop()
+    try:
+        await recorder.stop()
+    except av.FFmpegError as error:  # its sound and picture may end in an order that it cannot write
+        print(f"MediaRecorder failed to end its file after {count} pictures: {error}", file=sys.stderr)
 
 
 async def slow(rival: str, clip: str, seconds: float, interval_s: float) -> dict[str, Any]:
