@@ -197,6 +197,8 @@ async def _record(
             with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
                 await _until(session, stopped, recording)
         finally:
+            if not err.is_terminal:  # there Live leaves its only line without an end
+                err.line()
             if show_stats:
                 console.print(_stats_table(session.stats()))
     if recording.pictures == 0:
