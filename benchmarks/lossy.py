@@ -117,7 +117,7 @@ class Simulation:
             self._transmit(now + index * MS // 5, lambda when, packet=header + payload: self._arrive(packet, when))  # type: ignore[misc]
 
     def _arrive(self, packet: bytes, now: int) -> None:
-        self._deliver(self._receiver.receive(packet, now), now)
+        self._deliver(self._receiver.receive([packet], now), now)
         self._settle(now)
 
     def _poll(self, now: int) -> None:

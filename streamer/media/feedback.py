@@ -188,7 +188,7 @@ class TransportFeedback:
     """
 
     INTERVAL_NS: Final = 50 * _MS
-    MAX_PACKETS: Final = 400  # arrivals in one message; more leave at once in a message of their own
+    MAX_PACKETS: Final = 400  # arrivals in one message; once so many have come, it leaves at once
     _MAX_SPAN: Final = 1024  # sequence numbers in one message, come or not
 
     def __init__(self) -> None:
@@ -198,18 +198,17 @@ class TransportFeedback:
         self._highest = -1  # the highest number so far, extended
         self._count = 0
 
-    def add(self, sequence_number: int, arrival_ns: int) -> bool:
-        """Note the arrival of a packet by its transport-wide sequence number; say whether `deadline_ns` changed."""
-        self._numbers.append(sequence_number)
-        self._ticks.append(arrival_ns // 250_000)
-        count = len(self._numbers)
-        if count == 1:
+    def add(self, numbers: list[int], arrival_ns: int) -> bool:
+        """Note packets that came together by their transport-wide sequence numbers; say if `deadline_ns` changed."""
+        before = len(self._numbers)
+        self._numbers += numbers
+        self._ticks += [arrival_ns // 250_000] * len(numbers)
+        if before == 0:
             self.deadline_ns = arrival_ns + self.INTERVAL_NS
-        elif count == self.MAX_PACKETS:
+        if before < self.MAX_PACKETS <= len(self._numbers):
             self.deadline_ns = arrival_ns
-        else:
-            return False
-        return True
+            return True
+        return before == 0
 
     def due(self, now_ns: int, own_ssrc: int, media_ssrc: int) -> list[bytes]:
         """Return the messages to send now: usually none or one."""
@@ -219,7 +218,7 @@ class TransportFeedback:
         messages = []
         numbers, ticks = self._take_arrivals()
         while numbers:
-            count = self._fitting(numbers, ticks)
+            count = self._fitting(numbers[: self.MAX_PACKETS], ticks[: self.MAX_PACKETS])
             messages.append(self._message(numbers[:count], ticks[:count], own_ssrc, media_ssrc))
             numbers, ticks = numbers[count:], ticks[count:]
         return messages

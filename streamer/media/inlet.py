@@ -34,10 +34,8 @@ class Inlet:
 
     def on_rtp(self, packets: list[bytes], arrival_ns: int) -> None:
         """Take a burst of RTP packets."""
-        receive, put = self.receiver.receive, self._fanout.put
-        for packet in packets:
-            for unit in receive(packet, arrival_ns):
-                put(unit)
+        for unit in self.receiver.receive(packets, arrival_ns):
+            self._fanout.put(unit)
         self._settle()
 
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:

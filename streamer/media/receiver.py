@@ -1,10 +1,10 @@
 """One transport's RTP and RTCP in, access units and RTCP out: the stages of the media path, put together.
 
-    receive(datagram) → parse → retransmissions unwrapped → JitterBuffer → depacketizer → AccessUnit
-    poll(now)         → gaps given up, feedback that is due
+    receive(datagrams) → parse → retransmissions unwrapped → JitterBuffer → depacketizer → AccessUnit
+    poll(now)          → gaps given up, feedback that is due
 
-Sans-I/O: call `receive` or `receive_rtcp` for each decrypted datagram and `poll` no later than `deadline_ns`; after
-each of them send what `take_rtcp` returns.
+Sans-I/O: call `receive` for the decrypted RTP datagrams that were taken from the socket together, `receive_rtcp` for
+each RTCP datagram, and `poll` no later than `deadline_ns`; after each of them send what `take_rtcp` returns.
 """
 
 from collections.abc import Iterable, Sequence
@@ -105,16 +105,26 @@ class Receiver:
         for source in [source for source in self._sources.values() if source.payload_type not in self._tracks]:
             self._close_source(source.ssrc)
 
-    def receive(self, datagram: bytes, arrival_ns: int) -> Sequence[AccessUnit]:
-        """Take a decrypted RTP datagram; return the access units that it completes."""
+    def receive(self, datagrams: Sequence[bytes], arrival_ns: int) -> list[AccessUnit]:
+        """Take decrypted RTP datagrams, in the order in which they came; return the access units that they complete."""
         counters = self.counters
-        counters.packets += 1
-        counters.bytes += len(datagram)
+        counters.packets += len(datagrams)
+        counters.bytes += sum(map(len, datagrams))
         if self._arrival_id:
-            self._note_arrival(datagram, arrival_ns)
-        latest = self._latest
-        if latest is not None and latest.goes_on(datagram, counters):
-            return _NOTHING
+            self._note_arrivals(datagrams, arrival_ns)
+        units: list[AccessUnit] = []
+        position, end = 0, len(datagrams)
+        while position < end:
+            if self._latest is not None:
+                position = self._latest.take_run(datagrams, position, counters)
+                if position == end:
+                    break
+            units += self._receive_one(datagrams[position], arrival_ns)
+            position += 1
+        return units
+
+    def _receive_one(self, datagram: bytes, arrival_ns: int) -> Sequence[AccessUnit]:
+        counters = self.counters
         packet = parse_rtp(datagram, arrival_ns)
         if packet is None:
             counters.malformed += 1
@@ -180,18 +190,21 @@ class Receiver:
             deadlines += source.deadlines
         self.deadline_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def _note_arrival(self, datagram: bytes, arrival_ns: int) -> None:
-        element = find_extension(datagram, self._arrival_id)
-        if element is None:
-            return
-        if len(element) == 2:
-            feedback = self._transport_feedback
-            if feedback.add(int.from_bytes(element), arrival_ns):
-                self._wake_at(feedback.deadline_ns)
-        elif len(element) == 3:
-            bandwidth = self._bandwidth
-            if bandwidth.add(int.from_bytes(element), len(datagram), arrival_ns):
-                self._wake_at(bandwidth.deadline_ns)
+    def _note_arrivals(self, datagrams: Sequence[bytes], arrival_ns: int) -> None:
+        numbers: list[int] = []
+        send_times: list[tuple[int, int]] = []
+        for datagram in datagrams:
+            element = find_extension(datagram, self._arrival_id)
+            if element is None:
+                continue
+            if len(element) == 2:
+                numbers.append(int.from_bytes(element))
+            elif len(element) == 3:
+                send_times.append((int.from_bytes(element), len(datagram)))
+        if numbers and self._transport_feedback.add(numbers, arrival_ns):
+            self._wake_at(self._transport_feedback.deadline_ns)
+        if send_times and self._bandwidth.add(send_times, arrival_ns):
+            self._wake_at(self._bandwidth.deadline_ns)
 
     def _wake_at(self, deadline_ns: int | None) -> None:
         if deadline_ns is not None and (self.deadline_ns is None or deadline_ns < self.deadline_ns):
@@ -352,28 +365,37 @@ class _Source:
         self._clock.report(ntp_time, self._extend_time(rtp_time))
 
     def expect_more(self, datagram: bytes) -> None:
-        """Take note of a packet that was just taken: `goes_on` will know the one that follows it."""
+        """Take note of a packet that was just taken: `take_run` will know those that follow it."""
         if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
             self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
 
-    def goes_on(self, datagram: bytes, counters: Counters) -> bool:
-        """Take a datagram whose packet plainly goes on with the picture under way; false if it is not one.
+    def take_run(self, datagrams: Sequence[bytes], position: int, counters: Counters) -> int:
+        """Take the datagrams from `position` on that plainly go on with the picture under way; return where they end.
 
-        Plainly: nothing is missing, and its header (RFC 3550 section 5.1) is the one before but for the sequence
+        Plainly: nothing is missing, and the header (RFC 3550 section 5.1) is the one before but for the sequence
         number. Most packets are of that kind, neither the first nor the last of their picture.
         """
-        if int.from_bytes(datagram[:12]) != self._next_header or len(datagram) < 16:
-            return False
-        start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
-        if start > len(datagram):
-            return False
-        self._next_header += _ONE_ON
-        self._run += 1
-        self._add_payload(datagram[start:], counters)
-        return True
+        header, begin, end, add = self._next_header, position, len(datagrams), self._depacketizer.add
+        try:
+            while position < end:
+                datagram = datagrams[position]
+                if int.from_bytes(datagram[:12]) != header or len(datagram) < 16:
+                    break
+                start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
+                if start > len(datagram):
+                    break
+                header += _ONE_ON
+                position += 1
+                add(datagram[start:])
+        except MalformedPayload:
+            self._refuse(counters)
+            header = -1
+        self._next_header = header
+        self._run += position - begin
+        return position
 
     def settle(self) -> None:
-        """Account for the packets that `goes_on` took, before anything else is done with the source."""
+        """Account for the packets that `take_run` took, before anything else is done with the source."""
         self._next_header = -1
         if self._run:
             self.statistics.advance(self._run)
@@ -441,11 +463,14 @@ class _Source:
         try:
             self._depacketizer.add(payload)
         except MalformedPayload:
-            counters.malformed += 1
-            counters.pictures_malformed += 1
-            self._lose()
-            self._skipping = True
-            self._next_header = -1
+            self._refuse(counters)
+
+    def _refuse(self, counters: Counters) -> None:
+        """Give up the picture under way: one of its payloads is malformed."""
+        counters.malformed += 1
+        counters.pictures_malformed += 1
+        self._lose()
+        self._skipping = True
 
     def _finish(self, arrival_ns: int, counters: Counters) -> Sequence[AccessUnit]:
         try:

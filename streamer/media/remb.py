@@ -263,17 +263,21 @@ class BandwidthEstimator:
         self._told_bps = 0.0
         self._next_ns = 0  # when to tell it next, if it does not fall before
 
-    def add(self, send_time: int, size: int, arrival_ns: int) -> bool:
-        """Take a packet's 24-bit send time (in 2**-18 s) and its size; say whether `deadline_ns` changed."""
+    def add(self, packets: list[tuple[int, int]], arrival_ns: int) -> bool:
+        """Take packets that came together, each by its 24-bit send time (in 2**-18 s) and its size.
+
+        Say whether `deadline_ns` changed.
+        """
         if self._sent < 0 or arrival_ns - self._latest_ns > _PAUSE_NS:
-            self._begin(send_time)
+            self._begin(packets[0][0])
             self._next_ns = arrival_ns + self.INTERVAL_NS
-        sent = extend(self._sent, send_time, 24)
-        self._sent = max(self._sent, sent)
         self._latest_ns = arrival_ns
-        self._throughput.add(size, arrival_ns)
-        if (group := self._groups.add(sent * 1_000_000_000 >> 18, arrival_ns, size)) is not None:
-            self._judge(*group, arrival_ns)
+        self._throughput.add(sum(size for _, size in packets), arrival_ns)
+        for send_time, size in packets:
+            sent = extend(self._sent, send_time, 24)
+            self._sent = max(self._sent, sent)
+            if (group := self._groups.add(sent * 1_000_000_000 >> 18, arrival_ns, size)) is not None:
+                self._judge(*group, arrival_ns)
         deadline_ns = arrival_ns if self._control.bps < 0.97 * self._told_bps else self._next_ns
         if self.deadline_ns is not None and self.deadline_ns <= deadline_ns:
             return False

@@ -378,7 +378,7 @@ def test_congestion_feedback_tells_what_came_and_when_and_what_did_not(
     feedback = TransportFeedback()
     sent: dict[int, int] = {}
     for place, now_ns in zip(order, times_ns, strict=True):
-        feedback.add(numbers[place] & 0xFFFF, now_ns)
+        feedback.add([numbers[place] & 0xFFFF], now_ns)
         sent[numbers[place] & 0xFFFF] = now_ns // US
     assert feedback.deadline_ns is not None
     came, absent = decode_all(feedback.due(feedback.deadline_ns, 11, 22))
@@ -393,8 +393,8 @@ def test_congestion_feedback_tells_what_came_and_when_and_what_did_not(
 def test_feedback_is_due_an_interval_after_the_first_packet_or_when_a_message_is_full() -> None:
     feedback = TransportFeedback()
     assert feedback.due(1 << 60, 11, 22) == []
-    feedback.add(7, 3 * MS)
-    feedback.add(8, 20 * MS)
+    feedback.add([7], 3 * MS)
+    feedback.add([8], 20 * MS)
     due_ns = feedback.deadline_ns
     assert due_ns == 3 * MS + feedback.INTERVAL_NS
     assert feedback.due(due_ns - 1, 11, 22) == []
@@ -402,7 +402,7 @@ def test_feedback_is_due_an_interval_after_the_first_packet_or_when_a_message_is
     assert decode(message).arrivals_us.keys() == {7, 8}
     assert feedback.deadline_ns is None
     for number in range(feedback.MAX_PACKETS):
-        feedback.add(9 + number, 100 * MS)
+        feedback.add([9 + number], 100 * MS)
     assert feedback.deadline_ns == 100 * MS
 
 
@@ -410,8 +410,8 @@ def test_messages_are_counted_and_a_packet_that_comes_after_its_message_is_told_
     feedback = TransportFeedback()
     counts = []
     for turn in range(300):
-        feedback.add(10 * turn + 5, turn * 100 * MS)
-        feedback.add(10 * turn - 3 & 0xFFFF, turn * 100 * MS + 1 * MS)
+        feedback.add([10 * turn + 5], turn * 100 * MS)
+        feedback.add([10 * turn - 3 & 0xFFFF], turn * 100 * MS + 1 * MS)
         (message,) = feedback.due(turn * 100 * MS + 50 * MS, 11, 22)
         decoded = decode(message)
         counts.append(decoded.count)
@@ -427,7 +427,7 @@ def test_messages_are_counted_and_a_packet_that_comes_after_its_message_is_told_
 def test_a_full_message_fits_a_datagram_whatever_was_lost(step: int, wait_ns: int) -> None:
     feedback = TransportFeedback()
     for number in range(feedback.MAX_PACKETS):
-        feedback.add(number * step & 0xFFFF, number * wait_ns)
+        feedback.add([number * step & 0xFFFF], number * wait_ns)
     came, absent = decode_all(feedback.due(1 << 60, 11, 22))
     assert len(came) == feedback.MAX_PACKETS
     assert len(absent) >= (step - 1) * (feedback.MAX_PACKETS - 10)

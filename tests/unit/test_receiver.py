@@ -64,7 +64,7 @@ def flat(units: Iterable[list[bytes]]) -> list[bytes]:
 
 
 def feed(to: Receiver, packets: Iterable[bytes], now_ns: int = 0, interval_ns: int = 0) -> list[AccessUnit]:
-    return [unit for n, data in enumerate(packets) for unit in to.receive(data, now_ns + n * interval_ns)]
+    return [unit for n, data in enumerate(packets) for unit in to.receive([data], now_ns + n * interval_ns)]
 
 
 def sent_rtcp(by: Receiver) -> list[object]:
@@ -137,7 +137,7 @@ class Path:
             for place, data in enumerate(packets):
                 self._history[struct.unpack_from("!H", data, 2)[0]] = data
                 if number == place == 0:
-                    self.received += to.receive(data, 0)
+                    self.received += to.receive([data], 0)
                 else:
                     self.send(data, number * 33 * MS)
         polls = 0
@@ -152,7 +152,7 @@ class Path:
                 if datagram.to_phone:
                     self._answer(datagram.data, now_ns)
                 else:
-                    self.received += to.receive(datagram.data, now_ns)
+                    self.received += to.receive([datagram.data], now_ns)
             for message in to.take_rtcp():
                 self.send(message, now_ns, to_phone=True)
         assert polls < 2_000  # three seconds: a deadline that stays in the past would be a busy loop
@@ -294,7 +294,7 @@ def test_what_comes_out_after_losses_decodes_without_an_error() -> None:
 
 def test_a_picture_leaves_with_its_last_packet() -> None:
     by = receiver()
-    counts = [len(by.receive(data, 0)) for data in flat(packets_by_aiortc(STREAM))]
+    counts = [len(by.receive([data], 0)) for data in flat(packets_by_aiortc(STREAM))]
     assert counts == [data[1] >> 7 for data in flat(packets_by_aiortc(STREAM))]
 
 
@@ -317,8 +317,8 @@ def test_a_sender_without_marker_bits_is_received_again_after_a_loss() -> None:
 def test_padding_behind_a_gap_does_not_cost_the_keyframe_that_follows() -> None:
     keyframe, *_ = packets_by_aiortc(SMALL[:1], sequence_number=3)
     by = receiver(replace(VIDEO, feedback=frozenset()))
-    by.receive(rtp(b"\x41lost its keyframe", 0, 4_294_800_000, marker=True), 0)
-    by.receive(rtp(b"", 2, 4_294_800_000), 1)
+    by.receive([rtp(b"\x41lost its keyframe", 0, 4_294_800_000, marker=True)], 0)
+    by.receive([rtp(b"", 2, 4_294_800_000)], 1)
     assert by.poll(VIDEO_HOLD_NS + 1) == []
     (unit,) = feed(by, keyframe, VIDEO_HOLD_NS + 2)
     assert unit.is_keyframe
@@ -352,7 +352,7 @@ def test_a_malformed_payload_costs_its_picture_and_what_depends_on_it() -> None:
 
 def test_a_keyframe_is_asked_for_with_the_first_packet_and_again_until_one_is_whole() -> None:
     by = receiver()
-    by.receive(rtp(b"\x41no keyframe", 65_499, 4_294_890_000, marker=True), 0)
+    by.receive([rtp(b"\x41no keyframe", 65_499, 4_294_890_000, marker=True)], 0)
     asked = [(now_ms, keyframe_requests(by)) for now_ms in range(0, 1000, 10) if by.poll(now_ms * MS) == []]
     assert [now_ms for now_ms, count in asked if count] == [0, 300, 600, 900]
     assert len(feed(by, flat(packets_by_aiortc(SMALL)), 1000 * MS)) == len(SMALL)
@@ -377,7 +377,7 @@ def test_a_keyframe_that_was_asked_for_by_the_user_is_asked_for_until_it_comes()
 
 def test_a_sender_that_knows_only_full_intra_requests_gets_those_numbered() -> None:
     by = receiver(replace(VIDEO, feedback=frozenset({"ccm fir"})))
-    by.receive(rtp(b"\x41no keyframe", 1, 0, marker=True), 0)
+    by.receive([rtp(b"\x41no keyframe", 1, 0, marker=True)], 0)
     for now_ms in (300, 600):
         by.poll(now_ms * MS)
     assert (by.counters.plis, by.counters.firs) == (0, 3)
@@ -389,7 +389,7 @@ def test_a_sender_that_knows_only_full_intra_requests_gets_those_numbered() -> N
 
 def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted() -> None:
     by = receiver(replace(VIDEO, feedback=frozenset({"nack"})))
-    by.receive(rtp(b"\x41no keyframe", 1, 0, marker=True), 0)
+    by.receive([rtp(b"\x41no keyframe", 1, 0, marker=True)], 0)
     by.poll(400 * MS)
     assert not by.has_rtcp
     assert (by.counters.plis, by.counters.firs) == (0, 0)
@@ -409,7 +409,7 @@ def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole
     assert by.poll(asked_ns) == []
     assert keyframe_requests(by) == 1
     assert feed(by, flat(units[8:13]), asked_ns + MS) == []
-    left = [*by.receive(late, asked_ns + 2 * MS)]
+    left = [*by.receive([late], asked_ns + 2 * MS)]
     assert check_against(STREAM, left) == [10, 11, 12]
     assert left[0].discontinuity
     assert by.packets_lost == len(units[3])
@@ -425,7 +425,7 @@ def test_a_gap_that_is_filled_in_time_costs_no_picture_whatever_is_behind_it() -
     by = receiver(NO_RTX)
     received = feed(by, flat(units[:15]), interval_ns=MS)
     assert check_against(STREAM, received) == [0, 1, 2]
-    received += by.receive(late, KEYFRAME_AFTER_NS - MS)
+    received += by.receive([late], KEYFRAME_AFTER_NS - MS)
     assert check_against(STREAM, received) == [*range(15)]
 
 
@@ -456,7 +456,7 @@ def test_sound_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
 def test_reports_cover_every_source_and_come_each_second() -> None:
     by = receiver()
     feed(by, flat(packets_by_aiortc(SMALL[:1])))
-    by.receive(rtp(b"sound", 7, 0, payload_type=111, ssrc=3), 0)
+    by.receive([rtp(b"sound", 7, 0, payload_type=111, ssrc=3)], 0)
     sent_rtcp(by)
     due = []
     for now_ms in range(0, 3_500, 50):
@@ -469,8 +469,8 @@ def test_reports_cover_every_source_and_come_each_second() -> None:
 
 def test_without_reduced_size_every_message_is_a_full_compound_packet() -> None:
     by = receiver(replace(VIDEO, reduced_size_rtcp=False))
-    by.receive(rtp(b"\x41no keyframe", 1, 0, marker=True), 0)
-    by.receive(rtp(b"\x41no keyframe", 5, 3000, marker=True), 1)
+    by.receive([rtp(b"\x41no keyframe", 1, 0, marker=True)], 0)
+    by.receive([rtp(b"\x41no keyframe", 5, 3000, marker=True)], 1)
     by.poll(1_000 * MS)
     messages = by.take_rtcp()
     assert len(messages) > 2
@@ -485,7 +485,7 @@ def test_congestion_feedback_is_sent_for_every_packet_that_bears_the_extension()
     by = receiver(replace(VIDEO, transport_cc_id=5, feedback=frozenset({"transport-cc"})))
     for number in range(20):
         element = b"\xbe\xde\x00\x01\x51" + struct.pack("!H", 65_530 + number & 0xFFFF) + b"\x00"
-        by.receive(rtp(b"\x41", number, 0, extension=element), number * 2 * MS)
+        by.receive([rtp(b"\x41", number, 0, extension=element)], number * 2 * MS)
     by.poll(by.deadline_ns or 0)
     (message,) = by.take_rtcp()
     assert struct.unpack_from("!BBHIIHH", message)[1:2] + struct.unpack_from("!HH", message, 12) == (205, 65_530, 20)
@@ -496,8 +496,8 @@ def test_the_bandwidth_is_told_of_every_packet_that_bears_its_send_time_retransm
     by = receiver(replace(VIDEO, abs_send_time_id=5, feedback=frozenset({"goog-remb"})))
     for number in range(2_000):  # 8 Mbit/s, half of it for probing
         send_time = b"\xbe\xde\x00\x01\x52" + ((number * MS << 18) // 10**9).to_bytes(3)
-        by.receive(rtp(bytes(484), number, 0, extension=send_time), number * MS)
-        by.receive(rtp(bytes(484), number, 0, extension=send_time, payload_type=97, ssrc=2), number * MS)
+        by.receive([rtp(bytes(484), number, 0, extension=send_time)], number * MS)
+        by.receive([rtp(bytes(484), number, 0, extension=send_time, payload_type=97, ssrc=2)], number * MS)
         by.poll(number * MS)
     messages = [item for item in sent_rtcp(by) if isinstance(item, RtcpPsfbPacket) and item.fmt == 15]
     assert len(messages) == 9  # each 200 ms
@@ -535,8 +535,8 @@ def test_the_moment_of_capture_is_told_by_the_latest_sender_report(wrapped: bool
 def test_a_sender_that_starts_anew_takes_the_place_of_its_former_self() -> None:
     by = receiver(VIDEO)
     feed(by, flat(packets_by_aiortc(SMALL)))
-    by.receive(rtp(b"\x41", 3, 0), MS)  # far away: a gap that will not be closed
-    by.receive(rtp(b"\x41", 5, 0), MS)
+    by.receive([rtp(b"\x41", 3, 0)], MS)  # far away: a gap that will not be closed
+    by.receive([rtp(b"\x41", 5, 0)], MS)
     units = feed(by, flat(packets_by_aiortc(SMALL, ssrc=77)), 2 * MS)
     assert [unit.ssrc for unit in units] == [77] * len(SMALL)
     assert units[0].discontinuity
@@ -550,17 +550,17 @@ def test_a_packet_whose_header_extension_overruns_it_costs_its_picture_wherever_
     by = receiver()
     fragments = [b"\x7c" + header + bytes(50) for header in (b"\x85", b"\x05", b"\x05", b"\x45")]
     extension = b"\xbe\xde\x00\x01\x00\x00\x00\x00"
-    by.receive(rtp(b"\x41the picture before", 6, 0, marker=True), 0)
+    by.receive([rtp(b"\x41the picture before", 6, 0, marker=True)], 0)
     packets = [rtp(part, 7 + n, 3000, marker=n == 3, extension=extension) for n, part in enumerate(fragments)]
     packets[2] = packets[2][:14] + b"\xff\xff" + packets[2][16:]
-    assert not any(by.receive(packet, 0) for packet in packets)
+    assert not any(by.receive([packet], 0) for packet in packets)
     assert (by.counters.malformed, by.counters.pictures, list(by.poll(10_000 * MS))) == (1, 0, [])
 
 
 def test_two_senders_on_one_section_do_not_make_us_ask_for_keyframes_more_often() -> None:
     by = receiver(VIDEO)
     for number in range(100):
-        by.receive(rtp(b"\x41", number, 0, marker=True, ssrc=1 + number % 2), number * 10 * MS)
+        by.receive([rtp(b"\x41", number, 0, marker=True, ssrc=1 + number % 2)], number * 10 * MS)
     assert keyframe_requests(by) == 4  # at 0, 300, 600 and 900 ms
 
 
@@ -586,8 +586,8 @@ def test_a_new_negotiation_changes_what_payload_types_mean_and_keeps_what_goes_o
     by.set_tracks([VIDEO, replace(AUDIO, codecs={112: AUDIO.codecs[111]})])
     received += feed(by, flat(units[2:4]))
     assert [unit.discontinuity for unit in received] == [True, False, False, False]
-    assert len(by.receive(rtp(b"sound", 1, 0, payload_type=112, ssrc=5), 0)) == 1
-    assert not by.receive(rtp(b"sound", 2, 0, payload_type=111, ssrc=5), 0)
+    assert len(by.receive([rtp(b"sound", 1, 0, payload_type=112, ssrc=5)], 0)) == 1
+    assert not by.receive([rtp(b"sound", 2, 0, payload_type=111, ssrc=5)], 0)
     assert by.counters.unknown_payload_type == 1
     by.set_tracks([replace(VIDEO, codecs={100: H264}, rtx={})])
     renumbered = [data[:1] + bytes((data[1] & 0x80 | 100,)) + data[2:] for data in flat(units)]
@@ -631,7 +631,7 @@ def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_fo
     now_ns = 0
     for data, wait_ns in arrivals:
         now_ns += wait_ns
-        for unit in by.receive(data, now_ns):
+        for unit in by.receive([data], now_ns):
             assert unit.data
             assert unit.arrival_ns <= now_ns
         by.receive_rtcp(data, now_ns)

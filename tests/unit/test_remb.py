@@ -62,7 +62,7 @@ class Path:
         while self._flying and self._flying[0][0] <= self._now_ns:
             arrival_ns, send_time, size = self._flying.popleft()
             self._poll(arrival_ns)
-            self._estimator.add(send_time, size, arrival_ns)
+            self._estimator.add([(send_time, size)], arrival_ns)
             self.arrived_bytes += size
         self._poll(self._now_ns)
 
@@ -155,7 +155,7 @@ def test_a_sender_that_sends_a_picture_at_once_is_estimated_too() -> None:
     for number in range(300):  # a picture of 50 kbit each 33 ms, over 10 Mbit/s
         for place in range(5):
             now_ns = number * 33 * MS + place * MS
-            estimator.add((number * 33 << 18) // 1000 & 0xFFFFFF, 1250, now_ns)
+            estimator.add([((number * 33 << 18) // 1000 & 0xFFFFFF, 1250)], now_ns)
         if estimator.deadline_ns is not None and estimator.deadline_ns <= now_ns:
             assert (estimator.due(now_ns) or 0) >= START_BPS
     bitrate_bps = 5 * 1250 * 8 / 0.033
@@ -179,7 +179,7 @@ def test_an_estimate_is_told_at_intervals_while_packets_come_and_a_lower_one_at_
 def test_nothing_is_due_before_a_packet_came() -> None:
     estimator = BandwidthEstimator(RoundTripTime())
     assert (estimator.deadline_ns, estimator.due(1 << 60)) == (None, None)
-    assert estimator.add(5, 100, 7 * MS)
+    assert estimator.add([(5, 100)], 7 * MS)
     assert estimator.deadline_ns == 7 * MS + estimator.INTERVAL_NS
     assert estimator.due(estimator.deadline_ns - 1) is None
     assert estimator.due(estimator.deadline_ns) == START_BPS
@@ -210,7 +210,7 @@ def test_any_send_times_are_survived_and_the_estimate_stays_within_its_bounds(
         now_ns += wait_ns
         send_time = send_time + value & 0xFFFFFF if relative else value
         before_ns = estimator.deadline_ns
-        assert estimator.add(send_time, size, now_ns) == (estimator.deadline_ns != before_ns)
+        assert estimator.add([(send_time, size)], now_ns) == (estimator.deadline_ns != before_ns)
         assert estimator.deadline_ns is not None
         if estimator.deadline_ns <= now_ns:
             assert MIN_BPS <= (estimator.due(now_ns) or 0) <= MAX_BPS
@@ -221,7 +221,7 @@ def test_what_is_remembered_does_not_grow() -> None:
     estimator, sizes = BandwidthEstimator(RoundTripTime()), []
     chance = random.Random(1)
     for number in range(60_000):
-        estimator.add(chance.randrange(number, number + 100) & 0xFFFFFF, 1200, number * 100_000)
+        estimator.add([(chance.randrange(number, number + 100) & 0xFFFFFF, 1200)], number * 100_000)
         if number % 20_000 == 19_999:
             sizes.append(len(pickle.dumps(estimator)))
     assert max(sizes) < 4_000
