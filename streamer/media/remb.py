@@ -11,7 +11,9 @@ looked at now.
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from operator import mul
 from typing import Final
 
 from streamer.media.feedback import RoundTripTime
@@ -36,28 +38,36 @@ class _Groups:
         self._last = (0, 0)
         self._size = 0
 
-    def add(self, sent_ns: int, arrival_ns: int, size: int) -> tuple[int, int, int] | None:
-        """Take a packet; if that completes a group, return how much later it was sent, and came, and its bytes."""
-        if self._first is None:
+    def add(self, packets: Iterable[tuple[int, int]], arrival_ns: int) -> Iterator[tuple[int, int, int]]:
+        """Take packets that came together, each by when it was sent and its size.
+
+        Yield, for each group that they complete, how much later it was sent, and came, than the one before; its bytes.
+        """
+        for sent_ns, size in packets:
+            if self._first is None:
+                self._begin(sent_ns, arrival_ns, size)
+                continue
+            since_first_ns = sent_ns - self._first[0]
+            if since_first_ns < 0:
+                continue  # overtaken on the way
+            if since_first_ns <= _GROUP_NS or self._is_burst(sent_ns, arrival_ns):
+                self._last = (max(sent_ns, self._last[0]), arrival_ns)
+                self._size += size
+                continue
+            before, self._previous, whole_size = self._previous, self._last, self._size
             self._begin(sent_ns, arrival_ns, size)
-            return None
-        first_sent_ns, first_arrival_ns = self._first
-        if sent_ns < first_sent_ns:
-            return None  # overtaken on the way
+            if before is not None:
+                yield self._previous[0] - before[0], self._previous[1] - before[1], whole_size
+
+    def _is_burst(self, sent_ns: int, arrival_ns: int) -> bool:
+        """Whether a packet came right behind the last one though it was sent later: both had waited for something."""
         waited_ns = arrival_ns - self._last[1]
-        # It came right behind the last one though it was sent later: both had waited for something.
-        is_burst = (
-            waited_ns <= _GROUP_NS and waited_ns < sent_ns - self._last[0] and arrival_ns - first_arrival_ns < _BURST_NS
+        return (
+            self._first is not None
+            and waited_ns <= _GROUP_NS
+            and waited_ns < sent_ns - self._last[0]
+            and arrival_ns - self._first[1] < _BURST_NS
         )
-        if is_burst or sent_ns - first_sent_ns <= _GROUP_NS:
-            self._last = (max(sent_ns, self._last[0]), arrival_ns)
-            self._size += size
-            return None
-        before, self._previous, whole_size = self._previous, self._last, self._size
-        self._begin(sent_ns, arrival_ns, size)
-        if before is None:
-            return None
-        return self._previous[0] - before[0], self._previous[1] - before[1], whole_size
 
     def _begin(self, sent_ns: int, arrival_ns: int, size: int) -> None:
         self._first = self._last = (sent_ns, arrival_ns)
@@ -94,7 +104,8 @@ class _DelayTrend:
     def reset(self) -> None:
         """Forget the delays; what was learned of the path's noise stays."""
         self.usage = Usage.NORMAL
-        self._points: deque[tuple[float, float]] = deque(maxlen=self._WINDOW)  # when, and the smoothed delay
+        self._times: deque[float] = deque(maxlen=self._WINDOW)
+        self._delays: deque[float] = deque(maxlen=self._WINDOW)  # at these times, smoothed
         self._sizes: deque[int] = deque(maxlen=self._WINDOW)
         self._count = 0
         self._now_ms = self._delay_ms = self._smoothed_ms = self._least_ms = 0.0
@@ -110,7 +121,7 @@ class _DelayTrend:
     @property
     def throughput_bps(self) -> float | None:
         """What came while the latest delays were measured: while a queue grows, all that the path carries."""
-        span_ms = self._points[-1][0] - self._points[0][0] if self._points else 0.0
+        span_ms = self._times[-1] - self._times[0] if self._times else 0.0
         return (sum(self._sizes) - self._sizes[0]) * 8000 / span_ms if span_ms > 0 else None
 
     def add(self, sent_ms: float, came_ms: float, size: int) -> None:
@@ -120,9 +131,11 @@ class _DelayTrend:
         self._delay_ms += came_ms - sent_ms
         self._smoothed_ms += (1 - self._SMOOTHING) * (self._delay_ms - self._smoothed_ms)
         self._least_ms = min(self._least_ms + self._DRIFT * came_ms, self._smoothed_ms)
-        self._points.append((self._now_ms, self._smoothed_ms))
+        self._times.append(self._now_ms)
+        self._delays.append(self._smoothed_ms)
         self._sizes.append(size)
-        slope, self._slope = self._slope, _slope(self._points) if len(self._points) == self._WINDOW else 0.0
+        is_full = len(self._times) == self._WINDOW
+        slope, self._slope = self._slope, _slope(self._times, self._delays) if is_full else 0.0
         trend_ms = self._slope * self._count * self._GAIN
         self._judge(trend_ms, sent_ms, is_rising=self._slope >= slope)
         self._adapt(abs(trend_ms), came_ms)
@@ -146,12 +159,12 @@ class _DelayTrend:
         self._threshold_ms = min(max(self._threshold_ms, 6.0), 600.0)
 
 
-def _slope(points: deque[tuple[float, float]]) -> float:
+def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
     """Return the slope of the line that fits the points best."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    squares = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / squares if squares else 0.0
+    mean_x = sum(xs) / len(xs)
+    from_mean = [x - mean_x for x in xs]
+    squares = sum(map(mul, from_mean, from_mean))
+    return sum(map(mul, from_mean, ys)) / squares if squares else 0.0
 
 
 class _Throughput:
@@ -273,16 +286,20 @@ class BandwidthEstimator:
             self._next_ns = arrival_ns + self.INTERVAL_NS
         self._latest_ns = arrival_ns
         self._throughput.add(sum(size for _, size in packets), arrival_ns)
-        for send_time, size in packets:
-            sent = extend(self._sent, send_time, 24)
-            self._sent = max(self._sent, sent)
-            if (group := self._groups.add(sent * 1_000_000_000 >> 18, arrival_ns, size)) is not None:
-                self._judge(*group, arrival_ns)
+        for group in self._groups.add(self._extended(packets), arrival_ns):
+            self._judge(*group, arrival_ns)
         deadline_ns = arrival_ns if self._control.bps < 0.97 * self._told_bps else self._next_ns
         if self.deadline_ns is not None and self.deadline_ns <= deadline_ns:
             return False
         self.deadline_ns = deadline_ns
         return True
+
+    def _extended(self, packets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Yield each packet's send time, in ns and beyond the wrap, and its size."""
+        for send_time, size in packets:
+            sent = extend(self._sent, send_time, 24)
+            self._sent = max(self._sent, sent)
+            yield sent * 1_000_000_000 >> 18, size
 
     def due(self, now_ns: int) -> int | None:
         """Return the estimate in bits per second if it is to be told now."""

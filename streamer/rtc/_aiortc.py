@@ -1,4 +1,4 @@
-"""The only place that touches private names of aiortc and aioice, each on single objects, never on a class.
+"""The only place that touches private names of aiortc, aioice and pylibsrtp, each on single objects, never on a class.
 
 Why at all: aiortc's receiver queues every datagram twice, decodes in a queue without a bound and offers no way to the
 encoded pictures; aioice asks every server before it returns a candidate. What is shadowed, and since which version
@@ -21,6 +21,7 @@ import pylibsrtp
 from aioice import Candidate, TransportPolicy, ice, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
+from pylibsrtp._binding import ffi, lib
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
@@ -49,6 +50,7 @@ class Hook:
 HOOKS: Final = (
     Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
     Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
+    Hook("pylibsrtp:Session.unprotect", "self packet", "decrypting in one call, in its buffer", "pylibsrtp 1.0"),
     Hook("aioice.ice:Connection.data_received", "self data component", "datagrams that relays bring", "aioice 0.13"),
     Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),
     Hook(
@@ -103,10 +105,12 @@ def check_hooks() -> None:
         except (ImportError, AttributeError):
             parameters = "nothing"
         if parameters != hook.parameters:
-            versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiortc", "aioice"))
+            versions = ", ".join(
+                f"{name} {importlib.metadata.version(name)}" for name in ("aiortc", "aioice", "pylibsrtp")
+            )
             raise IncompatibleLibraryError(
                 f"expected {hook.name}({hook.parameters.replace(' ', ', ')}), found {parameters} in {versions}: "
-                "pip install 'aiortc>=1.16,<1.17' 'aioice>=0.13,<0.14'"
+                "pip install 'aiortc>=1.16,<1.17' 'aioice>=0.13,<0.14' 'pylibsrtp>=1.0,<1.1'"
             )
 
 
@@ -177,6 +181,24 @@ def start_data_while_open(connection: RTCPeerConnection) -> None:
     _shadow(sctp, "start", start_while_open)
 
 
+def _unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
+    """Return `session.unprotect` as one call instead of three, which says None to what is forged, replayed or too long.
+
+    It shares the session's own buffer: the two are not used at the same time.
+    """
+    decrypt, handle, memory, buffer = lib.srtp_unprotect, session._srtp[0], session._cdata, session._buffer
+    size_pointer, capacity = ffi.new("int *"), len(memory)
+
+    def unprotect(datagram: bytes) -> bytes | None:
+        size = size_pointer[0] = len(datagram)
+        if size > capacity:
+            return None
+        buffer[0:size] = datagram
+        return buffer[0 : size_pointer[0]] if decrypt(handle, memory, size_pointer) == 0 else None
+
+    return unprotect
+
+
 class Tap:
     """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
 
@@ -194,6 +216,7 @@ class Tap:
     ) -> None:
         self._connection: Any = transport.transport._connection
         self._inbound: Any = transport._rx_srtp
+        self._unprotect = _unprotector(self._inbound)
         self._outbound: Any = transport._tx_srtp
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
@@ -249,16 +272,12 @@ class Tap:
 
     def _take(self, datagrams: list[bytes]) -> None:
         arrival_ns = time.monotonic_ns()
-        unprotect, packets = self._inbound.unprotect, []
+        unprotect, packets = self._unprotect, []
         for datagram in datagrams:
-            is_rtcp = 192 <= datagram[1] <= 223  # RFC 5761 section 4
-            try:
-                packet = self._inbound.unprotect_rtcp(datagram) if is_rtcp else unprotect(datagram)
-            except (pylibsrtp.Error, ValueError):
-                continue  # forged, replayed, or longer than any path carries
-            if is_rtcp:
-                self._on_rtcp(packet, arrival_ns)
-            else:
+            if 192 <= datagram[1] <= 223:  # RTCP (RFC 5761 section 4)
+                with contextlib.suppress(pylibsrtp.Error, ValueError):
+                    self._on_rtcp(self._inbound.unprotect_rtcp(datagram), arrival_ns)
+            elif (packet := unprotect(datagram)) is not None:
                 packets.append(packet)
         if packets:
             self._on_rtp(packets, arrival_ns)

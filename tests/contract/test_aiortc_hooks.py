@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aioice
+import pylibsrtp
 import pytest
 from aiortc import (
     RTCCertificate,
@@ -25,6 +26,8 @@ from aiortc import (
 )
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
 from streamer.rtc import _aiortc
@@ -404,6 +407,29 @@ async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() ->
         assert 0 not in sources
         assert 0xBFBFBFBF not in sources
         assert all(packet[1] == 200 for packet in media.rtcp)
+
+
+@given(st.lists(st.binary(min_size=12, max_size=1600), max_size=6))
+@settings(deadline=None, max_examples=100)
+def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[bytes]) -> None:
+    """The law: what was protected comes out as `Session.unprotect` gives it, once; all else is None."""
+    key = bytes(range(30))
+    policy = {"key": key, "srtp_profile": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80}
+    sender, theirs, ours = (
+        pylibsrtp.Session(pylibsrtp.Policy(ssrc_type=kind, **policy))
+        for kind in (pylibsrtp.Policy.SSRC_ANY_OUTBOUND, *[pylibsrtp.Policy.SSRC_ANY_INBOUND] * 2)
+    )
+    unprotect = _aiortc._unprotector(ours)
+    for number, payload in enumerate(payloads):
+        packet = struct.pack("!BBHII", 0x80, 96, number, 0, 1) + payload
+        protected = sender.protect(packet) if len(packet) < 1300 else packet + bytes(200)
+        try:
+            expected: bytes | None = theirs.unprotect(protected)
+        except (pylibsrtp.Error, ValueError):
+            expected = None
+        assert unprotect(protected) == expected
+        assert unprotect(protected) is None  # replayed
+        assert unprotect(payload) is None  # never protected
 
 
 # Negotiation, live

@@ -33,8 +33,7 @@ class Watcher:
 
     def receive(self, *packets: bytes) -> None:
         """Receive packets now."""
-        for packet in packets:
-            self._put(list(self.receiver.receive(packet, self.now_ns)))
+        self._put(self.receiver.receive(packets, self.now_ns))
 
     def play(self, first: int, end: int, *, without: bytes = b"") -> None:
         """Receive pictures, one each interval, but for one packet."""

@@ -647,6 +647,40 @@ def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_fo
     assert by.counters.packets == len(arrivals)
 
 
+@given(
+    st.lists(st.tuples(whole_packets, st.integers(0, 3)), min_size=1, max_size=80),
+    st.sampled_from([replace(VIDEO, transport_cc_id=3), replace(VIDEO, abs_send_time_id=3)]),
+)
+@settings(deadline=None, max_examples=200)
+def test_packets_taken_together_are_as_good_as_taken_one_by_one(
+    arrivals: list[tuple[bytes, int]], track: Track
+) -> None:
+    """The law: however packets are divided into bursts, the same units, requests and counts come of them."""
+    together, alone = receiver(track, AUDIO), receiver(track, AUDIO)
+    for burst, group in enumerate(_bursts(arrivals)):
+        now_ns = burst * 20 * MS
+        assert together.receive(group, now_ns) == [unit for data in group for unit in alone.receive([data], now_ns)]
+        assert together.counters == alone.counters
+        assert together.take_rtcp() == alone.take_rtcp()
+
+
+def _bursts(arrivals: list[tuple[bytes, int]]) -> list[list[bytes]]:
+    """Divide packets before each whose number is zero."""
+    bursts: list[list[bytes]] = [[]]
+    for data, number in arrivals:
+        if number == 0:
+            bursts.append([])
+        bursts[-1].append(data)
+    return bursts
+
+
+def test_the_pictures_of_a_burst_leave_together() -> None:
+    by = receiver(NO_RTX)
+    packets = flat(packets_by_aiortc(STREAM))
+    assert by.receive(packets[:-1], 0) == feed(receiver(NO_RTX), packets[:-1])
+    assert len(by.receive(packets[-1:], 0)) == 1
+
+
 def test_the_first_pictures_payloads_are_cut_as_webrtc_cuts_them() -> None:
     """What the other tests stand on: single NAL units, aggregates and fragments all occur among the packets."""
     kinds = {payload[0] & 0x1F for unit in STREAM + SMALL for payload in payloads(unit)}
