@@ -13,7 +13,7 @@ import importlib.metadata
 import inspect
 import ipaddress
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from streamer.rtc.ice import IceServer
 from streamer.rtc.udp import UdpTransport, is_srtp, open_udp
 
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
+CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
 
 # aiortc offers ECDHE-ECDSA alone, and a peer with an RSA certificate then finds "no shared cipher" (aiortc 1.16).
 _CIPHERS: Final = (
@@ -59,6 +60,7 @@ HOOKS: Final = (
         "host candidates on chosen addresses",
         "aioice 0.13",
     ),
+    Hook("aioice.ice:Connection._check_periodic", "self", "connected as soon as a check succeeds", "aioice 0.13"),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
     Hook(
         "aioice.ice:StunProtocol.request",
@@ -305,10 +307,12 @@ class Gathering:
         self._on_candidate = on_candidate
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
+        self._check_next: Callable[[], bool] = self._connection._check_periodic
         _shadow(self._connection, "gather_candidates", self._gather)
+        _shadow(self._connection, "_check_periodic", self._begin_checks)
 
     async def aclose(self) -> None:
-        """Stop asking servers."""
+        """Stop asking servers and checking pairs."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -329,9 +333,26 @@ class Gathering:
             connection._local_candidates += await connection.get_component_candidates(1, addresses)
         connection._local_candidates_end = True
         for server in self._servers:
-            task = asyncio.create_task(self._ask(server), name=f"ask {server}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._ask(server), f"ask {server}")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _begin_checks(self) -> bool:
+        """Check pairs beside `connect`, which aioice lets sleep out its interval after the check that succeeded.
+
+        `connect` calls this until it is false, then waits for a result; without a pair it would take that for failure.
+        """
+        if not self._connection._check_list:
+            return self._check_next()
+        self._start(self._check(), "ICE checks")
+        return False
+
+    async def _check(self) -> None:
+        while self._check_next():  # noqa: ASYNC110 - the interval is the point
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
     def _host_candidates(self, addresses: list[str]) -> list[Candidate]:
         """Return a candidate for each address that can be bound, on a socket of ours (see `udp`)."""
