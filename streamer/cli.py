@@ -1,4 +1,4 @@
-"""The command line: `streamer record | frames | info | phone | demo`."""
+"""The command line: `streamer record | frames | screenshot | info | phone | demo`."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, Literal
 
@@ -26,7 +26,9 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cloud.client import CloudClient
+from streamer.media.images import image_format_of
 from streamer.media.mux import check_target
+from streamer.media.whole import check_whole, unwritable, write_whole
 from streamer.rtc.ice import parse_ice_servers
 
 EXIT_CODES: Final = (
@@ -139,6 +141,31 @@ def frames(
 
 
 @app.command(epilog=EPILOG)
+def screenshot(
+    instance: Instance,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file: .png or .jpg; '-' writes to the standard output.")
+    ] = Path("screen.png"),
+    image_format: Annotated[
+        Literal["png", "jpg"] | None,
+        typer.Option("--format", help="The picture's format, whatever the file is called.", show_default=False),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Scale it to so many pixels.", metavar="WxH", show_default=False)
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a picture, once connected.", min=0.1)] = 10.0,
+    endpoint: Endpoint = None,
+    insecure: Insecure = False,
+    debug: Debug = False,
+) -> None:
+    """Save the picture that is on a phone's screen now."""
+    _configure_logging(debug)
+    pixels = None if size is None else _pixels(size)
+    connect = _connect(instance, endpoint, insecure=insecure)
+    _run(_screenshot(connect, output, image_format, size=pixels, timeout_s=timeout))
+
+
+@app.command(epilog=EPILOG)
 def info(
     instance: Instance,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -164,10 +191,7 @@ def phone(
 ) -> None:
     """Run the embedded phone: an auth API, signaling and WebRTC on this machine, to try things against."""
     _configure_logging(debug)
-    width, _, height = size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise typer.BadParameter(f"expected a size such as 720x1280, got {size}", param_hint="--size")
-    _run(_phone(host, port, (int(width), int(height)), fps, fault or []))
+    _run(_phone(host, port, _pixels(size), fps, fault or []))
 
 
 @app.command(epilog=EPILOG)
@@ -228,12 +252,10 @@ async def _frames(
     suffix: str,
     show_stats: bool,
 ) -> None:
-    try:
+    with _writing_into(output):
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output):
             pass
-    except OSError as error:
-        raise errors.RecordingError(f"cannot write into {output}: {error.strerror}") from error
     number = 0
     async with _stop_on_signal() as stopped, connect() as session:
         with err.status("connected") as status:
@@ -243,7 +265,7 @@ async def _frames(
             try:
                 async for frame in pictures:
                     path = output / f"{number:06d}.{suffix}"
-                    await asyncio.to_thread(_save, frame, path)
+                    await asyncio.to_thread(frame.save, path)
                     number += 1
                     status.update(f"{path}  {frame.width}x{frame.height}")
                     if number == count:
@@ -254,6 +276,35 @@ async def _frames(
                 if show_stats:
                     out.print(_stats_table(session.stats()))
     out.print(f"[bold]{escape(str(output))}[/]  {number} pictures", highlight=False)
+
+
+async def _screenshot(
+    connect: Callable[[], streamer.Connecting],
+    output: Path,
+    suffix: str | None,
+    *,
+    size: tuple[int, int] | None,
+    timeout_s: float,
+) -> None:
+    is_pipe = str(output) == "-"
+    if is_pipe and sys.stdout.isatty():
+        raise errors.ConfigurationError("expected a pipe or a file at the standard output, got a terminal")
+    image_format = image_format_of(Path(f"-.{suffix or 'png'}") if suffix or is_pipe else output)
+    if not is_pipe:
+        check_whole(output)  # before connecting, which may take the phone over from somebody
+    async with connect() as session:
+        frame = await session.screenshot(timeout_s=timeout_s)
+    data = frame.encode(image_format, size=size)
+    if is_pipe:
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise unwritable(output, error) from error
+        return
+    write_whole(output, data)
+    width, height = size or (frame.width, frame.height)
+    out.print(f"[bold]{escape(str(output))}[/]  {width}x{height}  {_size(len(data))}", highlight=False)
 
 
 async def _info(instance: str, endpoint: str | None, *, insecure: bool, as_json: bool) -> None:
@@ -314,10 +365,8 @@ async def _phone(host: str, port: int, size: tuple[int, int], fps: int, fault: l
 async def _demo(output: Path, duration_s: float) -> None:
     from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
 
-    try:
+    with _writing_into(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.RecordingError(f"cannot write into {output.parent}: {error.strerror}") from error
     async with embedded.serve() as server:
         err.print(f"the embedded phone runs at {server.endpoint}, instance {server.instance_id}", highlight=False)
         await _record(
@@ -497,11 +546,19 @@ def _ms(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
-def _save(frame: streamer.VideoFrame, path: Path) -> None:
+@contextlib.contextmanager
+def _writing_into(directory: Path) -> Iterator[None]:
     try:
-        frame.picture.save(path)
-    except (OSError, av.FFmpegError) as error:
-        raise errors.RecordingError(f"cannot write {path}: {error.strerror}") from error
+        yield
+    except OSError as error:
+        raise errors.RecordingError(f"cannot write into {directory}: {error.strerror}") from error
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise typer.BadParameter(f"expected a size such as 720x1280, got {size}", param_hint="--size")
+    return int(width), int(height)
 
 
 def _describe(audio_port: streamer.AudioPort) -> str:

@@ -11,10 +11,10 @@ from typing import IO, Final, Self
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.models import Ticket
-from streamer.errors import ConfigurationError, ConnectionFailedError
+from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.link import Link
 from streamer.media.fanout import Fanout
-from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
 from streamer.media.history import History
 from streamer.media.meter import StreamMeter
 from streamer.media.mux import Recording
@@ -164,6 +164,29 @@ class Session:
         newest each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates.
         """
         return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
+
+    async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
+        """Return the picture that is on the screen, also on a still one, and whether or not anybody iterates.
+
+        While somebody iterates, that is the last picture decoded, at once. Otherwise what came since the last keyframe
+        is decoded first. Raises ConnectionFailedError if no picture comes within `timeout_s`, and what ended the
+        session if it has ended and no picture of it is left.
+        """
+        if not timeout_s > 0:
+            raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
+        async with self.frames() as frames:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await anext(frames)
+            except StopAsyncIteration:
+                raise ConnectionLostError("there is no picture to be had: the session was left") from None
+            except TimeoutError:
+                stats = self.stats()
+                raise ConnectionFailedError(
+                    f"no picture came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
+                    f"{stats.pictures_received} pictures, {stats.plis_sent + stats.firs_sent} requests for a keyframe",
+                    stage="media",
+                ) from None
 
     def record(
         self,

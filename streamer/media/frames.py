@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import av
@@ -12,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
+from streamer.media.images import QUALITY, ImageFormat, encode_image, image_format_of
 from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
+from streamer.media.whole import write_whole
 from streamer.ports import AudioPort
 
 Policy: TypeAlias = Literal["latest", "every"]
@@ -77,6 +81,25 @@ class VideoFrame:
         except ImportError as error:
             raise MissingExtraError("VideoFrame.to_image()", "image") from error
         return Image.fromarray(self.to_ndarray("rgb24", size=size))
+
+    def encode(
+        self, image_format: ImageFormat = "png", *, quality: int = QUALITY, size: tuple[int, int] | None = None
+    ) -> bytes:
+        """Return the picture as an image file, scaled as `to_ndarray` does; `quality`, 1 to 100, is for "jpeg".
+
+        It takes some milliseconds of the caller's thread. Raises ConfigurationError for what cannot be.
+        """
+        return encode_image(self.to_ndarray("rgb24", size=size), image_format, quality=quality)
+
+    def save(
+        self, path: str | os.PathLike[str], *, quality: int = QUALITY, size: tuple[int, int] | None = None
+    ) -> None:
+        """Write the picture into a `.png`, `.jpg` or `.jpeg` file, as `encode` makes it: whole, or not at all.
+
+        It blocks: `await asyncio.to_thread(frame.save, path)`. Raises ConfigurationError for another kind of file,
+        RecordingError if it cannot be written.
+        """
+        write_whole(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
 
 
 class FrameHub:

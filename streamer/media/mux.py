@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.containers import refusal
 from streamer.media.segments import Ending, Limits, Manifest, Segment
 from streamer.media.units import AccessUnit
+from streamer.media.whole import DISK_FULL
 from streamer.media.worker import PacedWorker
 from streamer.media.writer import REARRANGE_S, Target, Writer
 
@@ -25,7 +25,6 @@ INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what 
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
-_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def check_target(target: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -254,7 +253,7 @@ class Recording:
             what = getattr(error, "strerror", None) or str(error)
             self.error = RecordingError(
                 f"writing {self.path} failed after {self.pictures} pictures: {what}",
-                reason="disk-full" if getattr(error, "errno", None) in _DISK_FULL else "write",
+                reason="disk-full" if getattr(error, "errno", None) in DISK_FULL else "write",
             )
             self.error.__cause__ = error
         _logger.error("%s", self.error)

@@ -37,6 +37,7 @@ class Pictures:
         self._discontinuity = False
         self._unseen_ns = 0  # when the latest unit came that nobody looked at
         self._is_behind = False  # whether units came that the decoder did not get
+        self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
         self.meter = DecodingMeter()
         self.hub = FrameHub(self._watch)
 
@@ -54,6 +55,13 @@ class Pictures:
             self._unseen_ns = unit.arrival_ns
             self._is_behind = True
             return
+        if unit.is_keyframe:
+            self._is_behind = False
+        elif self._is_behind:
+            self._decoder.counters.awaiting_keyframe += 1
+            return
+        if unit.is_keyframe or self._got is not None:
+            self._got = unit
         self._decoder.put(unit)
 
     def frames(self, policy: Policy, *, max_fps: float | None, limit: int) -> FrameIterator:
@@ -75,11 +83,17 @@ class Pictures:
         if self._decoder is None:
             self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble)
         if group and self._is_behind:
-            self._decoder.catch_up(group)
-        self._is_behind = False
+            self._decoder.catch_up(self._missed(group))
+            self._got, self._is_behind = group[-1], False
+
+    def _missed(self, group: list[AccessUnit]) -> list[AccessUnit]:
+        """Return what of the last group the decoder did not get: who looks now and then pays for what came between."""
+        got = next((number for number, unit in enumerate(group, start=1) if unit is self._got), 0)
+        return group[got:] or group
 
     def _trouble(self) -> None:
         self._discontinuity = True
+        self._got = None
         self._request_keyframe()
 
     def _publish(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:

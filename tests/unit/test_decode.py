@@ -306,6 +306,50 @@ async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_a
         assert (await anext(frames)).is_keyframe
 
 
+async def test_who_looks_again_behind_more_than_is_kept_waits_for_a_keyframe() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.put(sent[0])
+            await anext(frames)
+        for _ in range(GROUP_LIMIT):
+            phone.put(sent[1])
+        frames = phone.watch()
+        phone.put(sent[3])  # of what it is made from nothing was decoded
+        phone.put(sent[6])
+        assert (await anext(frames)).rtp_time == sent[6].rtp_time
+        assert phone.pictures.counters.awaiting_keyframe == 1
+
+
+async def test_who_looks_again_pays_for_what_came_between_only() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for number, unit in enumerate(sent):
+            phone.put(unit)
+            if number in {3, 5, 8}:
+                async with phone.watch() as frames:
+                    frame = await anext(frames)
+                picture = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+                assert abs(frame.to_ndarray("gray").astype(int) - picture).mean() < 8
+        assert phone.pictures.counters.decoded == 4 + 2 + 3  # the last are a new group's
+
+
+async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_whole_group() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.put(sent[0])
+            await anext(frames)
+            phone.wanted.clear()
+            phone.pictures.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+            await phone.wanted.wait()
+        for unit in sent[1:3]:
+            phone.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[2].rtp_time
+        assert phone.pictures.counters.decoded == 1 + 3
+
+
 async def test_the_last_picture_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:

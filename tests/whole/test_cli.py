@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
@@ -216,6 +217,37 @@ async def test_frames_without_a_count_end_with_ctrl_c(phone: EmbeddedPhone, tmp_
     assert f"{len(list(tmp_path.iterdir()))} pictures" in ended.out
 
 
+@pytest.mark.parametrize(("name", "kind"), [("screen.png", "PNG"), ("screen.jpg", "JPEG")])
+async def test_a_screenshot_shows_the_screen(phone: EmbeddedPhone, tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / name
+    ended = await run("screenshot", phone.instance_id, "-o", path, env=environment(phone))
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith(f"{path}  360x640  ")
+    with Image.open(path) as image:
+        assert image.format == kind
+        barcode = embedded.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    assert barcode is not None
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_a_screenshot_into_a_pipe_is_nothing_but_the_picture(phone: EmbeddedPhone) -> None:
+    words = ("screenshot", phone.instance_id, "-o", "-", "--format", "jpg", "--size", "180x320")
+    async with running(*words, env=environment(phone)) as process:
+        out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    with Image.open(io.BytesIO(out)) as image:
+        image.load()
+        assert (image.format, image.size) == ("JPEG", (180, 320))
+
+
+async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(phone: EmbeddedPhone) -> None:
+    phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
+    words = ("screenshot", phone.instance_id, "-o", "-", "--timeout", 1)
+    ended = await run(*words, env=environment(phone))
+    assert ended.code == 5
+    assert ended.err.startswith("error: no picture came within 1 s; of the session so far: 0 packets, 0 pictures, ")
+
+
 async def test_info_shows_what_the_cloud_says_in_json() -> None:
     servers = ["stun:stun.example.com", {"uri": "turn:turn.example.com", "usr": "u", "pwd": "p"}, "carrier-pigeon:x"]
     async with embedded.serve(width=360, height=640, expires_in_s=600, ice_servers=servers) as phone:
@@ -320,6 +352,8 @@ async def test_a_setting_that_is_missing_or_wrong_is_named(
         ("phone", "--size", "0x0"),
         ("phone", "--size", "361x641"),
         ("frames", "any", "--format", "gif"),
+        ("screenshot", "any", "-o", "screen.gif"),
+        ("screenshot", "any", "--size", "0x3"),
     ],
     ids=" ".join,
 )
@@ -351,7 +385,10 @@ async def test_each_kind_of_failure_has_its_exit_code_and_one_sentence(
     assert not (tmp_path / "phone.mp4").exists()
 
 
-@pytest.mark.parametrize("words", [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/pictures")])
+@pytest.mark.parametrize(
+    "words",
+    [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/pictures"), ("screenshot", "-o", "file/a.png")],
+)
 async def test_what_cannot_be_written_ends_with_6(
     phone: EmbeddedPhone, tmp_path: Path, words: tuple[str, str, str]
 ) -> None:
@@ -362,9 +399,9 @@ async def test_what_cannot_be_written_ends_with_6(
     assert str(tmp_path / path) in ended.err
 
 
-@pytest.mark.parametrize("command", [(), ("record",), ("frames",), ("info",), ("phone",), ("demo",)], ids=" ".join)
-def test_help_tells_every_exit_code(command: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "400"})
+@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "info", "phone", "demo"])
+def test_help_tells_every_exit_code(command: str) -> None:
+    result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     text = " ".join(result.output.split())
     for code in {0, 130, *(code for _, code in cli.EXIT_CODES)}:

@@ -1,0 +1,61 @@
+"""A picture as an image file: PNG or JPEG, by libavcodec's own encoders.
+
+They need no extra, and at 720x1280 its PNG takes half the time of Pillow's, for the same size of file.
+"""
+
+import fractions
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import ConfigurationError
+
+ImageFormat: TypeAlias = Literal["png", "jpeg"]
+
+_BY_SUFFIX: Final[dict[str, ImageFormat]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+QUALITY: Final = 90  # of a JPEG, by the usual scale
+
+
+def image_format_of(path: Path) -> ImageFormat:
+    """Return the format that a name stands for. Raises ConfigurationError if it stands for none."""
+    found = _BY_SUFFIX.get(path.suffix.lower())
+    if found is None:
+        raise ConfigurationError(f"expected a file name that ends in .png, .jpg or .jpeg, got {path.name!r}")
+    return found
+
+
+def encode_image(pixels: npt.NDArray[np.uint8], image_format: ImageFormat, *, quality: int = QUALITY) -> bytes:
+    """Return RGB pixels of shape (height, width, 3) as an image file; `quality`, 1 to 100, is a JPEG's.
+
+    Raises ConfigurationError for another format or quality.
+    """
+    if image_format not in get_args(ImageFormat):
+        raise ConfigurationError(f'expected the image format "png" or "jpeg", got {image_format!r}')
+    if not 1 <= quality <= 100:
+        raise ConfigurationError(f"expected a quality from 1 to 100, got {quality}")
+    picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    if image_format == "png":
+        return _encode("png", picture, {"pred": "up"})
+    # JPEG knows no other colours than these (JFIF 1.02).
+    picture = picture.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    step = str(_quantiser(quality))
+    return _encode("mjpeg", picture, {"qmin": step, "qmax": step, "huffman": "optimal"})
+
+
+def _quantiser(quality: int) -> int:
+    """Return libavcodec's quantiser for a quality: libjpeg's scale of the tables, in eighths."""
+    scale = 50 / quality if quality < 50 else 2 - quality / 50
+    return min(max(round(8 * scale), 1), 31)
+
+
+def _encode(codec: str, picture: av.VideoFrame, options: dict[str, str]) -> bytes:
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
+    context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.format.name
+    context.time_base = fractions.Fraction(1)
+    context.thread_count = 1
+    context.options = options
+    return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))

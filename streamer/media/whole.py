@@ -1,0 +1,58 @@
+"""Small files that are there whole or not at all: images and clips."""
+
+import contextlib
+import errno
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+from streamer.errors import RecordingError
+
+DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file beside its place and put it there; what was there before stays until then, or if that fails.
+
+    A pipe or a device is written into as it is. Raises RecordingError.
+    """
+    place = Path(path).resolve()  # a link goes on pointing to it
+    try:
+        if place.exists() and not place.is_file():
+            place.write_bytes(data)
+            return
+        draft = _draft_of(place)
+        try:
+            draft.write_bytes(data)
+            draft.replace(place)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def check_whole(path: str | os.PathLike[str]) -> None:
+    """Raise what `write_whole` would raise now; whatever is there stays as it is."""
+    place = Path(path).resolve()
+    try:
+        if not place.exists() or place.is_file():
+            draft = _draft_of(place)
+            draft.touch()
+            draft.unlink()
+        elif place.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _draft_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> RecordingError:
+    """Return what an error means to whoever wanted the file."""
+    reason = "disk-full" if error.errno in DISK_FULL else "write"
+    return RecordingError(f"cannot write {path}: {error.strerror or error}", reason=reason)

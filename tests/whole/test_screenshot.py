@@ -1,0 +1,103 @@
+"""Screenshots of the embedded phone: the picture that is on its screen, whoever else looks or does not."""
+
+import asyncio
+import itertools
+import time
+
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from tests.everywhere import Connect
+
+LIMIT_S = 30.0
+WRAP_MS = 2**32  # the strip's clock counts modulo this
+
+
+def shown(frame: streamer.VideoFrame) -> embedded.Barcode:
+    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+    assert barcode is not None
+    return barcode
+
+
+async def test_a_screenshot_shows_what_is_on_the_screen_now(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        seen = []
+        for _ in range(4):
+            frame = await session.screenshot()
+            assert (frame.width, frame.height) == (360, 640)
+            seen.append(shown(frame))
+            age_ms = (time.time() * 1000 - seen[-1].clock_ms) % WRAP_MS
+            assert age_ms < 2000
+            await asyncio.sleep(0.3)
+        assert session._pictures.hub.is_watched is False
+    assert all(earlier.counter < later.counter for earlier, later in itertools.pairwise(seen))
+
+
+async def test_a_screenshot_of_a_still_screen_is_its_last_picture_with_a_consumer_and_without(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.screenshot()
+        phone.go_still()
+        while not session._history.is_still(time.monotonic_ns()):
+            await asyncio.sleep(0.02)
+        phone.media.make_keyframe = lambda: None  # type: ignore[method-assign]  # nothing more comes, whoever asks
+        alone = [shown(await session.screenshot()).counter for _ in range(2)]
+        async with session.frames() as frames:
+            await anext(frames)
+            beside = shown(await session.screenshot()).counter
+        together = await asyncio.gather(*(session.screenshot() for _ in range(3)))
+    assert {*alone, beside, *(shown(frame).counter for frame in together)} == {phone.frames_sent - 1}
+
+
+async def test_a_screenshot_takes_nothing_from_a_consumer(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        counters = []
+        async with session.frames("every") as frames:
+            async for frame in frames:
+                counters.append(shown(frame).counter)
+                if len(counters) % 5 == 0:
+                    assert shown(await session.screenshot()).counter >= counters[-1]
+                if len(counters) == 30:
+                    break
+    assert counters == list(range(counters[0], counters[0] + 30))
+
+
+async def test_a_screenshot_follows_the_phone_round(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.screenshot()
+        phone.rotate()
+        while (await session.screenshot()).width != 640:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_screenshot_that_does_not_come_says_what_did(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        with pytest.raises(streamer.ConnectionFailedError, match=r"no picture came within 0\.3 s; .* 0 pictures"):
+            await session.screenshot(timeout_s=0.3)
+        with pytest.raises(streamer.ConfigurationError, match="expected timeout_s above 0, got 0"):
+            await session.screenshot(timeout_s=0)
+        assert session._pictures.hub.is_watched is False
+
+
+async def test_a_screenshot_of_a_session_that_was_left_is_an_error(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        pass
+    with pytest.raises(streamer.ConnectionLostError, match="the session was left"):
+        await session.screenshot()
+
+
+async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        waiting = asyncio.create_task(session.screenshot(timeout_s=LIMIT_S))
+        await asyncio.sleep(0)
+        await phone.close_clients("1402")
+        with pytest.raises(streamer.TakenOverError):
+            await waiting
