@@ -38,6 +38,7 @@ from streamer.errors import (
 )
 from streamer.media.frames import FrameIterator, VideoFrame
 from streamer.media.mux import Recording
+from streamer.media.transcode import Transcode
 from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
 from streamer.session import Connecting, Session, connect
@@ -78,6 +79,7 @@ __all__ = [
     "TakenOverError",
     "Token",
     "TokenProvider",
+    "Transcode",
     "VideoFrame",
     "connect",
     "credentials_from_environment",

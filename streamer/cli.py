@@ -103,12 +103,22 @@ def record(
     manifest: Annotated[
         Path | None, typer.Option(help="Add a JSON line for each finished file to this one.", show_default=False)
     ] = None,
+    codec: Annotated[
+        Literal["h264", "h265", "vp9", "av1"] | None, typer.Option(help="Encode anew, into this.", show_default=False)
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Encode anew, at this constant rate.", min=0.1, max=120, show_default=False)
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Encode anew, scaled to so many pixels.", min=16, show_default=False)
+    ] = None,
+    burn_time: Annotated[bool, typer.Option("--burn-time", help="Encode anew, with the time on each picture.")] = False,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
-    """Record a phone's screen and sound into a file, as they come: nothing is encoded again."""
+    """Record a phone's screen and sound into a file, as they come; nothing is encoded again unless you ask for it."""
     _configure_logging(debug)
     options: dict[str, Any] = {
         "max_duration_s": duration,
@@ -117,9 +127,10 @@ def record(
         "segment_bytes": _bytes(segment_mb),
         "manifest": manifest,
     }
+    changes = {"codec": codec, "fps": fps, "height": height, "timestamps": burn_time or None}
     connect = _connect(instance, endpoint, insecure=insecure)
     record = _record_into_pipe if str(output) == "-" else _record
-    _run(record(connect, output, show_stats=stats, **options))
+    _run(record(connect, output, show_stats=stats, changes=changes, **options))
 
 
 @app.command(epilog=EPILOG)
@@ -211,9 +222,13 @@ async def _record(
     *,
     into: IO[bytes] | None = None,
     show_stats: bool = False,
+    changes: dict[str, Any] | None = None,
     **options: Any,
 ) -> None:
     """Record into a file, or into a pipe that is no place for words."""
+    asked = {name: value for name, value in (changes or {}).items() if value is not None}
+    if asked:
+        options["transcode"] = streamer.Transcode(**asked)
     target, console = (output, out) if into is None else (into, err)
     check_target(target)  # before connecting, which may take the phone over from somebody
     async with _stop_on_signal() as stopped, connect() as session, session.record(target, **options) as recording:

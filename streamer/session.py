@@ -21,6 +21,7 @@ from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
 from streamer.media.receiver import Counters
 from streamer.media.segments import Limits
+from streamer.media.transcode import Transcode
 from streamer.ports import AudioPort, AudioPorts
 from streamer.stats import Stats
 
@@ -198,6 +199,7 @@ class Session:
         max_duration_s: float | None = None,
         max_bytes: int | None = None,
         manifest: str | os.PathLike[str] | None = None,
+        transcode: Transcode | None = None,
     ) -> Recording:
         """Record until the recording is stopped, or a limit is reached, or the session ends.
 
@@ -207,7 +209,9 @@ class Session:
         `before_s` begins so many seconds ago, as far as `connect(preroll_s=…)` has kept them. `segment_s` and
         `segment_bytes` begin another file with the first keyframe after that; `target` is then best a pattern such as
         `clip-{:04d}.mp4` (see `FileNames`). `max_duration_s` and `max_bytes` end the recording. `manifest` is a file to
-        which a JSON line is added for each finished file.
+        which a JSON line is added for each finished file. `transcode` has the pictures encoded anew (see `Transcode`):
+        at a constant rate, in another codec or size, with the time on them. If that is slower than the phone sends,
+        pictures are left out and counted in `dropped`; the stream and the sound do not suffer.
 
         Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends, and
         RecordingError if the file cannot be created.
@@ -232,6 +236,7 @@ class Session:
                 max_bytes=max_bytes,
             ),
             manifest=manifest,
+            transcode=transcode,
             # A screen that stands still may answer no request for a keyframe: what is on it is in the history.
             before=history.since(begin_ns) if before_s or history.is_still(now_ns) else (),
             start_ns=begin_ns,

@@ -19,6 +19,18 @@ INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding
 _DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
 
 
+def open_decoder(codec_name: str) -> av.VideoCodecContext:
+    """Return a decoder for a codec by its name in the SDP."""
+    context = av.CodecContext.create(_DECODERS.get(codec_name, codec_name), "r")
+    if not isinstance(context, av.VideoCodecContext):
+        raise av.DecoderNotFoundError(0, f"{codec_name} is no video codec")
+    # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
+    # keep back as many pictures as there are threads.
+    context.thread_count = 1
+    context.flags |= Flags.low_delay
+    return context
+
+
 @dataclass(slots=True)
 class DecoderCounters:
     """What one decoder has counted: pictures, and access units that became none. The first three are the thread's."""
@@ -90,14 +102,7 @@ class Decoder:
 
     def _context_for(self, codec_name: str) -> av.VideoCodecContext:
         if self._context is None or codec_name != self._codec_name:
-            context = av.CodecContext.create(_DECODERS.get(codec_name, codec_name), "r")
-            if not isinstance(context, av.VideoCodecContext):
-                raise av.DecoderNotFoundError(0, f"{codec_name} is no video codec")
-            # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
-            # keep back as many pictures as there are threads.
-            context.thread_count = 1
-            context.flags |= Flags.low_delay
-            self._context, self._codec_name = context, codec_name
+            self._context, self._codec_name = open_decoder(codec_name), codec_name
         return self._context
 
     def _finish(self) -> None:

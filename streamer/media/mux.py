@@ -1,7 +1,8 @@
-"""Recording: access units into files, as they came, without decoding or encoding anything."""
+"""Recording: access units into files, as they came; or, if that was asked for, encoded anew."""
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ import av
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.containers import refusal
 from streamer.media.segments import Ending, Limits, Manifest, Segment
+from streamer.media.transcode import Transcode, Transcoder
 from streamer.media.units import AccessUnit
 from streamer.media.whole import DISK_FULL
 from streamer.media.worker import PacedWorker
@@ -24,6 +26,7 @@ _logger = logging.getLogger("streamer.record")
 INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what a slow disk may hold up
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
+ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
 
 
@@ -42,7 +45,8 @@ def _named() -> Iterator[None]:
 
 
 class Recording:
-    """A recording under way, written by a thread of its own: what the phone sends is copied.
+    """A recording under way, written by a thread of its own: what the phone sends is copied, or with `transcode` its
+    pictures are encoded anew, in the same thread.
 
     It begins with a keyframe. `stop` (or leaving `async with`) ends it properly; so does a limit that was set. A write
     error ends it too: what was written stays playable, `error` says why, and `stop` raises it.
@@ -65,6 +69,7 @@ class Recording:
         manifest: str | os.PathLike[str] | None = None,
         before: Sequence[AccessUnit] = (),
         start_ns: int = 0,
+        transcode: Transcode | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.error: RecordingError | None = None
@@ -73,20 +78,28 @@ class Recording:
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
         where = Target(target)
+        if transcode is not None:
+            video_codecs = {transcode.codec}
         refusals = [refusal(where.container, name) for name in video_codecs]
         if refusals and all(refusals):
             raise ConfigurationError(refusals[0])
         now_ns = clock_ns()
+        wall_ns = time.time_ns() - now_ns
+        begin_ns = max(start_ns, before[0].arrival_ns) if before else None
+        ask_keyframe = functools.partial(self._tell, request_keyframe)
+        self._transcoder: Transcoder | None = None
+        if transcode is not None:
+            self._transcoder = Transcoder(transcode, start_ns=begin_ns, wall_ns=wall_ns, ask_keyframe=ask_keyframe)
         with _named():
             self._writer = Writer(
                 where,
                 has_audio=has_audio,
                 limits=limits or Limits(),
                 manifest=None if manifest is None else Manifest(manifest),
-                start_ns=max(start_ns, before[0].arrival_ns) if before else None,
+                start_ns=begin_ns,
                 now_ns=now_ns,
-                wall_ns=time.time_ns() - now_ns,
-                ask_keyframe=lambda: self._tell(request_keyframe),
+                wall_ns=wall_ns,
+                ask_keyframe=self._transcoder.make_keyframe if self._transcoder else ask_keyframe,
             )
         self._has_failed = False  # the writing thread's
         self._before = before
@@ -105,7 +118,7 @@ class Recording:
             self._tick,
             self._finish,
             limit=INBOX_LIMIT,
-            every_s=LIVE_EVERY_S if where.container.is_live else EVERY_S,
+            every_s=LIVE_EVERY_S if where.container.is_live else ENCODE_EVERY_S if transcode else EVERY_S,
         )
         if self._needs_keyframe:
             request_keyframe()
@@ -124,9 +137,9 @@ class Recording:
     def dropped(self) -> int:
         """Access units that came and are not recorded: the disk was too slow, or full, or there was no place for them.
 
-        Those before the first keyframe are not among them.
+        Those before the first keyframe are not among them; pictures of a `transcode` that was too slow are.
         """
-        return self._refused + self._writer.dropped
+        return self._refused + self._writer.dropped + (self._transcoder.dropped if self._transcoder else 0)
 
     @property
     def duration_s(self) -> float:
@@ -219,22 +232,40 @@ class Recording:
             self._take_before()
         if self._has_failed:
             self._writer.dropped += 1
-        self._attempt(self._writer.put, unit)
+        self._attempt(self._write, unit, self._clock_ns())
 
     def _take_before(self) -> None:
         units, self._before = self._before, ()
         for unit in units:
-            self._attempt(self._writer.put, unit)
+            self._attempt(self._write, unit, unit.arrival_ns)  # which is not late: it is what was asked for
 
     def _tick(self) -> None:
         self._take_before()
-        self._attempt(self._writer.tick, self._clock_ns())
+        self._attempt(self._advance, self._clock_ns())
         if self._writer.ended is not None:
             self._tell(self.end, None)
 
     def _finish(self) -> None:
         self._take_before()
-        self._attempt(self._writer.close, self._end_ns, self._ending)
+        self._attempt(self._end_writer, self._end_ns)
+
+    def _write(self, unit: AccessUnit, now_ns: int) -> None:
+        for made in [unit] if self._transcoder is None else self._transcoder.put(unit, now_ns):
+            self._writer.put(made)
+
+    def _advance(self, now_ns: int) -> None:
+        if self._transcoder is not None:
+            for made in self._transcoder.tick(now_ns):
+                self._writer.put(made)
+            now_ns = self._transcoder.now_ns or now_ns
+        self._writer.tick(now_ns)
+
+    def _end_writer(self, end_ns: int) -> None:
+        if self._transcoder is not None:
+            units, end_ns = self._transcoder.close(end_ns)
+            for made in units:
+                self._writer.put(made)
+        self._writer.close(end_ns, self._ending)
 
     def _attempt(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._has_failed:

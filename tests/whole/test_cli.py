@@ -120,6 +120,17 @@ async def test_a_recording_in_several_files_lists_them(phone: EmbeddedPhone, tmp
     assert f"{len(lines)} files  3.5 s  {sum(streams(path)[1] for path in paths)} pictures" in ended.out
 
 
+async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    path = tmp_path / "phone.webm"
+    words = ("record", phone.instance_id, "-o", path, "--duration", 2, "--codec", "vp9", "--fps", 12, "--height", 320)
+    ended = await run(*words, "--burn-time", env=environment(phone))
+    assert ended.code == 0, ended.err
+    assert streams(path)[1] == 24
+    assert "2.0 s  24 pictures" in ended.out
+    with av.open(path) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (180, 320)
+
+
 async def test_a_recording_ends_before_it_is_too_large(phone: EmbeddedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--max-mb", 0.2, env=environment(phone))
@@ -346,6 +357,9 @@ async def test_a_setting_that_is_missing_or_wrong_is_named(
         ("record", "any", "-o", "phone.avi"),
         ("record", "any", "-o", "phone-{what}.mp4"),
         ("record", "any", "--segment-seconds", "0"),
+        ("record", "any", "--height", "481"),
+        ("record", "any", "--fps", "0"),
+        ("record", "any", "--codec", "h264", "-o", "phone.webm"),
         ("demo", "-o", "-"),
         ("record", "any", "--duration", "0"),
         ("phone", "--fault", "nonsense"),

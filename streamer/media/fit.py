@@ -1,0 +1,46 @@
+"""Pictures of whatever size, fitted into one: scaled, whole, in the middle, with black beside or above."""
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange
+
+_BLACK, _GREY = 16, 128
+
+
+def fitted_size(width: int, height: int, within: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest even size of a picture's shape that fits into another."""
+    scale = min(within[0] / width, within[1] / height)
+    return max(round(width * scale / 2) * 2, 2), max(round(height * scale / 2) * 2, 2)
+
+
+def fit(picture: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Return a picture as yuv420p of limited range, of shape (height * 3 // 2, width); a new array. Sizes are even."""
+    inner_width, inner_height = fitted_size(picture.width, picture.height, (width, height))
+    inner_width, inner_height = min(inner_width, width), min(inner_height, height)
+    inner = picture.reformat(
+        width=inner_width,
+        height=inner_height,
+        format="yuv420p",
+        interpolation="AREA" if (inner_width, inner_height) != (picture.width, picture.height) else None,
+        dst_color_range=ColorRange.MPEG,
+    ).to_ndarray()
+    if (inner_width, inner_height) == (width, height):
+        return np.array(inner, dtype=np.uint8)  # never the decoder's own memory: it is drawn into
+    canvas = np.full((height * 3 // 2, width), _GREY, dtype=np.uint8)
+    canvas[:height] = _BLACK
+    left, top = (width - inner_width) // 4 * 2, (height - inner_height) // 4 * 2
+    canvas[top : top + inner_height, left : left + inner_width] = inner[:inner_height]
+    chroma = canvas[height:].reshape(2, height // 2, width // 2)
+    left, top = left // 2, top // 2
+    chroma[:, top : top + inner_height // 2, left : left + inner_width // 2] = inner[inner_height:].reshape(
+        2, inner_height // 2, inner_width // 2
+    )
+    return canvas
+
+
+def framed(pixels: npt.NDArray[np.uint8], like: av.VideoFrame) -> av.VideoFrame:
+    """Return what `fit` gave as a picture again, in the colours of the one that it was made of."""
+    frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
+    frame.colorspace, frame.color_range = like.colorspace, ColorRange.MPEG
+    return frame

@@ -1,0 +1,330 @@
+"""Recordings that are encoded anew: another codec, a constant picture rate, another size, the time on every picture.
+
+A stage between the phone's access units and a recording's files: it takes access units and gives access units, its own
+pictures and the phone's sound. Whoever calls does so in a thread: it decodes and encodes.
+
+1. Every picture is decoded, and each step of the rate gets one: a still screen is repeated.
+2. Sound is copied. It waits until the pictures of its time are out.
+3. If encoding is slower than the rate, it falls behind by `BEHIND_NS` and no more: steps are then left out, evenly.
+"""
+
+import datetime as dt
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import PictureType
+
+from streamer.errors import ConfigurationError, RecordingError
+from streamer.media.decode import open_decoder
+from streamer.media.fit import fit, fitted_size, framed
+from streamer.media.pace import Pace
+from streamer.media.stamp import draw_stamp
+from streamer.media.timeline import Timeline
+from streamer.media.units import AccessUnit
+from streamer.tracks import Codec
+
+BEHIND_NS: Final = 3_000_000_000
+STILL_AFTER_NS: Final = 500_000_000  # without a picture for so long, the last one is taken to stay
+KEYFRAME_EVERY_S: Final = 2
+FPS_LIMIT: Final = 120
+_CLOCK: Final = 90_000
+_S: Final = 1_000_000_000
+_SIZES: Final = range(16, 8193, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """One of libavcodec's, set up so that every picture leaves at once and none refers to a later one."""
+
+    name: str
+    crf: int  # the constant quality that is taken if none is asked for
+    crf_limit: int
+    options: dict[str, str]
+    bitrate_options: dict[str, str] = field(default_factory=dict)  # in their place, with a mean bit rate
+
+
+_ENCODERS: Final = {
+    "h264": _Encoder("libx264", 23, 51, {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"}),
+    "h265": _Encoder(
+        "libx265",
+        26,
+        51,
+        {
+            "preset": "superfast",
+            "tune": "zerolatency",
+            "forced-idr": "1",
+            "x265-params": "repeat-headers=1:info=0:log-level=error",
+        },
+    ),
+    "vp9": _Encoder(
+        "libvpx-vp9",
+        32,
+        63,
+        {
+            "deadline": "realtime",
+            "cpu-used": "7",
+            "lag-in-frames": "0",
+            "auto-alt-ref": "0",
+            "row-mt": "1",
+            "tune-content": "screen",
+        },
+    ),
+    "av1": _Encoder(
+        "libsvtav1",
+        35,
+        63,
+        {"preset": "10", "svtav1-params": "pred-struct=1:rc=0:scm=1"},
+        {"svtav1-params": "pred-struct=1:rc=2:scm=1"},
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcode:
+    """How a recording is encoded anew.
+
+    `codec` is "h264", "h265", "vp9" or "av1"; `fps` the constant rate. `height` scales and keeps the picture's shape,
+    `size` (width, height) is exact; without either it is the first picture's. The size holds for the whole recording: a
+    phone that is turned is shown whole, between black bars. `bitrate_bps` is the mean to keep to; without it the
+    quality is constant, `crf` as the encoder counts it (0 to 51, or 63 for VP9 and AV1; less is better and larger).
+    `timestamps` draws the local date and time into every picture.
+
+    Raises ConfigurationError for what cannot be.
+    """
+
+    codec: str = "h264"
+    fps: float = 30.0
+    height: int | None = None
+    size: tuple[int, int] | None = None
+    bitrate_bps: int | None = None
+    crf: int | None = None
+    timestamps: bool = False
+
+    def __post_init__(self) -> None:
+        encoder = _ENCODERS.get(self.codec)
+        if encoder is None:
+            raise ConfigurationError(f"expected a codec to encode of {', '.join(_ENCODERS)}, got {self.codec!r}")
+        if not 0 < self.fps <= FPS_LIMIT:
+            raise ConfigurationError(f"expected fps above 0 and up to {FPS_LIMIT}, got {self.fps}")
+        if self.size is not None and self.height is not None:
+            raise ConfigurationError("expected a size or a height, got both")
+        for side in (*(self.size or ()), *(() if self.height is None else (self.height,))):
+            if side not in _SIZES:
+                raise ConfigurationError(
+                    f"expected an even width and height of {_SIZES[0]} to {_SIZES[-1]} pixels, got {side}"
+                )
+        if self.bitrate_bps is not None and not self.bitrate_bps > 0:
+            raise ConfigurationError(f"expected bitrate_bps above 0, got {self.bitrate_bps}")
+        if self.crf is not None and self.bitrate_bps is not None:
+            raise ConfigurationError("expected a bitrate_bps or a crf, got both")
+        if self.crf is not None and not 0 <= self.crf <= encoder.crf_limit:
+            raise ConfigurationError(f"expected a crf of 0 to {encoder.crf_limit} for {self.codec}, got {self.crf}")
+        try:
+            av.Codec(encoder.name, "w")
+        except av.codec.codec.UnknownCodecError as error:
+            raise ConfigurationError(
+                f"this build of PyAV cannot encode {self.codec}: it has no {encoder.name}"
+            ) from error
+
+    @property
+    def rate(self) -> Fraction:
+        """The rate as an exact number."""
+        return Fraction(self.fps).limit_denominator(1001)
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of a recording whose first picture is so large."""
+        if self.size is not None:
+            return self.size
+        if self.height is not None:
+            return fitted_size(width, height, (_SIZES[-1], self.height))
+        return max(width // 2 * 2, _SIZES[0]), max(height // 2 * 2, _SIZES[0])
+
+
+@dataclass(slots=True)
+class _Picture:
+    """A decoded picture, where it lies, and, once it was needed, its pixels in the recording's size."""
+
+    picture: av.VideoFrame
+    unit: AccessUnit
+    time_ns: int
+    pixels: npt.NDArray[np.uint8] | None = None
+
+
+class Transcoder:
+    """Give a recording's access units. Every method may raise RecordingError, if encoding fails: then it is over.
+
+    `start_ns` is the moment of arrival at which the recording begins, None for that of the first picture; `wall_ns` is
+    what makes Unix time of such a moment. `ask_keyframe` is called when decoding can go on with one only.
+    """
+
+    def __init__(
+        self, options: Transcode, *, start_ns: int | None, wall_ns: int, ask_keyframe: Callable[[], None]
+    ) -> None:
+        self.dropped = 0  # pictures that could not be decoded, and steps for which there was no time
+        self._options = options
+        self._start_ns = start_ns
+        self._wall_ns = wall_ns
+        self._ask_keyframe = ask_keyframe
+        self._codec = Codec(name=options.codec, clock_rate=_CLOCK)
+        self._timeline: Timeline | None = None
+        self._pace: Pace[_Picture] = Pace(options.rate)
+        self._sound: deque[AccessUnit] = deque()  # waits for its pictures, for STILL_AFTER_NS or so
+        self._decoder: av.VideoCodecContext | None = None
+        self._decoder_name = ""
+        self._needs_keyframe = True
+        self._encoder: av.VideoCodecContext | None = None
+        self._wants_keyframe = False
+        self._captured: dict[int, int | None] = {}  # of the steps that are in the encoder
+
+    @property
+    def now_ns(self) -> int | None:
+        """The moment of arrival up to which everything has been given; None before the first picture."""
+        if self._start_ns is None or not self._pace.has_begun:
+            return None
+        return self._start_ns + self._pace.time_ns(self._pace.next)
+
+    def put(self, unit: AccessUnit, now_ns: int) -> list[AccessUnit]:
+        """Take a unit of the phone's; return what can be written. `now_ns` tells how far behind this is."""
+        if unit.kind == "audio":
+            self._sound.append(unit)
+            return self._released()
+        if self._timeline is None:
+            self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
+            self._timeline = Timeline(self._start_ns)
+        time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
+        picture = self._decode(unit)
+        if picture is None:
+            return self._released()
+        return self._encoded(self._pace.put(_Picture(picture, unit, time_ns), time_ns), now_ns)
+
+    def tick(self, now_ns: int) -> list[AccessUnit]:
+        """Return what is due although nothing came: call it some times a second, when all that came was put."""
+        if self._start_ns is None:
+            return []
+        return self._encoded(self._pace.advance(now_ns - STILL_AFTER_NS - self._start_ns), now_ns)
+
+    def close(self, end_ns: int) -> tuple[list[AccessUnit], int]:
+        """Return the rest, and the moment at which its last picture ends: that of a whole step."""
+        if self._start_ns is None or not self._pace.has_begun:
+            return list(self._sound), end_ns
+        least_ns = self._pace.time_ns(max(self._pace.next, 1))
+        units = self._encoded(self._pace.advance(max(end_ns - self._start_ns, least_ns)), end_ns)
+        if self._encoder is not None:
+            units += self._made(self._encoder.encode(None))
+        units += self._sound
+        self._sound.clear()
+        return units, self._start_ns + self._pace.time_ns(self._pace.next)
+
+    def make_keyframe(self) -> None:
+        """Make the next picture a keyframe."""
+        self._wants_keyframe = True
+
+    def _decode(self, unit: AccessUnit) -> av.VideoFrame | None:
+        if self._needs_keyframe and not unit.is_keyframe:
+            self.dropped += 1
+            return None
+        if self._decoder is None or unit.codec.name != self._decoder_name:
+            self._decoder, self._decoder_name = open_decoder(unit.codec.name), unit.codec.name
+        try:
+            pictures = self._decoder.decode(av.Packet(unit.data))
+        except av.FFmpegError:
+            self.dropped += 1
+            self._needs_keyframe = True
+            self._ask_keyframe()
+            return None
+        self._needs_keyframe = False
+        return pictures[-1] if pictures else None
+
+    def _encoded(self, steps: Iterator[tuple[int, _Picture]], now_ns: int) -> list[AccessUnit]:
+        units: list[AccessUnit] = []
+        for step, shown in steps:
+            if now_ns - self._arrival_ns(step) > BEHIND_NS:
+                self.dropped += 1
+            else:
+                units += self._encode(step, shown)
+        return units + self._released()
+
+    def _encode(self, step: int, shown: _Picture) -> list[AccessUnit]:
+        try:
+            if self._encoder is None:
+                self._encoder = self._open(shown.picture)
+            encoder = self._encoder
+            if shown.pixels is None:
+                shown.pixels = fit(shown.picture, encoder.width, encoder.height)
+            pixels = shown.pixels
+            if self._options.timestamps:
+                pixels = pixels.copy()
+                draw_stamp(pixels, self._time_text(step))
+            frame = framed(pixels, shown.picture)
+            frame.pts, frame.time_base = step, encoder.time_base
+            frame.pict_type = PictureType.I if self._wants_keyframe else PictureType.NONE
+            self._wants_keyframe = False
+            captured_ns = shown.unit.captured_ns
+            step_ns = self._pace.time_ns(step)
+            self._captured[step] = None if captured_ns is None else captured_ns + step_ns - shown.time_ns
+            return self._made(encoder.encode(frame))
+        except av.FFmpegError as error:
+            raise RecordingError(f"encoding {self._options.codec} failed: {error.strerror}", reason="encode") from error
+
+    def _made(self, packets: "list[av.Packet[Any]]") -> list[AccessUnit]:
+        return [self._unit(packet) for packet in packets]
+
+    def _unit(self, packet: "av.Packet[Any]") -> AccessUnit:
+        step = packet.pts or 0
+        rate = self._options.rate
+        return AccessUnit(
+            kind="video",
+            codec=self._codec,
+            data=bytes(packet),
+            rtp_time=round(step * _CLOCK / rate),
+            ssrc=0,
+            is_keyframe=packet.is_keyframe,
+            discontinuity=False,
+            arrival_ns=self._arrival_ns(step),
+            captured_ns=self._captured.pop(step, None),
+        )
+
+    def _released(self) -> list[AccessUnit]:
+        """Return the sound whose pictures are out."""
+        now_ns = self.now_ns
+        units = []
+        while self._sound and (now_ns is None or self._sound[0].arrival_ns < now_ns):
+            units.append(self._sound.popleft())
+        return units
+
+    def _arrival_ns(self, step: int) -> int:
+        return (self._start_ns or 0) + self._pace.time_ns(step)
+
+    def _time_text(self, step: int) -> str:
+        milliseconds = (self._arrival_ns(step) + self._wall_ns) // 1_000_000
+        moment = dt.datetime.fromtimestamp(milliseconds // 1000).astimezone()
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds % 1000:03d}"
+
+    def _open(self, first: av.VideoFrame) -> av.VideoCodecContext:
+        options = self._options
+        encoder = _ENCODERS[options.codec]
+        os.environ.setdefault(
+            "SVT_LOG", "1"
+        )  # errors only: libsvtav1 writes to the error output, and heeds nothing else
+        context = av.CodecContext.create(encoder.name, "w")
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
+        context.width, context.height = options.size_for(first.width, first.height)
+        context.pix_fmt = "yuv420p"
+        context.time_base, context.framerate = 1 / options.rate, options.rate
+        context.gop_size = max(round(KEYFRAME_EVERY_S * options.rate), 1)
+        context.max_b_frames = 0
+        context.color_range, context.colorspace = 1, first.colorspace
+        context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+        if options.bitrate_bps is None:
+            context.options = {**encoder.options, "crf": str(encoder.crf if options.crf is None else options.crf)}
+        else:
+            context.options = encoder.options | encoder.bitrate_options
+            context.bit_rate = options.bitrate_bps
+        return context

@@ -1,0 +1,101 @@
+"""Recordings of the embedded phone that are encoded anew: a constant rate, and an unhurt stream."""
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from tests.everywhere import Connect
+from tests.unit.recordings import boxes, duration_s, packets, streams
+from tests.whole.test_recording import barcodes, digest, listen, until
+
+LIMIT_S = 60.0
+
+
+async def test_the_rate_is_constant_moving_and_still_and_each_picture_is_where_it_was(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    sent = listen(phone)
+    path = tmp_path / "a.mp4"
+    anew = streamer.Transcode(fps=20, crf=15)
+    async with (
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+        session.record(path, transcode=options) as recording,
+    ):
+        await until(lambda: recording.pictures > 20)
+        phone.go_still()
+        before = recording.pictures
+        await until(lambda: recording.pictures > before + 30)
+        phone.wake()
+        before = recording.pictures
+        await until(lambda: recording.pictures > before + 20)
+    assert recording.dropped == 0
+    found = packets(path)
+    assert [round(float(packet.time) * 20, 2) for packet in found] == list(range(len(found)))
+    assert duration_s(path) == pytest.approx(recording.duration_s, abs=0.06) == len(found) / 20
+    seen = list(barcodes(path))
+    counters = [barcode.counter for _, barcode in seen]
+    assert counters == sorted(counters)
+    assert max(counters.count(counter) for counter in set(counters)) > 20  # the still screen
+    # Each shows what the phone had drawn when it was on: within half a step, and what jitter makes of it.
+    drawn_ms = [barcode.clock_ms - 1000 * seconds for seconds, barcode in seen if counters.count(barcode.counter) == 1]
+    assert max(drawn_ms) - min(drawn_ms) < 150
+    heard = [digest([packet.data]) for packet in packets(path, "audio")]
+    digests = [item.digest for item in sent["audio"]]
+    begin = digests.index(heard[0])
+    assert heard == digests[begin : begin + len(heard)]
+    assert len(heard) * 0.02 == pytest.approx(duration_s(path), abs=0.6)
+
+
+async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_unhurt(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    sent = listen(phone)
+    slow = streamer.Transcode(codec="h265", fps=120, size=(1440, 2560))  # far more than any machine does in this time
+    path, copy = tmp_path / "slow.mkv", tmp_path / "copy.mp4"
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.record(path, transcode=slow) as recording, session.record(copy) as copied:
+            await until(lambda: recording.dropped > 60)
+        stats = session.stats()
+    assert (stats.pictures_lost, stats.pictures_malformed, stats.packets_lost) == (0, 0, 0)
+    counters = [barcode.counter for _, barcode in barcodes(copy)]
+    assert counters == list(range(counters[0], counters[0] + copied.pictures))
+    assert copied.dropped == 0
+    steps = [round(float(packet.time) * 120) for packet in packets(path)]
+    assert steps == sorted(set(steps))
+    heard = [digest([packet.data]) for packet in packets(path, "audio")]
+    digests = [item.digest for item in sent["audio"]]
+    begin = digests.index(heard[0])
+    assert heard == digests[begin : begin + len(heard)]
+    assert len(heard) * 0.02 == pytest.approx(duration_s(path), abs=0.6)
+
+
+async def test_segments_that_are_encoded_follow_each_other_and_the_phone_is_turned(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    options = streamer.Transcode(codec="vp9", fps=15, height=320)
+    async with connect(phone, preroll_s=2) as session, asyncio.timeout(LIMIT_S):
+        await asyncio.sleep(1.5)
+        target = tmp_path / "clip-{}.mp4"
+        async with session.record(target, before_s=1, segment_s=1, max_duration_s=4, transcode=options) as recording:
+            await until(lambda: recording.pictures > 30)
+            phone.rotate()
+            await recording.closed()
+    assert len(recording.segments) >= 3
+    assert recording.pictures + recording.dropped == 60
+    pictures = []
+    for segment in recording.segments:
+        assert boxes(segment.path) == ["ftyp", "moov", "mdat"]
+        assert streams(segment.path)[0] == "vp9"
+        with av.open(segment.path) as container:
+            pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        assert {picture.shape for picture in pictures} == {(320, 180)}
+        steps = {round(float(b.time - a.time) * 90_000) for a, b in itertools.pairwise(packets(segment.path))}
+        assert recording.dropped or steps <= {6000}
+    assert np.asarray(pictures[-1])[:60].max() < 24  # it was turned: above and below it is black
