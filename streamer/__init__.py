@@ -36,6 +36,7 @@ from streamer.errors import (
     StreamerError,
     TakenOverError,
 )
+from streamer.media.clips import clip
 from streamer.media.frames import FrameIterator, VideoFrame
 from streamer.media.mux import Recording
 from streamer.media.transcode import Transcode
@@ -81,6 +82,7 @@ __all__ = [
     "TokenProvider",
     "Transcode",
     "VideoFrame",
+    "clip",
     "connect",
     "credentials_from_environment",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `streamer record | frames | screenshot | info | phone | demo`."""
+"""The command line: `streamer record | frames | screenshot | clip | info | phone | demo`."""
 
 import asyncio
 import contextlib
@@ -26,6 +26,7 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cloud.client import CloudClient
+from streamer.media.clips import FPS, FPS_LIMIT, WIDTH
 from streamer.media.images import image_format_of
 from streamer.media.mux import check_target
 from streamer.media.whole import check_whole, unwritable, write_whole
@@ -177,6 +178,25 @@ def screenshot(
 
 
 @app.command(epilog=EPILOG)
+def clip(
+    recording: Annotated[Path, typer.Argument(help="A video file.", metavar="FILE", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The clip: .webp and .gif move, .mp4 is a small video.")
+    ] = Path("clip.webp"),
+    start: Annotated[float, typer.Option(help="Where it begins, in seconds.", min=0)] = 0.0,
+    end: Annotated[
+        float | None, typer.Option(help="Where it ends; without it, with the file.", show_default=False)
+    ] = None,
+    width: Annotated[int, typer.Option(help="Its width in pixels, at most.", min=16)] = WIDTH,
+    fps: Annotated[float, typer.Option(help="Pictures a second.", min=0.1, max=FPS_LIMIT)] = FPS,
+    debug: Debug = False,
+) -> None:
+    """Cut a few seconds out of a recording, small enough for a report."""
+    _configure_logging(debug)
+    _run(_clip(recording, output, start, end, width=width, fps=fps))
+
+
+@app.command(epilog=EPILOG)
 def info(
     instance: Instance,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -320,6 +340,12 @@ async def _screenshot(
     write_whole(output, data)
     width, height = size or (frame.width, frame.height)
     out.print(f"[bold]{escape(str(output))}[/]  {width}x{height}  {_size(len(data))}", highlight=False)
+
+
+async def _clip(recording: Path, output: Path, start_s: float, end_s: float | None, *, width: int, fps: float) -> None:
+    with err.status(f"{output}"):
+        await streamer.clip(recording, start_s, end_s, output, width=width, fps=fps)
+    out.print(f"[bold]{escape(str(output))}[/]  {_size(output.stat().st_size)}", highlight=False)
 
 
 async def _info(instance: str, endpoint: str | None, *, insecure: bool, as_json: bool) -> None:

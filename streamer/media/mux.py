@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Self
 import av
 
 from streamer.errors import ConfigurationError, RecordingError
+from streamer.media.clips import FPS, WIDTH, clip_parts
 from streamer.media.containers import refusal
 from streamer.media.segments import Ending, Limits, Manifest, Segment
 from streamer.media.transcode import Transcode, Transcoder
@@ -27,6 +28,7 @@ INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what 
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
 ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
+WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next picture
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
 
 
@@ -78,6 +80,7 @@ class Recording:
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
         where = Target(target)
+        self._is_pipe = where.is_pipe
         if transcode is not None:
             video_codecs = {transcode.codec}
         refusals = [refusal(where.container, name) for name in video_codecs]
@@ -155,6 +158,27 @@ class Recording:
     def segments(self) -> tuple[Segment, ...]:
         """The files that are finished: the last thousand of them."""
         return tuple(self._writer.segments)
+
+    async def clip(
+        self, start_s: float, end_s: float, path: str | os.PathLike[str], *, width: int = WIDTH, fps: float = FPS
+    ) -> None:
+        """Write some seconds of the recording, finished or not, as a small `.webp`, `.gif` or `.mp4` (see `clip`).
+
+        The seconds count from the recording's beginning, over all of its files.
+        """
+        if self._is_pipe:
+            raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
+        length_s, pictures = self.duration_s, self.pictures
+        try:
+            async with asyncio.timeout(WRITTEN_LIMIT_S):
+                while self._writer.written < pictures and not self.is_closed:  # noqa: ASYNC110 - told by a thread
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            _logger.debug("= the newest picture of %s waits for the next one", self.path)
+        parts = self._writer.parts
+        if not parts:
+            raise ConfigurationError("nothing is recorded so far: there is nothing to clip")
+        await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps)
 
     def put(self, unit: AccessUnit) -> None:
         """Write an access unit soon; never waits. With the inbox full, pictures are left out up to a keyframe."""

@@ -245,7 +245,7 @@ class Transcoder:
     def _encoded(self, steps: Iterator[tuple[int, _Picture]], now_ns: int) -> list[AccessUnit]:
         units: list[AccessUnit] = []
         for step, shown in steps:
-            if now_ns - self._arrival_ns(step) > BEHIND_NS:
+            if now_ns - self._arrival_ns(step) > BEHIND_NS and self._encoder is not None:  # it begins where it begins
                 self.dropped += 1
             else:
                 units += self._encode(step, shown)

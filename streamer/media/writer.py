@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from streamer.errors import RecordingError
+from streamer.media.clips import Part
 from streamer.media.containers import MPEG_TS, Container, container_of, refusal
 from streamer.media.files import MediaFile, open_media
 from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
@@ -100,6 +101,7 @@ class Writer:
         self._newest_ns = 0  # when the newest unit arrived
         self._finished_bytes = 0
         self._current: _File | None = None
+        self._started_at = 0.0  # Unix seconds
         self._unused: IO[bytes] | None  # opened, and no picture is in it
         self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
 
@@ -107,6 +109,21 @@ class Writer:
     def size_bytes(self) -> int:
         """The size of all files so far."""
         return self._finished_bytes + (self._current.media.size if self._current is not None else 0)
+
+    @property
+    def written(self) -> int:
+        """How many pictures are in the files, whatever happens."""
+        current = self._current
+        return self.pictures - (0 if current is None else current.pictures - current.media.written)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The files, as far as they are remembered, and when each begins."""
+        current = self._current
+        begun = [(segment.path, segment.started_at) for segment in self.segments]
+        if current is not None and (not begun or begun[-1][0] != current.path):
+            begun.append((current.path, current.started_at))
+        return [Part(path, started_at - self._started_at) for path, started_at in begun]
 
     def put(self, unit: AccessUnit) -> None:
         """Write a unit."""
@@ -217,6 +234,8 @@ class Writer:
         is_first = self._unused is not None
         begin_ns, begin = (0, 0) if is_first else (now_ns, ticks)
         started_at = self._unix_s((self._start_ns or 0) + begin_ns)
+        if is_first:
+            self._started_at = started_at
         if self._unused is None:
             self.path, self._unused = self._target.open(started_at)
         media = open_media(self._unused, self._target.container, keyframe, has_audio=self._has_audio)

@@ -259,6 +259,26 @@ async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(pho
     assert ended.err.startswith("error: no picture came within 1 s; of the session so far: 0 packets, 0 pictures, ")
 
 
+async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    path, target = tmp_path / "phone.mp4", tmp_path / "bug.webp"
+    ended = await run("record", phone.instance_id, "-o", path, "--duration", 1.5, env=environment(phone))
+    assert ended.code == 0, ended.err
+    words = ("clip", path, "-o", target, "--width", 180)
+    ended = await run(*words, "--start", 0.5, "--end", 1, env=environment())
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith(f"{target}  ")
+    with Image.open(target) as image:
+        assert (image.size, getattr(image, "n_frames", 1)) == ((180, 320), 5)
+    for more, code, said in (
+        (("--end", 9), 2, "expected a range within the recording's 0 to 1.5 s, got 0 to 9"),
+        (("-o", tmp_path / "no" / "a.gif"), 6, "cannot write"),
+    ):
+        ended = await run(*words, *more, env=environment())
+        assert (ended.code, ended.err.startswith("error: ")) == (code, True)
+        assert said in ended.err
+    assert (await run("clip", tmp_path / "none.mp4", env=environment())).code == 6
+
+
 async def test_info_shows_what_the_cloud_says_in_json() -> None:
     servers = ["stun:stun.example.com", {"uri": "turn:turn.example.com", "usr": "u", "pwd": "p"}, "carrier-pigeon:x"]
     async with embedded.serve(width=360, height=640, expires_in_s=600, ice_servers=servers) as phone:
@@ -413,7 +433,7 @@ async def test_what_cannot_be_written_ends_with_6(
     assert str(tmp_path / path) in ended.err
 
 
-@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "info", "phone", "demo"])
+@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "clip", "info", "phone", "demo"])
 def test_help_tells_every_exit_code(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0

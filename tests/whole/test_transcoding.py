@@ -22,7 +22,7 @@ async def test_the_rate_is_constant_moving_and_still_and_each_picture_is_where_i
 ) -> None:
     sent = listen(phone)
     path = tmp_path / "a.mp4"
-    anew = streamer.Transcode(fps=20, crf=15)
+    options = streamer.Transcode(fps=20, crf=15)
     async with (
         connect(phone) as session,
         asyncio.timeout(LIMIT_S),

@@ -1,0 +1,276 @@
+"""Clips for reports: a few seconds of a recording, small and without sound, as a moving picture or a small MP4."""
+
+import asyncio
+import contextlib
+import io
+import itertools
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+from av.filter import Graph
+from av.filter.context import FilterContext
+from av.video.stream import VideoStream
+
+from streamer.errors import ConfigurationError, RecordingError
+from streamer.media.fit import fit, fitted_size, framed
+from streamer.media.pace import Pace
+from streamer.media.whole import write_whole
+
+WIDTH: Final = 480
+FPS: Final = 10.0
+FPS_LIMIT: Final = 30
+LENGTH_LIMIT_S: Final = 60.0
+TOLERANCE_S: Final = 0.1  # by so much an end may lie behind what there is
+_S: Final = 1_000_000_000
+_ENCODERS: Final = {  # libavcodec's, with its options, and libavformat's for the file
+    ".webp": ("libwebp_anim", {"quality": "75"}, {"loop": "0"}),
+    ".gif": ("gif", {}, {"loop": "0"}),
+    ".mp4": ("libx264", {"preset": "veryfast", "crf": "23"}, {}),
+}
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the clip any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file, and the time in the recording at which it begins."""
+
+    path: Path
+    begin_s: float = 0.0
+
+
+async def clip(
+    source: str | os.PathLike[str],
+    start_s: float,
+    end_s: float | None,
+    target: str | os.PathLike[str],
+    *,
+    width: int = WIDTH,
+    fps: float = FPS,
+) -> None:
+    """Write some seconds of a video file as a `.webp` or `.gif` that moves, or as an `.mp4`.
+
+    The pictures are at most `width` pixels wide, `fps` a second, and there is no sound. Without an end it goes to that
+    of the file. It runs in a thread; the target is there whole, or not at all.
+
+    Raises ConfigurationError for another kind of file, or a range that the file does not have or that is longer than a
+    minute, and RecordingError if the file cannot be read or the clip not be written.
+    """
+    path = Path(source)
+    length_s = await asyncio.to_thread(_length_s, path)
+    end_s = length_s if end_s is None else end_s
+    await clip_parts([Part(path)], start_s, end_s, target, length_s=length_s, width=width, fps=fps)
+
+
+async def clip_parts(
+    parts: Sequence[Part],
+    start_s: float,
+    end_s: float,
+    target: str | os.PathLike[str],
+    *,
+    length_s: float,
+    width: int,
+    fps: float,
+) -> None:
+    """Do what `clip` does, of files that follow each other and are `length_s` long together."""
+    path = Path(target)
+    if path.suffix.lower() not in _ENCODERS:
+        raise ConfigurationError(f"expected a file name that ends in .webp, .gif or .mp4, got {path.name!r}")
+    if not (math.isfinite(start_s) and 0 <= start_s < end_s <= length_s + TOLERANCE_S):
+        raise ConfigurationError(
+            f"expected a range within the recording's 0 to {length_s:.1f} s, got {start_s:g} to {end_s:g}"
+        )
+    if end_s - start_s > LENGTH_LIMIT_S + TOLERANCE_S:
+        raise ConfigurationError(
+            f"expected a clip of at most {LENGTH_LIMIT_S:g} s, got {end_s - start_s:.1f}: name a start and an end"
+        )
+    if not 0 < fps <= FPS_LIMIT:
+        raise ConfigurationError(f"expected fps above 0 and up to {FPS_LIMIT}, got {fps}")
+    if not width >= 16:
+        raise ConfigurationError(f"expected a width of at least 16 pixels, got {width}")
+    if start_s < parts[0].begin_s:
+        raise ConfigurationError(f"the files before {parts[0].begin_s:.1f} s are no longer known: clip them by name")
+    stopped = threading.Event()
+    making = _Making(parts, start_s, end_s, width=width, rate=Fraction(fps).limit_denominator(1001), stopped=stopped)
+    try:
+        write_whole(path, await asyncio.to_thread(making.make, path.suffix.lower()))
+    finally:
+        stopped.set()  # cancelled: the thread looks at each picture
+
+
+def _length_s(path: Path) -> float:
+    """Return how long a file's pictures last."""
+    try:
+        with av.open(path) as container:
+            if container.duration:
+                return container.duration / av.time_base
+            stream = container.streams.video[0]
+            ends = [
+                float((packet.pts + (packet.duration or 0) - (stream.start_time or 0)) * packet.time_base)
+                for packet in container.demux(stream)
+                if packet.pts is not None
+            ]
+            return max(ends, default=0.0)
+    except (OSError, av.FFmpegError, IndexError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> RecordingError:
+    why = "it holds no picture" if isinstance(error, IndexError) else getattr(error, "strerror", None) or error
+    return RecordingError(f"cannot read {path}: {why}", reason="read")
+
+
+class _Making:
+    """One clip, made by a thread."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        start_s: float,
+        end_s: float,
+        *,
+        width: int,
+        rate: Fraction,
+        stopped: threading.Event,
+    ) -> None:
+        ends = [*(part.begin_s for part in parts[1:]), math.inf]
+        self._parts = [part for part, end in zip(parts, ends, strict=True) if end > start_s and part.begin_s < end_s]
+        self._start_s, self._end_s = start_s, end_s
+        self._width = width
+        self._rate = rate
+        self._stopped = stopped
+        self._size: tuple[int, int] | None = None
+
+    def make(self, suffix: str) -> bytes:
+        """Return the clip's file."""
+        pictures = self._with_palette() if suffix == ".gif" else self._pictures()
+        codec, options, file_options = _ENCODERS[suffix]
+        made = io.BytesIO()
+        try:
+            first = next(pictures)
+            with av.open(made, "w", format=suffix[1:], options=file_options) as output:
+                stream = output.add_stream(codec, rate=self._rate, options=options)
+                assert isinstance(stream, VideoStream)  # noqa: S101 - what these encoders make
+                stream.width, stream.height = first.width, first.height
+                stream.pix_fmt = "pal8" if suffix == ".gif" else "yuv420p"
+                stream.time_base = 1 / self._rate
+                for picture in itertools.chain([first], pictures):
+                    output.mux(stream.encode(picture))
+                output.mux(stream.encode(None))
+        except StopIteration:
+            raise RecordingError(f"{self._parts[0].path} has no picture in this range", reason="read") from None
+        except av.FFmpegError as error:
+            raise RecordingError(f"the clip cannot be encoded: {error.strerror}", reason="encode") from error
+        return made.getvalue()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        """Give the clip's pictures, at its rate and size."""
+        pace: Pace[av.VideoFrame] = Pace(self._rate)
+        for picture, time_s in self._decoded():
+            yield from map(self._fitted, pace.put(picture, round((time_s - self._start_s) * _S)))
+        length_ns = round((self._end_s - self._start_s) * _S)
+        yield from map(self._fitted, pace.advance(max(length_ns, pace.time_ns(1))))
+
+    def _fitted(self, step: tuple[int, av.VideoFrame]) -> av.VideoFrame:
+        number, picture = step
+        if self._size is None:
+            self._size = fitted_size(picture.width, picture.height, (min(self._width, picture.width), 8192))
+        frame = framed(fit(picture, *self._size), picture)
+        frame.pts, frame.time_base = number, 1 / self._rate
+        return frame
+
+    def _decoded(self) -> Iterator[tuple[av.VideoFrame, float]]:
+        """Give the pictures of the range, with what leads to the first of them, and the time of each."""
+        for part in self._parts:
+            try:
+                pictures = self._decoded_from(part, max(self._start_s - part.begin_s, 0.0))
+                first = next(pictures, None)
+                if first is None or first[1] > max(self._start_s, part.begin_s):
+                    # There is nothing to find the keyframe before it by, as in MPEG-TS, or in a file that grows.
+                    pictures, first = self._decoded_from(part, 0.0), None
+                yield from pictures if first is None else itertools.chain([first], pictures)
+            except (OSError, av.FFmpegError, IndexError) as error:
+                raise _unreadable(part.path, error) from error
+
+    def _decoded_from(self, part: Part, offset_s: float) -> Iterator[tuple[av.VideoFrame, float]]:
+        """Give the pictures of a file from the keyframe before a moment on, up to the end of the range."""
+        with av.open(part.path) as container:
+            stream = container.streams.video[0]
+            base = stream.time_base or Fraction(1)
+            begin = stream.start_time or 0
+            if offset_s:
+                container.seek(begin + int(offset_s / base), stream=stream)
+            for frame in container.decode(stream):
+                if self._stopped.is_set():
+                    raise _StoppedError
+                time_s = part.begin_s + float(((frame.pts or 0) - begin) * base)
+                if time_s >= self._end_s:
+                    break
+                yield frame, time_s
+
+    def _with_palette(self) -> Iterator[av.VideoFrame]:
+        """Give the pictures in the 256 colours that suit them best: they are decoded twice, and none is kept."""
+        finding: _Filter | None = None
+        for picture in self._pictures():
+            finding = finding or _Filter(picture, "palettegen")
+            finding.push(picture)
+        if finding is None:
+            return
+        (palette,) = finding.end()
+        using: _Filter | None = None
+        for picture in self._pictures():
+            using = using or _Filter(picture, "paletteuse", "dither=bayer:bayer_scale=5:diff_mode=rectangle", palette)
+            yield from using.push(picture)
+        if using is not None:
+            yield from using.end()
+
+
+class _Filter:
+    """One of libavfilter's, for pictures like the first, and maybe one picture that goes with all of them."""
+
+    def __init__(self, first: av.VideoFrame, name: str, options: str = "", beside: av.VideoFrame | None = None) -> None:
+        self._graph = Graph()
+        self._source = self._buffer(first, "rgb24")
+        chosen, self._sink = self._graph.add(name, options), self._graph.add("buffersink")
+        self._source.link_to(chosen)
+        other = None if beside is None else self._buffer(beside, beside.format.name)
+        if other is not None:
+            other.link_to(chosen, 0, 1)
+        chosen.link_to(self._sink)
+        self._graph.configure()
+        if other is not None:
+            other.push(beside)
+            other.push(None)
+
+    def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
+        """Take a picture; return those that are ready."""
+        self._source.push(picture.reformat(format="rgb24"))
+        return self._ready()
+
+    def end(self) -> list[av.VideoFrame]:
+        """Return the rest."""
+        self._source.push(None)
+        return self._ready()
+
+    def _buffer(self, like: av.VideoFrame, kind: str) -> FilterContext:
+        return self._graph.add_buffer(
+            width=like.width, height=like.height, format=av.VideoFormat(kind), time_base=like.time_base
+        )
+
+    def _ready(self) -> list[av.VideoFrame]:
+        ready = []
+        with contextlib.suppress(av.BlockingIOError, av.EOFError):
+            while True:
+                picture = self._sink.pull()
+                assert isinstance(picture, av.VideoFrame)  # noqa: S101 - what such a filter gives
+                ready.append(picture)
+        return ready

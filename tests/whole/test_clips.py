@@ -1,0 +1,213 @@
+"""Clips of recordings: the right pictures at their time, of files that are finished, grow, or follow each other."""
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import streamer
+from streamer import phone as embedded
+from tests.everywhere import Connect
+from tests.unit.recordings import duration_s, interleaved, sound, video
+from tests.unit.senders import encoded
+from tests.unit.test_transcode import SIZE, is_picture
+from tests.unit.test_transcode import recorded as encoded_anew
+from tests.whole.test_recording import barcodes, until
+
+LIMIT_S = 60.0
+
+
+def moving(path: Path) -> tuple[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], list[float]]:
+    """Return the pictures of a clip in RGB, and how long each is shown, in seconds; equal ones may be one."""
+    if path.suffix == ".mp4":
+        with av.open(path) as container:
+            pictures = [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
+        return pictures, [duration_s(path) / len(pictures)] * len(pictures)
+    pictures, durations = [], []
+    with Image.open(path) as image:
+        assert image.info["loop"] == 0
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            image.load()
+            durations.append(image.info["duration"] / 1000)
+            pictures.append(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    return pictures, durations
+
+
+def counters(path: Path) -> list[int]:
+    found = [embedded.read_barcode(np.ascontiguousarray(picture)) for picture in moving(path)[0]]
+    assert None not in found
+    return [barcode.counter for barcode in found if barcode is not None]
+
+
+def expected(path: Path, start_s: float, count: int, fps: float, *, offset_s: float = 0.0) -> list[set[int]]:
+    """Return the counters that each picture of a clip may show: those within a step of its time."""
+    seen = [(seconds + offset_s, barcode.counter) for seconds, barcode in barcodes(path)]
+    times = [start_s + number / fps for number in range(count)]
+    return [{counter for seconds, counter in seen if abs(seconds - time) <= 0.6 / fps + 0.05} for time in times]
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif", ".mp4"])
+async def test_a_clip_shows_the_seconds_that_were_asked_for(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+) -> None:
+    path, target = tmp_path / "a.mp4", tmp_path / f"clip{suffix}"
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.record(path) as recording:
+            await until(lambda: recording.duration_s > 3.2)
+        await recording.clip(1, 2.5, target)
+    pictures, durations = moving(target)
+    assert {picture.shape for picture in pictures} == {(640, 360, 3)}
+    assert sum(durations) == pytest.approx(1.5, abs=0.02)
+    assert len(pictures) == 15
+    allowed = expected(path, 1, 15, 10)
+    assert all(counter in may for counter, may in zip(counters(target), allowed, strict=True))
+    assert sorted(tmp_path.iterdir()) == [path, target]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+async def test_a_recording_that_grows_has_clips_and_does_not_suffer(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S), session.record(path) as recording:
+        await until(lambda: recording.duration_s > 2.2)
+        await recording.clip(0.2, recording.duration_s, tmp_path / "one.gif")
+        phone.go_still()
+        before = recording.duration_s
+        await until(lambda: recording.duration_s > before + 1)
+        await recording.clip(before, recording.duration_s, tmp_path / "still.gif", fps=5, width=180)
+        phone.wake()
+        before = recording.duration_s
+        await until(lambda: recording.duration_s > before + 0.5)
+    assert recording.dropped == 0
+    all_counters = [barcode.counter for _, barcode in barcodes(path)]
+    assert all_counters == list(range(all_counters[0], all_counters[-1] + 1))
+    grown = counters(tmp_path / "one.gif")
+    assert grown == sorted(grown)
+    assert len(grown) >= 18
+    pictures, durations = moving(tmp_path / "still.gif")
+    assert pictures[0].shape == (320, 180, 3)
+    assert sum(durations) >= 1
+    stills = counters(tmp_path / "still.gif")
+    assert stills[-1] >= grown[-1]
+
+
+async def test_a_clip_goes_on_from_one_file_into_the_next(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    target = tmp_path / "clip.webp"
+    async with (
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+        session.record(tmp_path / "a-{}.mp4", segment_s=1) as recording,
+    ):
+        await until(lambda: len(recording.segments) >= 3)
+        await recording.clip(0.5, 2.5, target)
+    seen = counters(target)
+    assert len(seen) == 20
+    begin_s, allowed = 0.0, [set[int]() for _ in range(20)]
+    for segment in recording.segments:
+        found = expected(segment.path, 0.5, 20, 10, offset_s=begin_s)
+        allowed = [one | other for one, other in zip(allowed, found, strict=True)]
+        begin_s += segment.duration_s
+    assert all(counter in may for counter, may in zip(seen, allowed, strict=True))
+
+
+async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    turned = encoded(15, size=(128, 160), keyframe_every=15)
+    units = [*video(encoded(15, keyframe_every=15)), *video(turned, start=900_000 + 45_000)]
+    await encoded_anew(path, units, size=(160, 160))
+    await streamer.clip(path, 0, None, tmp_path / "clip.gif", width=80)
+    pictures, _ = moving(tmp_path / "clip.gif")
+    assert {picture.shape for picture in pictures} == {(80, 80, 3)}
+    assert pictures[0][:4].max() < 40  # above it
+    assert pictures[-1][:, :4].max() < 40  # beside it
+
+
+async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    await encoded_anew(path, interleaved(video(encoded(60, keyframe_every=15)), sound(100)), crf=10)
+    data = path.read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    await streamer.clip(cut, 0, 1, tmp_path / "clip.webp", fps=15)
+    pictures, _ = moving(tmp_path / "clip.webp")
+    assert len(pictures) == 15
+    grey = [picture[:, :, 1].astype(int) for picture in pictures]
+    assert grey[0].shape == (SIZE[1], SIZE[0])
+    for number, image in enumerate(grey):
+        assert any(is_picture(image, near) for near in (2 * number - 1, 2 * number, 2 * number + 1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name", "options", "said"),
+    [
+        ((3, 1), "a.gif", {}, r"expected a range within the recording's 0 to 2\.0 s, got 3 to 1"),
+        ((-1, 1), "a.gif", {}, "got -1 to 1"),
+        ((0, 2.5), "a.gif", {}, r"got 0 to 2\.5"),
+        ((float("nan"), 1), "a.gif", {}, "got nan to 1"),
+        ((0, 1), "a.avi", {}, r"ends in \.webp, \.gif or \.mp4, got 'a\.avi'"),
+        ((0, 1), "a.gif", {"fps": 31}, "expected fps above 0 and up to 30, got 31"),
+        ((0, 1), "a.gif", {"width": 2}, "expected a width of at least 16 pixels, got 2"),
+    ],
+)
+async def test_what_is_no_clip_is_named_and_nothing_is_written(
+    tmp_path: Path, seconds: tuple[float, float], name: str, options: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "phone.mp4"
+    await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    with pytest.raises(streamer.ConfigurationError, match=said):
+        await streamer.clip(path, *seconds, tmp_path / name, **options)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_a_clip_is_no_longer_than_a_minute(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    await encoded_anew(path, video(), lasts_s=62, fps=1)
+    with pytest.raises(streamer.ConfigurationError, match=r"at most 60 s, got 62\.0: name a start and an end"):
+        await streamer.clip(path, 0, None, tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("data", [None, b"no video at all"])
+async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes | None) -> None:
+    if data is not None:
+        (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(streamer.RecordingError, match=r"cannot read .*a\.mp4: ") as caught:
+        await streamer.clip(tmp_path / "a.mp4", 0, 1, tmp_path / "a.gif")
+    assert caught.value.reason == "read"
+
+
+async def test_nothing_and_a_pipe_have_no_clips(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
+    async with (
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+        session.record(tmp_path / "a.mp4") as recording,
+        session.record(io.BytesIO()) as pipe,
+    ):
+        with pytest.raises(streamer.ConfigurationError, match="nothing is recorded so far"):
+            await recording.clip(0, 1, tmp_path / "a.gif")
+        with pytest.raises(streamer.ConfigurationError, match="a recording into a pipe cannot be read back"):
+            await pipe.clip(0, 1, tmp_path / "a.gif")
+
+
+async def test_a_clip_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    await encoded_anew(path, video(), lasts_s=40, fps=60)
+    making = asyncio.create_task(streamer.clip(path, 0, None, tmp_path / "a.webp", fps=30))
+    await asyncio.sleep(0.05)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.get_running_loop().shutdown_default_executor()
+    assert list(tmp_path.iterdir()) == [path]
