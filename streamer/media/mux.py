@@ -274,18 +274,21 @@ class Recording:
         self._attempt(self._end_writer, self._end_ns)
 
     def _write(self, unit: AccessUnit, now_ns: int) -> None:
-        for made in [unit] if self._transcoder is None else self._transcoder.put(unit, now_ns):
-            self._writer.put(made)
+        if self._transcoder is None:
+            self._writer.put(unit)
+        elif self._writer.ended is None:
+            for made in self._transcoder.put(unit, now_ns):
+                self._writer.put(made)
 
     def _advance(self, now_ns: int) -> None:
-        if self._transcoder is not None:
+        if self._transcoder is not None and self._writer.ended is None:
             for made in self._transcoder.tick(now_ns):
                 self._writer.put(made)
             now_ns = self._transcoder.now_ns or now_ns
         self._writer.tick(now_ns)
 
     def _end_writer(self, end_ns: int) -> None:
-        if self._transcoder is not None:
+        if self._transcoder is not None and self._writer.ended is None:
             units, end_ns = self._transcoder.close(end_ns)
             for made in units:
                 self._writer.put(made)

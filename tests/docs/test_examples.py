@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pygame
 import pytest
+from PIL import Image
 
 from streamer.phone import EmbeddedPhone, read_barcode
 
@@ -41,6 +42,16 @@ async def test_record(phone: EmbeddedPhone, tmp_path: Path, capsys: pytest.Captu
         pictures = sum(1 for _ in container.decode(video=0))
     assert pictures > 0
     assert f"{path}: {pictures} pictures" in capsys.readouterr().out
+
+
+async def test_screenshot(phone: EmbeddedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "screen.png"
+    async with asyncio.timeout(LIMIT_S):
+        await load("screenshot").main(phone.instance_id, str(path))
+    with Image.open(path) as image, Image.open(path.with_suffix(".jpg")) as small:
+        assert read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8)) is not None
+        assert small.size == (180, 320)
+    assert f"{path}: 360x640; " in capsys.readouterr().out
 
 
 async def test_frames_to_numpy(phone: EmbeddedPhone, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,4 +94,10 @@ def shows(phone: EmbeddedPhone) -> bool:
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"audio_ports", "frames_to_numpy", "record", "viewer"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "audio_ports",
+        "frames_to_numpy",
+        "record",
+        "screenshot",
+        "viewer",
+    }
