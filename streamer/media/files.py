@@ -8,11 +8,12 @@ import fractions
 import io
 import logging
 import os
+import selectors
 import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, cast
 
 import av
 from av.video.stream import VideoStream
@@ -27,7 +28,6 @@ _logger = logging.getLogger("streamer.record")
 
 FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first picture after so much
 FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without one after so much
-INDEX_LIMIT: Final = 8_000_000  # samples of an MP4, 20 hours or so; one that holds more stays in fragments
 _COPY_BYTES: Final = 1024 * 1024
 _SYNC_EVERY: Final = 64  # copies
 _OPUS_CLOCK: Final = 48_000
@@ -62,12 +62,14 @@ class MediaFile(Protocol):
         """End the file after an error, with what is whole of it. Raises nothing."""
 
 
-def open_media(file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool) -> MediaFile:
+def open_media(
+    file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool, is_ours: bool = True
+) -> MediaFile:
     """Begin a file for the codec of a keyframe, and maybe Opus. Raises OSError or av.FFmpegError, also for a keyframe
-    that libavformat cannot read.
+    that libavformat cannot read. What is not ours is never cut short: something else may be in it.
     """
     if container.av_format:
-        return AvFile(file, container, first, has_audio=has_audio)
+        return AvFile(file, container, first, has_audio=has_audio, is_ours=is_ours)
     return Mp4File(file, first, has_audio=has_audio)
 
 
@@ -120,7 +122,7 @@ class Mp4File:
         """Write the last fragment, and put the index first."""
         self._cut(end_ns)
         self._file.close()
-        if self._mp4.samples <= INDEX_LIMIT:
+        if self._mp4.is_indexed:
             self._rearrange(end_ns, time.monotonic() + limit_s)
 
     def abandon(self) -> None:
@@ -163,11 +165,17 @@ class Mp4File:
 class AvFile:
     """A file that libavformat writes."""
 
-    def __init__(self, file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool) -> None:
+    def __init__(
+        self, file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool, is_ours: bool = True
+    ) -> None:
         self.written = 0
+        self._is_ours = is_ours
         self._muxed = 0  # pictures
         self._estimate = 4096
         self._is_live = container.is_live
+        self._is_at_once = (
+            container.is_live and not has_audio
+        )  # between two streams, libavformat holds the newest packet
         self._held: tuple[AccessUnit, int] | None = None  # the newest picture: how long it lasts is not known yet
         self._whole = 0  # what of the file is whole
         self._sink = _Sink(file)
@@ -217,7 +225,8 @@ class AvFile:
         self._sink.closed = True
         with contextlib.suppress(av.FFmpegError):
             self._output.close()
-        self._sink.truncate(self._whole)
+        if self._is_ours:
+            self._sink.truncate(self._whole)
 
     def _mux(self, unit: AccessUnit, ticks: int, duration: int) -> None:
         packet = av.Packet(unit.data)
@@ -231,7 +240,7 @@ class AvFile:
         self._muxed += unit.kind == "video"
         if self._sink.size > self._whole:  # by this packet, or by the cluster before it
             self._whole = self._sink.size
-            self.written = self._muxed if self._is_live else before
+            self.written = self._muxed if self._is_at_once else before
 
 
 class _Sink:
@@ -310,10 +319,17 @@ def _opus_track() -> Track:
 
 
 def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write everything: a file without a buffer may take a part at a time."""
+    """Write everything: a file without a buffer may take a part at a time, and a full pipe nothing for a while."""
     rest = memoryview(data)
     while rest:
-        rest = rest[file.write(rest) :]
+        if (
+            taken := cast("int | None", file.write(rest))
+        ) is None:  # the pipe does not block, as whoever made it wished
+            with selectors.DefaultSelector() as selector:
+                selector.register(file, selectors.EVENT_WRITE)
+                selector.select()
+        else:
+            rest = rest[taken:]
 
 
 def _copy(source: IO[bytes], target: IO[bytes], ranges: list[tuple[int, int]], deadline: float) -> None:

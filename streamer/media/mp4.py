@@ -7,6 +7,9 @@
 
 A file that ends after any fragment plays up to there. The last sample of a fragment lasts, as far as is known when the
 fragment is written, no longer than until the next one begins; in the regular form every duration is exact.
+
+The index for the regular form is kept in memory, eight bytes a sample, up to INDEX_LIMIT; then it is let go, and the
+file stays in fragments.
 """
 
 import itertools
@@ -16,8 +19,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from streamer.tracks import Kind
 
+INDEX_LIMIT: Final = 8_000_000  # samples of a file: 64 MB in memory, 20 hours of 60 pictures a second and sound
 _MOVIE_CLOCK: Final = 90_000
 _UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
@@ -26,6 +33,8 @@ _OFFSET, _DURATIONS, _SIZES, _FLAGS = 0x0001, 0x0100, 0x0200, 0x0400  # what a f
 _LONGEST_STEP: Final = 0xFFFFFFFF
 _OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, where nothing better is known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
+
+_Numbers = npt.NDArray[np.integer]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +48,8 @@ class Track:
     height: int = 0
     first: int = 0  # when its first sample begins
     newest: int = 0  # and the newest, in ticks
+    samples: int = 0
+    step: int = 0  # how long the last sample lasted of which that is known
     # The index: eight bytes a sample, and four more a keyframe.
     sizes: "array[int]" = field(default_factory=lambda: array("I"))
     steps: "array[int]" = field(default_factory=lambda: array("I"))  # ticks from each sample to the next
@@ -58,8 +69,13 @@ class Track:
         """Return when the newest sample ends if nothing has followed it so far: a picture stays, a sound does not."""
         if self.kind == "video":
             return max(self.ticks(now_ns), self.newest + 1)
-        usual = self.steps[-1] if self.steps else self.clock_rate // _OPUS_STEPS_PER_S
+        usual = self.step or self.clock_rate // _OPUS_STEPS_PER_S
         return self.newest + min(usual, int(_LONGEST_OPUS_S * self.clock_rate))
+
+    def forget_index(self) -> None:
+        """Let the index go."""
+        for table in (self.sizes, self.steps, self.keys, self.chunk_offsets, self.chunk_counts):
+            del table[:]
 
 
 class Mp4:
@@ -69,12 +85,14 @@ class Mp4:
         self._tracks = tracks
         self._fragments = 0
         self._media_size = 0
-        self._media: list[tuple[int, int]] = []  # position and size of each fragment's
+        self._positions = array("Q")  # of each fragment's media
+        self._sizes = array("Q")
+        self.is_indexed = True  # whether the index is whole: then there is a regular form
 
     @property
     def samples(self) -> int:
-        """How many samples the index holds."""
-        return sum(len(track.sizes) for track in self._tracks)
+        """How many samples came."""
+        return sum(track.samples for track in self._tracks)
 
     @property
     def index_size(self) -> int:
@@ -96,22 +114,24 @@ class Mp4:
     def add(self, track: Track, data: list[bytes], ticks: int, *, is_key: bool) -> None:
         """Add a sample, whose bytes lie in `data`. Its time must be later than that of the track's newest."""
         size = sum(map(len, data))
-        if track.sizes:
+        if track.samples:
             self.settle(track, ticks)
         else:
             track.first = ticks
+        track.samples += 1
         if not track.pending:
             track.begin = ticks
         track.data += data
         track.pending.append([0, size, _KEY_SAMPLE if is_key else _OTHER_SAMPLE])
         track.newest = ticks
-        track.sizes.append(size)
-        if is_key:
-            track.keys.append(len(track.sizes))
+        if self.is_indexed:
+            track.sizes.append(size)
+            if is_key:
+                track.keys.append(track.samples)
 
     def settle(self, track: Track, ticks: int) -> None:
         """Say that the newest sample lasts until `ticks`."""
-        step = min(ticks - track.newest, _LONGEST_STEP)
+        track.step = step = min(ticks - track.newest, _LONGEST_STEP)
         if len(track.steps) < len(track.sizes):
             track.steps.append(step)
         if track.pending:
@@ -129,16 +149,24 @@ class Mp4:
         offsets = itertools.accumulate(sizes[:-1], initial=head_size + 8)
         head = _movie_fragment(self._fragments, runs, list(offsets))
         data = [piece for _, track in tracks for piece in track.data]
-        self._media.append((position + head_size + 8, sum(sizes)))
+        if self.is_indexed:
+            self._positions.append(position + head_size + 8)
+            self._sizes.append(sum(sizes))
         for (_, track), size in zip(tracks, sizes, strict=True):
-            track.chunk_offsets.append(self._media_size)
-            track.chunk_counts.append(len(track.pending))
+            if self.is_indexed:
+                track.chunk_offsets.append(self._media_size)
+                track.chunk_counts.append(len(track.pending))
             self._media_size += size
             track.data, track.pending = [], []
+        if self.is_indexed and self.samples > INDEX_LIMIT:
+            self._forget_index()
         return b"".join((head, struct.pack(">I4s", 8 + sum(sizes), b"mdat"), *data))
 
     def whole(self, now_ns: int) -> tuple[bytes, list[tuple[int, int]]]:
-        """Return the head of the regular form, and the positions and sizes of the media in the fragmented one."""
+        """Return the head of the regular form, and the positions and sizes of the media in the fragmented one.
+
+        Not without the index.
+        """
         tracks = [track for track in self._tracks if track.sizes]
         for track in tracks:
             if len(track.steps) < len(track.sizes):
@@ -146,7 +174,13 @@ class Mp4:
         tables = [_tables(track) for track in tracks]
         media = struct.pack(">I4sQ", 1, b"mdat", 16 + self._media_size)
         head_size = len(_whole_head(tracks, tables, 0)) + len(media)
-        return _whole_head(tracks, tables, head_size) + media, self._media
+        return _whole_head(tracks, tables, head_size) + media, list(zip(self._positions, self._sizes, strict=True))
+
+    def _forget_index(self) -> None:
+        self.is_indexed = False
+        for track in self._tracks:
+            track.forget_index()
+        del self._positions[:], self._sizes[:]
 
 
 def video_sample(codec_name: str, data: bytes) -> list[bytes]:
@@ -232,12 +266,13 @@ def _trak(number: int, track: Track, length: int, tables: Iterable[bytes]) -> by
 
 def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> bytes:
     """Return what comes before the media of the regular form, which is at `start`."""
-    duration = max((_movie_time(track, track.first + sum(track.steps)) for track in tracks), default=0)
+    lengths = [int(np.array(track.steps).sum()) for track in tracks]
+    ends = [_movie_time(track, track.first + length) for track, length in zip(tracks, lengths, strict=True)]
     traks = [
-        _trak(number, track, sum(track.steps), [*table, _chunk_offsets(track, start)])
-        for number, (track, table) in enumerate(zip(tracks, tables, strict=True), start=1)
+        _trak(number, track, length, [*table, _chunk_offsets(track, start)])
+        for number, (track, length, table) in enumerate(zip(tracks, lengths, tables, strict=True), start=1)
     ]
-    return _file_type(b"isom") + _box(b"moov", _movie_header(duration, len(tracks) + 1), *traks)
+    return _file_type(b"isom") + _box(b"moov", _movie_header(max(ends, default=0), len(tracks) + 1), *traks)
 
 
 def _movie_fragment(number: int, runs: list[tuple[int, Track, bytes]], offsets: list[int]) -> bytes:
@@ -269,33 +304,31 @@ def _track_fragment(number: int, track: Track, run: bytes, offset: int) -> bytes
 
 def _tables(track: Track) -> list[bytes]:
     """Return the sample tables of the regular form, all but the chunks' offsets."""
-    steps = [number for step, group in itertools.groupby(track.steps) for number in (sum(1 for _ in group), step)]
-    chunks = [
-        number
-        for (first, count), (_, before) in zip(
-            enumerate(track.chunk_counts, start=1), enumerate([0, *track.chunk_counts[:-1]]), strict=True
-        )
-        if count != before
-        for number in (first, count, 1)
-    ]
-    sizes = struct.pack(">II", 0, len(track.sizes)) + _big_endian(track.sizes)
+    sizes, keys = np.array(track.sizes), np.array(track.keys)
+    steps, counts = np.array(track.steps), np.array(track.chunk_counts)
+    first_steps, first_chunks = _changes(steps), _changes(counts)
+    lengths = np.diff(first_steps, append=len(steps))
+    of_chunks = (first_chunks + 1, counts[first_chunks], np.ones_like(first_chunks))
     tables = [
-        _full_box(b"stts", struct.pack(f">I{len(steps)}I", len(steps) // 2, *steps)),
-        _full_box(b"stsc", struct.pack(f">I{len(chunks)}I", len(chunks) // 3, *chunks)),
-        _full_box(b"stsz", sizes),
+        _full_box(b"stts", struct.pack(">I", len(first_steps)) + _rows(lengths, steps[first_steps])),
+        _full_box(b"stsc", struct.pack(">I", len(first_chunks)) + _rows(*of_chunks)),
+        _full_box(b"stsz", struct.pack(">II", 0, len(sizes)) + _rows(sizes)),
     ]
     if track.kind == "video":
-        tables.append(_full_box(b"stss", struct.pack(">I", len(track.keys)) + _big_endian(track.keys)))
+        tables.append(_full_box(b"stss", struct.pack(">I", len(keys)) + _rows(keys)))
     return tables
 
 
 def _chunk_offsets(track: Track, start: int) -> bytes:
-    offsets = array("Q", (start + offset for offset in track.chunk_offsets))
-    return _full_box(b"co64", struct.pack(">I", len(offsets)) + _big_endian(offsets))
+    offsets = np.array(track.chunk_offsets) + np.uint64(start)
+    return _full_box(b"co64", struct.pack(">I", len(offsets)) + offsets.astype(">u8").tobytes())
 
 
-def _big_endian(numbers: "array[int]") -> bytes:
-    numbers = numbers[:]
-    if struct.pack("=H", 1) != struct.pack(">H", 1):
-        numbers.byteswap()
-    return numbers.tobytes()
+def _changes(numbers: _Numbers) -> _Numbers:
+    """Return where a number is another than the one before it; the first is."""
+    return np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1])))
+
+
+def _rows(*columns: _Numbers) -> bytes:
+    """Return a table as it lies in a box: 32 bits a number."""
+    return np.stack(columns, axis=1).astype(">u4").tobytes()

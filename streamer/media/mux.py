@@ -10,8 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-import av
-
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.clips import FPS, WIDTH, clip_parts
 from streamer.media.containers import refusal
@@ -299,7 +297,7 @@ class Recording:
             return
         try:
             function(*arguments)
-        except (RecordingError, OSError, av.FFmpegError) as error:
+        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the recording, and be told
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
@@ -308,7 +306,7 @@ class Recording:
         if isinstance(error, RecordingError):
             self.error = error
         else:
-            what = getattr(error, "strerror", None) or str(error)
+            what = getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else repr(error))
             self.error = RecordingError(
                 f"writing {self.path} failed after {self.pictures} pictures: {what}",
                 reason="disk-full" if getattr(error, "errno", None) in DISK_FULL else "write",

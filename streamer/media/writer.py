@@ -1,6 +1,7 @@
 """The thread's side of a recording: its access units, laid on one time, into one file after the other."""
 
 import contextlib
+import errno
 import os
 import time
 from collections import deque
@@ -49,6 +50,7 @@ class Target:
         if self._pipe is not None:
             return
         path = self._names.take(time.time())
+        _refuse_pipes(path)
         try:
             path.open("xb").close()
         except FileExistsError:
@@ -61,7 +63,14 @@ class Target:
         if self._pipe is not None:
             return Path("-"), self._pipe
         path = self._names.take(started_at)
+        _refuse_pipes(path)
         return path, path.open("wb", buffering=0)
+
+
+def _refuse_pipes(path: Path) -> None:
+    """Raise OSError for a named pipe or a device: to open one may wait for its reader, for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is a pipe or a device: open it, and record into what you opened", str(path))
 
 
 class Writer:
@@ -238,7 +247,13 @@ class Writer:
             self._started_at = started_at
         if self._unused is None:
             self.path, self._unused = self._target.open(started_at)
-        media = open_media(self._unused, self._target.container, keyframe, has_audio=self._has_audio)
+        media = open_media(
+            self._unused,
+            self._target.container,
+            keyframe,
+            has_audio=self._has_audio,
+            is_ours=not self._target.is_pipe,
+        )
         self._current = _File(
             path=self.path,
             file=self._unused,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.media import mp4
 from streamer.media.files import _video_track
 from streamer.media.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from tests.unit.recordings import STREAM, packets, pieces, sent, sound, video
@@ -137,6 +138,23 @@ def test_the_index_is_no_larger_than_was_said() -> None:
     file.cut(0)
     for form in (file.data, file.whole(0)):
         assert len(form) <= media + file.mp4.index_size
+
+
+def test_an_index_that_grows_too_long_is_let_go_and_the_fragments_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mp4, "INDEX_LIMIT", 100)
+    picture, _ = tracks()
+    file = File(picture)
+    for number in range(240):
+        unit = UNITS[number % 24]
+        file.mp4.add(picture, video_sample("h264", unit.data), 3000 * number, is_key=unit.is_keyframe)
+        if number % 4 == 0:
+            file.cut(0)
+        assert file.mp4.is_indexed == (number < 100)
+    file.cut(0)
+    assert not any((picture.sizes, picture.steps, picture.keys, picture.chunk_offsets, picture.chunk_counts))
+    found = packets(file.data, format_name="mp4")
+    assert [packet.time for packet in found] == [Fraction(number, 30) for number in range(240)]
+    assert len(file.data) <= sum(len(packet.data) for packet in found) + file.mp4.index_size
 
 
 @pytest.mark.parametrize("unit", [STREAM[0], STREAM[1], *encoded(2, slices=3)])

@@ -278,6 +278,63 @@ async def test_a_disk_that_takes_nothing_any_more_is_given_up(tmp_path: Path, mo
     await until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("record ")])
 
 
+async def test_a_fault_of_ours_ends_the_recording_and_is_told_and_what_was_written_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session()
+    recording = session.record(tmp_path / "a.mp4")
+    session.put(recording, video())
+    await until(lambda: recording.pictures == 12)
+    await until(lambda: pictures(recording.path))
+
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError("what nobody thought of")
+
+    monkeypatch.setattr(Writer, "put", break_down)
+    session.put(recording, video()[:1])
+    async with asyncio.timeout(LIMIT_S):
+        await recording.closed()
+    with pytest.raises(RecordingError, match=r"failed after 12 pictures: ZeroDivisionError\('what nobody"):
+        await recording.stop()
+    assert session.ended == [recording]
+    assert len(pictures(recording.path)) == 12
+
+
+async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    units = video(NOISE)
+    assert sum(len(unit.data) for unit in units) > 200_000  # a pipe holds 64 kB
+    path = tmp_path / "a.ts"
+
+    def read() -> None:
+        with os.fdopen(out, "rb") as pipe:
+            path.write_bytes(pipe.read())
+
+    with os.fdopen(into, "wb", buffering=0) as pipe:
+        recording = Session().record(pipe)
+        for unit in units:
+            recording.put(unit)
+        await until(lambda: recording.pictures)
+        before = time.process_time()
+        await asyncio.sleep(1)  # while the pipe is full
+        assert time.process_time() - before < 0.5
+        reader = threading.Thread(target=read)
+        reader.start()
+        await recording.stop()
+    reader.join()
+    assert len(packets(path)) == recording.pictures == 40
+
+
+async def test_a_named_pipe_is_refused_before_it_can_hold_anybody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.ts")
+    with pytest.raises(RecordingError, match="it is a pipe or a device: open it"):
+        check_target(tmp_path / "a.ts")
+    with pytest.raises(RecordingError, match="it is a pipe or a device: open it"):
+        Session().record(tmp_path / "a.ts")
+    assert (tmp_path / "a.ts").exists()
+
+
 async def test_a_name_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"ends in \.mp4, \.mkv, \.webm or \.ts"):
         Session().record(tmp_path / "a.avi")
@@ -411,7 +468,7 @@ async def killed(path: Path, last: int) -> None:
 
 
 async def test_a_process_that_is_killed_leaves_a_file_that_plays_up_to_its_last_fragment(tmp_path: Path) -> None:
-    """More often, and at any moment: `python -m benchmarks.kill_recorder`."""
+    """More often, and every kind of file: `python -m benchmarks.recording --only killed`."""
     lasts = random.Random(1).sample(range(30, 160), 3)
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         for last in lasts:

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from streamer.errors import RecordingError
-from streamer.media import files
+from streamer.media import files, mp4
 from streamer.media.containers import container_of
 from streamer.media.segments import Limits, Manifest
 from streamer.media.units import AccessUnit
@@ -557,6 +557,34 @@ def test_a_full_disk_leaves_a_file_that_holds_what_was_whole(
     assert (line["ended"], line["bytes"]) == ("error", path.stat().st_size)
 
 
+def test_an_open_file_that_takes_no_more_keeps_what_was_in_it_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"G" * 188 * 1000)
+    opened = files.open_media
+
+    def open_full(file: Any, *arguments: Any, **options: Any) -> Any:
+        return opened(cast("IO[bytes]", Full(file, 200_000)), *arguments, **options)
+
+    monkeypatch.setattr("streamer.media.writer.open_media", open_full)
+    with path.open("ab", buffering=0) as file:
+        writer = Writer(
+            Target(file),
+            has_audio=False,
+            limits=Limits(),
+            manifest=None,
+            start_ns=None,
+            now_ns=0,
+            wall_ns=0,
+            ask_keyframe=Asked(),
+        )
+        with pytest.raises(OSError, match="No space left on device"):
+            write(writer, video(encoded(40, noise=True)))
+        writer.abandon()
+    assert path.stat().st_size > 188 * 1000
+
+
 @pytest.mark.parametrize(
     "data", [b"\x00\x00\x00\x01\x65", b"\x00\x00\x00\x01\x67\x42\x00\x0d\x00\x00\x00\x01\x65\x88", b"?"]
 )
@@ -580,7 +608,7 @@ def test_an_mp4_whose_index_cannot_be_put_first_stays_in_fragments_and_plays(
     elif fault == "too slow":
         monkeypatch.setattr("streamer.media.writer.REARRANGE_S", -1)
     else:
-        monkeypatch.setattr(files, "INDEX_LIMIT", 20)
+        monkeypatch.setattr(mp4, "INDEX_LIMIT", 20)
     units = long_video(5)
     write(new(path), units)
     assert {"moof", "mdat"} <= set(boxes(path))
