@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +33,13 @@ class Child:
         if self._process.stdin:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
+
+    def kill(self) -> float:
+        """Kill it, at once and without a word; return when that was (monotonic seconds)."""
+        killed_at = time.monotonic()
+        self._process.kill()
+        self._process.wait()
+        return killed_at
 
     def __enter__(self) -> Self:
         return self

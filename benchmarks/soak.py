@@ -50,17 +50,24 @@ def main(
 
 def _judge(samples: list[Sample]) -> bool:
     """Say whether the process grew."""
-    # The median of all slopes between two samples (Theil and Sen): a step, as when pools grow once, does not tilt it.
-    slope = statistics.median(
-        60 * (after.held.rss_kb - before.held.rss_kb) / (after.seconds - before.seconds)
-        for before, after in itertools.combinations(samples, 2)
-    )
+    slope = growth_kb(samples)
     threads = sorted({sample.held.threads for sample in samples})
     files = sorted({sample.held.files for sample in samples})
     holds = slope <= RSS_SLOPE_LIMIT and len(threads) == 1 and len(files) == 1
     console.print(f"RSS {slope:+.1f} kB a minute (limit {RSS_SLOPE_LIMIT:.0f}), threads {threads}, open files {files}")
     console.print("[green]it does not grow[/]" if holds else "[red]it grows[/]")
     return holds
+
+
+def growth_kb(samples: list[Sample]) -> float:
+    """Return how much more is held each minute: the median of all slopes between two samples (Theil and Sen).
+
+    A step, as when pools grow once, does not tilt it.
+    """
+    return statistics.median(
+        60 * (after.held.rss_kb - before.held.rss_kb) / (after.seconds - before.seconds)
+        for before, after in itertools.combinations(samples, 2)
+    )
 
 
 async def _soak(minutes: float, *, record: bool) -> list[Sample]:

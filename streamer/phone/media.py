@@ -8,6 +8,7 @@ import fractions
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import av
@@ -64,7 +65,9 @@ class EncodedTrack(MediaStreamTrack):
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        return self._packets.popleft()
+        packet = self._packets.popleft()
+        self._media.on_sent(self.kind, packet)
+        return packet
 
     def stop(self) -> None:
         """End the track."""
@@ -78,6 +81,7 @@ class PhoneMedia:
 
     def __init__(self, *, width: int, height: int, fps: int, bitrate_bps: int, audio: bool) -> None:
         self.frames_sent = 0
+        self.on_sent: Callable[[str, av.Packet[Any]], None] = lambda *_: None  # hears of each packet a client is sent
         self.keyframe_requests = 0
         self.width, self.height = width, height
         self.fps = fps

@@ -1,0 +1,95 @@
+"""A process that records, to be killed or measured: `session` the embedded phone, `write` a clip without a network.
+
+argv: a task, and its options as JSON.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import streamer
+from benchmarks.clips import DIRECTORY, access_units, clip_named
+from benchmarks.processes import say, usage
+from streamer.media.mux import Recording
+from streamer.media.units import AccessUnit
+from streamer.tracks import Codec
+
+
+async def session(place: dict[str, str], paths: list[str]) -> None:
+    """Record the phone into several files at once, and say so once there is a picture for each; until it is killed."""
+    async with connected(place) as phone:
+        recordings = [phone.record(path) for path in paths]
+        while not all(recording.pictures for recording in recordings):  # noqa: ASYNC110 - they have no event for it
+            await asyncio.sleep(0.01)
+        say("recording")
+        await phone.wait_ended()
+
+
+def connected(place: dict[str, str]) -> streamer.Connecting:
+    """Connect to a phone that runs as a process of its own."""
+    return streamer.connect(
+        place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"]), timeout_s=30
+    )
+
+
+async def write(clip: str, seconds: float) -> None:
+    """Let the recorder alone write a clip, each picture at its time; say what that cost."""
+    made, codec = clip_named(clip), Codec(name="h264", clock_rate=90_000)
+    units = access_units(made)
+    async with Recording(DIRECTORY / f"{clip}-alone.mp4", has_audio=False, on_end=lambda _: None) as recording:
+        start, begun = time.monotonic(), time.process_time()
+        for number in range(round(seconds * made.fps)):
+            await asyncio.sleep(start + number / made.fps - time.monotonic())
+            is_keyframe, data = units[number % len(units)]
+            recording.put(
+                AccessUnit(
+                    kind="video",
+                    codec=codec,
+                    data=data,
+                    rtp_time=number * 90_000 // made.fps,
+                    ssrc=1,
+                    is_keyframe=is_keyframe,
+                    discontinuity=False,
+                    arrival_ns=time.monotonic_ns(),
+                )
+            )
+    say({"cpu_s": time.process_time() - begun, "pictures": recording.pictures, "peak_kb": usage().peak_kb})
+
+
+async def remux(clip: str, seconds: float) -> None:
+    """Let ffmpeg copy a clip from a pipe, each picture at its time; say what that cost it."""
+    made = clip_named(clip)
+    units = access_units(made)
+    path = DIRECTORY / f"{clip}-ffmpeg.mp4"
+    options = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-frag_duration", "1000000"]
+    source = ["-f", "h264", "-framerate", str(made.fps), "-i", "pipe:0"]
+    command = ["ffmpeg", "-y", "-v", "error", *source, "-c", "copy", *options, str(path)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+    start = time.monotonic()
+    pipe: Any = process.stdin
+    pictures = round(seconds * made.fps)
+    for number in range(pictures):
+        await asyncio.sleep(start + number / made.fps - time.monotonic())
+        pipe.write(units[number % len(units)][1])
+        await pipe.drain()
+    pipe.close()
+    await process.wait()
+    used = os.times()
+    say({"cpu_s": used.children_user + used.children_system, "pictures": pictures, "peak_kb": 0})
+
+
+TASKS: Final[dict[str, Callable[..., Coroutine[Any, Any, None]]]] = {
+    "session": session,
+    "write": write,
+    "remux": remux,
+}
+
+
+if __name__ == "__main__":
+    Path(DIRECTORY).mkdir(parents=True, exist_ok=True)
+    asyncio.run(TASKS[sys.argv[1]](**json.loads(sys.argv[2])))

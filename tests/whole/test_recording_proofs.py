@@ -1,0 +1,71 @@
+"""Recordings under everything that may go wrong with them: `benchmarks.recording`, shortly. The phone is a process."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import recording as proofs
+from streamer.media import mux
+
+SMALL = {"width": 360, "height": 640}
+
+
+async def test_every_kind_of_file_holds_what_the_phone_sent_turned_and_still(tmp_path: Path) -> None:
+    found = await proofs.exact(tmp_path, seconds=20, **SMALL)
+    assert (found["lost"], found["dropped"]) == (0, 0)
+    for path, of in found["files"].items():
+        assert of["video"].packets > 200
+        for comparison in of.values():
+            assert comparison.is_exact
+            assert comparison.missing == 0
+        assert of["video"].worst_step_s < (1.1e-3 if path.suffix == ".mkv" else 1e-4)
+        assert of["video"].longest_s > 0.9 * found["still_s"]
+    assert proofs.counter_gaps(found["counters"]) == 0
+    assert len(found["counters"]) == found["recordings"][0].pictures
+
+
+async def test_who_is_killed_at_any_moment_leaves_files_that_open_and_hold_all_but_the_last_moments(
+    tmp_path: Path,
+) -> None:
+    for left in await proofs.killed(tmp_path, times=10, seed=2, longest_s=4, at_once=5):
+        assert left["opens"], left["complaint"]
+        for kind in ("video", "audio"):
+            assert left[kind].is_exact
+            assert left[kind].missing == 0
+        assert max(left["lost_s"].values()) < 5  # one or two, on a machine that has time
+        assert left["video"].packets or left["after_s"] < 5
+
+
+async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_other(tmp_path: Path) -> None:
+    try:
+        *ended, beside = await proofs.full(tmp_path, **SMALL, bitrate_bps=3_000_000)
+    except OSError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    for item in ended:
+        assert item["error"].reason == "disk-full"
+        assert "No space left on device" in str(item["error"])
+        assert item["pictures"] == item["video"].packets == item["decoded"] > 30
+    assert beside["error"] is None
+    for item in (*ended, beside):
+        assert item["video"].is_exact
+        assert item["video"].missing == 0
+
+
+async def test_a_pipe_that_nobody_reads_hurts_no_consumer_and_the_recording_goes_on_at_a_keyframe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mux, "INBOX_LIMIT", 160)  # two seconds
+    found = await proofs.slow(tmp_path, flowing_s=3, stalled_s=5, **SMALL)
+    assert (found["skipped"], found["lost"]) == (0, 0)
+    assert len(found["ages"]["stalled"]) > 75
+    assert max(found["ages"]["stalled"]) < 2  # a part of what the pipe stood still
+    video, audio = found["files"]["video"], found["files"]["audio"]
+    assert video.is_exact
+    assert audio.is_exact
+    assert video.missing > 0
+    assert video.bare_gaps == 0
+    assert found["dropped_meanwhile"] > 0
+    assert video.missing + audio.missing == found["dropped"]
