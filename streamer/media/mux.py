@@ -28,6 +28,7 @@ LIVE_EVERY_S: Final = 0.02  # into a pipe
 ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
 WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next picture
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
+PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
 
 
 def check_target(target: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -81,6 +82,7 @@ class Recording:
         self._is_pipe = where.is_pipe
         if transcode is not None:
             video_codecs = {transcode.codec}
+        self._close_limit_s = PIPE_LIMIT_S if where.is_pipe else CLOSE_LIMIT_S
         refusals = [refusal(where.container, name) for name in video_codecs]
         if refusals and all(refusals):
             raise ConfigurationError(refusals[0])
@@ -240,7 +242,7 @@ class Recording:
 
     async def _close(self) -> None:
         try:
-            async with asyncio.timeout(CLOSE_LIMIT_S):
+            async with asyncio.timeout(self._close_limit_s):
                 await self._worker.aclose()
         except TimeoutError:
             self.error = RecordingError(f"{self.path} takes no more: it was given up", reason="stalled")

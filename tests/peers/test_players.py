@@ -6,8 +6,11 @@ import contextlib
 import functools
 import io
 import json
+import os
 import re
 import shutil
+import signal
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,43 @@ async def test_every_kind_of_recording_is_read_without_a_complaint_whole_or_kill
         least = TURNED + (60 if path is whole else 25)
         assert least <= int(picture["nb_read_frames"]) <= TURNED + 60
         assert int(tone["nb_read_frames"]) > 180
+
+
+async def test_a_player_at_the_end_of_a_pipe_shows_pictures_while_they_come(phone: embedded.EmbeddedPhone) -> None:
+    """As in `streamer record … -o - | ffplay -`; this player writes what it shows."""
+    ffmpeg = require_peer("ffmpeg", shutil.which("ffmpeg"))
+    environment = os.environ | {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token}
+    shown_as = ("-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base:v", "1:90000", "-pix_fmt", "gray")
+    soon = ("-analyzeduration", "500000", "-fflags", "nobuffer")
+    out, into = os.pipe()
+    async with asyncio.timeout(LIMIT_S):
+        recorder = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamer", "record", phone.instance_id, "-o", "-"),
+            env=environment,
+            stdout=into,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        player = await asyncio.create_subprocess_exec(
+            *(ffmpeg, "-v", "error", *soon, "-i", "-", *shown_as, "-f", "rawvideo", "-flush_packets", "1", "-"),
+            stdin=out,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(out)
+        os.close(into)
+        assert player.stdout is not None
+        counters = []
+        for _ in range(60):
+            picture = np.frombuffer(await player.stdout.readexactly(360 * 640), dtype=np.uint8).reshape(640, 360)
+            barcode = embedded.read_barcode(picture)
+            assert barcode is not None
+            counters.append(barcode.counter)
+        assert recorder.returncode is None
+        assert counters == list(range(counters[0], counters[0] + 60))
+        recorder.send_signal(signal.SIGINT)
+        await asyncio.gather(recorder.communicate(), player.communicate())
+        assert await recorder.wait() == 0
+        assert await player.wait() == 0
 
 
 # Chromium

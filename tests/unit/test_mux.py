@@ -326,6 +326,25 @@ async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
     assert len(packets(path)) == recording.pictures == 40
 
 
+async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mux, "PIPE_LIMIT_S", 0.2)
+    out, into = os.pipe()
+    with os.fdopen(out, "rb") as reader, os.fdopen(into, "wb", buffering=0) as pipe:
+        recording = Session().record(pipe)
+        for unit in video(NOISE):
+            recording.put(unit)
+        await until(lambda: recording.pictures)
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(RecordingError, match="takes no more") as caught:
+                await recording.stop()
+        assert caught.value.reason == "stalled"
+        thread = next(thread for thread in threading.enumerate() if thread.name.startswith("record "))
+        os.set_blocking(out, False)
+        while thread.is_alive():
+            reader.read(65536)
+            await asyncio.sleep(0.01)
+
+
 async def test_a_named_pipe_is_refused_before_it_can_hold_anybody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.ts")
     with pytest.raises(RecordingError, match="it is a pipe or a device: open it"):

@@ -35,7 +35,6 @@ def digest(parts: list[bytes]) -> str:
 def listen(phone: embedded.EmbeddedPhone) -> dict[str, list[Sent]]:
     """Return lists that the phone's packets get into as they are sent."""
     sent: dict[str, list[Sent]] = {"video": [], "audio": []}
-    hand_out = phone.media._hand_out
 
     def overhear(kind: str, packet: "av.Packet[Any]") -> None:
         assert packet.pts is not None
@@ -44,9 +43,8 @@ def listen(phone: embedded.EmbeddedPhone) -> dict[str, list[Sent]]:
         sent[kind].append(
             Sent(float(packet.pts * packet.time_base), digest(nal_units(data) if kind == "video" else [data]))
         )
-        hand_out(kind, packet)
 
-    phone.media._hand_out = overhear  # type: ignore[method-assign]
+    phone.media.on_sent = overhear
     return sent
 
 
