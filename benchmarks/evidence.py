@@ -14,6 +14,7 @@ from aiortc.codecs.h264 import H264Encoder
 from benchmarks.rivals import read_counter
 
 _START_CODE: Final = b"\x00\x00\x00\x01"
+_ABOUT_S: Final = 1.0
 _DELIMITER: Final = 9  # MPEG-TS wants one before each picture; the phone's encoder makes none
 
 
@@ -66,9 +67,8 @@ def packets(path: Path, kind: str) -> list[Packet]:
 def compare(path: Path, kind: str, sent: Sequence[Sequence[Any]]) -> Comparison:
     """Set a file beside what was sent: (when it was sent, the phone's time, digest) of each packet."""
     found = packets(path, kind)
-    digests = [item[2] for item in sent]
-    begins = [place for place, known in enumerate(digests) if found and known == found[0].digest]
-    places = max((_places(found, digests, begin) for begin in begins), key=len, default=[])
+    begins = [place for place, item in enumerate(sent) if found and item[2] == found[0].digest]
+    places = max((_places(found, sent, begin) for begin in begins), key=len, default=[])
     known = list(zip(found, places, strict=False))
     return Comparison(
         packets=len(found),
@@ -92,14 +92,22 @@ def counters(path: Path) -> Iterator[int | None]:
             yield read_counter(frame)
 
 
-def _places(found: Sequence[Packet], digests: Sequence[str], begin: int) -> list[int]:
-    """Return where among the sent each packet is, up to the first that is not there."""
+def _places(found: Sequence[Packet], sent: Sequence[Sequence[Any]], begin: int) -> list[int]:
+    """Return where among the sent each packet is, up to the first that is not there, about when it should be.
+
+    The time matters for sound: the phone's tune begins anew every four seconds, and so do its packets.
+    """
     places: list[int] = []
-    with contextlib.suppress(ValueError):
-        for item in found:
-            begin = digests.index(item.digest, begin)
-            places.append(begin)
-            begin += 1
+    start_s, place = sent[begin][1] - found[0].seconds, begin
+    for item in found:
+        while place < len(sent) and (
+            sent[place][2] != item.digest or abs(sent[place][1] - start_s - item.seconds) > _ABOUT_S
+        ):
+            place += 1
+        if place == len(sent):
+            break
+        places.append(place)
+        place += 1
     return places
 
 

@@ -410,6 +410,8 @@ def _slow_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
         ],
         notes=[
             f"the consumer missed {found['skipped']} pictures",
+            f"{len(of['video'].places)} of {of['video'].packets} pictures and {len(of['audio'].places)} of "
+            f"{of['audio'].packets} packets of sound are as they were sent",
             f"the recorder counted {found['dropped']} packets that it dropped; in what was read "
             f"{of['video'].missing} pictures and {of['audio'].missing} packets of sound are missing, and after "
             f"{of['video'].bare_gaps} of the gaps there is no keyframe",

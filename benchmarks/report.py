@@ -63,7 +63,8 @@ def print_grid(grid: Grid) -> None:
 
 def markdown(reports: Sequence[Report]) -> str:
     """Return everything as Markdown: the goals first."""
-    grids = [goals_grid(goal for report in reports for goal in report.goals)]
+    goals = [goal for report in reports for goal in report.goals]
+    grids = [goals_grid(goals)] if goals else []
     grids += [grid for report in reports for grid in report.grids]
     notes = [note for report in reports for note in report.notes]
     return "\n".join([*map(_markdown_grid, grids), *(f"- {note}" for note in notes)]).rstrip() + "\n"
