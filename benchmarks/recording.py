@@ -451,7 +451,8 @@ def _cost_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
             "the first two receive over WebRTC on loopback: ICE, DTLS, SRTP, the jitter buffer, and the file; "
             "MediaRecorder decodes and encodes again",
             "the other two get whole access units, at their pace, from memory (streamer: Python and its event loop "
-            "included) or through a pipe (ffmpeg: what feeds it is not counted): nothing to set beside the first two",
+            "included) or through a pipe (ffmpeg: what feeds it is not counted): nothing to set beside the first "
+            "two; of ffmpeg its start is counted too",
         ],
     )
 
