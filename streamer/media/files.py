@@ -236,11 +236,10 @@ class AvFile:
         packet.duration = duration
         packet.is_keyframe = unit.is_keyframe
         self._output.mux(packet)
-        before = self._muxed
         self._muxed += unit.kind == "video"
         if self._sink.size > self._whole:  # by this packet, or by the cluster before it
             self._whole = self._sink.size
-            self.written = self._muxed if self._is_at_once else before
+            self.written = max(self._muxed - (not self._is_at_once), 0)  # one more may be there, none less
 
 
 class _Sink:

@@ -47,7 +47,9 @@ async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_
     for item in ended:
         assert item["error"].reason == "disk-full"
         assert "No space left on device" in str(item["error"])
-        assert item["pictures"] == item["video"].packets == item["decoded"] > 30
+        assert item["video"].packets == item["decoded"] > 30
+        uncounted = item["decoded"] - item["pictures"]
+        assert 0 <= uncounted <= (item["suffix"] != ".mp4")  # libavformat does not tell what it has written
     assert beside["error"] is None
     for item in (*ended, beside):
         assert item["video"].is_exact
