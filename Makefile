@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench fuzz docs clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,15 @@ lint: $(VENV)/.dev  ## Format check, lint, strict types, layers
 bench: $(VENV)/.dev  ## Measure against the rivals and print the tables
 	@$(BIN)/python -m benchmarks
 
+fuzz: $(VENV)/.fuzz  ## Feed every parser of network bytes anything: SECONDS=600 each, or TARGETS="sdp rtp"
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),600) $(TARGETS)
+
 docs: $(VENV)/.docs  ## Build the documentation into site/
 	@$(BIN)/mkdocs build --quiet
 	@echo "site/index.html"
 
 clean:  ## Remove the environment and everything that was made
-	rm -rf $(VENV) out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
+	rm -rf $(VENV) .fuzz out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -45,6 +48,10 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
