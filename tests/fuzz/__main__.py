@@ -1,8 +1,8 @@
 """Fuzz with coverage in view: python -m tests.fuzz SECONDS [TARGET …] (by default every target).
 
 The corpus holds what Chromium and the embedded phone sent, libavformat's packets of small pictures, and a few messages
-written by hand. Each target runs in a process of its own under atheris, from the corpus in the repository and what earlier runs left in
-`.fuzz/`. An input that breaks a target's law is kept there, and named at the end.
+written by hand. Each target runs in a process of its own under atheris, from the corpus and from what earlier runs left
+in `.fuzz/`. An input that breaks a target's law is kept there, and named at the end.
 """
 
 import subprocess
