@@ -562,10 +562,11 @@ def _stats_table(stats: streamer.Stats) -> Table:
         "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
         "sound": [f"{stats.audio_packets} packets"],
     }
-    if stats.frames_decoded or stats.decode_errors or stats.decoder_overflows:
+    if stats.frames_decoded or stats.decode_errors or stats.pictures_too_large or stats.decoder_overflows:
         rows["frames"] = [
             f"{stats.frames_decoded} decoded",
             f"{stats.decode_errors} refused",
+            *([f"{stats.pictures_too_large} too large"] if stats.pictures_too_large else []),
             f"{stats.decoder_overflows} dropped for want of time",
             f"{stats.frames_skipped} skipped for newer ones",
         ]

@@ -301,6 +301,7 @@ class Session:
             audio_packets=came.audio_packets,
             frames_decoded=decoder.decoded,
             decode_errors=decoder.errors,
+            pictures_too_large=decoder.too_large,
             decoder_overflows=decoder.overflows,
             frames_skipped=hub.skipped,
             decode_s=decoder.decode_ns / 1e9,

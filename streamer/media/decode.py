@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from typing import Final
 import av
 from av.codec.context import Flags
 
+from streamer.media.limits import PIXELS_LIMIT, is_too_large, pixel_options
 from streamer.media.units import AccessUnit
 from streamer.media.worker import Worker
+
+_logger = logging.getLogger("streamer.decode")
 
 INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding goes on at the next keyframe
 
@@ -27,6 +31,7 @@ def open_decoder(codec_name: str) -> av.VideoCodecContext:
     # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
     # keep back as many pictures as there are threads.
     context.thread_count = 1
+    context.options = pixel_options()
     context.flags |= Flags.low_delay
     return context
 
@@ -38,6 +43,7 @@ class DecoderCounters:
     decoded: int = 0
     decode_ns: int = 0  # what they took
     errors: int = 0  # refused by the decoder
+    too_large: int = 0  # refused for their size
     overflows: int = 0  # dropped because decoding was slower than the stream
     awaiting_keyframe: int = 0  # passed over after that
 
@@ -96,9 +102,18 @@ class Decoder:
                 self.counters.decoded += bool(pictures)
                 if pictures and unit is units[-1]:
                     self._tell(self._on_picture, unit, pictures[-1], decode_ns)  # of several spatial layers the whole
-        except av.FFmpegError:
-            self.counters.errors += 1
+        except av.FFmpegError as error:
+            self._count(error)
             self._tell(self._lose)
+
+    def _count(self, error: av.FFmpegError) -> None:
+        if self._context is None or not is_too_large(self._context, error):
+            self.counters.errors += 1
+            return
+        if not self.counters.too_large:
+            _logger.warning("= pictures of more than %d pixels are not decoded", PIXELS_LIMIT)
+        self.counters.too_large += 1
+        self._context = None  # VP9's is of no more use (libavcodec 62)
 
     def _context_for(self, codec_name: str) -> av.VideoCodecContext:
         if self._context is None or codec_name != self._codec_name:

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from streamer.errors import RecordingError
 from streamer.media.containers import FRAGMENT_S, Container
+from streamer.media.limits import PIXELS_LIMIT, pixel_options
 from streamer.media.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from streamer.media.units import AccessUnit
 from streamer.tracks import Kind
@@ -287,15 +288,15 @@ def _demuxed(keyframe: AccessUnit) -> Iterator[VideoStream]:
         )
         data = head + struct.pack("<IQ", len(data), 0) + data
     try:
-        with av.open(io.BytesIO(data), format=_FORMATS[name]) as container:
+        with av.open(io.BytesIO(data), format=_FORMATS[name], options=pixel_options()) as container:
             yield _sized(container.streams.video[0])
     except (av.InvalidDataError, IndexError, ValueError) as error:
         raise RecordingError(f"the {name.upper()} keyframe cannot be read", reason="codec") from error
 
 
 def _sized(stream: VideoStream) -> VideoStream:
-    if not stream.width or not stream.height:
-        raise ValueError("the stream tells no size")
+    if not 0 < stream.width * stream.height <= PIXELS_LIMIT:
+        raise ValueError("the stream tells no size, or one that may not be")
     return stream
 
 

@@ -236,7 +236,7 @@ class Transcoder:
             pictures = self._decoder.decode(av.Packet(unit.data))
         except av.FFmpegError:
             self.dropped += 1
-            self._needs_keyframe = True
+            self._decoder, self._needs_keyframe = None, True  # after some errors it is of no more use
             self._ask_keyframe()
             return None
         self._needs_keyframe = False

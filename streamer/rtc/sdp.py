@@ -132,6 +132,8 @@ class Negotiation:
             else:
                 self._accepted[index] = track
                 section = _stand_in(section)
+        else:  # a codec's line has no place here, and aiortc looks for the codec until a StopIteration (aiortc 1.16)
+            section = _Section(section.kind, section.protocol, section.formats, _without_codecs(section.lines))
         kept = [line for line in section.lines if not _is_left_out(line)]
         return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
 
@@ -262,14 +264,17 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
 def _stand_in(section: _Section) -> _Section:
     """Return the section with one codec that aiortc accepts, in place of all those offered."""
     payload_type, codec = _STAND_INS[section.kind]
-    lines = [line for line in section.lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
-    return _Section(section.kind, section.protocol, [payload_type], [*lines, *codec])
+    return _Section(section.kind, section.protocol, [payload_type], [*_without_codecs(section.lines), *codec])
 
 
 def _placeholder(section: _Section) -> _Section:
-    dropped = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=sendrecv", "a=sendonly", "a=recvonly")
-    lines = [line for line in section.lines if not line.startswith(dropped)]
+    directions = ("a=sendrecv", "a=sendonly", "a=recvonly")
+    lines = [line for line in _without_codecs(section.lines) if not line.startswith(directions)]
     return _Section("audio", section.protocol, [_PLACEHOLDER], [*lines, "a=rtpmap:0 PCMU/8000", "a=inactive"])
+
+
+def _without_codecs(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
 
 
 def _is_left_out(line: str) -> bool:

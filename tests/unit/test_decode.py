@@ -9,15 +9,17 @@ import av
 import numpy as np
 import pytest
 
+from streamer.media import limits
 from streamer.media.decode import INBOX_LIMIT, Decoder
 from streamer.media.frames import FrameIterator
 from streamer.media.history import GROUP_LIMIT, History
+from streamer.media.nal import annex_b
 from streamer.media.pictures import Pictures
 from streamer.media.units import AccessUnit
 from streamer.media.vp9 import Vp9Depacketizer
 from streamer.ports import AudioPort
 from streamer.tracks import Codec
-from tests.unit.senders import OPUS, VIDEO_CODECS, access_unit, decoded, drawn, encoded, encoded_as
+from tests.unit.senders import OPUS, VIDEO_CODECS, access_unit, decoded, drawn, encoded, encoded_as, nal_units
 
 LIMIT_S = 20.0
 STREAM = encoded(12, keyframe_every=6)
@@ -173,6 +175,31 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
     assert decoder.counters.awaiting_keyframe == 4
     assert decoder.counters.decoded == 7
     assert screen.numbers == [0, *range(6, 12)]
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+async def test_a_picture_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
+    codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
+    async with decoding() as (decoder, screen):
+        sizes = ((160, 128), (256, 144), (160, 128))
+        for number, size in enumerate(sizes):
+            (unit,) = coded_units(codec, encoded_as(codec, 1, size=size))
+            decoder.put(unit)
+            await screen.until(pictures=(number + 2) // 2, troubles=(number + 1) // 2)
+    assert (decoder.counters.too_large, decoder.counters.errors, decoder.counters.decoded) == (1, 0, 2)
+    assert "are not decoded" in caplog.text
+
+
+async def test_a_keyframe_that_claims_to_be_of_12288_by_12288_pixels_is_not_decoded() -> None:
+    """It has 700 bytes, and its decoder would take 400 MB."""
+    sps = bytes.fromhex("67 42 c0 3e da 00 30 00 06 01 10")  # level 6.2; 768 by 768 macroblocks
+    made = [sps if nal_unit[0] & 0x1F == 7 else nal_unit for nal_unit in nal_units(STREAM[0])]
+    async with decoding() as (decoder, screen):
+        decoder.put(access_unit(annex_b(made), 0, keyframe=True))
+        await screen.until(troubles=1)
+    assert (decoder.counters.too_large, decoder.counters.decoded) == (1, 0)
 
 
 async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decoded_and_the_rest_counted() -> None:

@@ -204,6 +204,13 @@ def test_a_bundle_names_only_sections_that_are_there() -> None:
     assert group.items == ["m0", "m1", "m2"]
 
 
+def test_a_codec_in_a_section_for_data_is_passed_over() -> None:
+    """aiortc 1.16 would look for the codec of a format, and end in a StopIteration."""
+    offer = offer_of() + "a=fmtp:102 level-asymmetry-allowed=1\r\na=rtcp-fb:102 nack\r\n"
+    video, _, data = SessionDescription.parse(Negotiation(offer).offer).media
+    assert (video.kind, data.kind, data.rtp.codecs) == ("video", "application", [])
+
+
 # What the phone gets
 
 

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from streamer.errors import RecordingError
-from streamer.media import files, mp4
+from streamer.media import files, limits, mp4
 from streamer.media.containers import container_of
 from streamer.media.segments import Limits, Manifest
 from streamer.media.units import AccessUnit
@@ -35,7 +35,7 @@ from tests.unit.recordings import (
     video,
     video_as,
 )
-from tests.unit.senders import VIDEO_CODECS, access_unit, encoded
+from tests.unit.senders import VIDEO_CODECS, access_unit, encoded, encoded_as
 
 S = 1_000_000_000
 HELD = [
@@ -594,6 +594,20 @@ def test_a_keyframe_that_is_none_is_an_error_and_no_file(tmp_path: Path, suffix:
     with pytest.raises(RecordingError, match="H264 keyframe cannot be read") as caught:
         writer.put(access_unit(data, 0, keyframe=True))
     assert caught.value.reason == "codec"
+    writer.abandon()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
+    tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PIXELS_LIMIT", 160 * 120)
+    monkeypatch.setattr(files, "PIXELS_LIMIT", 160 * 120)
+    writer = new(tmp_path / "a.mkv")
+    unit = access_unit(encoded_as(codec, 1)[0], 0, codec=Codec(name=codec, clock_rate=90_000), keyframe=True)
+    with pytest.raises(RecordingError, match=f"{codec.upper()} keyframe cannot be read"):
+        writer.put(unit)
     writer.abandon()
     assert not list(tmp_path.iterdir())
 
