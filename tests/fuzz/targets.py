@@ -105,7 +105,7 @@ def sdp(data: bytes) -> None:
         assert any(track.kind == "video" for track in negotiation.tracks)
         for track in negotiation.tracks:
             for payload_type in track.codecs:
-                Receiver([track], own_ssrc=1, cname="fuzz").receive(_rtp(payload_type, 0, 0, b""), 0)
+                Receiver([track], own_ssrc=1, cname="fuzz").receive([_rtp(payload_type, 0, 0, b"")], 0)
         negotiation.finish_answer(negotiation.offer)
 
 
@@ -226,14 +226,14 @@ def receiver(data: bytes) -> None:
         now_ns += (step & 0x3F) << (step >> 6) * 10  # up to 63 ns, µs, ms or s
         match kind & 0x07:
             case 0:
-                made.receive(content, now_ns)
+                made.receive([content], now_ns)
             case 1 | 2 | 3:  # a packet that belongs to a stream, and may jump in it
                 jump = content[1] if len(content) > 1 else 1
                 sequence_number += 1 if jump < 128 else jump - 192
                 rtp_time += 3000 if jump & 1 else 0
                 marker, payload_type = kind & 0x80, (96, 97, 111, 98)[kind >> 3 & 0x03]
                 packet = _rtp(marker | payload_type, sequence_number, rtp_time, content[2:], jump & 3 == 3)
-                made.receive(packet, now_ns)
+                made.receive([packet], now_ns)
             case 4:
                 made.receive_rtcp(content, now_ns)
             case 5:
