@@ -36,11 +36,13 @@ from streamer.errors import (
     StreamerError,
     TakenOverError,
 )
+from streamer.events import Event, EventIterator
 from streamer.media.clips import clip
 from streamer.media.frames import FrameIterator, VideoFrame
 from streamer.media.mux import Recording
 from streamer.media.transcode import Transcode
 from streamer.ports import AudioPort, AudioPorts
+from streamer.retry import Reconnect
 from streamer.secret import Secret
 from streamer.session import Connecting, Session, connect
 from streamer.stats import Stats
@@ -60,11 +62,14 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "DeviceTokenError",
+    "Event",
+    "EventIterator",
     "FrameIterator",
     "FramesOverflowError",
     "IncompatibleLibraryError",
     "MissingExtraError",
     "Password",
+    "Reconnect",
     "Recording",
     "RecordingError",
     "Secret",

@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, Literal
@@ -71,6 +72,12 @@ Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify TLS ce
 ShowStats = Annotated[
     bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")
 ]
+Reconnecting = Annotated[
+    bool, typer.Option("--reconnect/--no-reconnect", help="Go on with a new connection when one is lost.")
+]
+GiveUpAfter = Annotated[
+    float, typer.Option(help="Seconds after which a connection that was lost is given up; 0 never does.", min=0)
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")]
 
 
@@ -114,6 +121,8 @@ def record(
         int | None, typer.Option(help="Encode anew, scaled to so many pixels.", min=16, show_default=False)
     ] = None,
     burn_time: Annotated[bool, typer.Option("--burn-time", help="Encode anew, with the time on each picture.")] = False,
+    reconnect: Reconnecting = True,
+    give_up_after: GiveUpAfter = 600.0,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
@@ -129,7 +138,7 @@ def record(
         "manifest": manifest,
     }
     changes = {"codec": codec, "fps": fps, "height": height, "timestamps": burn_time or None}
-    connect = _connect(instance, endpoint, insecure=insecure)
+    connect = _connect(instance, endpoint, insecure=insecure, reconnect=_reconnect(reconnect, give_up_after))
     record = _record_into_pipe if str(output) == "-" else _record
     _run(record(connect, output, show_stats=stats, changes=changes, **options))
 
@@ -141,6 +150,8 @@ def frames(
     fps: Annotated[float, typer.Option(help="Pictures a second, at most.", min=0.01)] = 1.0,
     count: Annotated[int | None, typer.Option(help="How many pictures; without it, until Ctrl-C.", min=1)] = None,
     image_format: Annotated[Literal["png", "jpg"], typer.Option("--format", help="The pictures' format.")] = "png",
+    reconnect: Reconnecting = True,
+    give_up_after: GiveUpAfter = 600.0,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
@@ -148,7 +159,7 @@ def frames(
 ) -> None:
     """Save a phone's pictures as files, numbered, the newest each time."""
     _configure_logging(debug)
-    connect = _connect(instance, endpoint, insecure=insecure)
+    connect = _connect(instance, endpoint, insecure=insecure, reconnect=_reconnect(reconnect, give_up_after))
     _run(_frames(connect, output, fps=fps, count=count, suffix=image_format, show_stats=stats))
 
 
@@ -447,13 +458,20 @@ def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any])
     return counters, frame.to_ndarray(format="rgb24")
 
 
-def _connect(instance: str, endpoint: str | None, *, insecure: bool) -> Callable[[], streamer.Connecting]:
+def _connect(
+    instance: str, endpoint: str | None, *, insecure: bool, reconnect: streamer.Reconnect | None
+) -> Callable[[], streamer.Connecting]:
     return lambda: streamer.connect(
         instance,
         endpoint=_endpoint(endpoint),
         credentials=streamer.credentials_from_environment(),
         verify=not insecure,
+        reconnect=reconnect,
     )
+
+
+def _reconnect(wanted: bool, give_up_after_s: float) -> streamer.Reconnect | None:
+    return streamer.Reconnect(give_up_after_s=give_up_after_s or None) if wanted else None
 
 
 def _endpoint(endpoint: str | None) -> str:
@@ -533,7 +551,19 @@ def _progress(session: streamer.Session, recording: streamer.Recording) -> Text:
         f"  {recording.pictures} pictures",
         f"  {_size(recording.size_bytes)}",
     ]
+    if stats.state == "interrupted":
+        parts.append((f"\n {_interruption(session.status)}", "yellow"))
     return Text.assemble(*parts)
+
+
+def _interruption(event: streamer.Event) -> str:
+    """Say why the stream is interrupted, and what is done about it."""
+    if event.kind != "interrupted":
+        return f"reconnecting: {event.kind} …"
+    if event.retry_in_s is None:
+        return f"interrupted: {event.reason}"
+    left_s = max(event.at + event.retry_in_s - time.time(), 0)
+    return f"interrupted: {event.reason}; reconnecting in {left_s:.0f} s"
 
 
 def _stats_table(stats: streamer.Stats) -> Table:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import ssl
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import aclosing
@@ -13,13 +14,14 @@ from urllib.parse import urlsplit
 from streamer.cloud.http import tls_context
 from streamer.cloud.models import Ticket
 from streamer.errors import StreamerError
-from streamer.media.fanout import Fanout
+from streamer.events import EventKind
+from streamer.media.fanout import Gate, Sink
 from streamer.media.inlet import Inlet
 from streamer.media.receiver import Receiver
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import Offer, RemoteCandidate, SignalingRequest, Started
+from streamer.signaling.conversation import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
 from streamer.tracks import Track
 
 _logger = logging.getLogger("streamer.link")
@@ -29,21 +31,40 @@ CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are d
 
 
 class Link:
-    """One attempt. `run` it once; while it runs, its access units go to the fan-out.
+    """One attempt. `run` it once; while it runs, its access units go to `sink` as far as its `gate` lets them.
 
-    `on_connected` is called once, when media can flow. `input_opened` is set when the data channel `input` is open.
+    `client_uuid` is the same for all attempts of a client, `times` counts those before this one. `on_connected` is
+    called once, when media can flow, and `on_keyframe` with the first keyframe while the gate waits for one. `tell`
+    gets what happens on the way, and a reason where there is one. `input_opened` is set when the data channel `input`
+    is open, `ended` when `run` is over.
     """
 
     def __init__(
-        self, ticket: Ticket, fanout: Fanout, *, verify: bool | ssl.SSLContext, on_connected: Callable[[], None]
+        self,
+        ticket: Ticket,
+        sink: Sink,
+        *,
+        verify: bool | ssl.SSLContext,
+        client_uuid: str,
+        times: int,
+        tell: Callable[["Link", EventKind, str | None], None],
+        on_connected: Callable[["Link"], None],
+        on_keyframe: Callable[["Link"], None],
     ) -> None:
+        self.ticket = ticket
+        self.gate = Gate(sink, lambda: on_keyframe(self))
         self.inlets: list[Inlet] = []
         self.has_audio = False
         self.video_codecs: set[str] = set()
+        self.made_at = time.monotonic()
+        self.has_started = False  # the phone knows of this attempt
+        self.is_connected = False
         self.input_opened = asyncio.Event()
-        self._ticket = ticket
-        self._fanout = fanout
+        self.ended = asyncio.Event()
         self._verify = verify
+        self._client_uuid = client_uuid
+        self._times = times
+        self._tell = tell
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
         self._candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
@@ -51,13 +72,14 @@ class Link:
 
     async def run(self) -> Never:
         """Reach the phone and stay connected; raise the StreamerError that ended it. Cancel it to leave."""
-        ticket = self._ticket
+        ticket = self.ticket
         request = SignalingRequest(
             signaling_url=ticket.signaling_url,
             device_id=ticket.device_id,
             device_token=ticket.device_token,
             streaming_id=ticket.streaming_id or str(uuid.uuid4()),
-            client_uuid=str(uuid.uuid4()),
+            client_uuid=self._client_uuid,
+            times=self._times,
         )
         servers, problems = parse_ice_servers(ticket.ice_servers)
         peer = Peer(
@@ -66,8 +88,10 @@ class Link:
             make_input=self._make_inlet,
             on_candidate=self._queue_candidate,
             input_opened=self.input_opened,
+            on_problem=lambda problem: self._tell(self, "problem", problem),
         )
-        peer.ice_problems += problems
+        for problem in problems:
+            peer.note_problem(problem)
         context = tls_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
         try:
             async with aclosing(peer), SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
@@ -79,8 +103,10 @@ class Link:
         else:
             raise AssertionError("the tasks of a link end with an error only")
         finally:
+            self.gate.state = "shut"
             for inlet in self.inlets:
                 inlet.close()
+            self.ended.set()
         raise reason
 
     def request_keyframe(self) -> None:
@@ -91,9 +117,13 @@ class Link:
     async def _converse(self, signaling: SignalingClient, peer: Peer) -> None:
         async for event in signaling:
             match event:
+                case Authorized():
+                    self._tell(self, "authorized", None)
                 case Started():
-                    _logger.debug("= started")
+                    self.has_started = True
                 case Offer(sdp):
+                    if not self._answered.is_set():
+                        self._tell(self, "negotiating", None)
                     await signaling.send_answer(await peer.answer(sdp))
                     self._answered.set()
                 case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
@@ -116,13 +146,14 @@ class Link:
             raise peer.failed_error(CONNECT_TIMEOUT_S) from None
         if not peer.connected.is_set():
             raise peer.failed_error(CONNECT_TIMEOUT_S)
-        self._on_connected()
+        self.is_connected = True
+        self._on_connected(self)
         await peer.ended.wait()
         raise peer.lost_error()
 
     def _make_inlet(self, tracks: list[Track]) -> Inlet:
         own_ssrc = random.getrandbits(32) or 1
-        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self._fanout)
+        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self.gate)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)
         self.video_codecs |= {

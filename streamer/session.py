@@ -12,6 +12,8 @@ from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.models import Ticket
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from streamer.events import Event, EventHub, EventIterator
+from streamer.line import Line
 from streamer.link import Link
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
@@ -19,10 +21,10 @@ from streamer.media.history import History
 from streamer.media.meter import StreamMeter
 from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
-from streamer.media.receiver import Counters
 from streamer.media.segments import Limits
 from streamer.media.transcode import Transcode
 from streamer.ports import AudioPort, AudioPorts
+from streamer.retry import Reconnect
 from streamer.stats import Stats
 
 _logger = logging.getLogger("streamer.session")
@@ -39,6 +41,7 @@ def connect(
     verify: bool | ssl.SSLContext = True,
     stream_type: int | None = 2,
     preroll_s: float = 0.0,
+    reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it is frozen
 ) -> "Connecting":
     """Return an async context manager that connects to a phone and gives a `Session`.
 
@@ -47,6 +50,9 @@ def connect(
     switches verification off, a context brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
     `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
+    `reconnect` says how hard the session tries to stay up once it has streamed: with a new device token, signaling and
+    connection, iterators and recordings going on. None ends it with the first error. What another try cannot mend, such
+    as a device that took the phone over, always ends it.
 
     Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
     """
@@ -55,7 +61,7 @@ def connect(
     if not 0 <= preroll_s <= PREROLL_LIMIT_S:
         raise ConfigurationError(f"expected preroll_s from 0 to {PREROLL_LIMIT_S:g}, got {preroll_s}")
     cloud = CloudClient(endpoint, credentials, verify=verify, stream_type=stream_type)
-    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify, preroll_s=preroll_s)
+    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify, preroll_s=preroll_s, reconnect=reconnect)
 
 
 class Connecting:
@@ -69,29 +75,44 @@ class Connecting:
         timeout_s: float,
         verify: bool | ssl.SSLContext,
         preroll_s: float = 0.0,
+        reconnect: Reconnect | None = None,
     ) -> None:
         self._cloud = cloud
         self._instance_id = instance_id
         self._timeout_s = timeout_s
         self._verify = verify
         self._preroll_s = preroll_s
+        self._reconnect = reconnect
+        self._events = EventHub()
         self._session: Session | None = None
+
+    def events(self) -> EventIterator:
+        """Return an async iterator of what happens, from before the connection on; see `Session.events`."""
+        return self._events.subscribe()
 
     async def __aenter__(self) -> "Session":
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with self._cloud:
-                    ticket = await self._cloud.fetch_ticket(self._instance_id)
-                self._session = Session(ticket, verify=self._verify, preroll_s=self._preroll_s)
+                self._events.tell("connecting")
+                ticket = await self._cloud.fetch_ticket(self._instance_id)
+                self._session = Session(
+                    self._cloud,
+                    ticket,
+                    verify=self._verify,
+                    preroll_s=self._preroll_s,
+                    reconnect=self._reconnect,
+                    events=self._events,
+                )
                 await self._session.wait_connected()
         except TimeoutError as error:
             stage = "the phone" if self._session else "the API"
-            await self._close()
-            raise ConnectionFailedError(
+            failed = ConnectionFailedError(
                 f"no stream within {self._timeout_s:g} s, waiting for {stage}", stage="media"
-            ) from error
-        except BaseException:
-            await self._close()
+            )
+            await self._close(failed)
+            raise failed from error
+        except BaseException as error:
+            await self._close(error)
             raise
         return self._session
 
@@ -100,9 +121,13 @@ class Connecting:
     ) -> None:
         await self._close()
 
-    async def _close(self) -> None:
-        if self._session is not None:
-            await self._session.aclose()
+    async def _close(self, error: BaseException | None = None) -> None:
+        try:
+            if self._session is not None:
+                await self._session.aclose()
+        finally:
+            self._events.tell("closed", error=error if isinstance(error, Exception) else None)
+            await self._cloud.aclose()
 
 
 class Session:
@@ -112,32 +137,54 @@ class Session:
     that ended the stream, if there is one.
     """
 
-    def __init__(self, ticket: Ticket, *, verify: bool | ssl.SSLContext = True, preroll_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        cloud: CloudClient,
+        ticket: Ticket,
+        *,
+        verify: bool | ssl.SSLContext = True,
+        preroll_s: float = 0.0,
+        reconnect: Reconnect | None = None,
+        events: EventHub,
+    ) -> None:
         self.instance_id = ticket.instance_id
-        self.device_id = ticket.device_id
-        self.audio_ports: AudioPorts = ticket.audio_ports
-        self.expires_in_s = ticket.expires_in_s
+        self._events = events
         self._fanout = Fanout()
         self._preroll_s = preroll_s
         self._history = History(preroll_s, ask_keyframe=self._keep_past)
         self._pictures = Pictures(
-            self.device_id,
+            ticket.device_id,
             self._history,
             request_keyframe=self.request_keyframe,
             audio_port=lambda: self.audio_port,
         )
         self._recordings: set[Recording] = set()
-        self._meter = StreamMeter(
-            time.monotonic_ns,
-            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._link.inlets),
-        )
+        self._meter = StreamMeter(time.monotonic_ns, lambda: self._line.counters().video_gaps)
         self._fanout.add(self._history)
         self._fanout.add(self._pictures)
         self._fanout.add(self._meter)
-        self._connected = asyncio.Event()
         self._error: Exception | None = None
-        self._link = Link(ticket, self._fanout, verify=verify, on_connected=self._connected.set)
-        self._task = asyncio.create_task(self._run(), name=f"session {self.device_id}")
+        self._line = Line(cloud, ticket, self._fanout, verify=verify, reconnect=reconnect, events=events)
+        self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
+
+    @property
+    def _link(self) -> Link:
+        return self._line.link
+
+    @property
+    def device_id(self) -> str:
+        """The phone's device id, as the newest ticket tells it."""
+        return self._link.ticket.device_id
+
+    @property
+    def audio_ports(self) -> AudioPorts:
+        """The phone's audio ports; they may change when the session reconnects."""
+        return self._link.ticket.audio_ports
+
+    @property
+    def expires_in_s(self) -> float | None:
+        """How long the stream may last at a stretch [doc]; the session renews it before. None if it is not told."""
+        return self._link.ticket.expires_in_s
 
     @property
     def audio_port(self) -> AudioPort | None:
@@ -146,10 +193,25 @@ class Session:
 
     @property
     def state(self) -> str:
-        """One of "connecting", "streaming" and "closed"."""
+        """One of "connecting", "streaming", "interrupted" and "closed"."""
         if self._task.done():
             return "closed"
-        return "streaming" if self._connected.is_set() else "connecting"
+        if not self._line.connected.is_set():
+            return "connecting"
+        return "interrupted" if self._line.is_interrupted else "streaming"
+
+    @property
+    def status(self) -> Event:
+        """The newest event that tells the present state: what `events` begins with."""
+        assert self._events.state is not None  # noqa: S101 - told before there is a session
+        return self._events.state
+
+    def events(self) -> EventIterator:
+        """Return an async iterator of what happens to the session, from the event that tells the present state on.
+
+        Several may be read at once. Who falls behind by more than 100 events misses the oldest; after "closed" it ends.
+        """
+        return self._events.subscribe()
 
     def __aiter__(self) -> FrameIterator:
         """Iterate the decoded pictures with the policy "latest"."""
@@ -225,8 +287,8 @@ class Session:
         history = self._history
         recording = Recording(
             target,
-            has_audio=self._link.has_audio,
-            video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._link.video_codecs,
+            has_audio=self._line.has_audio,
+            video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._line.video_codecs,
             on_end=self._fanout.remove,
             request_keyframe=self.request_keyframe,
             limits=Limits(
@@ -251,7 +313,7 @@ class Session:
 
     async def wait_connected(self) -> None:
         """Wait until media can flow. Raises what ended the session before."""
-        waiting = asyncio.ensure_future(self._connected.wait())
+        waiting = asyncio.ensure_future(self._line.connected.wait())
         try:
             await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -260,27 +322,35 @@ class Session:
             raise self._error
 
     async def wait_ended(self) -> None:
-        """Wait until the stream ends. Raises the error that ended it."""
+        """Wait until the session ends. Raises the error that ended it."""
         await asyncio.wait({self._task})
         if self._error is not None:
             raise self._error
 
     async def wait_input(self) -> None:
-        """Wait until the phone's data channel `input` is open."""
-        await self._link.input_opened.wait()
+        """Wait until the phone's data channel `input` is open. Raises what ended the session before."""
+        while not (link := self._link).input_opened.is_set():
+            waiting = [asyncio.ensure_future(event.wait()) for event in (link.input_opened, link.ended)]
+            try:
+                await asyncio.wait({self._task, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+            if self._error is not None:
+                raise self._error
 
     def stats(self) -> Stats:
         """Return a snapshot of the session's counters."""
         now_ns = time.monotonic_ns()
-        receivers = [inlet.receiver for inlet in self._link.inlets]
-        came = Counters.total(receiver.counters for receiver in receivers)
+        receivers = self._line.receivers
+        came = self._line.counters()
         round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
         stream, hub, decoder, decoding = self._meter, self._pictures.hub, self._pictures.counters, self._pictures.meter
         return Stats(
             state=self.state,
             duration_s=stream.duration_s(),
             packets_received=came.packets,
-            packets_lost=sum(receiver.packets_lost for receiver in receivers),
+            packets_lost=self._line.packets_lost(),
             packets_recovered=came.recovered,
             packets_malformed=came.malformed,
             bytes_received=came.bytes,
@@ -326,7 +396,7 @@ class Session:
 
     async def _run(self) -> None:
         try:
-            await self._link.run()
+            await self._line.run()
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
             self._error = error
             _logger.debug("= ended: %s", error)
@@ -339,6 +409,7 @@ class Session:
             recording.end(self._error)
         await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._pictures.aclose(self._error)
+        self._events.tell("closed", error=self._error)
 
     def _keep_past(self) -> None:
         """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""

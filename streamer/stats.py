@@ -15,7 +15,7 @@ class Stats:
     decoded.
     """
 
-    state: str  # "connecting", "streaming" or "closed"
+    state: str  # "connecting", "streaming", "interrupted" or "closed"
     duration_s: float  # since the first packet
 
     packets_received: int

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from streamer.media.fanout import Fanout
+from streamer.media.fanout import Sink
 from streamer.media.receiver import Receiver
 from streamer.tracks import Track
 
@@ -15,7 +15,7 @@ _NEVER: Final = 1 << 63
 class Inlet:
     """Drive one transport's receiver from the socket's callbacks and one timer. Belongs to one event loop."""
 
-    def __init__(self, receiver: Receiver, fanout: Fanout) -> None:
+    def __init__(self, receiver: Receiver, fanout: Sink) -> None:
         self.receiver = receiver
         self._fanout = fanout
         self._loop = asyncio.get_running_loop()

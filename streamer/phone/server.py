@@ -9,7 +9,7 @@ import secrets
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,6 +27,7 @@ from streamer.wire import (
     AUTHORIZE_OK,
     AUTHORIZE_TOKEN_EXPIRED,
     CLOSE_TAKEN_OVER,
+    CLOSE_TRIAL_OVER,
     REQUEST_ID_HEADER,
     SOCKETIO_PATH,
     TENANT_TOKEN_HEADER,
@@ -76,11 +77,12 @@ class EmbeddedPhone:
         self._announce_input = announce_input
         self._allow_many = allow_many
         self._token_lifetime_s = token_lifetime_s
-        self._expires_in_s = expires_in_s
+        self.expires_in_s = expires_in_s
         self._ice_servers = ice_servers
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
         self._auth_faults = 0
+        self._token_faults = 0
 
     @property
     def frames_sent(self) -> int:
@@ -117,6 +119,16 @@ class EmbeddedPhone:
         """End every client's stream for a reason, such as "1402"."""
         for client in list(self.clients):
             await client.end(reason)
+
+    async def cut_signaling(self) -> None:
+        """Cut every client's WebSocket without a word; the stream ends with it."""
+        for client in list(self.clients):
+            await client.socket.cut()
+
+    async def restart(self) -> None:
+        """Drop every client without a word and forget the device tokens, as a phone that restarts does."""
+        self.device_tokens.clear()
+        await self.cut_signaling()
 
     def answer(self, request: Request) -> Reply:
         """Answer a call of the auth API."""
@@ -170,7 +182,7 @@ class EmbeddedPhone:
                     "rtc": {
                         "ice_signaling": {
                             "signaling_url": self.signaling_url,
-                            "expired_time": None if self._expires_in_s is None else f"{self._expires_in_s:g}",
+                            "expired_time": None if self.expires_in_s is None else f"{self.expires_in_s:g}",
                             "ice_servers": self._ice_servers,
                         }
                     },
@@ -213,9 +225,11 @@ class EmbeddedPhone:
     def judge(self, query: dict[str, str]) -> int:
         """Return the code of `authorize` for a client's query."""
         expires = self.device_tokens.get(query.get("token", ""))
-        if self.faults.token == "expired":  # noqa: S105 - the fault's name
+        self._token_faults += bool(self.faults.token)
+        fault = "" if 0 < self.faults.token_times < self._token_faults else self.faults.token
+        if fault == "expired":
             return AUTHORIZE_TOKEN_EXPIRED
-        if self.faults.token == "invalid" or expires is None or query.get("boxid") != self.device_id:  # noqa: S105
+        if fault == "invalid" or expires is None or query.get("boxid") != self.device_id:
             return AUTHORIZE_INVALID_TOKEN
         return AUTHORIZE_OK if time.monotonic() < expires else AUTHORIZE_TOKEN_EXPIRED
 
@@ -246,7 +260,7 @@ class _Client:
         self._query = query
         self._stream_id = str(uuid.uuid4())
         self._is_authorized = False
-        self._ending: asyncio.Task[None] | None = None
+        self._endings: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Say what the server says first, then follow the client."""
@@ -301,9 +315,10 @@ class _Client:
 
     async def close(self) -> None:
         """Let go of everything."""
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.gather(self._ending, return_exceptions=True)
+        endings = [task for task in self._endings if task is not asyncio.current_task()]
+        for task in endings:
+            task.cancel()
+        await asyncio.gather(*endings, return_exceptions=True)
         if self.peer is not None:
             await self.peer.close()
 
@@ -351,17 +366,22 @@ class _Client:
         if self.peer is None or not await self._reach("answer") or faults.no_media:
             return
         await self.peer.take_answer(str(payload.get("sdp", "")))
-        if self._ending is None and (faults.close_after_s or faults.disconnect_after_s):
-            self._ending = asyncio.create_task(self._end_later(), name="phone: injected end")
+        if not self._endings:
+            self._endings = [
+                asyncio.create_task(self._later(after_s, end), name="phone: the stream's end")
+                for after_s, end in (
+                    (faults.close_after_s, lambda: self.end(faults.close_reason)),
+                    (faults.disconnect_after_s, self.socket.disconnect),
+                    (faults.cut_after_s, self.socket.cut),
+                    (faults.restart_after_s, self._phone.restart),
+                    (self._phone.expires_in_s, lambda: self.end(str(CLOSE_TRIAL_OVER))),  # [assumed]: the code
+                )
+                if after_s
+            ]
 
-    async def _end_later(self) -> None:
-        faults = self._phone.faults
-        if faults.close_after_s:
-            await asyncio.sleep(faults.close_after_s)
-            await self.end(faults.close_reason)
-        else:
-            await asyncio.sleep(faults.disconnect_after_s)
-            await self.socket.disconnect()
+    async def _later(self, after_s: float, end: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(after_s)
+        await end()
 
 
 def _payload(message: dict[str, Any]) -> dict[str, Any]:
@@ -397,8 +417,8 @@ async def serve(
 
     `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from 90 to 4096.
     A second client takes the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes
-    the phone open the data channel `input` itself. Raises ConfigurationError for another size, MissingExtraError
-    without the extra `image`.
+    the phone open the data channel `input` itself. After `expires_in_s` a stream is closed. Raises ConfigurationError
+    for another size, MissingExtraError without the extra `image`.
     """
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")

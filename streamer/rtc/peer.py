@@ -62,7 +62,7 @@ class Peer:
 
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
-    `input_opened` is set when the data channel `input` is open.
+    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Peer:
         make_input: Callable[[list[Track]], MediaInput],
         on_candidate: Callable[[str, str, int], None],
         input_opened: asyncio.Event,
+        on_problem: Callable[[str], None] = lambda _: None,
     ) -> None:
         check_hooks()
         self.connected = asyncio.Event()
@@ -83,6 +84,7 @@ class Peer:
         self._make_input = make_input
         self._input_opened = input_opened
         self._on_candidate = on_candidate
+        self._on_problem = on_problem
         # An empty list, and not nothing: without one aiortc asks a public third-party server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("connectionstatechange", self._on_state)
@@ -158,6 +160,11 @@ class Peer:
             return False
         self._input.send(frame)
         return True
+
+    def note_problem(self, problem: str) -> None:
+        """Remember what is wrong with an ICE server, for the error if it turns out to matter."""
+        self.ice_problems.append(problem)
+        self._on_problem(problem)
 
     def lost_error(self) -> ConnectionLostError:
         """Return the error for a connection that ended."""
@@ -237,7 +244,7 @@ class Peer:
             self.ended.set()
 
     def _on_server_failure(self, server: IceServer, reason: str) -> None:
-        self.ice_problems.append(f"{server}: {reason}")
+        self.note_problem(f"{server}: {reason}")
         _logger.warning("= ICE server %s gave no candidate: %s", server, reason)
 
     def _adopt_channel(self, channel: RTCDataChannel) -> None:

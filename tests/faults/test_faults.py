@@ -28,7 +28,7 @@ async def fail(connect: Connect, faults: Faults, **options: Any) -> streamer.Str
     """Return the error that connecting to a phone with these faults ends in, or that its stream ends in."""
     async with embedded.serve(width=360, height=640, faults=faults, **options) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.StreamerError) as caught, stamina.set_testing(True, attempts=3):
-            async with connect(phone) as session:
+            async with connect(phone, reconnect=None) as session:
                 async for _ in session:
                     pass
     return caught.value
@@ -119,7 +119,7 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises((streamer.ConnectionLostError, streamer.SignalingClosedError)):
             async with embedded.serve(width=360, height=640) as phone:
-                connecting = connect(phone)
+                connecting = connect(phone, reconnect=None)
                 session = await connecting.__aenter__()
                 await anext(aiter(session))
             try:

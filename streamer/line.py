@@ -1,0 +1,312 @@
+"""The line to a phone: links, one after another, so that the stream goes on whatever ends one of them.
+
+    link ──── error ─ pause ─ ticket ─ link ────── time almost up ─────────── …
+                                          ticket ─ link ┄┄ keyframe ──────────── …
+
+A link that ends is followed by a new one, with a new ticket, after a pause that `retry` decides on. A link whose time
+is almost up gets its successor while it still streams: with the successor's first keyframe the one gives way to the
+other, and no picture is missing.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final, Never
+
+from streamer.cloud.client import CloudClient
+from streamer.cloud.models import Ticket
+from streamer.errors import DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
+from streamer.events import EventHub, EventKind
+from streamer.link import Link
+from streamer.media.fanout import Sink
+from streamer.media.receiver import Counters, Receiver
+from streamer.retry import Reconnect, Retries
+
+_logger = logging.getLogger("streamer.session")
+
+STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one begins with all its attempts
+RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
+SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
+_PUNCTUAL_S: Final = 1.0  # an end so shortly before that is meant to be it
+SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then the successor takes over without one
+
+
+class Line:
+    """Links to one phone. `run` it once; `link` is the one in force, `connected` is set when media can flow at first.
+
+    The first link is made with `ticket`; for each further one `cloud` gives a new one. Without `reconnect` the first
+    one is the last. What happens is told to `events`.
+    """
+
+    def __init__(
+        self,
+        cloud: CloudClient,
+        ticket: Ticket,
+        sink: Sink,
+        *,
+        verify: bool | ssl.SSLContext,
+        reconnect: Reconnect | None,
+        events: EventHub,
+    ) -> None:
+        self.connected = asyncio.Event()
+        self.is_interrupted = False
+        self._cloud = cloud
+        self._instance_id = ticket.instance_id
+        self._sink = sink
+        self._verify = verify
+        self._reconnect = reconnect
+        self._events = events
+        self._client_uuid = str(uuid.uuid4())
+        self._made = 0
+        self._links: list[Link] = []  # those that run, or are the one in force
+        self._past = Counters()  # what the others have counted
+        self._past_lost = 0
+        self._had_audio = False
+        self._had_codecs: set[str] = set()
+        self._streaming_since: float | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._successor: Link | None = None
+        self._switched: asyncio.Future[None] | None = None  # done when the successor has taken over
+        self._is_late = False  # the link in force has ended before its successor was there
+        self._patience: asyncio.TimerHandle | None = None
+        self.link = self._make(ticket)
+        self.link.gate.state = "open"
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the phone sends sound, as far as is known."""
+        return self.link.has_audio if self.link.inlets else self._had_audio
+
+    @property
+    def video_codecs(self) -> set[str]:
+        """The codecs of the pictures that the phone may send, as far as is known."""
+        return self.link.video_codecs if self.link.inlets else self._had_codecs
+
+    @property
+    def receivers(self) -> list[Receiver]:
+        """The receivers of the link in force."""
+        return [inlet.receiver for inlet in self.link.inlets]
+
+    def counters(self) -> Counters:
+        """Return what all links have counted together."""
+        return Counters.total([self._past, *(receiver.counters for receiver in self._running())])
+
+    def packets_lost(self) -> int:
+        """Return how many packets all links have given up together."""
+        return self._past_lost + sum(receiver.packets_lost for receiver in self._running())
+
+    async def run(self) -> Never:
+        """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
+        retries: Retries | None = None
+        link: Link | None = self.link
+        reason: StreamerError | None = None
+        while True:
+            left_s = None if retries is None or retries.deadline is None else retries.deadline - time.monotonic()
+            try:
+                async with asyncio.timeout(left_s) as self._limit:
+                    await self._serve(link or await self._dial())
+            except TimeoutError:
+                if reason is None or self._limit is None or not self._limit.expired():
+                    raise
+                raise reason from None
+            except StreamerError as error:
+                reason = error
+            link = None
+            if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
+                raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
+            now = time.monotonic()
+            if retries is None or (self._streaming_since is not None and now - self._streaming_since >= STABLE_S):
+                retries = Retries(self._reconnect, now)
+            self._streaming_since = None
+            delay_s = retries.after(reason, now, _chance())
+            if delay_s is None:
+                raise reason
+            self._interrupt(reason, delay_s)
+            await asyncio.sleep(delay_s)
+
+    async def _dial(self) -> Link:
+        """Make the next link, in place of the one that has ended."""
+        self._events.tell("connecting")
+        ticket = await self._cloud.fetch_ticket(self._instance_id)
+        former, self.link = self.link, self._make(ticket)
+        self._retire(former)
+        self.link.gate.state = "open"
+        return self.link
+
+    async def _serve(self, link: Link) -> Never:
+        """Run a link, and before its time is up the next one beside it. Raise what ended the last of them."""
+        current: asyncio.Task[Never] | None = _task(link.run(), f"link {link.ticket.device_id}")
+        renewal: asyncio.Task[Never] | None = None
+        renew_at = self._renewal_due(link)
+        retries: Retries | None = None
+        try:
+            while True:
+                wait_s = None if renew_at is None else max(renew_at - time.monotonic(), 0)
+                waited_for = {future for future in (current, renewal, self._switched) if future is not None}
+                await asyncio.wait(waited_for, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if self._switched is not None and self._switched.done():
+                    await _end(current)
+                    current, renewal, retries, self._switched = renewal, None, None, None
+                    self._retire(link)
+                    link = self.link
+                    renew_at = self._renewal_due(link)
+                elif current is not None and current.done():
+                    error = self._judged(_error_of(current), link)
+                    if renewal is None or not self._outlives(error):
+                        raise error
+                    current, self._is_late = None, True
+                    self._interrupt(error, 0.0)
+                    if self._successor is not None and self._successor.is_connected:
+                        self._switch(self._successor)
+                elif renewal is not None and renewal.done():
+                    error = _error_of(renewal)
+                    self._drop_successor()
+                    renewal = None
+                    if current is None or not isinstance(error, StreamerError) or self._reconnect is None:
+                        raise error
+                    retries = retries or Retries(self._reconnect, time.monotonic())
+                    delay_s = retries.after(error, time.monotonic(), _chance())
+                    renew_at = None if delay_s is None else time.monotonic() + delay_s
+                    _logger.debug("= not renewed: %s", error)
+                elif renew_at is not None and time.monotonic() >= renew_at:
+                    self._is_late, renew_at = False, None
+                    self._switched = asyncio.get_running_loop().create_future()
+                    renewal = _task(self._renew(), f"renewal {link.ticket.device_id}")
+        finally:
+            await _end(current, renewal)
+            self._drop_successor()
+
+    async def _renew(self) -> Never:
+        """Run the next link, behind a gate: it takes over with its first keyframe."""
+        link = self._make(await self._cloud.fetch_ticket(self._instance_id))
+        link.gate.state = "waits"
+        self._successor = link
+        await link.run()
+
+    def _make(self, ticket: Ticket) -> Link:
+        link = Link(
+            ticket,
+            self._sink,
+            verify=self._verify,
+            client_uuid=self._client_uuid,
+            times=self._made,
+            tell=self._tell,
+            on_connected=self._on_connected,
+            on_keyframe=self._switch,
+        )
+        self._made += 1
+        self._links.append(link)
+        return link
+
+    def _retire(self, link: Link) -> None:
+        """Keep of a link that has ended what it has counted."""
+        if link not in self._links:
+            return
+        self._links.remove(link)
+        receivers = [inlet.receiver for inlet in link.inlets]
+        self._past = Counters.total([self._past, *(receiver.counters for receiver in receivers)])
+        self._past_lost += sum(receiver.packets_lost for receiver in receivers)
+        if receivers:
+            self._had_audio, self._had_codecs = link.has_audio, link.video_codecs
+
+    def _running(self) -> list[Receiver]:
+        return [inlet.receiver for link in self._links for inlet in link.inlets]
+
+    def _on_connected(self, link: Link) -> None:
+        if link is not self._successor:
+            self._go_on(link, "resumed" if self.is_interrupted else "streaming")
+        elif self._is_late:
+            self._switch(link)
+        else:
+            self._patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, link)
+
+    def _switch(self, link: Link) -> None:
+        """Let the successor take over from the link in force."""
+        if link is not self._successor:
+            return
+        self._successor = None
+        self._wait_no_longer()
+        self.link.gate.state, link.gate.state = "shut", "open"
+        self.link = link
+        if self._switched is not None:
+            self._switched.set_result(None)
+        self._go_on(link, "resumed" if self.is_interrupted else "renewed")
+
+    def _go_on(self, link: Link, kind: EventKind) -> None:
+        """Media can flow."""
+        self._streaming_since = time.monotonic()
+        self.is_interrupted = False
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(None)
+        self.connected.set()
+        self._events.tell(kind)
+
+    def _interrupt(self, error: BaseException, retry_in_s: float) -> None:
+        self.is_interrupted = self.connected.is_set()
+        if self.is_interrupted and isinstance(error, StreamerError):
+            self._events.tell("interrupted", error=error, retry_in_s=retry_in_s)
+
+    def _tell(self, link: Link, kind: EventKind, reason: str | None) -> None:
+        """Tell what happens to a link, unless it is a successor: as long as it streams nobody need know of that one."""
+        if link is self.link or kind == "problem":
+            self._events.tell(kind, reason)
+
+    def _drop_successor(self) -> None:
+        self._wait_no_longer()
+        if self._successor is not None:
+            self._retire(self._successor)
+        self._successor = self._switched = None
+
+    def _wait_no_longer(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _outlives(self, error: BaseException) -> bool:
+        """Whether the renewal under way goes on after the link in force ended: it may be what has ended that one."""
+        if isinstance(error, TakenOverError):
+            return self._successor is not None and self._successor.has_started
+        return isinstance(error, StreamerError)
+
+    def _renewal_due(self, link: Link) -> float | None:
+        lasts_s = link.ticket.expires_in_s
+        if self._reconnect is None or lasts_s is None or lasts_s < SHORTEST_S:
+            return None
+        return link.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
+
+    def _judged(self, error: BaseException, link: Link) -> BaseException:
+        """Return the error that ended a link; that its time was up is no reason to stop, whatever the code says."""
+        lasts_s = link.ticket.expires_in_s
+        is_over = lasts_s is not None and 0 < lasts_s <= time.monotonic() - link.made_at + _PUNCTUAL_S
+        if is_over and isinstance(error, SignalingClosedError) and not isinstance(error, TakenOverError):
+            return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code)
+        return error
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads clients, and hides nothing
+
+
+def _task(coroutine: Coroutine[Any, Any, Never], name: str) -> "asyncio.Task[Never]":
+    return asyncio.create_task(coroutine, name=name)
+
+
+def _error_of(task: "asyncio.Task[Never]") -> BaseException:
+    """Return what ended a task that ends with an error only."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception() or AssertionError("it ends with an error")
+
+
+async def _end(*tasks: "asyncio.Task[Never] | None") -> None:
+    """Cancel tasks and wait until they have ended, however they do."""
+    running = {task for task in tasks if task is not None}
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+        for task in running:
+            if not task.cancelled():
+                task.exception()  # seen

@@ -1,0 +1,70 @@
+"""Whether to try again, and when: from an error and the time to a delay, or to giving up.
+
+stamina, which repeats single calls in `cloud`, waits by itself and does not tell how long; here the user is told, and
+what may be repeated depends on the error. So only its schedule is kept: exponential back-off with jitter.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from streamer.errors import CloudRefusalError, ConfigurationError, DeviceTokenError, StreamerError
+
+FIRST_DELAY_S: Final = 0.5
+SLOW_DELAY_S: Final = 30.0  # for what the vendor asks to wait for [doc]; with jitter, half of it at the least
+_SLOW: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
+_TOKENS: Final = 1  # new device tokens in place of one that was refused: a second refusal is not about its age
+_DOUBLINGS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconnect:
+    """How hard a session tries to stay up. Each limit is for one interruption; None is no limit.
+
+    `attempts` is how often a connection is tried, `max_delay_s` the longest pause before one, `give_up_after_s` how
+    long it is tried for in all. An interruption is over when a stream has lasted for 10 s.
+
+    Raises ConfigurationError for a limit that is none.
+    """
+
+    attempts: int | None = None
+    max_delay_s: float = 30.0
+    give_up_after_s: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        if self.attempts is not None and self.attempts < 1:
+            raise ConfigurationError(f"expected attempts of at least 1, got {self.attempts}")
+        if not self.max_delay_s > 0:
+            raise ConfigurationError(f"expected max_delay_s above 0, got {self.max_delay_s}")
+        if self.give_up_after_s is not None and not self.give_up_after_s > 0:
+            raise ConfigurationError(f"expected give_up_after_s above 0, got {self.give_up_after_s}")
+
+
+class Retries:
+    """The attempts of one interruption, which began at `now` (seconds, monotonic). Ask `after` with each error."""
+
+    def __init__(self, policy: Reconnect, now: float) -> None:
+        self.deadline = None if policy.give_up_after_s is None else now + policy.give_up_after_s
+        self._policy = policy
+        self._attempts = 0
+        self._tokens = 0
+
+    def after(self, error: StreamerError, now: float, chance: float) -> float | None:
+        """Return in how many seconds to try again, at the latest at the deadline; None is to give up.
+
+        `chance`, from 0 to 1, takes up to half off the delay, so that many clients do not come back at once.
+        """
+        is_token = isinstance(error, DeviceTokenError)
+        if (
+            not error.retryable
+            or (is_token and self._tokens >= _TOKENS)
+            or (self._policy.attempts is not None and self._attempts >= self._policy.attempts)
+            or (self.deadline is not None and now >= self.deadline)
+        ):
+            return None
+        delay_s = FIRST_DELAY_S * (1 << min(self._attempts, _DOUBLINGS))
+        if isinstance(error, CloudRefusalError) and (error.error_code or "").upper() in _SLOW:
+            delay_s = max(delay_s, SLOW_DELAY_S)
+        self._attempts += 1
+        self._tokens += is_token
+        delay_s = min(delay_s, self._policy.max_delay_s) * (1 - chance / 2)
+        return delay_s if self.deadline is None else min(delay_s, self.deadline - now)

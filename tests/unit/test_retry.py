@@ -1,0 +1,75 @@
+"""Whether to try again, and when."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import streamer
+from streamer.retry import FIRST_DELAY_S, SLOW_DELAY_S, Reconnect, Retries
+
+LOST = streamer.ConnectionLostError("gone")
+EXPIRED = streamer.DeviceTokenError("expired", code=-2)
+BUSY = streamer.CloudRefusalError("none is free", status=200, error_code="KooPhone.API.2003", retryable=True)
+FINAL = streamer.CloudRefusalError("not yours", status=200, error_code="KOOPHONE.API.1012")
+ERRORS = st.sampled_from([LOST, EXPIRED, BUSY, FINAL, streamer.TakenOverError("another device")])
+
+
+@given(
+    attempts=st.none() | st.integers(1, 20),
+    max_delay_s=st.floats(0.01, 1000),
+    give_up_after_s=st.none() | st.floats(0.01, 10_000),
+    steps=st.lists(st.tuples(ERRORS, st.floats(0, 100), st.floats(0, 1)), max_size=60),
+)
+def test_every_delay_is_within_the_limits(
+    attempts: int | None,
+    max_delay_s: float,
+    give_up_after_s: float | None,
+    steps: list[tuple[streamer.StreamerError, float, float]],
+) -> None:
+    """The law: no delay is longer than allowed, ends after the time to give up, or follows what cannot be mended."""
+    policy = Reconnect(attempts=attempts, max_delay_s=max_delay_s, give_up_after_s=give_up_after_s)
+    now = 1000.0
+    retries = Retries(policy, now)
+    tried = tokens = 0
+    for error, passed_s, chance in steps:
+        now += passed_s
+        delay_s = retries.after(error, now, chance)
+        if delay_s is None:
+            break
+        tried, tokens = tried + 1, tokens + (error is EXPIRED)
+        assert error.retryable
+        assert 0 <= delay_s <= max_delay_s
+        assert attempts is None or tried <= attempts
+        assert tokens <= 1
+        if give_up_after_s is not None:
+            assert now + delay_s <= 1000.0 + give_up_after_s + 1e-6
+        now += delay_s
+
+
+def test_delays_double_up_to_the_longest_and_jitter_takes_at_most_half_of_them() -> None:
+    for chance, part in ((0.0, 1.0), (1.0, 0.5)):
+        retries = Retries(Reconnect(max_delay_s=3, give_up_after_s=None), 0)
+        delays = [retries.after(LOST, 0, chance) for _ in range(5)]
+        assert delays == [part * delay for delay in (FIRST_DELAY_S, 1, 2, 3, 3)]
+
+
+def test_attempts_without_a_limit_never_end_and_never_overflow() -> None:
+    retries = Retries(Reconnect(give_up_after_s=None), 0)
+    assert [retries.after(LOST, 0, 0) for _ in range(2000)][-1] == 30
+
+
+def test_what_the_vendor_asks_to_wait_for_is_tried_slowly() -> None:
+    delay_s = Retries(Reconnect(max_delay_s=100), 0).after(BUSY, 0, 1)
+    assert delay_s == SLOW_DELAY_S / 2
+
+
+def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
+    retries = Retries(Reconnect(give_up_after_s=10), 0)
+    assert retries.after(BUSY, 4, 0) == 6
+    assert retries.after(BUSY, 10, 0) is None
+
+
+@pytest.mark.parametrize("limits", [{"attempts": 0}, {"max_delay_s": 0}, {"give_up_after_s": -1.0}])
+def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(streamer.ConfigurationError, match=next(iter(limits))):
+        Reconnect(**limits)  # type: ignore[arg-type]

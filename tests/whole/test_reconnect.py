@@ -1,0 +1,252 @@
+"""A session that stays up: what ends a connection, and how the pictures go on."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from streamer.phone import Faults
+from tests.everywhere import Connect
+from tests.whole.test_recording import barcodes
+from tests.whole.test_session import counter
+
+LIMIT_S = 40.0
+QUICK = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=30)
+
+
+async def hear(events: streamer.EventIterator, *kinds: str) -> list[streamer.Event]:
+    """Read events up to the last of these kinds, which come in this order; return those that were read."""
+    heard = []
+    async with asyncio.timeout(LIMIT_S):
+        for kind in kinds:
+            async for event in events:
+                heard.append(event)
+                if event.kind == kind:
+                    break
+            else:
+                pytest.fail(f"no {kind!r} among {[event.kind for event in heard]}")
+    return heard
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def break_signaling(phone: embedded.EmbeddedPhone) -> None:
+    await phone.cut_signaling()
+
+
+async def restart(phone: embedded.EmbeddedPhone) -> None:
+    await phone.restart()
+
+
+async def close(phone: embedded.EmbeddedPhone) -> None:
+    await phone.close_clients("3000")
+
+
+async def refuse_the_token(phone: embedded.EmbeddedPhone) -> None:
+    await phone.close_clients("1415")
+
+
+@pytest.mark.parametrize("end", [break_signaling, restart, close, refuse_the_token])
+async def test_pictures_and_recordings_go_on_after_the_connection_was_lost(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, end: Callable[[embedded.EmbeddedPhone], object]
+) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        frames, events = session.frames("every", limit=1000), session.events()
+        async with session.record(tmp_path / "a.mp4") as recording:
+            first = await anext(frames)
+            await until(lambda: recording.pictures > 10)
+            tokens, before = set(phone.device_tokens), session.stats()
+            await end(phone)  # type: ignore[misc]
+            heard = await hear(events, "streaming", "interrupted", "connecting", "authorized", "negotiating", "resumed")
+            resumed_at = recording.pictures
+            await until(lambda: recording.pictures > resumed_at + 10)
+            seen = [first]
+            while not (seen[-1].discontinuity and seen[-1] is not first):
+                seen.append(await anext(frames))
+        assert session.state == "streaming"
+        after = session.stats()
+    assert set(phone.device_tokens) - tokens  # a fresh one
+    interrupted = next(event for event in heard if event.kind == "interrupted")
+    assert isinstance(interrupted.error, streamer.StreamerError)
+    assert interrupted.reason == str(interrupted.error)
+    assert interrupted.retry_in_s is not None
+    assert interrupted.retry_in_s <= 0.2
+    assert after.packets_received > before.packets_received
+    assert after.pictures_received >= recording.pictures
+    sequences = [frame.sequence for frame in seen]
+    assert sequences == list(range(sequences[0], sequences[0] + len(seen)))
+    counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
+    assert len(counters) == recording.pictures
+    steps = [later - earlier for earlier, later in itertools.pairwise(counters)]
+    assert min(steps) >= 1
+    assert sum(step > 1 for step in steps) <= 1
+    times = [seconds for seconds, _ in barcodes(tmp_path / "a.mp4")]
+    assert times == sorted(times)
+
+
+async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone, reconnect=None) as session, asyncio.timeout(LIMIT_S):
+        events = session.events()
+        await anext(aiter(session))
+        await phone.cut_signaling()
+        with pytest.raises(streamer.SignalingClosedError) as caught:
+            async for _ in session:
+                pass
+        heard = await hear(events, "closed")
+        assert [event.kind for event in heard] == ["streaming", "closed"]
+        assert heard[-1].error is caught.value
+        assert [event.kind async for event in session.events()] == ["closed"]  # for who comes late
+    assert session.state == "closed"
+    assert len(phone.device_tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"), [("1402", streamer.TakenOverError), ("1401", streamer.SignalingClosedError)]
+)
+async def test_what_another_try_cannot_mend_is_not_tried_again(
+    phone: embedded.EmbeddedPhone, connect: Connect, reason: str, error: type[Exception]
+) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        await phone.close_clients(reason)
+        with pytest.raises(error):
+            await session.wait_ended()
+    assert len(phone.device_tokens) == 1
+
+
+async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        phone.faults.auth_code = "KOOPHONE.API.1001"
+        await phone.cut_signaling()
+        with pytest.raises(streamer.CloudRefusalError, match="no permission"):
+            await session.wait_ended()
+
+
+@pytest.mark.parametrize("policy", [{"attempts": 2}, {"give_up_after_s": 1.0}])
+async def test_attempts_end_at_the_limits_that_were_set(
+    phone: embedded.EmbeddedPhone, connect: Connect, policy: dict[str, float]
+) -> None:
+    policy |= {"max_delay_s": 0.2}
+    async with connect(phone, reconnect=streamer.Reconnect(**policy)) as session, asyncio.timeout(LIMIT_S):  # type: ignore[arg-type]
+        events = session.events()
+        phone.faults.drop_at = "authorize"
+        await phone.cut_signaling()
+        with pytest.raises(streamer.SignalingClosedError):
+            await session.wait_ended()
+        heard = await hear(events, "closed")
+    tried = [event for event in heard if event.kind == "interrupted"]
+    assert len(tried) == 2 if "attempts" in policy else len(tried) > 2
+    assert isinstance(heard[-1].error, streamer.SignalingClosedError)
+
+
+async def test_an_attempt_that_hangs_is_ended_when_it_is_time_to_give_up(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    policy = streamer.Reconnect(max_delay_s=0.1, give_up_after_s=1)
+    async with connect(phone, reconnect=policy) as session, asyncio.timeout(LIMIT_S):
+        phone.faults.silent_at = "offer"
+        await phone.cut_signaling()
+        with pytest.raises(streamer.SignalingClosedError):  # not the time-out of the step, which is 15 s
+            await session.wait_ended()
+
+
+async def test_a_device_token_that_expired_on_the_way_is_replaced_once(connect: Connect) -> None:
+    async with embedded.serve(width=360, height=640, faults=Faults(token="expired", token_times=1)) as phone:
+        async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+            await anext(aiter(session))
+        assert len(phone.device_tokens) == 2
+        phone.faults.token_times = 0
+        with pytest.raises(streamer.DeviceTokenError):
+            async with connect(phone, reconnect=QUICK):
+                pass
+        assert len(phone.device_tokens) == 4
+
+
+async def test_who_connects_is_told_at_once_that_it_failed(connect: Connect) -> None:
+    async with embedded.serve(width=360, height=640, faults=Faults(refuse="go away")) as phone:
+        connecting = connect(phone, reconnect=QUICK)
+        events = connecting.events()
+        with pytest.raises(streamer.SignalingRefusedError):
+            async with connecting:
+                pass
+        assert [event.kind async for event in events] == ["connecting", "closed"]
+        assert len(phone.device_tokens) == 1
+
+
+@pytest.fixture
+async def short_lived() -> AsyncIterator[embedded.EmbeddedPhone]:
+    """A phone whose streams may last for 4 s, and that serves several at once."""
+    async with embedded.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone:
+        yield phone
+
+
+async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
+    short_lived: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        frames, events = session.frames("every", limit=1000), session.events()
+        counters = [counter(await anext(frames)) for _ in range(10 * 30)]  # through two renewals
+        heard = await hear(events, "streaming", "renewed", "renewed")
+        await until(lambda: len(short_lived.clients) == 1)  # the former ones are gone
+    assert [event.kind for event in heard] == ["streaming", "renewed", "renewed"]
+    assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {0, 1}
+
+
+async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_gap(connect: Connect) -> None:
+    """There the renewal itself ends the former stream, with the code of a take-over: it is our own."""
+    async with (
+        embedded.serve(width=360, height=640, expires_in_s=4) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        events, frames = session.events(), session.frames()
+        await hear(events, "streaming", "interrupted", "resumed")
+        last = counter(await anext(frames))
+        await hear(events, "interrupted", "resumed")
+        async for frame in frames:
+            if counter(frame) > last + 30:
+                break
+
+
+async def test_a_renewal_that_fails_is_tried_again_and_the_stream_goes_on(
+    short_lived: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        events = session.events()
+        short_lived.faults.token, short_lived.faults.token_times = "invalid", 1
+        heard = await hear(events, "streaming", "renewed")
+    assert [event.kind for event in heard] == ["streaming", "renewed"]
+    assert len(short_lived.device_tokens) == 3
+
+
+async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
+    short_lived: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        events = session.events()
+        short_lived.faults.drop_at = "authorize"
+        heard = await hear(events, "streaming", "interrupted")
+        assert "1400" in str(heard[-1].reason) or "closed the connection" in str(heard[-1].reason)
+        short_lived.faults.drop_at = ""
+        await hear(events, "resumed")
+        await anext(aiter(session))
+
+
+async def test_leaving_while_interrupted_leaves_nothing(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone, reconnect=streamer.Reconnect(max_delay_s=30)) as session, asyncio.timeout(LIMIT_S):
+        events = session.events()
+        phone.faults.drop_at = "authorize"
+        await phone.cut_signaling()
+        await hear(events, "streaming", "interrupted", "interrupted")
+        assert session.state == session.stats().state == "interrupted"
+        assert session.status.kind == "interrupted"
+    assert session.state == "closed"
