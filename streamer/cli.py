@@ -562,8 +562,8 @@ def _interruption(event: streamer.Event) -> str:
         return f"reconnecting: {event.kind} …"
     if event.retry_in_s is None:
         return f"interrupted: {event.reason}"
-    left_s = max(event.at + event.retry_in_s - time.time(), 0)
-    return f"interrupted: {event.reason}; reconnecting in {left_s:.0f} s"
+    left_s = round(event.at + event.retry_in_s - time.time())
+    return f"interrupted: {event.reason}; reconnecting {f'in {left_s} s' if left_s > 0 else 'now'}"
 
 
 def _stats_table(stats: streamer.Stats) -> Table:

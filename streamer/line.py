@@ -21,7 +21,7 @@ from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
 from streamer.errors import DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
-from streamer.link import Link
+from streamer.link import SWITCH_WITHIN_S, Link, Tally
 from streamer.media.fanout import Sink
 from streamer.media.receiver import Counters, Receiver
 from streamer.retry import Reconnect, Retries
@@ -32,7 +32,6 @@ STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the 
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
 _PUNCTUAL_S: Final = 1.0  # an end so shortly before that is meant to be it
-SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then the successor takes over without one
 
 
 class Line:
@@ -63,8 +62,7 @@ class Line:
         self._client_uuid = str(uuid.uuid4())
         self._made = 0
         self._links: list[Link] = []  # those that run, or are the one in force
-        self._past = Counters()  # what the others have counted
-        self._past_lost = 0
+        self._tally = Tally()  # of the others
         self._had_audio = False
         self._had_codecs: set[str] = set()
         self._streaming_since: float | None = None
@@ -93,11 +91,11 @@ class Line:
 
     def counters(self) -> Counters:
         """Return what all links have counted together."""
-        return Counters.total([self._past, *(receiver.counters for receiver in self._running())])
+        return self._total().counters
 
     def packets_lost(self) -> int:
         """Return how many packets all links have given up together."""
-        return self._past_lost + sum(receiver.packets_lost for receiver in self._running())
+        return self._total().packets_lost
 
     async def run(self) -> Never:
         """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
@@ -207,14 +205,16 @@ class Line:
         if link not in self._links:
             return
         self._links.remove(link)
-        receivers = [inlet.receiver for inlet in link.inlets]
-        self._past = Counters.total([self._past, *(receiver.counters for receiver in receivers)])
-        self._past_lost += sum(receiver.packets_lost for receiver in receivers)
-        if receivers:
+        self._tally.add(link.inlets, link.tally)
+        if link.inlets:
             self._had_audio, self._had_codecs = link.has_audio, link.video_codecs
 
-    def _running(self) -> list[Receiver]:
-        return [inlet.receiver for link in self._links for inlet in link.inlets]
+    def _total(self) -> Tally:
+        total = Tally()
+        total.add(
+            [inlet for link in self._links for inlet in link.inlets], self._tally, *(link.tally for link in self._links)
+        )
+        return total
 
     def _on_connected(self, link: Link) -> None:
         if link is not self._successor:
@@ -253,6 +253,7 @@ class Line:
     def _tell(self, link: Link, kind: EventKind, reason: str | None) -> None:
         """Tell what happens to a link, unless it is a successor: as long as it streams nobody need know of that one."""
         if link is self.link or kind == "problem":
+            self.is_interrupted = kind == "interrupted" or (self.is_interrupted and kind != "resumed")
             self._events.tell(kind, reason)
 
     def _drop_successor(self) -> None:

@@ -1,25 +1,27 @@
 """One attempt at a phone: signaling, negotiation, connection. It ends with the reason it ended."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable
 from typing import Final, Never
 from urllib.parse import urlsplit
 
 from streamer.cloud.http import tls_context
 from streamer.cloud.models import Ticket
-from streamer.errors import StreamerError
+from streamer.errors import ConnectionFailedError, ConnectionLostError, StreamerError
 from streamer.events import EventKind
 from streamer.media.fanout import Gate, Sink
 from streamer.media.inlet import Inlet
-from streamer.media.receiver import Receiver
+from streamer.media.receiver import Counters, Receiver
 from streamer.rtc.ice import parse_ice_servers
+from streamer.rtc.liveness import DEAD_AFTER_NS, Liveness
 from streamer.rtc.peer import Peer
+from streamer.rtc.sdp import ice_credentials
 from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
 from streamer.tracks import Track
@@ -28,6 +30,45 @@ _logger = logging.getLogger("streamer.link")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
+SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then what comes up takes over without one
+
+
+class Tally:
+    """What receivers that have ended have counted together."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.packets_lost = 0
+
+    def add(self, inlets: Iterable[Inlet], *tallies: "Tally") -> None:
+        """Add what these have counted."""
+        receivers = [inlet.receiver for inlet in inlets]
+        others = [tally.counters for tally in tallies]
+        self.counters = Counters.total([self.counters, *others, *(receiver.counters for receiver in receivers)])
+        self.packets_lost += sum(tally.packets_lost for tally in tallies)
+        self.packets_lost += sum(receiver.packets_lost for receiver in receivers)
+
+
+class _Path:
+    """One WebRTC connection of a link: the first offer makes one, and each restart of ICE another beside it.
+
+    aiortc 1.16 answers a restart with its old credentials and stays where it is; so a fresh connection answers it.
+    """
+
+    def __init__(self, peer: Peer, gate: Gate) -> None:
+        self.peer = peer
+        self.gate = gate
+        self.inlets: list[Inlet] = []
+        self.credentials: frozenset[tuple[str, str]] = frozenset()
+        self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
+        self.answered = asyncio.Event()
+        self.left = asyncio.Event()  # another one has taken over
+        self.patience: asyncio.TimerHandle | None = None
+
+    def queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
+        """Hold a local candidate until it is sent."""
+        if not self.candidates.full():
+            self.candidates.put_nowait((candidate, sdp_mid, sdp_mline_index))
 
 
 class Link:
@@ -54,6 +95,7 @@ class Link:
         self.ticket = ticket
         self.gate = Gate(sink, lambda: on_keyframe(self))
         self.inlets: list[Inlet] = []
+        self.tally = Tally()  # of inlets that have ended
         self.has_audio = False
         self.video_codecs: set[str] = set()
         self.made_at = time.monotonic()
@@ -67,8 +109,15 @@ class Link:
         self._tell = tell
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
-        self._candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
-        self._answered = asyncio.Event()
+        self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
+        self._is_interrupted = False
+        self._paths: list[_Path] = []  # at most three: one that is left, the one in force, one that comes up
+        self._path: _Path | None = None  # the one in force
+
+    @property
+    def peer(self) -> Peer | None:
+        """The WebRTC connection in force; None before there is one."""
+        return self._path.peer if self._path else None
 
     async def run(self) -> Never:
         """Reach the phone and stay connected; raise the StreamerError that ended it. Cancel it to leave."""
@@ -81,31 +130,21 @@ class Link:
             client_uuid=self._client_uuid,
             times=self._times,
         )
-        servers, problems = parse_ice_servers(ticket.ice_servers)
-        peer = Peer(
-            ice_servers=servers,
-            loopback=_is_loopback(ticket.signaling_url),
-            make_input=self._make_inlet,
-            on_candidate=self._queue_candidate,
-            input_opened=self.input_opened,
-            on_problem=lambda problem: self._tell(self, "problem", problem),
-        )
-        for problem in problems:
-            peer.note_problem(problem)
+        for problem in self._problems:
+            self._tell(self, "problem", problem)
         context = tls_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
         try:
-            async with aclosing(peer), SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._converse(signaling, peer), name=f"signaling {ticket.device_id}")
-                tasks.create_task(self._send_candidates(signaling), name=f"candidates {ticket.device_id}")
-                tasks.create_task(self._watch(peer), name=f"connection {ticket.device_id}")
+            async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
+                self._path = self._open_path(signaling, tasks)
+                self._path.gate.state = "open"
+                tasks.create_task(self._converse(signaling, tasks), name=f"signaling {ticket.device_id}")
         except BaseExceptionGroup as group:
             reason = _first_cause(group)
         else:
             raise AssertionError("the tasks of a link end with an error only")
         finally:
             self.gate.state = "shut"
-            for inlet in self.inlets:
-                inlet.close()
+            await asyncio.gather(*(self._close_path(path) for path in self._paths))
             self.ended.set()
         raise reason
 
@@ -114,7 +153,7 @@ class Link:
         for inlet in self.inlets:
             inlet.request_keyframe()
 
-    async def _converse(self, signaling: SignalingClient, peer: Peer) -> None:
+    async def _converse(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> None:
         async for event in signaling:
             match event:
                 case Authorized():
@@ -122,48 +161,147 @@ class Link:
                 case Started():
                     self.has_started = True
                 case Offer(sdp):
-                    if not self._answered.is_set():
-                        self._tell(self, "negotiating", None)
-                    await signaling.send_answer(await peer.answer(sdp))
-                    self._answered.set()
+                    path = self._path_for(ice_credentials(sdp), signaling, tasks)
+                    await signaling.send_answer(await path.peer.answer(sdp))
+                    path.answered.set()
                 case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
-                    await peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
+                    await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
                 case _:
                     _logger.debug("< %s", type(event).__name__)
 
-    async def _send_candidates(self, signaling: SignalingClient) -> Never:
-        await self._answered.wait()
-        while True:
-            await signaling.send_candidate(*await self._candidates.get())
+    def _path_for(
+        self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
+    ) -> _Path:
+        """Return the path that an offer is for: the newest one, or another one if it restarts ICE."""
+        path = self._paths[-1]
+        if not path.answered.is_set():
+            self._tell(self, "negotiating", None)
+        elif path.credentials and path.credentials.isdisjoint(credentials):
+            _logger.debug("= the phone restarts ICE")
+            if path is not self._path:
+                path.left.set()  # it did not come up, and now it need not
+            path = self._open_path(signaling, tasks)
+            path.gate.state = "waits"
+        path.credentials = credentials
+        return path
 
-    async def _watch(self, peer: Peer) -> Never:
-        """Follow the connection from the answer to its end."""
-        await self._answered.wait()
+    def _open_path(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> _Path:
+        peer = Peer(
+            ice_servers=self._servers,
+            loopback=_is_loopback(self.ticket.signaling_url),
+            make_input=lambda tracks: self._make_inlet(path, tracks),
+            on_candidate=lambda line, mid, index: path.queue_candidate(line, mid, index),  # noqa: PLW0108 - not there yet
+            input_opened=self.input_opened,
+            on_problem=lambda problem: self._tell(self, "problem", problem),
+        )
+        peer.ice_problems += self._problems
+        path = _Path(peer, Gate(self.gate, lambda: self._switch(path)))
+        self._paths.append(path)
+        tasks.create_task(self._follow(path, signaling), name=f"connection {self.ticket.device_id}")
+        return path
+
+    async def _close_path(self, path: _Path) -> None:
+        path.gate.state = "shut"
+        if path.patience is not None:
+            path.patience.cancel()
+        for inlet in path.inlets:
+            inlet.close()
+        await path.peer.aclose()
+
+    async def _follow(self, path: _Path, signaling: SignalingClient) -> None:
+        """Follow a path from its answer to its end; the end of the last one is the link's."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._send_candidates(path, signaling))
+                await self._watch(path, tasks)
+                sending.cancel()
+        except BaseExceptionGroup as group:
+            reason = _first_cause(group)
+            others = [other for other in self._paths if other is not path and not other.left.is_set()]
+            if not others or not isinstance(reason, ConnectionFailedError | ConnectionLostError):
+                raise reason from None
+            _logger.debug("= another connection goes on: %s", reason)
+        await self._close_path(path)
+        self._paths.remove(path)
+        if path.inlets and path is not self._path:
+            self.tally.add(path.inlets)
+            self.inlets = [inlet for inlet in self.inlets if inlet not in path.inlets]
+
+    async def _send_candidates(self, path: _Path, signaling: SignalingClient) -> Never:
+        await path.answered.wait()
+        while True:
+            await signaling.send_candidate(*await path.candidates.get())
+
+    async def _watch(self, path: _Path, tasks: asyncio.TaskGroup) -> None:
+        """Follow a connection from the answer until another has taken over; raise the error that ends it before."""
+        peer = path.peer
+        await _first(path.answered, path.left)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await _first(peer.connected, peer.ended)
+                await _first(peer.connected, peer.ended, path.left)
         except TimeoutError:
             raise peer.failed_error(CONNECT_TIMEOUT_S) from None
+        if path.left.is_set():
+            return
         if not peer.connected.is_set():
             raise peer.failed_error(CONNECT_TIMEOUT_S)
-        self.is_connected = True
-        self._on_connected(self)
-        await peer.ended.wait()
-        raise peer.lost_error()
+        self._on_path_connected(path)
+        liveness = Liveness(time.monotonic_ns())
+        while not path.left.is_set():
+            if peer.ended.is_set():
+                raise peer.lost_error()
+            now_ns = time.monotonic_ns()
+            state, probe = liveness.poll(now_ns, peer.alive_ns)
+            if state == "dead":
+                raise ConnectionLostError(
+                    f"nothing has come from the phone for {DEAD_AFTER_NS // 10**9} s: the path to it is gone"
+                )
+            self._note_interruption(path, state == "interrupted")
+            if probe:
+                tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
+            wait_s = max(liveness.deadline_ns - now_ns, 0) / 1e9
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await _first(peer.ended, path.left)
 
-    def _make_inlet(self, tracks: list[Track]) -> Inlet:
+    def _on_path_connected(self, path: _Path) -> None:
+        if not self.is_connected:
+            self.is_connected = True
+            self._on_connected(self)
+        elif self._path not in self._paths:
+            self._switch(path)
+        elif path is not self._path:
+            path.patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, path)
+
+    def _switch(self, path: _Path) -> None:
+        """Let another path take over from the one in force."""
+        if path is self._path or path.left.is_set():
+            return
+        former, self._path = self._path, path
+        if former is not None:
+            former.gate.state = "shut"
+            former.left.set()
+        path.gate.state = "open"
+        self._note_interruption(path, False)
+
+    def _note_interruption(self, path: _Path, is_interrupted: bool) -> None:
+        if path is self._path and is_interrupted != self._is_interrupted:
+            self._is_interrupted = is_interrupted
+            if is_interrupted:
+                self._tell(self, "interrupted", "nothing comes from the phone")
+            else:
+                self._tell(self, "resumed", None)
+
+    def _make_inlet(self, path: _Path, tracks: list[Track]) -> Inlet:
         own_ssrc = random.getrandbits(32) or 1
-        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), self.gate)
+        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), path.gate)
+        path.inlets.append(inlet)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)
         self.video_codecs |= {
             codec.name for track in tracks if track.kind == "video" for codec in track.codecs.values()
         }
         return inlet
-
-    def _queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
-        if not self._candidates.full():
-            self._candidates.put_nowait((candidate, sdp_mid, sdp_mline_index))
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -159,7 +159,10 @@ class Session:
             audio_port=lambda: self.audio_port,
         )
         self._recordings: set[Recording] = set()
-        self._meter = StreamMeter(time.monotonic_ns, lambda: self._line.counters().video_gaps)
+        self._meter = StreamMeter(
+            time.monotonic_ns,
+            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._link.inlets),
+        )
         self._fanout.add(self._history)
         self._fanout.add(self._pictures)
         self._fanout.add(self._meter)

@@ -70,6 +70,16 @@ class PhonePeer:
         for transceiver in self._connection.getTransceivers():
             self._only_while_open(transceiver.sender, "send")
 
+    def cut_path(self) -> None:
+        """Let no datagram pass any more, in either direction; nobody is told."""
+        for protocol in self._protocols():
+            _cut(protocol)
+
+    def mend_path(self) -> None:
+        """Let datagrams pass again."""
+        for protocol in self._protocols():
+            _mend(protocol)
+
     @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
@@ -120,6 +130,10 @@ class PhonePeer:
             self._closing = asyncio.ensure_future(self._connection.close())
         await asyncio.shield(self._closing)
 
+    def _protocols(self) -> list[Any]:
+        transport: Any = self._connection.getSenders()[0].transport.transport
+        return list(transport._connection._protocols)
+
     def _take_over(self, sender: RTCRtpSender) -> None:
         """Mend two things in this one ICE connection (aioice 0.13)."""
         connection: Any = sender.transport.transport._connection
@@ -162,6 +176,32 @@ class PhonePeer:
     def _on_message(self, message: str | bytes) -> None:
         if isinstance(message, bytes) and (frame := parse_input(message)) is not None:
             self._on_input(frame)
+
+
+class _NoTransport:
+    """A transport that sends nothing, in front of the one that would."""
+
+    def __init__(self, transport: asyncio.DatagramTransport) -> None:
+        self.transport = transport
+
+    def sendto(self, data: bytes, addr: Any = None) -> None:
+        """Lose a datagram."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
+def _cut(protocol: Any) -> None:
+    """Lose everything that one of aioice's protocols sends and receives (aioice 0.13)."""
+    if not isinstance(protocol.transport, _NoTransport):
+        protocol.transport = _NoTransport(protocol.transport)
+        vars(protocol)["datagram_received"] = lambda data, addr: None
+
+
+def _mend(protocol: Any) -> None:
+    if isinstance(protocol.transport, _NoTransport):
+        protocol.transport = protocol.transport.transport
+        del vars(protocol)["datagram_received"]
 
 
 def parse_input(message: bytes) -> dict[str, Any] | None:

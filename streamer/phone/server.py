@@ -125,9 +125,27 @@ class EmbeddedPhone:
         for client in list(self.clients):
             await client.socket.cut()
 
+    def cut_path(self) -> None:
+        """Lose every datagram to and from the clients of now, until `mend_path`."""
+        for client in self.clients:
+            if client.peer is not None:
+                client.peer.cut_path()
+
+    def mend_path(self) -> None:
+        """Let datagrams pass again."""
+        for client in self.clients:
+            if client.peer is not None:
+                client.peer.mend_path()
+
+    async def restart_ice(self) -> None:
+        """Send every client an offer that restarts ICE: the stream moves to another path once that is up."""
+        for client in list(self.clients):
+            await client.restart_ice()
+
     async def restart(self) -> None:
         """Drop every client without a word and forget the device tokens, as a phone that restarts does."""
         self.device_tokens.clear()
+        self.cut_path()
         await self.cut_signaling()
 
     def answer(self, request: Request) -> Reply:
@@ -260,6 +278,7 @@ class _Client:
         self._query = query
         self._stream_id = str(uuid.uuid4())
         self._is_authorized = False
+        self._former: list[PhonePeer] = []  # that another one takes over from
         self._endings: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -298,6 +317,23 @@ class _Client:
             for payload in candidates:
                 await self.send("candidate", payload)
 
+    async def restart_ice(self) -> None:
+        """Offer a fresh connection in place of the one there is, which is closed when the other one is up.
+
+        aiortc 1.16 cannot restart ICE: so DTLS begins anew with it, as it may (RFC 8842 section 4).
+        """
+        if self.peer is None or self.peer.is_closed:
+            return
+        former, self.peer = self.peer, self._phone.make_peer(self)
+        self._former.append(former)
+        await self.offer()
+        self._endings.append(asyncio.create_task(self._leave(former, self.peer), name="phone: another path"))
+
+    async def _leave(self, former: PhonePeer, peer: PhonePeer) -> None:
+        await peer.connected.wait()
+        await former.close()
+        self._former.remove(former)
+
     async def send(self, kind: str, payload: dict[str, Any]) -> None:
         """Send a message of the phone's."""
         message: dict[str, Any] = {"from": self._stream_id, "type": kind}
@@ -319,8 +355,9 @@ class _Client:
         for task in endings:
             task.cancel()
         await asyncio.gather(*endings, return_exceptions=True)
-        if self.peer is not None:
-            await self.peer.close()
+        for peer in (*self._former, self.peer):
+            if peer is not None:
+                await peer.close()
 
     async def _reach(self, step: str) -> bool:
         """Come to a step of the conversation; false if a fault stops it there."""
@@ -373,11 +410,20 @@ class _Client:
                     (faults.close_after_s, lambda: self.end(faults.close_reason)),
                     (faults.disconnect_after_s, self.socket.disconnect),
                     (faults.cut_after_s, self.socket.cut),
+                    (faults.lose_path_after_s, self._lose_path),
+                    (faults.restart_ice_after_s, self.restart_ice),
                     (faults.restart_after_s, self._phone.restart),
                     (self._phone.expires_in_s, lambda: self.end(str(CLOSE_TRIAL_OVER))),  # [assumed]: the code
                 )
                 if after_s
             ]
+
+    async def _lose_path(self) -> None:
+        if self.peer is not None:
+            self.peer.cut_path()
+            if self._phone.faults.lose_path_for_s:
+                await asyncio.sleep(self._phone.faults.lose_path_for_s)
+                self.peer.mend_path()
 
     async def _later(self, after_s: float, end: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(after_s)

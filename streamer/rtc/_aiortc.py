@@ -62,6 +62,7 @@ HOOKS: Final = (
     ),
     Hook("aioice.ice:Connection._check_periodic", "self", "connected as soon as a check succeeds", "aioice 0.13"),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
+    Hook("aioice.ice:Connection.build_request", "self pair nominate", "asking a silent path", "aioice 0.13"),
     Hook(
         "aioice.ice:StunProtocol.request",
         "self request addr integrity_key retransmissions",
@@ -199,6 +200,22 @@ def _unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
         return buffer[0 : size_pointer[0]] if decrypt(handle, memory, size_pointer) == 0 else None
 
     return unprotect
+
+
+async def probe(transport: RTCDtlsTransport) -> bool:
+    """Ask the peer for its consent to send (RFC 7675), twice half a second apart; true if it gave it within 1.5 s."""
+    connection: Any = transport.transport._connection
+    pair = connection._nominated.get(1)
+    if pair is None or connection._closing or connection.remote_password is None:
+        return False
+    key = connection.remote_password.encode()
+    try:
+        await pair.protocol.request(
+            connection.build_request(pair, nominate=False), pair.remote_addr, integrity_key=key, retransmissions=1
+        )
+    except (stun.TransactionError, OSError):
+        return False
+    return True
 
 
 class Tap:

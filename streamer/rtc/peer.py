@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiortc import (
     InvalidAccessError,
@@ -25,6 +26,7 @@ from streamer.rtc._aiortc import (
     check_hooks,
     end_quietly,
     hook_receive,
+    probe,
     start_data_while_open,
 )
 from streamer.rtc.ice import IceServer, usable_candidate
@@ -93,6 +95,7 @@ class Peer:
         self._tracks: list[Track] = []
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
+        self._alive_ns: dict[RTCDtlsTransport, int] = {}  # when each transport's latest sign of life came
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
         self._closing: asyncio.Future[None] | None = None
         self._input: RTCDataChannel | None = None
@@ -166,6 +169,17 @@ class Peer:
         self.ice_problems.append(problem)
         self._on_problem(problem)
 
+    @property
+    def alive_ns(self) -> int:
+        """When the latest sign of life came (monotonic); of several transports, from the one that is silent longest."""
+        return min(self._alive_ns.values(), default=0)
+
+    async def probe(self) -> None:
+        """Ask for a sign of life on every transport; takes up to 1.5 s."""
+        for transport in list(self._alive_ns):
+            if await probe(transport):
+                self._alive_ns[transport] = time.monotonic_ns()
+
     def lost_error(self) -> ConnectionLostError:
         """Return the error for a connection that ended."""
         return ConnectionLostError("the WebRTC connection ended: the phone closed it, or the path to it is gone")
@@ -227,9 +241,28 @@ class Peer:
     def _open_input(self, transport: RTCDtlsTransport) -> None:
         if transport not in self._inputs:
             media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
-            tap = Tap(transport, media_input.on_rtp, media_input.on_rtcp, media_input.on_round_trip)
+            tap = Tap(transport, *self._listening(transport, media_input))
             media_input.open(tap.send_rtcp)
             tap.open()
+
+    def _listening(self, transport: RTCDtlsTransport, media_input: MediaInput) -> tuple[Any, Any, Any]:
+        """Return an input's handlers, listening for signs of life."""
+        alive_ns = self._alive_ns
+
+        def on_rtp(packets: list[bytes], arrival_ns: int) -> None:
+            alive_ns[transport] = arrival_ns
+            media_input.on_rtp(packets, arrival_ns)
+
+        def on_rtcp(packet: bytes, arrival_ns: int) -> None:
+            alive_ns[transport] = arrival_ns
+            media_input.on_rtcp(packet, arrival_ns)
+
+        def on_round_trip(round_trip_ns: int) -> None:
+            alive_ns[transport] = time.monotonic_ns()
+            media_input.on_round_trip(round_trip_ns)
+
+        alive_ns[transport] = time.monotonic_ns()
+        return on_rtp, on_rtcp, on_round_trip
 
     def _tracks_on(self, transport: RTCDtlsTransport) -> list[Track]:
         mids = {t.mid for t in self._connection.getTransceivers() if t.receiver.transport is transport}

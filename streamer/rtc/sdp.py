@@ -22,6 +22,8 @@ ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-ti
 # How a sender learns what the path carries, in the order of preference: one is enough, and needs its header extension.
 _CONGESTION: Final = {"transport-cc": TRANSPORT_CC, "goog-remb": ABS_SEND_TIME}
 _BUNDLE: Final = "a=group:BUNDLE"
+_UFRAG: Final = "a=ice-ufrag:"
+_PASSWORD: Final = "a=ice-pwd:"  # noqa: S105 - an attribute's name
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
 _STAND_INS: Final = {
     "video": (
@@ -149,6 +151,14 @@ class Negotiation:
     def _offered_video(self) -> str:
         maps = [section.by_format("rtpmap").values() for section in self._offered if section.kind == "video"]
         return ", ".join(sorted({value.partition("/")[0] for values in maps for value in values})) or "none"
+
+
+def ice_credentials(offer: str) -> frozenset[tuple[str, str]]:
+    """Return an offer's pairs of ICE user name and password: quite other ones restart ICE (RFC 8839 section 4.4)."""
+    lines = offer.splitlines()
+    names = [line[len(_UFRAG) :].strip() for line in lines if line.startswith(_UFRAG)]
+    passwords = [line[len(_PASSWORD) :].strip() for line in lines if line.startswith(_PASSWORD)]
+    return frozenset(zip(names, passwords, strict=False))
 
 
 def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:

@@ -600,3 +600,18 @@ async def test_a_server_that_never_answers_is_told_after_the_answer_was_given(mo
             while not pair.peer.ice_problems:
                 await asyncio.sleep(0.01)
             assert "no answer" in pair.peer.ice_problems[0]
+
+
+async def test_a_path_is_probed_and_what_comes_over_it_is_a_sign_of_life() -> None:
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        await pair.connect()
+        peer = pair.peer
+        (transport,) = peer._alive_ns
+        assert await _aiortc.probe(transport)
+        peer._alive_ns[transport] = 0
+        await peer.probe()
+        assert 0 < peer.alive_ns <= time.monotonic_ns()
+        protocol = transport.transport._connection._nominated[1].protocol
+        vars(protocol)["send_stun"] = lambda message, addr: None
+        assert not await _aiortc.probe(transport)
+    assert not await _aiortc.probe(transport)  # closed

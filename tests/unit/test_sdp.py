@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError
-from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, TRANSPORT_CC, Negotiation
+from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, TRANSPORT_CC, Negotiation, ice_credentials
 from streamer.tracks import Codec, Track
 
 TRANSPORT = [
@@ -327,3 +327,9 @@ def test_an_offer_with_odd_numbers_is_answered_or_a_failed_negotiation(data: st.
         assert 0 <= track.abs_send_time_id < 15
         assert all(codec.clock_rate > 0 for codec in track.codecs.values())
     assert len(sections(negotiation.finish_answer(negotiation.offer))) == 3
+
+
+def test_other_credentials_restart_ice() -> None:
+    offer = "v=0\r\na=ice-ufrag:ab\r\na=ice-pwd:cd\r\nm=audio 9 X 0\r\na=ice-ufrag:ef\r\na=ice-pwd: gh\r\n"
+    assert ice_credentials(offer) == {("ab", "cd"), ("ef", "gh")}
+    assert ice_credentials("nonsense\na=ice-ufrag:ab") == frozenset()

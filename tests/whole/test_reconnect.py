@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -239,6 +240,116 @@ async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
         short_lived.faults.drop_at = ""
         await hear(events, "resumed")
         await anext(aiter(session))
+
+
+async def test_a_path_that_is_cut_for_a_moment_is_told_of_and_needs_no_new_connection(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        events, frames = session.events(), session.frames()
+        await anext(frames)
+        phone.cut_path()
+        cut_at = time.monotonic()
+        heard = await hear(events, "streaming", "interrupted")
+        assert time.monotonic() - cut_at < 5
+        assert session.state == "interrupted"
+        assert heard[-1].retry_in_s is None
+        await asyncio.sleep(max(cut_at + 3 - time.monotonic(), 0))
+        phone.mend_path()
+        assert [event.kind for event in await hear(events, "resumed")] == ["resumed"]
+        await anext(frames)
+        assert session.state == "streaming"
+    assert len(phone.device_tokens) == 1
+
+
+@pytest.mark.parametrize("is_still", [False, True])
+async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_reconnects(
+    connect: Connect, tmp_path: Path, is_still: bool
+) -> None:
+    async with (
+        embedded.serve(width=360, height=640, audio=not is_still) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        events, frames = session.events(), session.frames()
+        await anext(frames)
+        if is_still:
+            phone.go_still()
+        async with session.record(tmp_path / "a.mp4") as recording:
+            await until(lambda: recording.pictures > 0)
+            phone.cut_path()
+            cut_at = time.monotonic()
+            heard = await hear(events, "streaming", "interrupted", "interrupted")
+            assert time.monotonic() - cut_at < 20
+            assert isinstance(heard[-1].error, streamer.ConnectionLostError)
+            await hear(events, "resumed")
+            pictures = recording.pictures
+            phone.wake()
+            await until(lambda: recording.pictures > pictures + 5)
+    assert len(phone.device_tokens) == 2
+    counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
+    assert counters == sorted(counters)
+
+
+async def test_a_still_screen_without_sound_is_no_interruption(connect: Connect) -> None:
+    async with (
+        embedded.serve(width=360, height=640, audio=False) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        await anext(aiter(session))
+        phone.go_still()
+        for client in phone.clients:  # nor do its reports come
+            assert client.peer is not None
+            client.peer._connection.getSenders()[0]._RTCRtpSender__rtcp_task.cancel()  # type: ignore[attr-defined]
+        await asyncio.sleep(5)
+        events = session.events()
+        assert (await anext(events)).kind == "streaming"
+        assert session.state == "streaming"
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
+    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, is_dead: bool
+) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        frames = session.frames("every", limit=1000)
+        counters = [counter(await anext(frames)) for _ in range(10)]
+        async with session.record(tmp_path / "a.mp4") as recording:
+            await until(lambda: recording.pictures > 5)
+            if is_dead:
+                phone.cut_path()
+            before = session._link.peer
+            await phone.restart_ice()
+            await until(lambda: session._link.peer is not before)
+            pictures = recording.pictures
+            await until(lambda: recording.pictures > pictures + 20)
+        while counters[-1] < phone.frames_sent - 30:
+            counters.append(counter(await anext(frames)))
+        await until(lambda: not any(client._former for client in phone.clients))
+        stats = session.stats()
+    assert len(phone.device_tokens) == 1
+    assert stats.pictures_received > 30
+    steps = {later - earlier for earlier, later in itertools.pairwise(counters)}
+    assert min(steps) >= 0
+    if not is_dead:
+        assert steps <= {0, 1}
+    assert len(list(barcodes(tmp_path / "a.mp4"))) == recording.pictures
+
+
+async def test_the_phone_may_restart_ice_many_times(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        frames = session.frames()
+        await anext(frames)
+        for _ in range(4):  # some of them before the last one is up
+            await phone.restart_ice()
+        last = counter(await anext(frames))
+        async for frame in frames:
+            if counter(frame) > last + 60:
+                break
+        await until(lambda: len(session._link._paths) == 1)
+        assert session.state == "streaming"
+    assert len(phone.device_tokens) == 1
 
 
 async def test_leaving_while_interrupted_leaves_nothing(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
