@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -78,6 +79,11 @@ Reconnecting = Annotated[
 GiveUpAfter = Annotated[
     float, typer.Option(help="Seconds after which a connection that was lost is given up; 0 never does.", min=0)
 ]
+PrepareFor = Annotated[
+    str | None,
+    typer.Option(help="Have the instance brought up first, for this user id of the tenant's own.", show_default=False),
+]
+Release = Annotated[bool, typer.Option("--release", help="Give the instance back at the end, whatever happened.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")]
 
 
@@ -123,6 +129,8 @@ def record(
     burn_time: Annotated[bool, typer.Option("--burn-time", help="Encode anew, with the time on each picture.")] = False,
     reconnect: Reconnecting = True,
     give_up_after: GiveUpAfter = 600.0,
+    prepare_for: PrepareFor = None,
+    release: Release = False,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
@@ -138,7 +146,14 @@ def record(
         "manifest": manifest,
     }
     changes = {"codec": codec, "fps": fps, "height": height, "timestamps": burn_time or None}
-    connect = _connect(instance, endpoint, insecure=insecure, reconnect=_reconnect(reconnect, give_up_after))
+    connect = _connect(
+        instance,
+        endpoint,
+        insecure=insecure,
+        reconnect=_reconnect(reconnect, give_up_after),
+        prepare_for=prepare_for,
+        release=release,
+    )
     record = _record_into_pipe if str(output) == "-" else _record
     _run(record(connect, output, show_stats=stats, changes=changes, **options))
 
@@ -152,6 +167,8 @@ def frames(
     image_format: Annotated[Literal["png", "jpg"], typer.Option("--format", help="The pictures' format.")] = "png",
     reconnect: Reconnecting = True,
     give_up_after: GiveUpAfter = 600.0,
+    prepare_for: PrepareFor = None,
+    release: Release = False,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     insecure: Insecure = False,
@@ -159,7 +176,14 @@ def frames(
 ) -> None:
     """Save a phone's pictures as files, numbered, the newest each time."""
     _configure_logging(debug)
-    connect = _connect(instance, endpoint, insecure=insecure, reconnect=_reconnect(reconnect, give_up_after))
+    connect = _connect(
+        instance,
+        endpoint,
+        insecure=insecure,
+        reconnect=_reconnect(reconnect, give_up_after),
+        prepare_for=prepare_for,
+        release=release,
+    )
     _run(_frames(connect, output, fps=fps, count=count, suffix=image_format, show_stats=stats))
 
 
@@ -262,7 +286,11 @@ async def _record(
         options["transcode"] = streamer.Transcode(**asked)
     target, console = (output, out) if into is None else (into, err)
     check_target(target)  # before connecting, which may take the phone over from somebody
-    async with _stop_on_signal() as stopped, connect() as session, session.record(target, **options) as recording:
+    async with (
+        _stop_on_signal() as stopped,
+        _connected(connect()) as session,
+        session.record(target, **options) as recording,
+    ):
         try:
             with Live(console=err, refresh_per_second=5, get_renderable=lambda: _progress(session, recording)):
                 await _until(session, stopped, recording)
@@ -303,7 +331,7 @@ async def _frames(
         with tempfile.TemporaryFile(dir=output):
             pass
     number = 0
-    async with _stop_on_signal() as stopped, connect() as session:
+    async with _stop_on_signal() as stopped, _connected(connect()) as session:
         with err.status("connected") as status:
             pictures = session.frames(max_fps=fps)
             stopping = asyncio.ensure_future(stopped.wait())
@@ -459,15 +487,37 @@ def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any])
 
 
 def _connect(
-    instance: str, endpoint: str | None, *, insecure: bool, reconnect: streamer.Reconnect | None
+    instance: str,
+    endpoint: str | None,
+    *,
+    insecure: bool,
+    **options: Any,
 ) -> Callable[[], streamer.Connecting]:
     return lambda: streamer.connect(
         instance,
         endpoint=_endpoint(endpoint),
         credentials=streamer.credentials_from_environment(),
         verify=not insecure,
-        reconnect=reconnect,
+        **options,
     )
+
+
+@contextlib.asynccontextmanager
+async def _connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.Session]:
+    """Connect, and show how far it is meanwhile."""
+    async with contextlib.AsyncExitStack() as stack:
+        with err.status("connecting") as status:
+            telling = asyncio.create_task(_tell(connecting.events(), status))
+            try:
+                session = await stack.enter_async_context(connecting)
+            finally:
+                telling.cancel()
+        yield session
+
+
+async def _tell(events: streamer.EventIterator, status: Status) -> None:
+    async for event in events:
+        status.update(f"{event.kind}{f': {escape(event.reason)}' if event.reason else ''}")
 
 
 def _reconnect(wanted: bool, give_up_after_s: float) -> streamer.Reconnect | None:

@@ -8,11 +8,18 @@ import time
 from types import TracebackType
 from typing import IO, Final, Self
 
-from streamer.cloud.client import CloudClient
+from streamer.cloud.client import CloudClient, check_user_id
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.models import Ticket
-from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from streamer.errors import (
+    CloudError,
+    ConfigurationError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    TakenOverError,
+)
 from streamer.events import Event, EventHub, EventIterator
+from streamer.lifecycle import give_back, prepare
 from streamer.line import Line
 from streamer.link import Link
 from streamer.media.fanout import Fanout
@@ -42,6 +49,9 @@ def connect(
     stream_type: int | None = 2,
     preroll_s: float = 0.0,
     reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it is frozen
+    prepare_for: str | None = None,
+    prepare_timeout_s: float = 300.0,
+    release: bool = False,
 ) -> "Connecting":
     """Return an async context manager that connects to a phone and gives a `Session`.
 
@@ -53,6 +63,10 @@ def connect(
     `reconnect` says how hard the session tries to stay up once it has streamed: with a new device token, signaling and
     connection, iterators and recordings going on. None ends it with the first error. What another try cannot mend, such
     as a device that took the phone over, always ends it.
+    `prepare_for` has the instance brought up first, for this user id of the tenant's own, which may take
+    `prepare_timeout_s`. `release` ends the stream and gives the instance back when the block is left, whatever
+    happened, within 5 s; without it the instance stays taken for a while [doc]. It is left alone if another device took
+    it over.
 
     Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
     """
@@ -60,8 +74,22 @@ def connect(
         raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
     if not 0 <= preroll_s <= PREROLL_LIMIT_S:
         raise ConfigurationError(f"expected preroll_s from 0 to {PREROLL_LIMIT_S:g}, got {preroll_s}")
+    if not prepare_timeout_s > 0:
+        raise ConfigurationError(f"expected prepare_timeout_s above 0, got {prepare_timeout_s}")
+    if prepare_for is not None:
+        check_user_id(prepare_for)
     cloud = CloudClient(endpoint, credentials, verify=verify, stream_type=stream_type)
-    return Connecting(cloud, instance_id, timeout_s=timeout_s, verify=verify, preroll_s=preroll_s, reconnect=reconnect)
+    return Connecting(
+        cloud,
+        instance_id,
+        timeout_s=timeout_s,
+        verify=verify,
+        preroll_s=preroll_s,
+        reconnect=reconnect,
+        prepare_for=prepare_for,
+        prepare_timeout_s=prepare_timeout_s,
+        release=release,
+    )
 
 
 class Connecting:
@@ -74,8 +102,11 @@ class Connecting:
         *,
         timeout_s: float,
         verify: bool | ssl.SSLContext,
-        preroll_s: float = 0.0,
-        reconnect: Reconnect | None = None,
+        preroll_s: float,
+        reconnect: Reconnect | None,
+        prepare_for: str | None,
+        prepare_timeout_s: float,
+        release: bool,
     ) -> None:
         self._cloud = cloud
         self._instance_id = instance_id
@@ -83,6 +114,10 @@ class Connecting:
         self._verify = verify
         self._preroll_s = preroll_s
         self._reconnect = reconnect
+        self._prepare_for = prepare_for
+        self._prepare_timeout_s = prepare_timeout_s
+        self._release = release
+        self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
         self._events = EventHub()
         self._session: Session | None = None
 
@@ -92,9 +127,9 @@ class Connecting:
 
     async def __aenter__(self) -> "Session":
         try:
+            await self._prepare()
             async with asyncio.timeout(self._timeout_s):
-                self._events.tell("connecting")
-                ticket = await self._cloud.fetch_ticket(self._instance_id)
+                ticket = await self._take()
                 self._session = Session(
                     self._cloud,
                     ticket,
@@ -126,8 +161,36 @@ class Connecting:
             if self._session is not None:
                 await self._session.aclose()
         finally:
-            self._events.tell("closed", error=error if isinstance(error, Exception) else None)
-            await self._cloud.aclose()
+            try:
+                if self._release and self._may_be_taken and not self._is_taken_over:
+                    await give_back(self._cloud, self._instance_id)
+            finally:
+                self._events.tell("closed", error=error if isinstance(error, Exception) else None)
+                await self._cloud.aclose()
+
+    async def _prepare(self) -> None:
+        if self._prepare_for is not None:
+            self._may_be_taken = True
+            await prepare(
+                self._cloud,
+                self._instance_id,
+                self._prepare_for,
+                timeout_s=self._prepare_timeout_s,
+                events=self._events,
+            )
+
+    async def _take(self) -> Ticket:
+        self._events.tell("connecting")
+        was_taken, self._may_be_taken = self._may_be_taken, True
+        try:
+            return await self._cloud.fetch_ticket(self._instance_id)
+        except CloudError:
+            self._may_be_taken = was_taken
+            raise
+
+    @property
+    def _is_taken_over(self) -> bool:
+        return self._session is not None and isinstance(self._session.error, TakenOverError)
 
 
 class Session:
@@ -202,6 +265,11 @@ class Session:
         if not self._line.connected.is_set():
             return "connecting"
         return "interrupted" if self._line.is_interrupted else "streaming"
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the session; None while it goes on, and if it was left."""
+        return self._error
 
     @property
     def status(self) -> Event:

@@ -7,6 +7,15 @@ Standings ([doc], [seen], [assumed]) are explained in docs/architecture.md.
 from typing import Final
 
 AUTH_PATH: Final = "/v1/instances/{instance_id}/auth"  # [doc] POST
+PREPARE_PATH: Final = "/v1/instances/prepare"  # [doc] POST, user_id and instance_ids
+PROGRESS_PATH: Final = "/v1/instances/prepare-progress"  # [doc] POST, user_id and instance_id
+STOP_PATH: Final = "/v1/instances/streaming/stop"  # [doc] POST, instance_id
+RELEASE_PATH: Final = "/v1/instances/session/release"  # [doc] POST, instance_id
+PREPARE_READY: Final = 0  # [doc] status of an instance in the reply of prepare, and of its progress
+PROGRESS_QUEUING: Final = 1  # [doc]
+PROGRESS_RESTORING: Final = 2
+PROGRESS_BACKING_UP: Final = 3
+PROGRESS_FAILED: Final = -1
 TENANT_TOKEN_HEADER: Final = "x-auth-token"  # [doc]  # noqa: S105
 REQUEST_ID_HEADER: Final = "x-request-id"  # [doc]
 API_SUCCESS: Final = "0"  # [doc] error_code of success, whatever the HTTP status

@@ -1,9 +1,9 @@
-"""The auth call: from an instance id to a `Ticket` (httpx at the edge, its errors mapped)."""
+"""The calls of the API around a stream, the auth call first of all (httpx at the edge, its errors mapped)."""
 
 import logging
 import ssl
 import uuid
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
@@ -11,14 +11,23 @@ import stamina
 
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.http import checked_endpoint, read_reply, tls_context
-from streamer.cloud.models import Ticket, check_reply, parse_ticket
+from streamer.cloud.models import Progress, Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
-from streamer.wire import AUTH_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
+from streamer.wire import (
+    AUTH_PATH,
+    PREPARE_PATH,
+    PROGRESS_PATH,
+    RELEASE_PATH,
+    REQUEST_ID_HEADER,
+    STOP_PATH,
+    TENANT_TOKEN_HEADER,
+)
 
 _logger = logging.getLogger("streamer.cloud")
 
 ATTEMPTS: Final = 3
 _ID_LIMIT: Final = 128
+_USER_LIMIT: Final = 32  # [doc]
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}  # a limit on the body then is one
 
 
@@ -62,34 +71,58 @@ class CloudClient:
         Raises ConfigurationError for an id that cannot be one, else a CloudError.
         """
         path = AUTH_PATH.format(instance_id=quote(_checked_id(instance_id), safe=""))
+        body, status = await self._post(path, params=self._parameters)
+        return parse_ticket(body, instance_id, status=status)
+
+    async def prepare(self, instance_id: str, user_id: str) -> bool:
+        """Have an instance brought up for a user of the tenant's own, by `POST /v1/instances/prepare` [doc].
+
+        Returns whether it is ready already; else ask `prepare_progress` from time to time. Raises as `fetch_ticket`.
+        """
+        asked = {"user_id": check_user_id(user_id), "instance_ids": [_checked_id(instance_id)]}
+        body, status = await self._post(PREPARE_PATH, json=asked)
+        return parse_prepared(body, instance_id, status=status)
+
+    async def prepare_progress(self, instance_id: str, user_id: str) -> Progress:
+        """Return how far an instance is, by `POST /v1/instances/prepare-progress` [doc]. Raises as `fetch_ticket`."""
+        asked = {"user_id": check_user_id(user_id), "instance_id": _checked_id(instance_id)}
+        body, status = await self._post(PROGRESS_PATH, json=asked)
+        return parse_progress(body, status=status)
+
+    async def stop_streaming(self, instance_id: str) -> None:
+        """End an instance's stream, if there is one, by `POST /v1/instances/streaming/stop` [doc]."""
+        await self._post(STOP_PATH, json={"instance_id": _checked_id(instance_id)})
+
+    async def release_session(self, instance_id: str) -> None:
+        """Give an instance back, which stays taken for a while after its stream [doc: session/release]."""
+        await self._post(RELEASE_PATH, json={"instance_id": _checked_id(instance_id)})
+
+    async def _post(self, path: str, **content: Any) -> tuple[bytes, int]:
+        """Return the body and the HTTP status of a reply that is a success."""
         async for attempt in stamina.retry_context(
             on=_is_worth_another_try, attempts=ATTEMPTS, wait_initial=0.3, wait_max=3.0
         ):
             with attempt:
-                return await self._authorize(path, instance_id)
+                return await self._authorized(path, content)
         raise AssertionError("stamina ends with a result or an error")
 
-    async def _authorize(self, path: str, instance_id: str) -> Ticket:
-        request = await self._signed_request(path)
+    async def _authorized(self, path: str, content: dict[str, Any]) -> tuple[bytes, int]:
+        request = await self._signed_request(path, content)
         try:
-            return await self._send(request, instance_id)
+            return await self._send(request)
         except CredentialsError:
             if not self._credentials.renew(request):
                 raise
         _logger.debug("= the credentials were refused: trying once with new ones")
-        return await self._send(await self._signed_request(path), instance_id)
+        return await self._send(await self._signed_request(path, content))
 
-    async def _signed_request(self, path: str) -> httpx.Request:
-        request = self._http.build_request(
-            "POST",
-            self._endpoint + path,
-            params=self._parameters,
-            headers={REQUEST_ID_HEADER: str(uuid.uuid4())},
-        )
+    async def _signed_request(self, path: str, content: dict[str, Any]) -> httpx.Request:
+        headers = {REQUEST_ID_HEADER: str(uuid.uuid4())}
+        request = self._http.build_request("POST", self._endpoint + path, headers=headers, **content)
         await self._credentials.sign(request, self._http)
         return request
 
-    async def _send(self, request: httpx.Request, instance_id: str) -> Ticket:
+    async def _send(self, request: httpx.Request) -> tuple[bytes, int]:
         response, body = await read_reply(self._http, request)
         check_reply(
             body,
@@ -97,7 +130,7 @@ class CloudClient:
             request_id=request.headers[REQUEST_ID_HEADER],
             hidden=request.headers.get(TENANT_TOKEN_HEADER),
         )
-        return parse_ticket(body, instance_id, status=response.status_code)
+        return body, response.status_code
 
 
 def _is_worth_another_try(error: Exception) -> bool:
@@ -113,3 +146,10 @@ def _checked_id(instance_id: str) -> str:
     if instance_id.strip(".") == "":
         raise ConfigurationError(f"expected an instance id, got {instance_id!r}")
     return instance_id
+
+
+def check_user_id(user_id: str) -> str:
+    """Return a user id that can be one. Raises ConfigurationError."""
+    if not 0 < len(user_id) <= _USER_LIMIT or not user_id.isprintable():
+        raise ConfigurationError(f"expected a user id of 1 to {_USER_LIMIT} printable characters, got {user_id[:80]!r}")
+    return user_id

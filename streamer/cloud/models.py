@@ -1,4 +1,4 @@
-"""What the vendor's auth reply says, as plain objects (reply → Ticket)."""
+"""What the vendor's replies say, as plain objects (reply → Ticket, Progress)."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,14 @@ from streamer.cloud.codes import meaning_of
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
 from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
-from streamer.wire import API_SUCCESS
+from streamer.wire import (
+    API_SUCCESS,
+    PREPARE_READY,
+    PROGRESS_BACKING_UP,
+    PROGRESS_FAILED,
+    PROGRESS_QUEUING,
+    PROGRESS_RESTORING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,37 @@ class Ticket:
     expires_in_s: float | None = None  # how long the stream may last [doc]
     ice_servers: tuple[object, ...] = field(default=(), repr=False)  # as they came; may hold TURN passwords
     audio_ports: AudioPorts = field(default_factory=AudioPorts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an instance is with getting ready; `waiting_count` is the vendor's number, as it came [doc]."""
+
+    status: int
+    waiting_count: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can stream now."""
+        return self.status == PREPARE_READY
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it will not get ready."""
+        return self.status == PROGRESS_FAILED
+
+    def __str__(self) -> str:
+        text = _PROGRESS.get(self.status, f"status {self.status}")
+        return text if self.waiting_count is None else f"{text}, waiting count {self.waiting_count}"
+
+
+_PROGRESS: Final = {
+    PREPARE_READY: "ready",
+    PROGRESS_QUEUING: "queuing",
+    PROGRESS_RESTORING: "being restored, or offline",
+    PROGRESS_BACKING_UP: "being backed up",
+    PROGRESS_FAILED: "failed",
+}
 
 
 # The reply's own shapes. Every leaf is nullable, and numbers are sometimes strings [doc]; unknown fields pass.
@@ -78,8 +116,32 @@ class _Verdict(msgspec.Struct):
     error_msg: str | None = None
 
 
+class _InstanceStatus(msgspec.Struct):
+    instance_id: str | None = None
+    status: int | str | None = None
+
+
+class _Prepared(msgspec.Struct):  # the names are those of the vendor's Java SDK [doc]
+    status_list: list[_InstanceStatus] | None = None
+
+
+class _PrepareReply(msgspec.Struct):
+    data: _Prepared | None = None
+
+
+class _ProgressData(msgspec.Struct, rename={"waiting_count": "waitingCount"}):
+    status: int | str | None = None
+    waiting_count: int | str | None = None
+
+
+class _ProgressReply(msgspec.Struct):
+    data: _ProgressData | None = None
+
+
 _decode_verdict: Final = msgspec.json.Decoder(_Verdict).decode
 _decode_reply: Final = msgspec.json.Decoder(_Reply).decode
+_decode_prepared: Final = msgspec.json.Decoder(_PrepareReply).decode
+_decode_progress: Final = msgspec.json.Decoder(_ProgressReply).decode
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested without end
 
 
@@ -146,6 +208,38 @@ def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
             external=_port(sdk.external, "data.resource.sdk.external", status),
         ),
     )
+
+
+def parse_prepared(body: bytes, instance_id: str, *, status: int) -> bool:
+    """Return whether the reply to prepare says that the instance is ready. Raises CloudReplyError."""
+    try:
+        reply = _decode_prepared(body)
+    except _UNREADABLE as error:
+        raise _malformed("prepare", status, error) from error
+    states = (reply.data.status_list if reply.data else None) or []
+    return any(
+        state.instance_id == instance_id and _number(state.status, "data.status_list[].status", status) == PREPARE_READY
+        for state in states
+    )
+
+
+def parse_progress(body: bytes, *, status: int) -> Progress:
+    """Return what the reply to prepare-progress says. Raises CloudReplyError."""
+    try:
+        data = _decode_progress(body).data or _ProgressData()
+    except _UNREADABLE as error:
+        raise _malformed("prepare-progress", status, error) from error
+    code = _number(data.status, "data.status", status)
+    if code is None:
+        raise CloudReplyError(
+            f"the prepare-progress reply has no data.status (HTTP {status})", status=status, path="data.status"
+        )
+    waiting = _number(data.waiting_count, "data.waitingCount", status)
+    return Progress(status=int(code), waiting_count=None if waiting is None else int(waiting))
+
+
+def _malformed(call: str, status: int, error: Exception) -> CloudReplyError:
+    return CloudReplyError(f"the {call} reply is not of the documented form (HTTP {status}): {error}", status=status)
 
 
 def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:

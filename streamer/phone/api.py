@@ -22,6 +22,7 @@ class Request(NamedTuple):
     method: str
     path: str
     headers: dict[str, str]  # names in small letters
+    body: bytes = b""
 
 
 class Reply(NamedTuple):
@@ -89,9 +90,9 @@ class ApiServer:
 
 
 async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
-    """Return the next request, its body read and forgotten; None at the end of the connection."""
+    """Return the next request; None at the end of the connection."""
     head: h11.Request | None = None
-    size = 0
+    body = bytearray()
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -100,12 +101,13 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
-            size += len(event.data)
-            if size > BODY_LIMIT:
+            body += event.data
+            if len(body) > BODY_LIMIT:
                 raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-            return Request(head.method.decode("ascii"), unquote(urlsplit(head.target.decode("latin-1")).path), headers)
+            path = unquote(urlsplit(head.target.decode("latin-1")).path)
+            return Request(head.method.decode("ascii"), path, headers, bytes(body))
         else:
             return None
 

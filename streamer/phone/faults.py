@@ -21,6 +21,7 @@ class Faults:
     auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
     auth_body: str = _fault("", "the auth reply's body is: html, empty, truncated, flat (the older shape) or nulls")
     auth_times: int = _fault(0, "auth_code, auth_status, html and empty happen this often, then no more; 0 is for ever")
+    prepare_fails: bool = _fault(False, "an instance that has to be prepared does not get ready")
     token: str = _fault("", "the device token is judged: invalid, or expired")
     token_times: int = _fault(0, "token happens this often, then no more; 0 is for ever")
     refuse: str = _fault("", "the WebSocket's owner is refused with this text (Socket.IO error)")

@@ -19,6 +19,7 @@ from websockets.asyncio.server import serve as serve_websocket
 from streamer.errors import ConfigurationError
 from streamer.phone.api import ApiServer, Reply, Request
 from streamer.phone.faults import Faults
+from streamer.phone.lifecycle import Lifecycle
 from streamer.phone.media import PhoneMedia
 from streamer.phone.peer import PhonePeer
 from streamer.phone.socketio import ServerSocket
@@ -28,8 +29,13 @@ from streamer.wire import (
     AUTHORIZE_TOKEN_EXPIRED,
     CLOSE_TAKEN_OVER,
     CLOSE_TRIAL_OVER,
+    CLOSE_USER_LEFT,
+    PREPARE_PATH,
+    PROGRESS_PATH,
+    RELEASE_PATH,
     REQUEST_ID_HEADER,
     SOCKETIO_PATH,
+    STOP_PATH,
     TENANT_TOKEN_HEADER,
 )
 
@@ -41,6 +47,7 @@ _silent.addFilter(lambda _: False)
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
 SIDES: Final = range(90, 4097, 2)  # pixels: the strip needs the least, the encoder even ones
+_LIFECYCLE: Final = {PREPARE_PATH, PROGRESS_PATH, STOP_PATH, RELEASE_PATH}
 _MESSAGE_LIMIT: Final = 1_000_000  # bytes, as the real server's
 
 
@@ -62,6 +69,8 @@ class EmbeddedPhone:
         ice_servers: list[Any],
         ping_interval_s: float,
         ping_timeout_s: float,
+        prepare_s: float,
+        session_lingers_s: float,
     ) -> None:
         self.endpoint = ""
         self.signaling_url = ""
@@ -83,6 +92,10 @@ class EmbeddedPhone:
         self._ping_timeout_s = ping_timeout_s
         self._auth_faults = 0
         self._token_faults = 0
+        self.lifecycle = Lifecycle(
+            instance_id, prepare_s=prepare_s, lingers_s=session_lingers_s, faults=faults, stop=self._stop_streams
+        )
+        self._stopping: set[asyncio.Task[None]] = set()
 
     @property
     def frames_sent(self) -> int:
@@ -149,10 +162,11 @@ class EmbeddedPhone:
         await self.cut_signaling()
 
     def answer(self, request: Request) -> Reply:
-        """Answer a call of the auth API."""
-        prefix, _, rest = request.path.partition("/v1/instances/")
+        """Answer a call of the API."""
+        prefix, separator, rest = request.path.partition("/v1/instances/")
         instance_id, _, verb = rest.partition("/")
-        if verb != "auth" or prefix.count("/") > 3:
+        path = separator + rest
+        if (verb != "auth" and path not in _LIFECYCLE) or prefix.count("/") > 3:
             return Reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist."})
         if request.method != "POST":
             return Reply(405, {"error_code": "APIGW.0101", "error_msg": "The API does not take this method."})
@@ -161,11 +175,22 @@ class EmbeddedPhone:
             return Reply(401, {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information."})
         if REQUEST_ID_HEADER not in request.headers:
             return Reply(200, {"error_code": "KOOPHONE.API.0002", "error_msg": "x-request-id is missing"})
+        if path in _LIFECYCLE:
+            return self.lifecycle.answer(path, request.body)
         if (fault := self._auth_fault()) is not None:
             return fault
         if instance_id != self.instance_id:
             return Reply(200, {"error_code": "KOOPHONE.API.1012", "error_msg": "the instance is not yours"})
-        return self._shape(self._ticket())
+        return self.lifecycle.refusal() or self._shape(self._ticket())
+
+    def _stop_streams(self) -> None:
+        task = asyncio.create_task(self.close_clients(str(CLOSE_USER_LEFT)), name="phone: streaming/stop")
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def close(self) -> None:
+        """Let go of every client."""
+        await asyncio.gather(*self._stopping, *(client.close() for client in list(self.clients)))
 
     def _auth_fault(self) -> Reply | None:
         faults = self.faults
@@ -238,6 +263,8 @@ class EmbeddedPhone:
             await client.run()
         finally:
             self.clients.discard(client)
+            if client.peer is not None:
+                self.lifecycle.ended(client.began_at)
             await client.close()
 
     def judge(self, query: dict[str, str]) -> int:
@@ -274,6 +301,7 @@ class _Client:
     def __init__(self, phone: EmbeddedPhone, socket: ServerSocket, query: dict[str, str]) -> None:
         self.socket = socket
         self.peer: PhonePeer | None = None
+        self.began_at = time.monotonic()
         self._phone = phone
         self._query = query
         self._stream_id = str(uuid.uuid4())
@@ -458,13 +486,17 @@ async def serve(
     ice_servers: list[Any] | None = None,
     ping_interval_s: float = 25.0,
     ping_timeout_s: float = 5.0,
+    prepare_s: float = 0.0,
+    session_lingers_s: float = 0.0,
 ) -> AsyncIterator[EmbeddedPhone]:
     """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
 
     `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from 90 to 4096.
     A second client takes the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes
-    the phone open the data channel `input` itself. After `expires_in_s` a stream is closed. Raises ConfigurationError
-    for another size, MissingExtraError without the extra `image`.
+    the phone open the data channel `input` itself. After `expires_in_s` a stream is closed. With `prepare_s` the
+    instance has to be prepared, and is ready so long afterwards; with `session_lingers_s` it stays taken for so long
+    after a stream, unless it is released. Raises ConfigurationError for another size, MissingExtraError without the
+    extra `image`.
     """
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
@@ -482,6 +514,8 @@ async def serve(
         ice_servers=ice_servers or [],
         ping_interval_s=ping_interval_s,
         ping_timeout_s=ping_timeout_s,
+        prepare_s=prepare_s,
+        session_lingers_s=session_lingers_s,
     )
     api = ApiServer(phone.answer)
     try:
@@ -504,7 +538,6 @@ async def serve(
                 yield phone
             finally:
                 await api.close()
-                for client in list(phone.clients):
-                    await client.close()
+                await phone.close()
     finally:
         await media.close()

@@ -1,12 +1,14 @@
+import contextlib
 import copy
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.cloud.models import Ticket, check_reply, parse_ticket
+from streamer.cloud.models import Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
 from streamer.ports import AudioPort, AudioPorts
 
@@ -365,3 +367,38 @@ def test_a_ticket_shows_neither_the_device_token_nor_the_ice_servers() -> None:
     assert "device-1" in shown
     assert TOKEN not in shown
     assert "turn-password" not in shown
+
+
+def test_an_instance_is_ready_when_the_reply_to_prepare_says_so_of_it() -> None:
+    def reply(instance_id: str, status: object) -> bytes:
+        return msgspec.json.encode({"data": {"status_list": [{"instance_id": instance_id, "status": status}]}})
+
+    assert parse_prepared(reply("a", 0), "a", status=200)
+    assert parse_prepared(reply("a", "0"), "a", status=200)
+    assert not parse_prepared(reply("b", 0), "a", status=200)
+    assert not parse_prepared(reply("a", 1), "a", status=200)
+    for empty in (b'{"data": null}', b'{"data": {"status_list": null}}', b"{}"):
+        assert not parse_prepared(empty, "a", status=200)
+
+
+def test_progress_says_what_the_vendor_says_and_unknown_numbers_as_they_came() -> None:
+    progress = parse_progress(b'{"data": {"status": 1, "waitingCount": "4"}}', status=200)
+    assert str(progress) == "queuing, waiting count 4"
+    assert not progress.is_ready
+    assert parse_progress(b'{"data": {"status": "0"}}', status=200).is_ready
+    assert parse_progress(b'{"data": {"status": -1}}', status=200).has_failed
+    assert str(parse_progress(b'{"data": {"status": 17}}', status=200)) == "status 17"
+
+
+@pytest.mark.parametrize("body", [b'{"data": {}}', b'{"data": []}', b"<html>", b'{"data": {"status": "soon"}}'])
+def test_progress_of_another_form_is_named_as_what_it_is(body: bytes) -> None:
+    with pytest.raises(CloudReplyError):
+        parse_progress(body, status=200)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_replies_are_they_are_read_or_refused(body: bytes) -> None:
+    """The law: any bytes yield a result or the documented error."""
+    for read in (lambda: parse_prepared(body, "a", status=200), lambda: parse_progress(body, status=200)):
+        with contextlib.suppress(CloudReplyError):
+            read()

@@ -1,0 +1,174 @@
+"""An instance is brought up before the stream and given back after it, on every way out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+import streamer
+from streamer import lifecycle
+from streamer import phone as embedded
+from streamer.phone import Faults
+from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
+from tests.everywhere import Connect
+
+LIMIT_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "PROGRESS_EVERY_S", 0.2)
+
+
+@pytest.fixture
+async def taken_phone() -> AsyncIterator[embedded.EmbeddedPhone]:
+    """A phone that stays taken after a stream, until it is released."""
+    async with embedded.serve(width=360, height=640, session_lingers_s=600) as phone:
+        yield phone
+
+
+async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect) -> None:
+    async with embedded.serve(width=360, height=640, prepare_s=1.5) as phone, asyncio.timeout(LIMIT_S):
+        with pytest.raises(streamer.CloudRefusalError, match="being restored"):
+            async with connect(phone):
+                pass
+        connecting = connect(phone, prepare_for="somebody")
+        events = connecting.events()
+        async with connecting as session:
+            await anext(aiter(session))
+        told = [event async for event in events]
+        async with connect(phone, prepare_for="somebody"):
+            pass
+    reasons = [event.reason for event in told if event.kind == "preparing"]
+    assert reasons[0] is None
+    assert reasons[1] == "queuing, waiting count 1"
+    assert reasons[-1] == "being restored, or offline, waiting count 0"
+    kinds = [event.kind for event in told if event.kind != "preparing"]
+    assert kinds == ["connecting", "authorized", "negotiating", "streaming", "closed"]
+    calls = list(phone.lifecycle.calls)
+    assert calls[0] == PREPARE_PATH
+    assert set(calls[1:-1]) == {PROGRESS_PATH}
+    assert calls[-1] == PREPARE_PATH  # and it was ready
+
+
+async def test_an_instance_that_does_not_get_ready_is_an_error_and_is_given_back(connect: Connect) -> None:
+    faults = Faults(prepare_fails=True)
+    async with embedded.serve(width=360, height=640, prepare_s=60, faults=faults) as phone, asyncio.timeout(LIMIT_S):
+        with pytest.raises(streamer.CloudRefusalError, match="could not bring demo-phone up") as caught:
+            async with connect(phone, prepare_for="somebody", release=True):
+                pass
+        assert not caught.value.retryable
+        phone.faults.prepare_fails = False
+        with pytest.raises(streamer.CloudRefusalError, match=r"not ready within 0\.5 s: queuing") as caught:
+            async with connect(phone, prepare_for="somebody", prepare_timeout_s=0.5, release=True):
+                pass
+        assert caught.value.retryable
+    assert [call for call in phone.lifecycle.calls if call not in {PREPARE_PATH, PROGRESS_PATH}] == [
+        STOP_PATH,
+        RELEASE_PATH,
+    ] * 2
+
+
+async def test_a_session_that_is_not_released_leaves_the_instance_taken(
+    taken_phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        async with connect(taken_phone) as session:
+            await anext(aiter(session))
+        while taken_phone.clients:
+            await asyncio.sleep(0.02)
+        with pytest.raises(streamer.CloudRefusalError) as caught:
+            async with connect(taken_phone, timeout_s=60):
+                pass
+    assert caught.value.error_code == "KOOPHONE.API.2003"
+    assert not taken_phone.lifecycle.calls
+
+
+async def test_an_instance_is_given_back_when_the_block_is_left(
+    taken_phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(2):  # the second one finds it free
+            async with connect(taken_phone, release=True) as session:
+                await anext(aiter(session))
+    assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH] * 2
+
+
+async def test_an_instance_is_given_back_after_an_error(taken_phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(ZeroDivisionError):
+            async with connect(taken_phone, release=True):
+                raise ZeroDivisionError
+        taken_phone.faults.refuse = "go away"
+        with pytest.raises(streamer.SignalingRefusedError):
+            async with connect(taken_phone, release=True):
+                pass
+    assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH] * 2
+
+
+async def test_an_instance_is_given_back_however_often_the_block_is_cancelled(
+    taken_phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    entered = asyncio.Event()
+
+    async def session() -> None:
+        async with connect(taken_phone, release=True):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(session())
+    async with asyncio.timeout(LIMIT_S):
+        await entered.wait()
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0.001)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH]
+
+
+async def test_an_instance_that_was_refused_or_taken_over_is_left_alone(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        phone.faults.auth_code = "KOOPHONE.API.1001"
+        with pytest.raises(streamer.CloudRefusalError):
+            async with connect(phone, release=True):
+                pass
+        phone.faults.auth_code = ""
+        with contextlib.suppress(streamer.TakenOverError):
+            async with connect(phone, release=True) as session:
+                await phone.close_clients("1402")
+                await session.wait_ended()
+    assert not phone.lifecycle.calls
+
+
+async def test_giving_back_is_bounded_and_hides_no_error(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lifecycle, "RELEASE_LIMIT_S", 0.3)
+    async with asyncio.timeout(LIMIT_S), await asyncio.start_server(_hang, "127.0.0.1", 0) as silent:
+        with pytest.raises(ZeroDivisionError):
+            async with connect(phone, release=True) as session:
+                session._line._cloud._endpoint = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+                left_at = time.monotonic()
+                raise ZeroDivisionError
+    assert time.monotonic() - left_at < 10
+    assert "demo-phone may stay taken for a while" in caplog.text
+
+
+async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(1000):
+            pass
+    writer.close()
+
+
+async def test_a_user_id_that_is_none_is_refused_before_anything_is_sent(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    for user_id in ("", "x" * 33):
+        with pytest.raises(streamer.ConfigurationError, match="user id of 1 to 32"):
+            connect(phone, prepare_for=user_id)
