@@ -29,6 +29,7 @@ from streamer.retry import Reconnect, Retries
 _logger = logging.getLogger("streamer.session")
 
 STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one begins with all its attempts
+LAST_ATTEMPT_S: Final = 5.0  # what an attempt may take that begins when it is time to give up
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
 _PUNCTUAL_S: Final = 1.0  # an end so shortly before that is meant to be it
@@ -103,7 +104,9 @@ class Line:
         link: Link | None = self.link
         reason: StreamerError | None = None
         while True:
-            left_s = None if retries is None or retries.deadline is None else retries.deadline - time.monotonic()
+            left_s = None
+            if retries is not None and retries.deadline is not None:
+                left_s = max(retries.deadline - time.monotonic(), LAST_ATTEMPT_S)
             try:
                 async with asyncio.timeout(left_s) as self._limit:
                     await self._serve(link or await self._dial())

@@ -21,7 +21,8 @@ class Reconnect:
     """How hard a session tries to stay up. Each limit is for one interruption; None is no limit.
 
     `attempts` is how often a connection is tried, `max_delay_s` the longest pause before one, `give_up_after_s` how
-    long it is tried for in all. An interruption is over when a stream has lasted for 10 s.
+    long it is tried for in all: the last attempt begins by then, and may take 5 s. An interruption is over when a
+    stream has lasted for 10 s.
 
     Raises ConfigurationError for a limit that is none.
     """

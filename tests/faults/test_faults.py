@@ -127,3 +127,31 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
                     pass
             finally:
                 await connecting.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        Faults(cut_after_s=0.5),
+        Faults(restart_after_s=0.5),
+        Faults(disconnect_after_s=0.5),
+        Faults(close_after_s=0.5, close_reason="3000"),
+        Faults(lose_path_after_s=0.5, lose_path_for_s=3.5),
+        Faults(restart_ice_after_s=0.5),
+    ],
+    ids=str,
+)
+async def test_a_fault_that_another_connection_mends_leaves_the_pictures_going(
+    connect: Connect, faults: Faults
+) -> None:
+    async with (
+        embedded.serve(width=360, height=640, faults=faults) as phone,
+        connect(phone, reconnect=streamer.Reconnect(max_delay_s=0.2)) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        frames = session.frames("every", limit=1000)
+        await anext(frames)
+        while not (await anext(frames)).discontinuity:  # the stream has begun anew
+            pass
+        for _ in range(5):
+            await anext(frames)

@@ -74,7 +74,9 @@ async def streaming(
     page = await browser.open_phone(signaling.url, DEVICE_ID, **options)
     async with (
         auth_api(signaling.url) as endpoint,
-        streamer.connect("Q39YyZvI", endpoint=endpoint, credentials=streamer.Token("tenant-token")) as phone,
+        streamer.connect(
+            "Q39YyZvI", endpoint=endpoint, credentials=streamer.Token("tenant-token"), reconnect=None
+        ) as phone,
     ):
         yield page, phone
 
@@ -213,9 +215,14 @@ async def test_a_second_offer_is_answered_and_the_pictures_go_on(
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, count=5)
+        before = phone._link.peer
         await page.evaluate(f"phone.offer({{ iceRestart: {json.dumps(ice_restart)} }})")
         await page.wait_for("phone.peer.connection.signalingState === 'stable'")
+        async with asyncio.timeout(LIMIT_S):
+            while ice_restart and phone._link.peer is before:  # a restart is answered by a fresh one
+                await asyncio.sleep(0.05)
         await watch(phone, after=await drawn(page))
+        assert (phone._link.peer is before) is not ice_restart
 
 
 async def test_a_phone_whose_candidates_are_mdns_names_is_reached(signaling_server: SignalingServer) -> None:

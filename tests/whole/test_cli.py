@@ -449,3 +449,60 @@ def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> No
     for later, kind in enumerate(kinds):  # the first that fits counts, so none may hide behind a wider one
         assert not any(issubclass(kind, earlier) for earlier in kinds[:later])
     assert kinds[-1] is streamer.StreamerError
+
+
+async def test_a_recording_goes_on_when_the_connection_is_lost_unless_told_otherwise(tmp_path: Path) -> None:
+    async with embedded.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
+        path, env = tmp_path / "a.mp4", environment(phone)
+        ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, env=env)
+        assert ended.code == 0, ended
+        assert len(phone.device_tokens) > 1
+        ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, "--no-reconnect", env=env)
+        assert ended.code == 4
+        assert "the signaling server closed the connection" in ended.err
+        names, pictures = streams(path)
+        assert names == ["h264", "opus"]
+        assert pictures > 10
+
+
+async def test_a_connection_that_does_not_come_back_is_given_up(tmp_path: Path) -> None:
+    async with embedded.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
+        words = ("record", phone.instance_id, "-o", tmp_path / "a.mp4", "--give-up-after", 2)
+        async with running(*words, env=environment(phone)) as process:
+            while not any(client.peer for client in phone.clients):
+                await asyncio.sleep(0.05)
+            phone.faults.drop_at = "authorize"
+            ended = await end(process)
+    assert ended.code == 4, ended
+    assert streams(tmp_path / "a.mp4")[1] > 5
+
+
+async def test_an_instance_is_prepared_and_given_back(tmp_path: Path) -> None:
+    async with embedded.serve(width=360, height=640, prepare_s=1) as phone:
+        ended = await run(
+            *("frames", phone.instance_id, "-o", tmp_path, "--count", 1, "--prepare-for", "me", "--release"),
+            env=environment(phone),
+        )
+        assert ended.code == 0, ended
+        calls = list(phone.lifecycle.calls)
+    assert calls[0] == "/v1/instances/prepare"
+    assert calls[-2:] == ["/v1/instances/streaming/stop", "/v1/instances/session/release"]
+
+
+def test_an_interruption_is_described_in_a_line() -> None:
+    lost = streamer.ConnectionLostError("gone")
+    described = [
+        cli._interruption(event)
+        for event in (
+            streamer.Event(kind="interrupted", reason="nothing comes from the phone"),
+            streamer.Event(kind="interrupted", reason="gone", error=lost, retry_in_s=10.2),
+            streamer.Event(kind="interrupted", reason="gone", error=lost, retry_in_s=0.1),
+            streamer.Event(kind="negotiating"),
+        )
+    ]
+    assert described == [
+        "interrupted: nothing comes from the phone",
+        "interrupted: gone; reconnecting in 10 s",
+        "interrupted: gone; reconnecting now",
+        "reconnecting: negotiating …",
+    ]
