@@ -20,6 +20,7 @@ def test_every_step_is_given_once_in_order_whatever_comes(rate: Fraction, waits:
     for number, (wait, is_picture) in enumerate(waits):
         now += wait
         given_steps += pace.put(number, now) if is_picture else pace.advance(now)
+    given_steps += pace.advance(now)  # a first picture is shown from the beginning, once time goes on
     assert [step for step, _ in given_steps] == list(range(len(given_steps)))
     assert [shown for _, shown in given_steps] == sorted(shown for _, shown in given_steps)
     assert len(given_steps) == pace.next
