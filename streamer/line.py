@@ -67,6 +67,7 @@ class Line:
         self._had_audio = False
         self._had_codecs: set[str] = set()
         self._streaming_since: float | None = None
+        self._silent_since: float | None = None  # nothing comes over the path, which may not be dead yet
         self._limit: asyncio.Timeout | None = None
         self._successor: Link | None = None
         self._switched: asyncio.Future[None] | None = None  # done when the successor has taken over
@@ -120,9 +121,9 @@ class Line:
             if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
                 raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
             now = time.monotonic()
-            if retries is None or (self._streaming_since is not None and now - self._streaming_since >= STABLE_S):
+            if retries is None or self._streamed_s(now) >= STABLE_S:
                 retries = Retries(self._reconnect, now)
-            self._streaming_since = None
+            self._streaming_since = self._silent_since = None
             delay_s = retries.after(reason, now, _chance())
             if delay_s is None:
                 raise reason
@@ -241,7 +242,7 @@ class Line:
 
     def _go_on(self, link: Link, kind: EventKind) -> None:
         """Media can flow."""
-        self._streaming_since = time.monotonic()
+        self._streaming_since, self._silent_since = time.monotonic(), None
         self.is_interrupted = False
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(None)
@@ -256,8 +257,15 @@ class Line:
     def _tell(self, link: Link, kind: EventKind, reason: str | None) -> None:
         """Tell what happens to a link, unless it is a successor: as long as it streams nobody need know of that one."""
         if link is self.link or kind == "problem":
-            self.is_interrupted = kind == "interrupted" or (self.is_interrupted and kind != "resumed")
+            if kind in {"interrupted", "resumed"}:
+                self.is_interrupted = kind == "interrupted"
+                self._silent_since = time.monotonic() if self.is_interrupted else None
             self._events.tell(kind, reason)
+
+    def _streamed_s(self, now: float) -> float:
+        """Return how long the stream has lasted that ended just now, or fell silent before that."""
+        until = now if self._silent_since is None else self._silent_since
+        return 0.0 if self._streaming_since is None else until - self._streaming_since
 
     def _drop_successor(self) -> None:
         self._wait_no_longer()
