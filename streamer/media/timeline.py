@@ -3,7 +3,7 @@
 1. A picture is where its RTP timestamp says, from the moment on which the first of its stream came. So the steps
    between pictures are the phone's own, whatever the network did to them.
 2. Sound likewise; and once the phone's sender reports (RFC 3550 section 6.4.1) tell when both were captured, sound is
-   laid beside the picture by that. If it lay elsewhere until then, it is moved by at most a hundredth of its own
+   laid beside the picture by that. If it lay elsewhere until then, it is moved there by at most a hundredth of its own
    time: nobody hears it, and no step is negative.
 3. A stream that begins anew (another SSRC, a timestamp that jumps) is laid where it arrived.
 """
@@ -18,7 +18,9 @@ _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 JUMP_NS: Final = 5 * _S  # an RTP timestamp that leaves the time of arrival by so much from one unit to the next
 BELIEVED_NS: Final = 5 * _S  # sender reports that put sound further away from where it arrived are not about one clock
-TOLERANCE_NS: Final = 20 * _MS  # reports are no more exact, and nobody hears it: within it sound keeps its even steps
+# Within it sound keeps its even steps: libwebrtc's reports on sound, which it captures by 10 ms, are no more exact.
+TOLERANCE_NS: Final = 10 * _MS
+_THERE_NS: Final = _MS  # sound that is moved at all is moved until it is so near
 _SLOWEST: Final = 100  # the part of its own time by which sound is moved
 
 
@@ -29,6 +31,7 @@ class _Stream:
     rtp_time: int
     arrival_ns: int
     offset: int  # ticks from the RTP timestamp to the recording's time
+    is_moving: bool = False
 
     def goes_on_with(self, unit: AccessUnit) -> bool:
         if unit.ssrc != self.ssrc or unit.codec.clock_rate != self.clock_rate:
@@ -66,7 +69,8 @@ class Timeline:
     def _approach(self, stream: _Stream, unit: AccessUnit, wanted_ns: int, *, at_once: bool) -> None:
         """Move a stream towards where the sender reports put this unit."""
         error_ns = wanted_ns - (unit.rtp_time + stream.offset) * _S // stream.clock_rate
-        if abs(error_ns) <= TOLERANCE_NS or abs(error_ns) > BELIEVED_NS:
+        stream.is_moving = (_THERE_NS if stream.is_moving else TOLERANCE_NS) < abs(error_ns) <= BELIEVED_NS
+        if not stream.is_moving:
             return
         if not at_once:
             most_ns = max(unit.rtp_time - stream.rtp_time, 0) * _S // stream.clock_rate // _SLOWEST
