@@ -17,12 +17,13 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
-from streamer.phone.screen import Screen
+from streamer.phone.screen import DARK_S, SCENE_S, Screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
 AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
 AUDIO_SAMPLES: Final = 960  # 20 ms
 KEYFRAME_EVERY_S: Final = 10
+FLASH_S: Final = 0.1  # of every second, with `flash_and_beep`
 TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its video goes on at the next keyframe
 
 
@@ -36,6 +37,7 @@ class EncodedTrack(MediaStreamTrack):
         self._packets: deque[av.Packet[Any]] = deque()
         self._arrived = asyncio.Event()
         self._needs_keyframe = kind == "video"
+        self.made_at: float | None = None  # monotonic seconds: the moment that the last packet taken shows
         self._is_read = False
 
     def put(self, packet: "av.Packet[Any]") -> None:
@@ -67,6 +69,8 @@ class EncodedTrack(MediaStreamTrack):
             await self._arrived.wait()
         packet = self._packets.popleft()
         self._media.on_sent(self.kind, packet)
+        if packet.pts is not None and packet.time_base is not None:
+            self.made_at = self._media.origin + float(packet.pts * packet.time_base)
         return packet
 
     def stop(self) -> None:
@@ -79,7 +83,9 @@ class EncodedTrack(MediaStreamTrack):
 class PhoneMedia:
     """The phone's picture and sound. `close` ends both threads; `join` one and its packets come by themselves."""
 
-    def __init__(self, *, width: int, height: int, fps: int, bitrate_bps: int, audio: bool) -> None:
+    def __init__(
+        self, *, width: int, height: int, fps: int, bitrate_bps: int, audio: bool, flash_and_beep: bool = False
+    ) -> None:
         self.frames_sent = 0
         self.on_sent: Callable[[str, av.Packet[Any]], None] = lambda *_: None  # hears of each packet a client is sent
         self.keyframe_requests = 0
@@ -87,12 +93,15 @@ class PhoneMedia:
         self.fps = fps
         self.is_still = False
         self.has_audio = audio
+        self.volume = 100
+        self._flashes = flash_and_beep
         self._bitrate_bps = bitrate_bps
         self._loop = asyncio.get_running_loop()
         self._tracks: set[EncodedTrack] = set()
         self._wants_keyframe = True
         self._closing = threading.Event()
         self._screens = {(width, height): Screen(width, height)}
+        self.origin = time.monotonic()  # the moment that is zero for both picture and sound
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
         if audio:
             self._threads.append(threading.Thread(target=self._sound, name="phone sound", daemon=True))
@@ -145,10 +154,9 @@ class PhoneMedia:
         encoder = None
         size = (0, 0)
         shown: Any = None
-        start = due = time.monotonic()
-        while not self._closing.wait(max(due - time.monotonic(), 0)):
-            now = time.monotonic()
-            due = max(due + 1 / self.fps, now)
+        due = 0  # ticks of the video clock since the origin: the moment that the next picture shows
+        while not self._closing.wait(max(self.origin + due / 90_000 - time.monotonic(), 0)):
+            now, due = due, self._due_after(due)
             turned = size != (self.width, self.height)
             if self.is_still and not turned and not self._wants_keyframe:
                 continue
@@ -157,27 +165,41 @@ class PhoneMedia:
                 encoder = _video_encoder(*size, self.fps, self._bitrate_bps)
                 shown = None
             if shown is None or not self.is_still:
-                picture = self._screens[size].draw(self.frames_sent, now - start)
+                picture = self._draw(self._screens[size], now)
                 shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
                 self.frames_sent += 1
-            shown.pts = int((now - start) * 90_000)
+            shown.pts = now
             shown.time_base = VIDEO_CLOCK
             shown.pict_type = PictureType.I if self._wants_keyframe else PictureType.NONE
             self._wants_keyframe = False
             for packet in encoder.encode(shown):
                 self._tell("video", packet)
 
+    def _draw(self, screen: Screen, now: int) -> Any:
+        if not self._flashes:
+            return screen.draw(self.frames_sent, now / 90_000)
+        is_white = now % 90_000 < FLASH_S * 90_000
+        return screen.draw(self.frames_sent, DARK_S + now / 90_000 % SCENE_S, is_white=is_white)
+
+    def _due_after(self, shown: int) -> int:
+        """Return when the next picture is due: in its turn, or at once if that is over; a flash begins on the dot."""
+        due = max(shown + 90_000 // self.fps, int((time.monotonic() - self.origin) * 90_000))
+        if not self._flashes:
+            return due
+        second = shown - shown % 90_000
+        edges = (second + int(FLASH_S * 90_000), second + 90_000)
+        return min(due, next(edge for edge in edges if edge > shown))
+
     def _sound(self) -> None:
         encoder = av.CodecContext.create("libopus", "w")
         assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
         encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
         encoder.bit_rate = 64_000
-        melody = _melody()
-        start = time.monotonic()
+        melody = _beep() if self._flashes else _melody()
         number = 0
-        while not self._closing.wait(max(start + number * AUDIO_SAMPLES / 48_000 - time.monotonic(), 0)):
+        while not self._closing.wait(max(self.origin + number * AUDIO_SAMPLES / 48_000 - time.monotonic(), 0)):
             offset = number * AUDIO_SAMPLES % len(melody)
-            samples = np.ascontiguousarray(melody[offset : offset + AUDIO_SAMPLES]).reshape(1, -1)
+            samples = (melody[offset : offset + AUDIO_SAMPLES] * (self.volume / 100)).astype(np.int16).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = 48_000, number * AUDIO_SAMPLES, AUDIO_CLOCK
             number += 1
@@ -211,3 +233,11 @@ def _melody() -> Any:
     left = np.concatenate(notes)
     right = np.roll(left, 480)
     return (np.stack([left, right], axis=1) * 6000).astype(np.int16)
+
+
+def _beep() -> Any:
+    """Return a second of sound that begins with a beep of 1 kHz, as long as a flash."""
+    sound = np.zeros((48_000, 2), dtype=np.int16)
+    samples = int(FLASH_S * 48_000)
+    sound[:samples] = (12_000 * np.sin(2 * np.pi * 1000 * np.arange(samples) / 48_000))[:, None]
+    return sound

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUC
 _logger = logging.getLogger("streamer.phone.rtc")
 
 EARLY_CANDIDATES: Final = 100  # of the client's, before its answer; more are dropped
+_UNIX_TO_NTP_S: Final = 2_208_988_800  # from 1900 to 1970
 _ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 Send = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -55,12 +57,13 @@ class PhonePeer:
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("datachannel", self._on_channel)
         video = self._connection.addTransceiver(media.join("video"), direction="sendonly")
+        self._report_capture(video.sender)
         codecs = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         # aiortc encodes only raw pictures by itself; ours come encoded, so the request goes to who encodes them.
         vars(video.sender)["_send_keyframe"] = media.request_keyframe
         if media.has_audio:
-            self._connection.addTransceiver(media.join("audio"), direction="sendonly")
+            self._report_capture(self._connection.addTransceiver(media.join("audio"), direction="sendonly").sender)
         self._take_over(video.sender)
         # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
         label = INPUT_CHANNEL_LABEL if announce_input else "status"
@@ -153,6 +156,22 @@ class PhonePeer:
         vars(connection)["query_consent"] = query_consent_while_open
         if self._host not in _ANY_ADDRESS:
             vars(connection)["gather_candidates"] = gather_on_host
+
+    def _report_capture(self, sender: RTCRtpSender) -> None:
+        """Let this sender's reports say when a packet's picture or sound was made.
+
+        aiortc's (1.16) say when it was sent: too late, and for pictures later than for sound, which is encoded sooner.
+        """
+        track: Any = sender.track
+        receive = track.recv
+
+        async def receive_after_noting() -> Any:  # it is asked for the next packet once the last one is sent
+            if (made_at := track.made_at) is not None:
+                wall_s = time.time() - (time.monotonic() - made_at)
+                vars(sender)["_RTCRtpSender__ntp_timestamp"] = int((wall_s + _UNIX_TO_NTP_S) * (1 << 32))
+            return await receive()
+
+        vars(track)["recv"] = receive_after_noting
 
     def _only_while_open(self, target: object, method: str) -> None:
         """Make nothing of a call that comes after `close`: closed while it comes up, aiortc 1.16 goes on starting."""

@@ -16,6 +16,7 @@ from streamer.phone.barcode import cell_size, draw_barcode
 Image = npt.NDArray[np.uint8]
 
 SCENE_S: Final = 4.0
+DARK_S: Final = 2 * SCENE_S  # when the game begins, which is dark
 _APPS: Final = (
     ("Mail", (66, 133, 244)),
     ("Maps", (52, 168, 83)),
@@ -70,11 +71,13 @@ class Screen:
         self._clock_text = ""
         self._clock: Image = np.zeros((self._bar, self._px(90), 3), dtype=np.uint8)
 
-    def draw(self, number: int, seconds: float) -> Image:
-        """Return the picture `number`, as the screen is `seconds` after the phone was switched on."""
+    def draw(self, number: int, seconds: float, *, is_white: bool = False) -> Image:
+        """Return the picture `number`, as the screen is `seconds` after the phone was switched on, or all white."""
         scene = (self._draw_home, self._draw_app, self._draw_game)[int(seconds / SCENE_S) % 3]
         picture = scene(seconds)
         self._draw_status(picture)
+        if is_white:
+            picture[:] = 255
         picture[self._bottom :] = 24
         draw_barcode(picture, number, int(time.time() * 1000))
         return picture

@@ -476,6 +476,7 @@ async def serve(
     fps: int = 30,
     bitrate_bps: int = 3_000_000,
     audio: bool = True,
+    flash_and_beep: bool = False,
     faults: Faults | None = None,
     instance_id: str = "demo-phone",
     tenant_token: str | None = None,
@@ -493,14 +494,17 @@ async def serve(
 
     `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from 90 to 4096.
     A second client takes the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes
-    the phone open the data channel `input` itself. After `expires_in_s` a stream is closed. With `prepare_s` the
-    instance has to be prepared, and is ready so long afterwards; with `session_lingers_s` it stays taken for so long
-    after a stream, unless it is released. Raises ConfigurationError for another size, MissingExtraError without the
-    extra `image`.
+    the phone open the data channel `input` itself. `flash_and_beep` makes the screen white, dark as it is otherwise,
+    for the first tenth of every second, and beeps as long: what is out of step is seen and heard. After `expires_in_s`
+    a stream is closed. With `prepare_s` the instance has to be prepared, and is ready so long afterwards; with
+    `session_lingers_s` it stays taken for so long after a stream, unless it is released. Raises ConfigurationError for
+    another size, MissingExtraError without the extra `image`.
     """
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
-    media = PhoneMedia(width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio)
+    media = PhoneMedia(
+        width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio, flash_and_beep=flash_and_beep
+    )
     phone = EmbeddedPhone(
         host=host,
         media=media,
