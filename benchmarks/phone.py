@@ -1,22 +1,28 @@
 """The embedded phone as a process of its own: prints where it is, runs until its input ends.
 
-Options of `streamer.phone.serve` come as one JSON object in the first argument. Lines of input are commands, of which
-each is answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was
-sent since the last such command: of each packet of a kind, when it was sent (monotonic seconds), its time on the
-phone's clock (seconds), and its digest.
+Options of `streamer.phone.serve` come as one JSON object in the first argument. With "path" among them, the options of
+`benchmarks.relay`, the phone's media goes through a relay of its own. Lines of input are commands, of which each is
+answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was sent
+since the last such command: of each packet of a kind, when it was sent (monotonic seconds), its time on the phone's
+clock (seconds), and its digest.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import av
 
 from benchmarks.evidence import digest
-from benchmarks.processes import listen, say
+from benchmarks.processes import Child, listen, say
 from streamer import phone as embedded
+from streamer.phone.peer import PhonePeer
+
+EVERY_ADDRESS: Final = "0.0.0.0"  # the relay takes an address of the machine's
 
 Sent = dict[str, list[tuple[float, float, str]]]
 
@@ -36,16 +42,57 @@ def note_what_is_sent(phone: embedded.EmbeddedPhone) -> Sent:
     return sent
 
 
-async def main(*, note_sent: bool = False, **options: Any) -> None:
+async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, **options: Any) -> None:
     """Serve."""
-    async with embedded.serve(**options) as phone:
-        sent = note_what_is_sent(phone) if note_sent else {}
-        commands = {"rotate": phone.rotate, "still": phone.go_still, "wake": phone.wake, "sent": sent.copy}
-        say({"endpoint": phone.endpoint, "instance": phone.instance_id, "token": phone.tenant_token})
-        while (command := await listen()) is not None:
-            say(commands[command]())
-            if command == "sent":
-                sent.update(video=[], audio=[])
+    if path:
+        options["host"] = EVERY_ADDRESS
+    with contextlib.ExitStack() as relays:
+        async with embedded.serve(**options) as phone:
+            if path:
+                _put_relays_between(phone, path, relays)
+            sent = note_what_is_sent(phone) if note_sent else {}
+            commands = {"rotate": phone.rotate, "still": phone.go_still, "wake": phone.wake, "sent": sent.copy}
+            endpoint = phone.endpoint.replace(EVERY_ADDRESS, "127.0.0.1")
+            say({"endpoint": endpoint, "instance": phone.instance_id, "token": phone.tenant_token})
+            while (command := await listen()) is not None:
+                say(commands[command]())
+                if command == "sent":
+                    sent.update(video=[], audio=[])
+
+
+def _put_relays_between(phone: embedded.EmbeddedPhone, path: dict[str, Any], relays: contextlib.ExitStack) -> None:
+    """Give every client of the phone a path of its own."""
+    make_peer = phone.make_peer
+
+    def make_distant_peer(client: Any) -> PhonePeer:
+        return _put_between(make_peer(client), relays.enter_context(Child("benchmarks.relay", json.dumps(path))))
+
+    phone.make_peer = make_distant_peer  # type: ignore[method-assign]
+
+
+def _put_between(peer: PhonePeer, relay: Child) -> PhonePeer:
+    """Let a peer's client know the relay only, and the peer too."""
+    offer, take_answer = peer.offer, peer.take_answer
+
+    async def offer_relay() -> str:
+        relay.tell({"offer": await offer()})
+        return str((await asyncio.to_thread(relay.hear))["offer"])
+
+    async def take_answer_of_relay(sdp: str) -> None:
+        relay.tell({"answer": sdp})
+        await take_answer((await asyncio.to_thread(relay.hear))["answer"])
+
+    async def take_no_candidate(payload: dict[str, Any]) -> None:
+        del payload
+
+    shadows: dict[str, Callable[..., Any]] = {
+        "offer": offer_relay,
+        "take_answer": take_answer_of_relay,
+        "take_candidate": take_no_candidate,
+        "candidates": list,  # the relay's is in the offer
+    }
+    vars(peer).update(shadows)
+    return peer
 
 
 if __name__ == "__main__":
