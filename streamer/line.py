@@ -49,6 +49,7 @@ class Line:
         sink: Sink,
         *,
         verify: bool | ssl.SSLContext,
+        volume: int,
         reconnect: Reconnect | None,
         events: EventHub,
     ) -> None:
@@ -58,6 +59,7 @@ class Line:
         self._instance_id = ticket.instance_id
         self._sink = sink
         self._verify = verify
+        self._volume = volume
         self._reconnect = reconnect
         self._events = events
         self._client_uuid = str(uuid.uuid4())
@@ -194,6 +196,7 @@ class Line:
             ticket,
             self._sink,
             verify=self._verify,
+            volume=self._volume,
             client_uuid=self._client_uuid,
             times=self._made,
             tell=self._tell,

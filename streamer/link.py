@@ -86,6 +86,7 @@ class Link:
         sink: Sink,
         *,
         verify: bool | ssl.SSLContext,
+        volume: int,
         client_uuid: str,
         times: int,
         tell: Callable[["Link", EventKind, str | None], None],
@@ -104,6 +105,7 @@ class Link:
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
         self._verify = verify
+        self._volume = volume
         self._client_uuid = client_uuid
         self._times = times
         self._tell = tell
@@ -129,6 +131,7 @@ class Link:
             streaming_id=ticket.streaming_id or str(uuid.uuid4()),
             client_uuid=self._client_uuid,
             times=self._times,
+            volume=self._volume,
         )
         for problem in self._problems:
             self._tell(self, "problem", problem)

@@ -48,6 +48,7 @@ def connect(
     verify: bool | ssl.SSLContext = True,
     stream_type: int | None = 2,
     preroll_s: float = 0.0,
+    volume: int = 100,
     reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it is frozen
     prepare_for: str | None = None,
     prepare_timeout_s: float = 300.0,
@@ -60,6 +61,7 @@ def connect(
     switches verification off, a context brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
     `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
+    `volume` is how loud the phone plays, from 0, which is silence, to 100 [seen].
     `reconnect` says how hard the session tries to stay up once it has streamed: with a new device token, signaling and
     connection, iterators and recordings going on. None ends it with the first error. What another try cannot mend, such
     as a device that took the phone over, always ends it.
@@ -74,6 +76,8 @@ def connect(
         raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
     if not 0 <= preroll_s <= PREROLL_LIMIT_S:
         raise ConfigurationError(f"expected preroll_s from 0 to {PREROLL_LIMIT_S:g}, got {preroll_s}")
+    if volume not in range(101):
+        raise ConfigurationError(f"expected a whole volume from 0 to 100, got {volume}")
     if not prepare_timeout_s > 0:
         raise ConfigurationError(f"expected prepare_timeout_s above 0, got {prepare_timeout_s}")
     if prepare_for is not None:
@@ -85,6 +89,7 @@ def connect(
         timeout_s=timeout_s,
         verify=verify,
         preroll_s=preroll_s,
+        volume=volume,
         reconnect=reconnect,
         prepare_for=prepare_for,
         prepare_timeout_s=prepare_timeout_s,
@@ -103,6 +108,7 @@ class Connecting:
         timeout_s: float,
         verify: bool | ssl.SSLContext,
         preroll_s: float,
+        volume: int,
         reconnect: Reconnect | None,
         prepare_for: str | None,
         prepare_timeout_s: float,
@@ -113,6 +119,7 @@ class Connecting:
         self._timeout_s = timeout_s
         self._verify = verify
         self._preroll_s = preroll_s
+        self._volume = volume
         self._reconnect = reconnect
         self._prepare_for = prepare_for
         self._prepare_timeout_s = prepare_timeout_s
@@ -135,6 +142,7 @@ class Connecting:
                     ticket,
                     verify=self._verify,
                     preroll_s=self._preroll_s,
+                    volume=self._volume,
                     reconnect=self._reconnect,
                     events=self._events,
                 )
@@ -207,6 +215,7 @@ class Session:
         *,
         verify: bool | ssl.SSLContext = True,
         preroll_s: float = 0.0,
+        volume: int = 100,
         reconnect: Reconnect | None = None,
         events: EventHub,
     ) -> None:
@@ -230,7 +239,7 @@ class Session:
         self._fanout.add(self._pictures)
         self._fanout.add(self._meter)
         self._error: Exception | None = None
-        self._line = Line(cloud, ticket, self._fanout, verify=verify, reconnect=reconnect, events=events)
+        self._line = Line(cloud, ticket, self._fanout, verify=verify, volume=volume, reconnect=reconnect, events=events)
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
 
     @property

@@ -403,7 +403,7 @@ class _Client:
         elif event == "message" and isinstance(payload, dict):
             match payload.get("type"):
                 case "init":
-                    await self._on_init()
+                    await self._on_init(_payload(payload))
                 case "answer":
                     await self._on_answer(_payload(payload))
                 case "candidate" if self.peer is not None and not self._phone.faults.no_media:
@@ -419,9 +419,12 @@ class _Client:
         else:
             await self.socket.emit("start", {"streamId": self._stream_id, "vcodec": "h264"})
 
-    async def _on_init(self) -> None:
+    async def _on_init(self, payload: dict[str, Any]) -> None:
         if not await self._reach("offer") or self.peer is not None:
             return
+        volume = payload.get("volume")
+        if isinstance(volume, int) and 0 <= volume <= 100:
+            self._phone.media.volume = volume
         await self._phone.take_over(self)
         self.peer = self._phone.make_peer(self)
         await self.offer()

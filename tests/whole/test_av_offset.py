@@ -3,13 +3,23 @@
 import asyncio
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
+import streamer
 from benchmarks.av_offset import GOAL_MS, offsets
 from streamer import phone as embedded
 from tests.everywhere import Connect
 
 SECONDS = 20
+
+
+def loudest(path: Path) -> float:
+    """Return the highest sample of a recording, of full scale; not of a beep in whose middle it may begin."""
+    with av.open(path) as container:
+        frames = (frame for frame in container.decode(audio=0) if frame.time and frame.time > 0.3)
+        return max(float(np.abs(frame.to_ndarray()).max()) for frame in frames)
 
 
 async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: Connect, tmp_path: Path) -> None:
@@ -28,3 +38,25 @@ async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: C
         assert len(found.milliseconds) >= SECONDS - 2
         assert found.milliseconds == pytest.approx([0.0] * len(found.milliseconds), abs=GOAL_MS)
         assert (found.lost, found.alone) == (0, 0)
+
+
+@pytest.mark.parametrize(("volume", "peak"), [(0, 0.0), (25, 0.09), (100, 0.37)])
+async def test_the_phone_plays_as_loud_as_was_asked_for(
+    volume: int, peak: float, connect: Connect, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mkv"
+    async with (
+        embedded.serve(width=360, height=640, flash_and_beep=True) as phone,
+        connect(phone, volume=volume) as session,
+        session.record(path) as recording,
+        asyncio.timeout(20),
+    ):
+        while recording.duration_s < 2.5:
+            await asyncio.sleep(0.2)
+    assert loudest(path) == pytest.approx(peak, abs=0.02 + peak / 5)
+
+
+@pytest.mark.parametrize("volume", [-1, 101, 0.5])
+def test_a_volume_that_is_none_is_refused(volume: float) -> None:
+    with pytest.raises(streamer.ConfigurationError, match="volume from 0 to 100"):
+        streamer.connect("a", endpoint="http://a", credentials=streamer.Token("a"), volume=volume)  # type: ignore[arg-type]
