@@ -37,6 +37,7 @@ from streamer.errors import (
     TakenOverError,
 )
 from streamer.events import Event, EventIterator
+from streamer.media.audio import AudioFrame, AudioIterator
 from streamer.media.clips import clip
 from streamer.media.frames import FrameIterator, VideoFrame
 from streamer.media.mux import Recording
@@ -49,6 +50,8 @@ from streamer.stats import Stats
 
 __all__ = [
     "AccessKey",
+    "AudioFrame",
+    "AudioIterator",
     "AudioPort",
     "AudioPorts",
     "CloudError",

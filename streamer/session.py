@@ -22,6 +22,7 @@ from streamer.events import Event, EventHub, EventIterator
 from streamer.lifecycle import give_back, prepare
 from streamer.line import Line
 from streamer.link import Link
+from streamer.media.audio import AudioIterator, Layout, SampleFormat
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
 from streamer.media.history import History
@@ -29,6 +30,7 @@ from streamer.media.meter import StreamMeter
 from streamer.media.mux import Recording
 from streamer.media.pictures import Pictures
 from streamer.media.segments import Limits
+from streamer.media.sound import Sound
 from streamer.media.transcode import Transcode
 from streamer.ports import AudioPort, AudioPorts
 from streamer.retry import Reconnect
@@ -230,6 +232,7 @@ class Session:
             request_keyframe=self.request_keyframe,
             audio_port=lambda: self.audio_port,
         )
+        self._sound = Sound(ticket.device_id, audio_port=lambda: self.audio_port)
         self._recordings: set[Recording] = set()
         self._meter = StreamMeter(
             time.monotonic_ns,
@@ -237,6 +240,7 @@ class Session:
         )
         self._fanout.add(self._history)
         self._fanout.add(self._pictures)
+        self._fanout.add(self._sound)
         self._fanout.add(self._meter)
         self._error: Exception | None = None
         self._line = Line(cloud, ticket, self._fanout, verify=verify, volume=volume, reconnect=reconnect, events=events)
@@ -330,6 +334,24 @@ class Session:
                     f"{stats.pictures_received} pictures, {stats.plis_sent + stats.firs_sent} requests for a keyframe",
                     stage="media",
                 ) from None
+
+    def audio(
+        self,
+        sample_format: SampleFormat = "s16",
+        *,
+        rate: int = 48_000,
+        layout: Layout = "stereo",
+    ) -> AudioIterator:
+        """Return an async iterator of the phone's sound; several may be read at once, and it is decoded once.
+
+        `sample_format` is "s16" or "f32", `rate` 8000 to 48000 samples a second, `layout` "mono" or "stereo". Lost
+        packets and pauses are made up, so that there are as many samples as time has passed on the phone's clock; a gap
+        of more than two seconds is a `discontinuity` instead. Who falls behind by more than 5 s loses the oldest sound.
+        Nothing is decoded while nobody iterates. A phone without sound gives nothing until the session ends.
+
+        Raises ConfigurationError for another format, rate or layout.
+        """
+        return self._sound.audio(sample_format, rate=rate, layout=layout)
 
     def record(
         self,
@@ -490,6 +512,7 @@ class Session:
         await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._pictures.aclose(self._error)
         self._events.tell("closed", error=self._error)
+        await self._sound.aclose(self._error)
 
     def _keep_past(self) -> None:
         """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""

@@ -65,3 +65,23 @@ class Every(Generic[T]):
         if self.dropped:
             raise OverflowedError
         return None
+
+
+class Recent(Generic[T]):
+    """Hold the newest `limit` items in order; one more, and the oldest is dropped and counted."""
+
+    def __init__(self, limit: int) -> None:
+        self.dropped = 0
+        self._limit = limit
+        self._items: deque[T] = deque()
+
+    def put(self, item: T) -> None:
+        """Hold `item` behind those before it."""
+        if len(self._items) >= self._limit:
+            self._items.popleft()
+            self.dropped += 1
+        self._items.append(item)
+
+    def take(self) -> T | None:
+        """Return the oldest item that is left. Where items were dropped, it is the first after them."""
+        return self._items.popleft() if self._items else None

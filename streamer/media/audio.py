@@ -1,0 +1,288 @@
+"""Decoded sound, and the iterators that consumers read it from."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, Self, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import ConfigurationError
+from streamer.media import opus
+from streamer.media.mailbox import Recent
+from streamer.ports import AudioPort
+
+SampleFormat: TypeAlias = Literal["s16", "f32"]
+Layout: TypeAlias = Literal["mono", "stereo"]
+Samples: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float32]
+
+LIMIT: Final = 250  # pieces that a consumer may be behind: 5 s of packets of 20 ms
+RATES: Final = range(8_000, 48_001)
+_FULL_SCALE: Final = 32_768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pcm:
+    """A piece of sound as the decoder made it: 48 kHz, 16 bits, stereo; or made it up."""
+
+    samples: npt.NDArray[np.int16] = field(repr=False)  # of shape (samples, 2)
+    rtp_time: int
+    arrival_ns: int
+    received_at: float
+    captured_ns: int | None
+    is_concealed: bool
+    discontinuity: bool
+    audio_port: AudioPort | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AudioFrame:
+    """A piece of the phone's sound, as long as the phone's packets: mostly 20 ms.
+
+    From one `discontinuity` to the next the samples are without a gap, and exactly as many as `rtp_time` says.
+    """
+
+    samples: Samples = field(repr=False)  # of shape (samples, channels); int16, or float32 from -1 to 1
+    rate: int  # samples a second
+    layout: Layout
+    rtp_time: int  # 48 kHz ticks of the first sample, whatever `rate` is, extended: the phone's own clock
+    arrival_ns: int  # monotonic, of the datagram that brought it; of the next one for what is made up
+    received_at: float  # the same moment as Unix time in seconds
+    captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
+    concealed: int  # how many of the samples were made up for lost packets
+    discontinuity: bool  # the first of all, or sound is missing right before this piece, or the stream began anew
+    audio_port: AudioPort | None = None  # the one in force when this piece came
+
+    @property
+    def duration_s(self) -> float:
+        """How long it is."""
+        return len(self.samples) / self.rate
+
+    @property
+    def peak(self) -> float:
+        """The largest sample of any channel, from 0 to 1, which is full scale."""
+        return float(np.abs(self._floats()).max())
+
+    @property
+    def level_dbfs(self) -> float:
+        """The mean level of all channels in dB of full scale: RMS, a full sine is at -3; -inf for silence."""
+        power = float(np.square(self._floats()).mean())
+        return 10 * math.log10(power) if power else -math.inf
+
+    def _floats(self) -> npt.NDArray[np.float32]:
+        if self.samples.dtype == np.float32:
+            return np.asarray(self.samples, dtype=np.float32)
+        return self.samples.astype(np.float32) / np.float32(_FULL_SCALE)
+
+
+class Converter:
+    """Turn what was decoded into what one consumer asked for. Samples are neither lost nor added, but for a new line.
+
+    Another rate is had from libswresample, which holds back 16 samples: they come with the next piece, or by `finish`.
+    """
+
+    def __init__(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> None:
+        self._format = sample_format
+        self._rate = rate
+        self._layout: Layout = layout
+        self._resampler: av.AudioResampler | None = None
+        self._last: Pcm | None = None
+        self._begin = 0  # the RTP time at which the line under way begins
+        self._given = 0  # its samples that were given out
+        self._is_new = True  # whether the next samples are the first of a line
+
+    def convert(self, pcm: Pcm, *, is_new: bool) -> list[AudioFrame]:
+        """Return a piece as it was asked for, after what was held back of a line that is over if it `is_new`."""
+        frames: list[AudioFrame] = []
+        if is_new:
+            frames = self.finish()
+            self._begin, self._given, self._is_new = pcm.rtp_time, 0, True
+        self._last = pcm
+        if self._rate == opus.CLOCK_RATE:
+            return [*frames, self._frame(pcm, pcm.samples)]
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="s16", layout="stereo", rate=self._rate)
+        block = av.AudioFrame.from_ndarray(pcm.samples.reshape(1, -1), format="s16", layout="stereo")
+        block.sample_rate = opus.CLOCK_RATE
+        return frames + self._resampled(self._resampler, block, pcm)
+
+    def finish(self) -> list[AudioFrame]:
+        """Return what was held back, if anything was."""
+        resampler, self._resampler = self._resampler, None
+        return [] if resampler is None or self._last is None else self._resampled(resampler, None, self._last)
+
+    def _resampled(self, resampler: av.AudioResampler, block: av.AudioFrame | None, pcm: Pcm) -> list[AudioFrame]:
+        blocks = [np.asarray(block.to_ndarray(), dtype=np.int16) for block in resampler.resample(block)]
+        samples = np.concatenate([block.reshape(-1, 2) for block in blocks]) if blocks else np.empty((0, 2), np.int16)
+        return [self._frame(pcm, samples)] if len(samples) else []
+
+    def _frame(self, pcm: Pcm, stereo: npt.NDArray[np.int16]) -> AudioFrame:
+        rtp_time = self._begin + self._given * opus.CLOCK_RATE // self._rate
+        captured_ns = pcm.captured_ns
+        if captured_ns is not None:
+            captured_ns += (rtp_time - pcm.rtp_time) * 1_000_000_000 // opus.CLOCK_RATE
+        is_new, self._is_new = self._is_new, False
+        self._given += len(stereo)
+        return AudioFrame(
+            samples=self._shaped(stereo),
+            rate=self._rate,
+            layout=self._layout,
+            rtp_time=rtp_time,
+            arrival_ns=pcm.arrival_ns,
+            received_at=pcm.received_at,
+            captured_at=None if captured_ns is None else captured_ns / 1e9,
+            concealed=len(stereo) if pcm.is_concealed else 0,
+            discontinuity=is_new,
+            audio_port=pcm.audio_port,
+        )
+
+    def _shaped(self, stereo: npt.NDArray[np.int16]) -> Samples:
+        if self._format == "f32":
+            floats = np.asarray(stereo, dtype=np.float32) / np.float32(_FULL_SCALE)
+            is_stereo = self._layout == "stereo"
+            return floats if is_stereo else np.asarray(floats.mean(axis=1, keepdims=True), dtype=np.float32)
+        if self._layout == "stereo":
+            return stereo.copy()  # the other consumers have the same
+        return np.asarray(stereo.sum(axis=1, keepdims=True, dtype=np.int32) >> 1, dtype=np.int16)
+
+
+class AudioHub:
+    """Hand decoded sound to every consumer.
+
+    `on_watch(True)` is called when the first consumer comes and `on_watch(False)` when the last one goes.
+    """
+
+    def __init__(self, on_watch: Callable[[bool], None]) -> None:
+        self._on_watch = on_watch
+        self._consumers: set[AudioIterator] = set()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._consumers)
+
+    def publish(self, pcm: Pcm) -> None:
+        """Hand a piece to every consumer."""
+        for consumer in self._consumers:
+            consumer.put(pcm)
+
+    def end(self, error: BaseException | None) -> None:
+        """End every iterator, after what it has not read yet; with `error` if there is one."""
+        self._ended, self._error = True, error
+        for consumer in list(self._consumers):
+            consumer.end(error)
+
+    def subscribe(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> "AudioIterator":
+        """Return a new consumer."""
+        if sample_format not in {"s16", "f32"}:
+            raise ConfigurationError(f'expected the sample format "s16" or "f32", got {sample_format!r}')
+        if rate not in RATES:
+            raise ConfigurationError(f"expected a rate from {RATES[0]} to {RATES[-1]} Hz, got {rate}")
+        if layout not in {"mono", "stereo"}:
+            raise ConfigurationError(f'expected the layout "mono" or "stereo", got {layout!r}')
+        consumer = AudioIterator(Converter(sample_format, rate=rate, layout=layout), self._unsubscribe)
+        if self._ended:
+            consumer.end(self._error)
+            return consumer
+        self._consumers.add(consumer)
+        if len(self._consumers) == 1:
+            self._on_watch(True)
+        return consumer
+
+    def _unsubscribe(self, consumer: "AudioIterator") -> None:
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+            if not self._consumers and not self._ended:
+                self._on_watch(False)
+
+
+class AudioIterator:
+    """An async iterator of sound. It ends when the session does; `aclose` (or `async with`) ends it before.
+
+    One task reads it at a time. Who falls behind by more than 250 pieces, 5 s, loses the oldest: `skipped` counts them,
+    and the next one has its `discontinuity` set.
+    """
+
+    def __init__(self, converter: Converter, unsubscribe: Callable[["AudioIterator"], None]) -> None:
+        self._converter = converter
+        self._unsubscribe = unsubscribe
+        self._mailbox: Recent[Pcm] = Recent(LIMIT)
+        self._ready: deque[AudioFrame] = deque()  # converted and not taken: two at the most
+        self._skipped_seen = -1  # as many as were skipped when the last piece was taken
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Pieces that this consumer did not get because it was too slow."""
+        return self._mailbox.dropped
+
+    def put(self, pcm: Pcm) -> None:
+        """Offer a piece; never waits."""
+        self._mailbox.put(pcm)
+        self._wake()
+
+    def end(self, error: BaseException | None) -> None:
+        """Let the iterator end once it has given what it holds."""
+        self._ended, self._error = True, error
+        self._wake()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AudioFrame:
+        """Return the next piece.
+
+        Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
+        """
+        while not self._ready:
+            pcm = self._mailbox.take()
+            if pcm is not None:
+                is_new = pcm.discontinuity or self._mailbox.dropped != self._skipped_seen
+                self._skipped_seen = self._mailbox.dropped
+                self._ready += self._converter.convert(pcm, is_new=is_new)
+            elif self._ended:
+                self._ready += self._converter.finish()
+                if not self._ready:
+                    error, self._error = self._error, None
+                    if error is not None:
+                        raise error
+                    raise StopAsyncIteration
+            else:
+                await self._change()
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Take no more sound; iteration ends after what it holds."""
+        self._ended = True
+        self._unsubscribe(self)
+        self._wake()
+
+    async def aclose(self) -> None:
+        """The same as `close`, for `contextlib.aclosing`."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def _change(self) -> None:
+        """Wait for a piece or for the end."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,168 @@
+"""The heard side of the fan-out: sound for whoever listens, decoded once, and only while somebody listens."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from streamer.media import opus
+from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFormat
+from streamer.media.continuity import Continuity, Step
+from streamer.media.units import AccessUnit
+from streamer.media.worker import Worker
+from streamer.ports import AudioPort
+
+INBOX_LIMIT: Final = 250  # packets: 5 s; one more is lost, and concealed as any other
+
+Heard = tuple[Step, npt.NDArray[np.int16], bool]  # whether it was made up for a packet that was lost, or refused
+
+
+@dataclass(slots=True)
+class SoundCounters:
+    """What one decoder has counted. All but the last are the thread's."""
+
+    decoded: int = 0  # packets
+    errors: int = 0  # packets that the decoder refused, or that are none
+    concealed: int = 0  # samples that were made up for lost packets
+    paused: int = 0  # samples that were made up for a pause
+    overflows: int = 0  # packets dropped because decoding was slower than the stream
+
+
+class Sound:
+    """A sink that decodes sound for its consumers. `aclose` ends the decoder's thread and the iterators.
+
+    `audio_port` is asked with each piece.
+    """
+
+    def __init__(self, name: str, *, audio_port: Callable[[], AudioPort | None]) -> None:
+        self.counters = SoundCounters()
+        self.hub = AudioHub(self._watch)
+        self._name = name
+        self._audio_port = audio_port
+        self._loop = asyncio.get_running_loop()
+        self._worker: Worker[tuple[AccessUnit, bool]] | None = None
+        self._is_new = True  # whether packets came that nobody listened to
+        self._has_lost = False  # whether one was dropped since the last
+        self._decoder = SoundDecoder(self.counters)
+
+    def put(self, unit: AccessUnit) -> None:
+        """Decode an audio packet, if anybody listens."""
+        if unit.kind != "audio":
+            return
+        if self._worker is None or not self.hub.is_watched:
+            self._is_new = True
+            return
+        if self._has_lost:
+            unit = replace(unit, discontinuity=True)
+        self._has_lost = not self._worker.put((unit, self._is_new))
+        self.counters.overflows += self._has_lost
+        self._is_new = self._is_new and self._has_lost
+
+    def audio(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> AudioIterator:
+        """Return a new consumer."""
+        return self.hub.subscribe(sample_format, rate=rate, layout=layout)
+
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """End the iterators, with `error` if there is one, and the thread."""
+        self.hub.end(error)
+        if self._worker is not None:
+            await self._worker.aclose()
+
+    def _watch(self, watched: bool) -> None:
+        if watched and self._worker is None:
+            self._worker = Worker(f"decode sound {self._name}", self._work, lambda: None, limit=INBOX_LIMIT)
+
+    def _work(self, item: tuple[AccessUnit, bool]) -> None:
+        unit, is_new = item
+        if is_new:
+            self._decoder = SoundDecoder(self.counters)
+        if heard := self._decoder.decode(unit):
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
+                self._loop.call_soon_threadsafe(self._publish, unit, heard)
+
+    def _publish(self, unit: AccessUnit, heard: list[Heard]) -> None:
+        received_at = time.time() - (time.monotonic_ns() - unit.arrival_ns) / 1e9
+        for step, samples, is_concealed in heard:
+            captured_ns = unit.captured_ns
+            if captured_ns is not None:
+                captured_ns += (step.rtp_time - unit.rtp_time) * 1_000_000_000 // opus.CLOCK_RATE
+            self.hub.publish(
+                Pcm(
+                    samples=samples,
+                    rtp_time=step.rtp_time,
+                    arrival_ns=unit.arrival_ns,
+                    received_at=received_at,
+                    captured_ns=captured_ns,
+                    is_concealed=is_concealed,
+                    discontinuity=step.discontinuity,
+                    audio_port=self._audio_port(),
+                )
+            )
+
+
+class SoundDecoder:
+    """Decode the packets of one stream, in order: what is missing between them is made up.
+
+    By libopus's concealment, which fades into the noise that was behind the sound. Left out: in-band FEC, which
+    libavcodec does not pass on; a phone's sound, music at a high rate, is coded without it.
+    """
+
+    def __init__(self, counters: SoundCounters) -> None:
+        self._counters = counters
+        self._continuity = Continuity()
+        self._context: av.AudioCodecContext | None = None
+        self._last = b"\xfc"  # the packet decoded last: of full band and stereo before the first
+
+    def decode(self, unit: AccessUnit) -> list[Heard]:
+        """Return what is heard up to the end of a packet; the samples are of shape (samples, 2)."""
+        malformed = self._continuity.malformed
+        heard = [self._hear(step) for step in self._continuity.take(unit)]
+        self._counters.errors += self._continuity.malformed - malformed
+        return heard
+
+    def _hear(self, step: Step) -> Heard:
+        if step.discontinuity:
+            self._context = None
+        is_lost = step.is_lost
+        if step.unit is not None:
+            try:
+                samples = self._decoded(step.unit.data)[step.skipped :]
+            except av.FFmpegError:
+                self._counters.errors += 1
+                is_lost = True
+            else:
+                self._counters.decoded += 1
+                self._last = step.unit.data
+                return step, _exactly(step.samples, samples), False
+        if is_lost:
+            self._counters.concealed += step.samples
+        else:
+            self._counters.paused += step.samples
+        return step, self._made_up(step.samples), is_lost
+
+    def _made_up(self, count: int) -> npt.NDArray[np.int16]:
+        parts = [self._decoded(packet) for packet in opus.made_up(count, like=self._last)]
+        return _exactly(count, np.concatenate(parts))
+
+    def _decoded(self, packet: bytes) -> npt.NDArray[np.int16]:
+        if self._context is None:
+            context = av.CodecContext.create("libopus", "r")
+            assert isinstance(context, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
+            context.sample_rate, context.layout = opus.CLOCK_RATE, av.AudioLayout("stereo")
+            context.format = av.AudioFormat("s16")
+            self._context = context
+        blocks = [np.asarray(frame.to_ndarray(), np.int16) for frame in self._context.decode(av.Packet(packet))]
+        return np.concatenate([block.reshape(-1, 2) for block in blocks]) if blocks else np.empty((0, 2), np.int16)
+
+
+def _exactly(count: int, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return so many samples: without what is too much, or with silence behind them."""
+    if len(samples) >= count:
+        return samples[:count]
+    return np.concatenate([samples, np.zeros((count - len(samples), 2), np.int16)])
