@@ -48,6 +48,7 @@ class Offsets:
     """How much later each beep began than its flash; how many pairs were not compared since a beginning was lost."""
 
     milliseconds: list[float]
+    seconds: list[float]  # when in the file each flash began
     lost: int
     alone: int  # flashes without a beep
 
@@ -56,20 +57,28 @@ class Offsets:
         """The largest, whether sound is early or late."""
         return max(map(abs, self.milliseconds))
 
+    @property
+    def worst_at(self) -> float:
+        """The second of the file at which it is."""
+        return max(zip(map(abs, self.milliseconds), self.seconds, strict=True))[1]
+
 
 def offsets(path: Path) -> Offsets:
     """Decode a recording of the flashing phone and compare."""
     beeps = list(beep_onsets(path))
-    found, lost, alone = [], 0, 0
+    found: list[float] = []
+    seconds: list[float] = []
+    lost = alone = 0
     for flash in flash_onsets(path):
         beep = min(beeps, key=lambda beep: abs(beep.seconds - flash.seconds), default=None)
         if beep is None or abs(beep.seconds - flash.seconds) > 0.5:
             alone += 1
         elif flash.is_whole and beep.is_whole:
             found.append(1000 * (beep.seconds - flash.seconds))
+            seconds.append(flash.seconds)
         else:
             lost += 1
-    return Offsets(found, lost, alone)
+    return Offsets(found, seconds, lost, alone)
 
 
 def flash_onsets(path: Path) -> Iterator[Onset]:
@@ -122,7 +131,7 @@ def main(
             found[name, file.suffix] = offsets(file)
             file.unlink()
     title = f"Sound beside picture, {minutes:g} minutes each: how much later a beep begins than its flash, ms"
-    headings = ("recording", "median", "p95 of the size", "largest", "pairs", "beginning lost", "no beep")
+    headings = ("recording", "median", "p95 of the size", "largest", "at second", "pairs", "beginning lost", "no beep")
     report = Report(
         [_goal(f"{name}, {suffix}", result) for (name, suffix), result in found.items()],
         [Grid(title, headings, [_row(f"{name}, {suffix}", result) for (name, suffix), result in found.items()])],
@@ -160,6 +169,7 @@ def _row(name: str, found: Offsets) -> Sequence[str]:
         f"{statistics.median(found.milliseconds):+.1f}",
         f"{sizes[len(sizes) * 95 // 100]:.1f}",
         f"{found.worst:.1f}",
+        f"{found.worst_at:.0f}",
         str(len(sizes)),
         str(found.lost),
         str(found.alone),

@@ -2,9 +2,10 @@
 
 1. A picture is where its RTP timestamp says, from the moment on which the first of its stream came. So the steps
    between pictures are the phone's own, whatever the network did to them.
-2. Sound likewise; and once the phone's sender reports (RFC 3550 section 6.4.1) tell when both were captured, sound is
-   laid beside the picture by that. If it lay elsewhere until then, it is moved there by at most a hundredth of its own
-   time: nobody hears it, and no step is negative.
+2. Sound likewise, from the moment on which the first picture would have come, had it been as quick as the quickest so
+   far: a packet of it may have been sent again. And once the phone's sender reports (RFC 3550 section 6.4.1) tell when both were captured, sound is
+   laid beside the picture by that. If it lay elsewhere until then, it is moved there by at most a hundredth of its
+   own time: nobody hears it, and no step is negative.
 3. A stream that begins anew (another SSRC, a timestamp that jumps) is laid where it arrived.
 """
 
@@ -46,6 +47,7 @@ class Timeline:
     def __init__(self, start_ns: int) -> None:
         self._start_ns = start_ns
         self._streams: dict[Kind, _Stream] = {}
+        self._late_ns = 0  # how much longer the picture at the recording's zero was under way than the quickest
         self._captured_ns: int | None = None  # the moment of capture that is the recording's zero, by the pictures
 
     def place(self, unit: AccessUnit) -> int:
@@ -53,9 +55,13 @@ class Timeline:
         stream = self._streams.get(unit.kind)
         is_new = stream is None or not stream.goes_on_with(unit)
         if stream is None or is_new:
-            arrived = (unit.arrival_ns - self._start_ns) * unit.codec.clock_rate // _S
+            since_ns = unit.arrival_ns - self._start_ns + (self._late_ns if unit.kind == "audio" else 0)
+            arrived = since_ns * unit.codec.clock_rate // _S
             stream = _Stream(unit.ssrc, unit.codec.clock_rate, unit.rtp_time, unit.arrival_ns, arrived - unit.rtp_time)
             self._streams[unit.kind] = stream
+        if unit.kind == "video":
+            due_ns = self._start_ns + (unit.rtp_time + stream.offset) * _S // stream.clock_rate
+            self._late_ns = max(0 if is_new else self._late_ns, due_ns - unit.arrival_ns)
         if unit.captured_ns is not None:
             if unit.kind == "video":
                 self._captured_ns = unit.captured_ns - (unit.rtp_time + stream.offset) * _S // stream.clock_rate

@@ -74,6 +74,13 @@ def test_sound_is_laid_where_it_arrived_until_the_reports_tell_better() -> None:
     assert timeline.place(tone(1, arrival_ns=90 * MS)) == 1440 + 960
 
 
+def test_sound_is_not_laid_by_a_first_picture_that_was_longer_under_way_than_those_behind_it() -> None:
+    timeline = Timeline(90 * MS)
+    assert timeline.place(picture(0, arrival_ns=90 * MS)) == 0  # its last packet was sent again
+    timeline.place(picture(1, arrival_ns=S // 30 + 20 * MS))
+    assert timeline.place(tone(0, arrival_ns=100 * MS)) == 80 * 48  # those of its moment were 20 ms under way
+
+
 def test_sound_that_comes_with_reports_is_laid_beside_the_picture_at_once() -> None:
     timeline = Timeline(0)
     timeline.place(picture(0, arrival_ns=0, captured_ns=NOON_NS))
