@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias
 
@@ -92,6 +92,7 @@ class Converter:
         self._resampler: av.AudioResampler | None = None
         self._last: Pcm | None = None
         self._begin = 0  # the RTP time at which the line under way begins
+        self._taken = 0  # its samples that came
         self._given = 0  # its samples that were given out
         self._is_new = True  # whether the next samples are the first of a line
 
@@ -100,54 +101,69 @@ class Converter:
         frames: list[AudioFrame] = []
         if is_new:
             frames = self.finish()
-            self._begin, self._given, self._is_new = pcm.rtp_time, 0, True
+            self._begin, self._taken, self._given, self._is_new = pcm.rtp_time, 0, 0, True
         self._last = pcm
+        self._taken += len(pcm.samples)
         if self._rate == opus.CLOCK_RATE:
             return [*frames, self._frame(pcm, pcm.samples)]
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="s16", layout="stereo", rate=self._rate)
         block = av.AudioFrame.from_ndarray(pcm.samples.reshape(1, -1), format="s16", layout="stereo")
         block.sample_rate = opus.CLOCK_RATE
-        return frames + self._resampled(self._resampler, block, pcm)
+        samples = stereo(self._resampler.resample(block))
+        return [*frames, self._frame(pcm, samples)] if len(samples) else frames
 
     def finish(self) -> list[AudioFrame]:
         """Return what was held back, if anything was."""
         resampler, self._resampler = self._resampler, None
-        return [] if resampler is None or self._last is None else self._resampled(resampler, None, self._last)
+        if resampler is None or self._last is None:
+            return []
+        # Of a line of few samples the resampler gives less than there is.
+        owed = -(-self._taken * self._rate // opus.CLOCK_RATE) - self._given
+        samples = exactly(owed, stereo(resampler.resample(None)))
+        return [self._frame(self._last, samples)] if len(samples) else []
 
-    def _resampled(self, resampler: av.AudioResampler, block: av.AudioFrame | None, pcm: Pcm) -> list[AudioFrame]:
-        blocks = [np.asarray(block.to_ndarray(), dtype=np.int16) for block in resampler.resample(block)]
-        samples = np.concatenate([block.reshape(-1, 2) for block in blocks]) if blocks else np.empty((0, 2), np.int16)
-        return [self._frame(pcm, samples)] if len(samples) else []
-
-    def _frame(self, pcm: Pcm, stereo: npt.NDArray[np.int16]) -> AudioFrame:
+    def _frame(self, pcm: Pcm, samples: npt.NDArray[np.int16]) -> AudioFrame:
         rtp_time = self._begin + self._given * opus.CLOCK_RATE // self._rate
         captured_ns = pcm.captured_ns
         if captured_ns is not None:
             captured_ns += (rtp_time - pcm.rtp_time) * 1_000_000_000 // opus.CLOCK_RATE
         is_new, self._is_new = self._is_new, False
-        self._given += len(stereo)
+        self._given += len(samples)
         return AudioFrame(
-            samples=self._shaped(stereo),
+            samples=self._shaped(samples),
             rate=self._rate,
             layout=self._layout,
             rtp_time=rtp_time,
             arrival_ns=pcm.arrival_ns,
             received_at=pcm.received_at,
             captured_at=None if captured_ns is None else captured_ns / 1e9,
-            concealed=len(stereo) if pcm.is_concealed else 0,
+            concealed=len(samples) if pcm.is_concealed else 0,
             discontinuity=is_new,
             audio_port=pcm.audio_port,
         )
 
-    def _shaped(self, stereo: npt.NDArray[np.int16]) -> Samples:
+    def _shaped(self, samples: npt.NDArray[np.int16]) -> Samples:
         if self._format == "f32":
-            floats = np.asarray(stereo, dtype=np.float32) / np.float32(_FULL_SCALE)
+            floats = np.asarray(samples, dtype=np.float32) / np.float32(_FULL_SCALE)
             is_stereo = self._layout == "stereo"
             return floats if is_stereo else np.asarray(floats.mean(axis=1, keepdims=True), dtype=np.float32)
         if self._layout == "stereo":
-            return stereo.copy()  # the other consumers have the same
-        return np.asarray(stereo.sum(axis=1, keepdims=True, dtype=np.int32) >> 1, dtype=np.int16)
+            return samples.copy()  # the other consumers have the same
+        return np.asarray(samples.sum(axis=1, keepdims=True, dtype=np.int32) >> 1, dtype=np.int16)
+
+
+def exactly(count: int, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Return so many samples of stereo: without what is too much, or with silence behind them."""
+    if len(samples) >= count:
+        return samples[:count]
+    return np.concatenate([samples, np.zeros((count - len(samples), 2), np.int16)])
+
+
+def stereo(blocks: Iterable[av.AudioFrame]) -> npt.NDArray[np.int16]:
+    """Return the samples of blocks of 16 bits and two channels, in an array of shape (samples, 2)."""
+    arrays = [np.asarray(block.to_ndarray(), dtype=np.int16).reshape(-1, 2) for block in blocks]
+    return np.concatenate(arrays) if arrays else np.empty((0, 2), np.int16)
 
 
 class AudioHub:

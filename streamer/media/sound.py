@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.media import opus
-from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFormat
+from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFormat, exactly, stereo
 from streamer.media.continuity import Continuity, Step
 from streamer.media.units import AccessUnit
 from streamer.media.worker import Worker
@@ -139,7 +139,7 @@ class SoundDecoder:
             else:
                 self._counters.decoded += 1
                 self._last = step.unit.data
-                return step, _exactly(step.samples, samples), False
+                return step, exactly(step.samples, samples), False
         if is_lost:
             self._counters.concealed += step.samples
         else:
@@ -148,7 +148,7 @@ class SoundDecoder:
 
     def _made_up(self, count: int) -> npt.NDArray[np.int16]:
         parts = [self._decoded(packet) for packet in opus.made_up(count, like=self._last)]
-        return _exactly(count, np.concatenate(parts))
+        return exactly(count, np.concatenate(parts))
 
     def _decoded(self, packet: bytes) -> npt.NDArray[np.int16]:
         if self._context is None:
@@ -157,12 +157,4 @@ class SoundDecoder:
             context.sample_rate, context.layout = opus.CLOCK_RATE, av.AudioLayout("stereo")
             context.format = av.AudioFormat("s16")
             self._context = context
-        blocks = [np.asarray(frame.to_ndarray(), np.int16) for frame in self._context.decode(av.Packet(packet))]
-        return np.concatenate([block.reshape(-1, 2) for block in blocks]) if blocks else np.empty((0, 2), np.int16)
-
-
-def _exactly(count: int, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """Return so many samples: without what is too much, or with silence behind them."""
-    if len(samples) >= count:
-        return samples[:count]
-    return np.concatenate([samples, np.zeros((count - len(samples), 2), np.int16)])
+        return stereo(self._context.decode(av.Packet(packet)))

@@ -3,9 +3,9 @@
 1. A picture is where its RTP timestamp says, from the moment on which the first of its stream came. So the steps
    between pictures are the phone's own, whatever the network did to them.
 2. Sound likewise, from the moment on which the first picture would have come, had it been as quick as the quickest so
-   far: a packet of it may have been sent again. And once the phone's sender reports (RFC 3550 section 6.4.1) tell when both were captured, sound is
-   laid beside the picture by that. If it lay elsewhere until then, it is moved there by at most a hundredth of its
-   own time: nobody hears it, and no step is negative.
+   far: a packet of it may have been sent again. And once the phone's sender reports (RFC 3550 section 6.4.1) tell when
+   both were captured, sound is laid beside the picture by that. If it lay elsewhere until then, it is moved there by at
+   most a hundredth of its own time: nobody hears it, and no step is negative.
 3. A stream that begins anew (another SSRC, a timestamp that jumps) is laid where it arrived.
 """
 
