@@ -125,7 +125,7 @@ def main(
     """Record without loss, then with it, and compare."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     found: dict[tuple[str, str], Offsets] = {}
-    for name, path in (("no loss", None), (f"{loss:g} % loss", _path(loss))):
+    for name, path in (("no loss", None), (f"{loss:g} % loss", relay_path(loss))):
         console.print(f"{name}: {minutes:g} minutes")
         for file in asyncio.run(_record(minutes, path)):
             found[name, file.suffix] = offsets(file)
@@ -142,7 +142,8 @@ def main(
     raise typer.Exit(0 if all(goal.is_met for goal in report.goals) else 1)
 
 
-def _path(loss: float) -> dict[str, float]:
+def relay_path(loss: float) -> dict[str, float]:
+    """Return the options of a relay that loses so many percent of the packets."""
     return {"loss": loss / 100, "delay_ms": DELAY_MS, "jitter_ms": JITTER_MS, "seed": 1}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.fanout import Fanout, Gate
-from streamer.media.mailbox import Every, Latest, OverflowedError
+from streamer.media.mailbox import Every, Latest, OverflowedError, Recent
 from streamer.media.units import AccessUnit
 from tests.unit.senders import access_unit
 
@@ -106,4 +106,23 @@ def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(ord
         else:
             with pytest.raises(OverflowedError):
                 box.take()
+        assert box.dropped == dropped
+
+
+@given(operations, st.integers(1, 5))
+@settings(deadline=None)
+def test_recent_gives_the_newest_items_in_order_and_counts_the_others(order: list[str], limit: int) -> None:
+    """The law: for any puts and takes, what leaves is in order, and what does not leave or wait was dropped, oldest
+    first; never more than `limit` are held."""
+    box: Recent[int] = Recent(limit)
+    held: list[int] = []
+    count, dropped = 0, 0
+    for operation in order:
+        if operation == "put":
+            count += 1
+            box.put(count)
+            dropped += len(held) == limit
+            held = [*held, count][-limit:]
+        else:
+            assert box.take() == (held.pop(0) if held else None)
         assert box.dropped == dropped

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +137,73 @@ async def test_a_recording_ends_before_it_is_too_large(phone: EmbeddedPhone, tmp
     ended = await run("record", phone.instance_id, "-o", path, "--max-mb", 0.2, env=environment(phone))
     assert ended.code == 0, ended.err
     assert 50_000 < path.stat().st_size <= 200_000
+
+
+async def test_audio_writes_so_many_seconds_of_sound_and_shows_how_loud_it_is(
+    phone: EmbeddedPhone, tmp_path: Path
+) -> None:
+    path = tmp_path / "sound.wav"
+    words = ("audio", phone.instance_id, "-o", path, "--duration", 1.5, "--rate", 16000, "--layout", "mono")
+    ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))
+    assert ended.code == 0, ended.err
+    with wave.open(str(path)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, 16_000)
+        assert sound.getnframes() == 24_000
+        samples = np.frombuffer(sound.readframes(24_000), "<i2")
+    assert np.abs(samples).max() > 500
+    assert path.name in ended.out
+    assert "1.5 s  16000 Hz  mono  0 ms concealed" in ended.out.replace("\x1b[0m", "")
+    assert "dBFS  peak" in ended.err
+    assert "█" in ended.err
+
+
+async def test_audio_ends_properly_on_ctrl_c(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    async with running("audio", phone.instance_id, "-o", path, env=environment(phone)) as process:
+        while not path.exists():
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        ended = await end(process)
+    assert ended.code == 0, ended.err
+    with wave.open(str(path)) as sound:
+        assert f"{sound.getnframes() / 48_000:.1f} s  48000 Hz  stereo" in ended.out
+
+
+async def test_a_pipe_gets_bare_samples(phone: EmbeddedPhone) -> None:
+    words = ("audio", phone.instance_id, "-o", "-", "--duration", 1.2, "--stats")
+    async with running(*words, env=environment(phone)) as process:
+        out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert np.abs(np.frombuffer(out, "<i2").reshape(-1, 2)).max(axis=0).min() > 500
+    assert len(out) == 57_600 * 4
+    assert "1.2 s  48000 Hz  stereo" in err.decode()
+    assert "packets" in err.decode()
+
+
+async def test_a_phone_without_sound_is_an_error_and_leaves_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"dear")
+    async with embedded.serve(width=360, height=640, audio=False) as phone:
+        ended = await run("audio", phone.instance_id, "-o", path, "--duration", 0.5, env=environment(phone))
+    assert ended.code == 6
+    assert "no sound came" in ended.err
+    assert path.read_bytes() == b"dear"
+
+
+async def test_sound_that_cannot_be_written_ends_with_6(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    ended = await run("audio", phone.instance_id, "-o", tmp_path / "no" / "sound.wav", env=environment(phone))
+    assert ended.code == 6
+    assert "cannot write" in ended.err
+    async with running("audio", phone.instance_id, "-o", "-", env=environment(phone)) as process:
+        assert process.stdout is not None
+        await process.stdout.readexactly(100)
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        err = (await process.stderr.read()).decode()
+        await process.wait()
+    assert process.returncode == 6
+    assert "the standard output takes no more: Broken pipe" in err
+    assert "Traceback" not in err
 
 
 async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmbeddedPhone, tmp_path: Path) -> None:
