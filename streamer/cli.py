@@ -832,6 +832,13 @@ def _stats_table(stats: streamer.Stats) -> Table:
         "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
         "sound": [f"{stats.audio_packets} packets"],
     }
+    if stats.audio_decoded or stats.audio_errors:
+        rows["sound"] += [
+            f"{stats.audio_decoded} decoded",
+            f"{stats.audio_errors} refused",
+            f"{stats.audio_overflows} dropped for want of time",
+            f"{_ms(stats.audio_concealed_s)} concealed",
+        ]
     if stats.frames_decoded or stats.decode_errors or stats.pictures_too_large or stats.decoder_overflows:
         rows["frames"] = [
             f"{stats.frames_decoded} decoded",

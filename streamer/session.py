@@ -448,6 +448,7 @@ class Session:
         came = self._line.counters()
         round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
         stream, hub, decoder, decoding = self._meter, self._pictures.hub, self._pictures.counters, self._pictures.meter
+        sound = self._sound.counters
         return Stats(
             state=self.state,
             duration_s=stream.duration_s(),
@@ -471,6 +472,10 @@ class Session:
             freezes=stream.freezes.count,
             frozen_s=stream.freezes.total_ns / 1e9,
             audio_packets=came.audio_packets,
+            audio_decoded=sound.decoded,
+            audio_errors=sound.errors,
+            audio_overflows=sound.overflows,
+            audio_concealed_s=sound.concealed / 48_000,
             frames_decoded=decoder.decoded,
             decode_errors=decoder.errors,
             pictures_too_large=decoder.too_large,

@@ -41,6 +41,11 @@ class Stats:
     frozen_s: float  # the sum of them
     audio_packets: int
 
+    audio_decoded: int  # packets; nothing is decoded while nobody listens
+    audio_errors: int  # packets that the decoder refused
+    audio_overflows: int  # packets dropped because the decoder had fallen behind
+    audio_concealed_s: float  # made up for packets that did not come, or were refused or dropped
+
     frames_decoded: int  # nothing is decoded while nobody iterates
     decode_errors: int  # pictures that the decoder refused
     pictures_too_large: int  # pictures of more than 4096 x 4096 pixels: the decoder may not take the memory
