@@ -289,14 +289,21 @@ def _demuxed(keyframe: AccessUnit) -> Iterator[VideoStream]:
         data = head + struct.pack("<IQ", len(data), 0) + data
     try:
         with av.open(io.BytesIO(data), format=_FORMATS[name], options=pixel_options()) as container:
-            yield _sized(container.streams.video[0])
+            yield _checked(container.streams.video[0])
     except (av.InvalidDataError, IndexError, ValueError) as error:
         raise RecordingError(f"the {name.upper()} keyframe cannot be read", reason="codec") from error
 
 
-def _sized(stream: VideoStream) -> VideoStream:
+def _checked(stream: VideoStream) -> VideoStream:
     if not 0 < stream.width * stream.height <= PIXELS_LIMIT:
         raise ValueError("the stream tells no size, or one that may not be")
+    if stream.codec_context.name == "hevc":
+        # With a video parameter set that ends too early the muxers count for minutes, and nothing else in the process
+        # runs (libavformat 62.12, PyAV 18.1, while they write `hvcC`). The decoder can be told to refuse it.
+        strict = av.CodecContext.create("hevc", "r")
+        strict.extradata = stream.codec_context.extradata
+        strict.options = {"err_detect": "explode", **pixel_options()}
+        strict.open()
     return stream
 
 

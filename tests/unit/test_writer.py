@@ -18,6 +18,7 @@ from streamer.media.segments import Limits, Manifest
 from streamer.media.units import AccessUnit
 from streamer.media.writer import Target, Writer
 from streamer.tracks import Codec
+from tests.fuzz.__main__ import CORPUS
 from tests.unit.recordings import (
     START,
     STREAM,
@@ -608,6 +609,19 @@ def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
     unit = access_unit(encoded_as(codec, 1)[0], 0, codec=Codec(name=codec, clock_rate=90_000), keyframe=True)
     with pytest.raises(RecordingError, match=f"{codec.upper()} keyframe cannot be read"):
         writer.put(unit)
+    writer.abandon()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_h265_whose_video_parameter_set_ends_too_early_is_an_error_and_no_endless_one(
+    tmp_path: Path, suffix: str
+) -> None:
+    """What libavformat would do with it takes minutes."""
+    writer = new(tmp_path / f"a{suffix}")
+    data = (CORPUS / "recording" / f"h265-endless{suffix.replace('.', '-')}").read_bytes()[1:]
+    with pytest.raises(RecordingError, match="H265 keyframe cannot be read"):
+        writer.put(access_unit(data, 0, codec=Codec(name="h265", clock_rate=90_000), keyframe=True))
     writer.abandon()
     assert not list(tmp_path.iterdir())
 
