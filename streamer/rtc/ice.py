@@ -14,6 +14,8 @@ _URL: Final = re.compile(
     r"(?:\?transport=(?P<transport>[a-z]+))?",
     re.IGNORECASE,
 )
+SERVERS_LIMIT: Final = 32  # each is asked on sockets of its own
+CANDIDATES_LIMIT: Final = 100  # the phone's, different ones, in one connection: each is paired with each of ours
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 
 
@@ -35,12 +37,16 @@ class IceServer:
 def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[str]]:
     """Return the servers of an `ice_servers` list, and a sentence for each entry that is none.
 
-    An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list.
+    An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list. Nothing
+    is read behind SERVERS_LIMIT servers, or as many entries that are none.
     """
     servers: list[IceServer] = []
     problems: list[str] = []
     for entry in entries:
         urls, username, password = _fields(entry)
+        if len(servers) + len(urls) > SERVERS_LIMIT or len(problems) >= SERVERS_LIMIT:
+            problems.append(f"expected at most {SERVERS_LIMIT} ICE servers, got more: the others are not asked")
+            break
         if not urls:
             problems.append(f"expected an ICE server with a URL, got one of type {type(entry).__name__}")
         for url in urls:
@@ -75,6 +81,22 @@ def usable_candidate(line: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class RemoteCandidates:
+    """Which of a connection's remote candidates are taken: usable ones, CANDIDATES_LIMIT different ones of them."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def takes(self, line: str) -> bool:
+        """Whether a candidate is taken, the first time or again."""
+        if line in self._known:
+            return True
+        if len(self._known) >= CANDIDATES_LIMIT or not usable_candidate(line):
+            return False
+        self._known.add(line)
+        return True
 
 
 def _fields(entry: object) -> tuple[list[str], str | None, Secret | None]:

@@ -29,7 +29,7 @@ from streamer.rtc._aiortc import (
     probe,
     start_data_while_open,
 )
-from streamer.rtc.ice import IceServer, usable_candidate
+from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track
 from streamer.wire import INPUT_CHANNEL_LABEL
@@ -96,6 +96,7 @@ class Peer:
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
         self._alive_ns: dict[RTCDtlsTransport, int] = {}  # when each transport's latest sign of life came
+        self._remote_candidates = RemoteCandidates()
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
         self._closing: asyncio.Future[None] | None = None
         self._input: RTCDataChannel | None = None
@@ -111,7 +112,7 @@ class Peer:
 
         Raises ConnectionFailedError (stage "negotiation").
         """
-        negotiation = Negotiation(offer)
+        negotiation = Negotiation(offer, self._remote_candidates.takes)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(negotiation.offer, "offer"))
             self._has_offer = True
@@ -141,7 +142,7 @@ class Peer:
 
     async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
         """Take a candidate of the phone's, before or after its offer; one that cannot be used is passed over."""
-        if not candidate or not usable_candidate(candidate):
+        if not candidate or not self._remote_candidates.takes(candidate):
             return
         if not self._has_offer:
             if len(self._early_candidates) < EARLY_CANDIDATES:

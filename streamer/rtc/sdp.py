@@ -7,11 +7,12 @@ package sends.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from streamer.errors import ConnectionFailedError
-from streamer.rtc.ice import usable_candidate
+from streamer.rtc.ice import RemoteCandidates
 from streamer.tracks import Codec, Track
 
 VIDEO_CODECS: Final = ("h264", "vp8", "vp9", "av1", "h265")
@@ -21,6 +22,8 @@ TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-
 ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 # How a sender learns what the path carries, in the order of preference: one is enough, and needs its header extension.
 _CONGESTION: Final = {"transport-cc": TRANSPORT_CC, "goog-remb": ABS_SEND_TIME}
+SECTIONS_LIMIT: Final = 32  # without a bundle, each gets sockets of its own
+_CANDIDATE: Final = "a=candidate:"
 _BUNDLE: Final = "a=group:BUNDLE"
 _UFRAG: Final = "a=ice-ufrag:"
 _PASSWORD: Final = "a=ice-pwd:"  # noqa: S105 - an attribute's name
@@ -76,16 +79,22 @@ class _Section:
 class Negotiation:
     """One offer, made ready for aiortc (`offer`); `finish_answer` turns aiortc's answer into the phone's.
 
-    `tracks` is what the phone may send once it has the answer.
+    `tracks` is what the phone may send once it has the answer. `takes_candidate` says which candidates aiortc gets.
 
     Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in unknown codecs.
     """
 
-    def __init__(self, offer: str) -> None:
+    def __init__(self, offer: str, takes_candidate: Callable[[str], bool] | None = None) -> None:
         session, numbered = _parse(offer)
         self._offered = [section for _, section in numbered]
         if not session or not self._offered:
             raise ConnectionFailedError("expected an SDP offer with media sections, got none", stage="negotiation")
+        if len(numbered) > SECTIONS_LIMIT:
+            raise ConnectionFailedError(
+                f"expected an offer of at most {SECTIONS_LIMIT} media sections, got {len(numbered)}",
+                stage="negotiation",
+            )
+        self._takes_candidate = takes_candidate or RemoteCandidates().takes
         self._has_mids = any(section.mid for section in self._offered)
         self._has_bundle = any(line.startswith(_BUNDLE) for line in session)
         self._accepted: dict[int, Track] = {}  # by m-line index
@@ -136,8 +145,14 @@ class Negotiation:
                 section = _stand_in(section)
         else:  # a codec's line has no place here, and aiortc looks for the codec until a StopIteration (aiortc 1.16)
             section = _Section(section.kind, section.protocol, section.formats, _without_codecs(section.lines))
-        kept = [line for line in section.lines if not _is_left_out(line)]
+        kept = [line for line in section.lines if not self._is_left_out(line)]
         return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
+
+    def _is_left_out(self, line: str) -> bool:
+        # Told that no more candidates come, aioice stops starting checks: a relay that we get later would go unused.
+        if line == "a=end-of-candidates":
+            return True
+        return line.startswith(_CANDIDATE) and not self._takes_candidate(line[len(_CANDIDATE) :])
 
     def _session_for_aiortc(self, session: list[str]) -> list[str]:
         # aiortc carries a bundle on its first section's transport, which has to be there and not to be refused; and it
@@ -285,13 +300,6 @@ def _placeholder(section: _Section) -> _Section:
 
 def _without_codecs(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
-
-
-def _is_left_out(line: str) -> bool:
-    # Told that no more candidates come, aioice stops starting checks: a relay that we get later would go unused.
-    if line == "a=end-of-candidates":
-        return True
-    return line.startswith("a=candidate:") and not usable_candidate(line[len("a=candidate:") :])
 
 
 def _is_payload_type(text: str) -> bool:

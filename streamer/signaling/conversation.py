@@ -56,6 +56,7 @@ OFFER_TIMEOUT_S: Final = 15.0  # [seen]
 
 MESSAGE_LIMIT: Final = 1024 * 1024  # bytes; the server's own limit, too
 SDP_LIMIT: Final = 256 * 1024
+OFFERS_PER_MINUTE: Final = 30  # each is a negotiation; a phone that turns often makes a few
 CANDIDATE_LIMIT: Final = 4096
 EVENTS_LIMIT: Final = 256  # events that nobody took; one more is a protocol error: no phone sends so many
 
@@ -168,6 +169,7 @@ class Conversation:
         self._stream_id = ""
         self._outgoing: list[str] = []
         self._events: deque[Event] = deque()
+        self._offered: deque[float] = deque(maxlen=OFFERS_PER_MINUTE)  # when the latest offers came
         self._binary: tuple[socketio.SocketPacket, list[bytes]] | None = None
 
     @property
@@ -291,7 +293,7 @@ class Conversation:
             case "start":
                 self._on_start(payload, now)
             case "message":
-                self._on_message(payload)
+                self._on_message(payload, now)
             case "close":
                 raise self._closed(payload)
             case _:
@@ -359,22 +361,27 @@ class Conversation:
             "room_session": "",
         }
 
-    def _on_message(self, message: Any) -> None:
+    def _on_message(self, message: Any, now: float) -> None:
         payload = _payload(message)
         match message.get("type") if isinstance(message, dict) else None:
             case "offer" if isinstance(payload, dict) and isinstance(payload.get("sdp"), str):
-                sdp = payload["sdp"]
-                if len(sdp) > SDP_LIMIT:
-                    raise SignalingProtocolError(f"expected an offer of at most {SDP_LIMIT} bytes, got {len(sdp)}")
-                if self._step == "offer":
-                    self._wait_for("close", None)
-                self._happened(Offer(sdp))
+                self._on_offer(payload["sdp"], now)
             case "candidate" if isinstance(payload, dict):
                 self._on_candidate(payload)
             case "close" | "bye":
                 raise self._closed(payload)
             case _:
                 self._skip("a message of an unknown type, or without a payload")
+
+    def _on_offer(self, sdp: str, now: float) -> None:
+        if len(sdp) > SDP_LIMIT:
+            raise SignalingProtocolError(f"expected an offer of at most {SDP_LIMIT} bytes, got {len(sdp)}")
+        if len(self._offered) == OFFERS_PER_MINUTE and now - self._offered[0] < 60:
+            raise SignalingProtocolError(f"expected at most {OFFERS_PER_MINUTE} offers a minute, got more")
+        self._offered.append(now)
+        if self._step == "offer":
+            self._wait_for("close", None)
+        self._happened(Offer(sdp))
 
     def _on_candidate(self, payload: dict[str, Any]) -> None:
         candidate, mid, index = payload.get("candidate"), payload.get("id"), payload.get("label")

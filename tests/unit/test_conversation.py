@@ -28,6 +28,7 @@ from streamer.signaling.conversation import (
     HANDSHAKE_TIMEOUT_S,
     MESSAGE_LIMIT,
     OFFER_TIMEOUT_S,
+    OFFERS_PER_MINUTE,
     SDP_LIMIT,
     START_TIMEOUT_S,
     Authorized,
@@ -603,6 +604,16 @@ def test_an_offer_has_a_limit() -> None:
     assert conversation.events() == [Offer("x" * SDP_LIMIT)]
     with pytest.raises(SignalingProtocolError):
         conversation.receive(message("offer", payload={"type": "offer", "sdp": "x" * (SDP_LIMIT + 1)}), 0)
+
+
+def test_offers_have_a_limit_a_minute() -> None:
+    conversation = conversation_at("close")
+    offer = message("offer", payload={"type": "offer", "sdp": "v=0"})
+    for number in range(3 * OFFERS_PER_MINUTE):  # evenly, as fast as may be
+        conversation.receive(offer, 60 + number * 60 / OFFERS_PER_MINUTE)
+        assert conversation.events() == [Offer("v=0")]
+    with pytest.raises(SignalingProtocolError, match="30 offers a minute"):
+        conversation.receive(offer, 239)
 
 
 def test_a_candidate_at_the_limit_passes() -> None:

@@ -8,7 +8,14 @@ from aioice import Candidate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
+from streamer.rtc.ice import (
+    CANDIDATES_LIMIT,
+    SERVERS_LIMIT,
+    IceServer,
+    RemoteCandidates,
+    parse_ice_servers,
+    usable_candidate,
+)
 
 
 def one(entry: object) -> IceServer:
@@ -76,6 +83,25 @@ def test_servers_are_told_once_and_several_urls_share_their_credentials() -> Non
     )
     assert [(server.scheme, server.username) for server in servers] == [("stun", "u"), ("turn", "u"), ("stun", None)]
     assert problems == []
+
+
+def test_servers_have_a_limit_and_so_have_entries_that_are_none() -> None:
+    servers, problems = parse_ice_servers([f"stun:h{number}" for number in range(SERVERS_LIMIT)])
+    assert (len(servers), problems) == (SERVERS_LIMIT, [])
+    servers, (problem,) = parse_ice_servers([f"stun:h{number}" for number in range(100_000)])
+    assert len(servers) == SERVERS_LIMIT
+    assert problem == "expected at most 32 ICE servers, got more: the others are not asked"
+    servers, problems = parse_ice_servers([{"urls": ["stun:h"] * 33}, *[None] * 100_000])
+    assert (servers, len(problems)) == ([], 1)
+    assert len(parse_ice_servers([None] * 100_000)[1]) == SERVERS_LIMIT + 1
+
+
+def test_a_connection_takes_so_many_different_candidates_and_known_ones_again() -> None:
+    candidates = RemoteCandidates()
+    lines = [f"1 1 udp 1 192.0.2.1 {port} typ host" for port in range(1, CANDIDATES_LIMIT + 2)]
+    assert not candidates.takes("1 1 tcp 1 192.0.2.1 9 typ host")
+    assert [candidates.takes(line) for line in lines] == [True] * CANDIDATES_LIMIT + [False]
+    assert candidates.takes(lines[0])
 
 
 def test_a_password_in_a_url_that_is_none_is_not_told() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError
-from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, TRANSPORT_CC, Negotiation, ice_credentials
+from streamer.rtc.ice import CANDIDATES_LIMIT
+from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, SECTIONS_LIMIT, TRANSPORT_CC, Negotiation, ice_credentials
 from streamer.tracks import Codec, Track
 
 TRANSPORT = [
@@ -202,6 +203,21 @@ def test_a_bundle_names_only_sections_that_are_there() -> None:
     offer = offer_of().replace("BUNDLE m0", "BUNDLE gone m0")
     (group,) = SessionDescription.parse(Negotiation(offer).offer).group
     assert group.items == ["m0", "m1", "m2"]
+
+
+def test_sections_have_a_limit() -> None:
+    data = offer_of().rpartition("m=application")[2]
+    at_limit = offer_of() + "".join(f"m=application{data}" for _ in range(SECTIONS_LIMIT - 3))
+    assert len(Negotiation(at_limit.replace("a=mid:", "a=x-mid:")).tracks) == 2
+    with pytest.raises(ConnectionFailedError, match="at most 32 media sections, got 33"):
+        Negotiation(f"{at_limit}m=application{data}")
+
+
+def test_the_candidates_of_all_sections_together_have_a_limit() -> None:
+    more = "".join(f"a=candidate:1 1 udp 1 192.0.2.9 {port} typ host\r\n" for port in range(1, 500))
+    parsed = SessionDescription.parse(Negotiation(offer_of().replace("a=mid:m1", f"{more}a=mid:m1")).offer)
+    found = {(candidate.ip, candidate.port) for section in parsed.media for candidate in section.ice_candidates}
+    assert len(found) == CANDIDATES_LIMIT
 
 
 def test_a_codec_in_a_section_for_data_is_passed_over() -> None:
