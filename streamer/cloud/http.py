@@ -1,7 +1,9 @@
 """HTTP with limits, and with errors for people."""
 
 import asyncio
+import contextlib
 import functools
+import importlib
 import logging
 import socket
 import ssl
@@ -14,6 +16,9 @@ import httpcore  # noqa: F401 - httpx imports it while it connects, which would 
 import httpx
 
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
+
+with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
+    importlib.import_module("anyio._backends._asyncio")
 
 _logger = logging.getLogger("streamer.cloud")
 
