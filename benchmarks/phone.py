@@ -10,6 +10,7 @@ clock (seconds), and its digest.
 import asyncio
 import contextlib
 import json
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def note_what_is_sent(phone: embedded.EmbeddedPhone) -> Sent:
 async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, **options: Any) -> None:
     """Serve."""
     if path:
-        options["host"] = EVERY_ADDRESS
+        options |= {"host": EVERY_ADDRESS, "tenant_token": secrets.token_urlsafe()}
     with contextlib.ExitStack() as relays:
         async with embedded.serve(**options) as phone:
             if path:

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import tempfile
@@ -279,7 +280,10 @@ def info(
 @app.command(epilog=EPILOG)
 def phone(
     port: Annotated[int, typer.Option(help="The auth API's port; 0 takes a free one.", min=0, max=65535)] = 0,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on; another than loopback takes its token from STREAMER_PHONE_TOKEN."),
+    ] = "127.0.0.1",
     size: Annotated[str, typer.Option(help="The screen's size in pixels.", metavar="WxH")] = "720x1280",
     fps: Annotated[int, typer.Option(help="Pictures a second.", min=1, max=120)] = 30,
     fault: Annotated[
@@ -620,13 +624,17 @@ async def _phone(host: str, port: int, size: tuple[int, int], fps: int, fault: l
         out.print(table)
         return
     faults = embedded.Faults.parse(fault)
+    token = os.environ.get("STREAMER_PHONE_TOKEN") or None
     async with (
         _stop_on_signal() as stopped,
-        embedded.serve(host=host, port=port, width=size[0], height=size[1], fps=fps, faults=faults) as server,
+        embedded.serve(
+            host=host, port=port, width=size[0], height=size[1], fps=fps, faults=faults, tenant_token=token
+        ) as server,
     ):
         out.print("The embedded phone is running. In another terminal:\n")
         out.print(f"  export STREAMER_ENDPOINT={server.endpoint}", highlight=False)
-        out.print(f"  export STREAMER_AUTH_TOKEN={server.tenant_token}", highlight=False)
+        shown = server.tenant_token if token is None else "…  # that of STREAMER_PHONE_TOKEN"
+        out.print(f"  export STREAMER_AUTH_TOKEN={shown}", highlight=False)
         out.print(f"  streamer record {server.instance_id} -o phone.mp4 --duration 10\n", highlight=False)
         out.print("Ctrl-C ends it.")
         await stopped.wait()

@@ -1,14 +1,74 @@
-"""A pytest plugin for every test: an embedded phone, and the certainty that nothing is left running."""
+"""A pytest plugin for every test: an embedded phone, and the certainty that nothing is left running and no secret told.
+
+Whatever the embedded phone makes as a token begins with a mark. After each test the mark is looked for in what the
+package logged at DEBUG, in what was printed, warned of or reported, and in the files that were written.
+"""
 
 import asyncio
+import logging
+import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import pytest
 
 import streamer
 from streamer import phone as embedded
+
+MARK: Final = "TRIPWIRE-"  # of each token that the embedded phone makes
+_RECORDS: Final = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(autouse=True)
+def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Mark tokens, and listen to the package's own loggers."""
+    make = secrets.token_urlsafe
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size=None: MARK + make(size))
+    listener = _Listener()
+    request.node.stash[_RECORDS] = listener.lines
+    logger = logging.getLogger("streamer")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(listener)
+    yield
+    logger.removeHandler(listener)
+    logger.setLevel(level)
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.setFormatter(logging.Formatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that told a secret."""
+    report = yield
+    if call.when == "teardown" and (places := _told(item, report)):
+        report.outcome = "failed"
+        report.longrepr = f"a token of the embedded phone stands in: {', '.join(places)}"
+    return report
+
+
+def _told(item: pytest.Item, report: pytest.TestReport) -> list[str]:
+    """Return where a token stands."""
+    texts = {f"captured {name}": text for name, text in report.sections}
+    texts["the log"] = "\n".join(item.stash.get(_RECORDS, list[str]()))
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    places = [name for name, text in texts.items() if MARK in text]
+    if isinstance(folder, Path) and folder.is_dir():
+        files = (path for path in folder.rglob("*") if path.is_file())
+        places += [path.name for path in files if MARK.encode() in path.read_bytes()]
+    return places
 
 
 @pytest.fixture

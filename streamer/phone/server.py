@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import ipaddress
 import json
 import logging
 import secrets
@@ -44,6 +45,7 @@ _logger = logging.getLogger("streamer.phone")
 _silent = logging.getLogger("streamer.phone.websocket")
 _silent.addFilter(lambda _: False)
 
+TOKEN_LEAST: Final = 16  # characters of a tenant token that others could guess at
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
 SIDES: Final = range(90, 4097, 2)  # pixels: the strip needs the least, the encoder even ones
@@ -469,6 +471,13 @@ def _payload(message: dict[str, Any]) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @contextlib.asynccontextmanager
 async def serve(
     *,
@@ -495,14 +504,21 @@ async def serve(
 ) -> AsyncIterator[EmbeddedPhone]:
     """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
 
-    `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from 90 to 4096.
-    A second client takes the phone over, and the first is closed with 1402, unless `allow_many`. `announce_input` makes
-    the phone open the data channel `input` itself. `flash_and_beep` makes the screen white, dark as it is otherwise,
-    for the first tenth of every second, and beeps as long: what is out of step is seen and heard. After `expires_in_s`
-    a stream is closed. With `prepare_s` the instance has to be prepared, and is ready so long afterwards; with
-    `session_lingers_s` it stays taken for so long after a stream, unless it is released. Raises ConfigurationError for
-    another size, MissingExtraError without the extra `image`.
+    Elsewhere than on loopback, whoever can reach it could look: there it demands a `tenant_token` of TOKEN_LEAST
+    characters. `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from
+    90 to 4096. A second client takes the phone over, and the first is closed with 1402, unless `allow_many`.
+    `announce_input` makes the phone open the data channel `input` itself. `flash_and_beep` makes the screen white, dark
+    as it is otherwise, for the first tenth of every second, and beeps as long: what is out of step is seen and heard.
+    After `expires_in_s` a stream is closed. With `prepare_s` the instance has to be prepared, and is ready so long
+    afterwards; with `session_lingers_s` it stays taken for so long after a stream, unless it is released. Raises
+    ConfigurationError for another size or a token that is too short, MissingExtraError without the extra `image`.
     """
+    if not _is_loopback(host) and len(tenant_token or "") < TOKEN_LEAST:
+        raise ConfigurationError(
+            f"expected a token of at least {TOKEN_LEAST} characters to listen on {host}, which others can reach, "
+            f"got {len(tenant_token) if tenant_token else 'none'}: name one (for the command line in "
+            "STREAMER_PHONE_TOKEN), or stay on 127.0.0.1"
+        )
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
     media = PhoneMedia(

@@ -8,6 +8,7 @@ import pytest
 from phone_client import LIMIT_S, call_auth
 
 from streamer import phone as embedded
+from streamer.errors import ConfigurationError
 from streamer.phone import EmbeddedPhone, Faults
 
 
@@ -148,3 +149,16 @@ async def test_the_older_shape_has_no_ice_signaling_level() -> None:
         rtc = (await call_auth(phone)).json()["data"]["resource"]["rtc"]
     assert rtc["signaling_url"] == phone.signaling_url
     assert "ice_signaling" not in rtc
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "phone.example"])
+@pytest.mark.parametrize("token", [None, "", "fifteen-letters"])
+async def test_where_others_can_reach_it_the_phone_demands_a_token(host: str, token: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="expected a token of at least 16 characters"):
+        async with embedded.serve(host=host, tenant_token=token):
+            pass
+
+
+async def test_with_a_token_the_phone_listens_where_others_can_reach_it() -> None:
+    async with embedded.serve(host="0.0.0.0", tenant_token="sixteen-letters!") as phone:
+        assert phone.tenant_token == "sixteen-letters!"
