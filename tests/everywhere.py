@@ -62,7 +62,8 @@ def pytest_runtest_makereport(
 def _told(item: pytest.Item, report: pytest.TestReport) -> list[str]:
     """Return where a token stands."""
     texts = {f"captured {name}": text for name, text in report.sections}
-    texts["the log"] = "\n".join(item.stash.get(_RECORDS, list[str]()))
+    lines = item.stash.get(_RECORDS, [])
+    texts["the log"] = "\n".join(lines)
     folder = getattr(item, "funcargs", {}).get("tmp_path")
     places = [name for name, text in texts.items() if MARK in text]
     if isinstance(folder, Path) and folder.is_dir():
