@@ -50,6 +50,8 @@ class CloudClient:
         self._endpoint = checked_endpoint(endpoint, example="https://koophone.myhuaweicloud.com")
         self._credentials = credentials
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
+        if verify is False:
+            _logger.warning("= TLS certificates are not verified: whoever is on the way can read the tokens")
         self._http = httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=_HEADERS)
 
     async def __aenter__(self) -> Self:
@@ -72,7 +74,10 @@ class CloudClient:
         """
         path = AUTH_PATH.format(instance_id=quote(_checked_id(instance_id), safe=""))
         body, status = await self._post(path, params=self._parameters)
-        return parse_ticket(body, instance_id, status=status)
+        ticket = parse_ticket(body, instance_id, status=status)
+        if self._endpoint.startswith("https:") and ticket.signaling_url.startswith(("http:", "ws:")):
+            _logger.warning("= the API names a signaling server without TLS: the device token crosses an open line")
+        return ticket
 
     async def prepare(self, instance_id: str, user_id: str) -> bool:
         """Have an instance brought up for a user of the tenant's own, by `POST /v1/instances/prepare` [doc].

@@ -360,6 +360,18 @@ async def test_a_certificate_may_be_trusted_by_a_context_or_not_be_checked(
     assert len(server.requests) == 2
 
 
+async def test_what_weakens_encryption_is_warned_of(
+    tls: ssl.SSLContext, certificate: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(in_turn(GOOD), tls=tls) as server:
+        await fetch(server.url, verify=ssl.create_default_context(cafile=certificate))
+        assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+            "= the API names a signaling server without TLS: the device token crosses an open line"
+        ]
+        await fetch(server.url, verify=False)
+    assert "= TLS certificates are not verified" in caplog.text
+
+
 async def test_tls_towards_a_server_without_it_is_named() -> None:
     async with serve(in_turn(GOOD)) as server:
         with failing_with(CloudUnreachableError, "TLS failed"):
