@@ -32,6 +32,7 @@ class Reply(NamedTuple):
     body: Any
     content_type: str = "application/json"
     truncated: bool = False  # break off in the middle of the body
+    is_silent: bool = False  # say nothing, until the client goes away
 
 
 class ApiServer:
@@ -82,6 +83,9 @@ class ApiServer:
             if request is None:
                 return
             reply = self._answer(request)
+            if reply.is_silent:
+                await reader.read()
+                return
             _logger.debug("%s %s: HTTP %d", request.method, request.path, reply.status)
             await _write_reply(connection, writer, reply)
             if reply.truncated or connection.our_state is not h11.DONE:

@@ -19,8 +19,10 @@ class Faults:
 
     auth_code: str = _fault("", "the auth call is refused with this error code, such as KOOPHONE.API.2005")
     auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
-    auth_body: str = _fault("", "the auth reply's body is: html, empty, truncated, flat (the older shape) or nulls")
-    auth_times: int = _fault(0, "auth_code, auth_status, html and empty happen this often, then no more; 0 is for ever")
+    auth_body: str = _fault("", "the auth reply's body is: html, empty, silence, truncated, flat (older) or nulls")
+    auth_times: int = _fault(
+        0, "what auth_code, auth_status and auth_body do happens so often; 0 is for ever"
+    )
     prepare_fails: bool = _fault(False, "an instance that has to be prepared does not get ready")
     token: str = _fault("", "the device token is judged: invalid, or expired")
     token_times: int = _fault(0, "token happens this often, then no more; 0 is for ever")
@@ -35,6 +37,9 @@ class Faults:
     cut_after_s: float = _fault(0.0, "so many seconds after the answer, the WebSocket is cut without a word")
     lose_path_after_s: float = _fault(0.0, "so many seconds after the answer, the network path loses every datagram")
     lose_path_for_s: float = _fault(0.0, "the path is lost for so long; 0 is for good")
+    lose: float = _fault(0.0, "this share of the media is lost, in bursts of some three datagrams, such as 0.1")
+    overtake: float = _fault(0.0, "this share of the media comes 20 ms late, after what was sent later")
+    repeat: float = _fault(0.0, "this share of the media comes twice")
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")
     restart_after_s: float = _fault(0.0, "so many seconds after the answer, the phone restarts: all is dropped")
     early_candidates: bool = _fault(False, "candidates come before the offer")

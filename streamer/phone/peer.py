@@ -19,7 +19,9 @@ from aiortc import (
 from aiortc.exceptions import OperationError
 from aiortc.sdp import candidate_from_sdp
 
+from streamer.phone.faults import Faults
 from streamer.phone.media import PhoneMedia
+from streamer.phone.path import Path
 from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
 
 _logger = logging.getLogger("streamer.phone.rtc")
@@ -35,19 +37,21 @@ class PhonePeer:
     """Stream to one client. `send(type, payload)` goes to it over signaling; `on_input` gets its parsed input frames.
 
     `host` is the one address that is offered, so that a phone on loopback works without any network; an address that
-    stands for all offers what the machine has.
+    stands for all offers what the machine has. `path` is the network, as `faults` have it.
     """
 
     def __init__(
         self,
         media: PhoneMedia,
         *,
+        faults: Faults,
         host: str,
         announce_input: bool,
         send: Send,
         on_input: Callable[[dict[str, Any]], None],
     ) -> None:
         self.connected = asyncio.Event()
+        self.path = Path(faults)
         self._host = host
         self._send = send
         self._on_input = on_input
@@ -73,16 +77,6 @@ class PhonePeer:
         for transceiver in self._connection.getTransceivers():
             self._only_while_open(transceiver.sender, "send")
 
-    def cut_path(self) -> None:
-        """Let no datagram pass any more, in either direction; nobody is told."""
-        for protocol in self._protocols():
-            _cut(protocol)
-
-    def mend_path(self) -> None:
-        """Let datagrams pass again."""
-        for protocol in self._protocols():
-            _mend(protocol)
-
     @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
@@ -91,6 +85,8 @@ class PhonePeer:
     async def offer(self) -> str:
         """Return an offer: the first, or a later one."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
+        for protocol in self._protocols():
+            self.path.in_front_of(protocol)
         return str(self._connection.localDescription.sdp)
 
     def candidates(self) -> list[dict[str, Any]]:
@@ -195,32 +191,6 @@ class PhonePeer:
     def _on_message(self, message: str | bytes) -> None:
         if isinstance(message, bytes) and (frame := parse_input(message)) is not None:
             self._on_input(frame)
-
-
-class _NoTransport:
-    """A transport that sends nothing, in front of the one that would."""
-
-    def __init__(self, transport: asyncio.DatagramTransport) -> None:
-        self.transport = transport
-
-    def sendto(self, data: bytes, addr: Any = None) -> None:
-        """Lose a datagram."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
-
-def _cut(protocol: Any) -> None:
-    """Lose everything that one of aioice's protocols sends and receives (aioice 0.13)."""
-    if not isinstance(protocol.transport, _NoTransport):
-        protocol.transport = _NoTransport(protocol.transport)
-        vars(protocol)["datagram_received"] = lambda data, addr: None
-
-
-def _mend(protocol: Any) -> None:
-    if isinstance(protocol.transport, _NoTransport):
-        protocol.transport = protocol.transport.transport
-        del vars(protocol)["datagram_received"]
 
 
 def parse_input(message: bytes) -> dict[str, Any] | None:

@@ -144,13 +144,19 @@ class EmbeddedPhone:
         """Lose every datagram to and from the clients of now, until `mend_path`."""
         for client in self.clients:
             if client.peer is not None:
-                client.peer.cut_path()
+                client.peer.path.is_cut = True
 
     def mend_path(self) -> None:
         """Let datagrams pass again."""
         for client in self.clients:
             if client.peer is not None:
-                client.peer.mend_path()
+                client.peer.path.is_cut = False
+
+    def move_clients(self) -> None:
+        """Let every client of now have another address, as behind a router that forgets it; the former one is gone."""
+        for client in self.clients:
+            if client.peer is not None:
+                client.peer.path.has_moved = True
 
     async def restart_ice(self) -> None:
         """Send every client an offer that restarts ICE: the stream moves to another path once that is up."""
@@ -196,7 +202,7 @@ class EmbeddedPhone:
 
     def _auth_fault(self) -> Reply | None:
         faults = self.faults
-        if not (faults.auth_code or faults.auth_status != 200 or faults.auth_body in {"html", "empty"}):
+        if not (faults.auth_code or faults.auth_status != 200 or faults.auth_body in {"html", "empty", "silence"}):
             return None
         self._auth_faults += 1
         if faults.auth_times and self._auth_faults > faults.auth_times:
@@ -205,6 +211,8 @@ class EmbeddedPhone:
             return Reply(faults.auth_status, b"<html><body>Bad gateway</body></html>", "text/html")
         if faults.auth_body == "empty":
             return Reply(faults.auth_status, b"")
+        if faults.auth_body == "silence":
+            return Reply(faults.auth_status, b"", is_silent=True)
         body = {"error_code": faults.auth_code, "error_msg": "as injected"} if faults.auth_code else {}
         return Reply(faults.auth_status, body)
 
@@ -290,6 +298,7 @@ class EmbeddedPhone:
         """Return a peer for a client."""
         return PhonePeer(
             self.media,
+            faults=self.faults,
             host=self._host,
             announce_input=self._announce_input,
             send=client.send,
@@ -453,10 +462,10 @@ class _Client:
 
     async def _lose_path(self) -> None:
         if self.peer is not None:
-            self.peer.cut_path()
+            self.peer.path.is_cut = True
             if self._phone.faults.lose_path_for_s:
                 await asyncio.sleep(self._phone.faults.lose_path_for_s)
-                self.peer.mend_path()
+                self.peer.path.is_cut = False
 
     async def _later(self, after_s: float, end: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(after_s)

@@ -1,0 +1,253 @@
+"""A row of the fault matrix, tried for real: what the user is told, what pictures and recording become, and when."""
+
+import asyncio
+import contextlib
+import itertools
+import re
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import av
+import numpy as np
+
+import streamer
+from streamer import phone as embedded
+
+LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
+AT_ONCE: Final = 16  # trials: most of them wait for a time-out
+GOING_ON: Final = 10  # pictures after a fault that make a stream of it again
+SMALL: Final = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
+
+When = Literal["at first", "while streaming", "reconnecting"]
+
+
+async def _nothing(_: embedded.EmbeddedPhone) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A fault, and what is expected of it.
+
+    The phone has the `faults` from the beginning ("at first"), or from a moment on at which the session streams,
+    records and is iterated. Then `act` happens too; "reconnecting" cuts the WebSocket, and the faults are over with the
+    first attempt that failed. A fault without an interruption is watched for `lasts_s`.
+    """
+
+    what: str
+    when: When = "at first"
+    faults: dict[str, Any] = field(default_factory=dict)
+    act: Callable[[embedded.EmbeddedPhone], Awaitable[None]] = _nothing
+    lasts_s: float = 0.0
+    serve: dict[str, Any] = field(default_factory=dict)
+    connect: dict[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()  # the kinds of events, from the fault on
+    error: type[streamer.StreamerError] | None = None  # what ends the session
+    interrupted_by: type[streamer.StreamerError] | None = None  # the last error that it went on after
+    facts: dict[str, Any] = field(default_factory=dict)  # attributes of the one or the other
+    within_s: float = 20.0  # generously
+
+    def __str__(self) -> str:
+        return f"{self.when}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    told: tuple[str, ...]
+    error: Exception | None
+    interrupted_by: Exception | None
+    iterator: str  # "goes on", "ends", or the name of the error that it raised
+    pictures: int | None  # in the recording's own count; None if there was none
+    decoded: int | None  # that the file gives
+    missing: int | None  # of the phone's own, between the file's first and last
+    seconds: float  # from the fault to the error, or to the first picture afterwards; for `lasts_s` the longest pause
+
+
+async def try_all(rows: Iterable[Row]) -> list[Outcome | Exception]:
+    """Try rows side by side; return what came of each, in their order. Nothing of theirs runs afterwards."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def take_turn(row: Row) -> Outcome | Exception:
+        async with turns:
+            try:
+                return await trial(row)
+            except Exception as error:  # noqa: BLE001 - one trial that fails does not end the others
+                return error
+
+    return await asyncio.gather(*(take_turn(row) for row in rows))
+
+
+async def trial(row: Row) -> Outcome:
+    """Try one row."""
+    faults = embedded.Faults(**row.faults if row.when == "at first" else {})
+    async with embedded.serve(**{**SMALL, **row.serve}, faults=faults) as phone:
+        connecting = streamer.connect(
+            phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **row.connect
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            return await _Trial(row, phone, connecting, Path(folder) / "a.mp4").run()
+
+
+class _Trial:
+    def __init__(self, row: Row, phone: embedded.EmbeddedPhone, connecting: streamer.Connecting, path: Path) -> None:
+        self._row = row
+        self._phone = phone
+        self._connecting = connecting
+        self._path = path
+        self._events = connecting.events()
+        self._told: list[streamer.Event] = []
+        self._iterator = "goes on"
+        self._pictures: list[float] = []  # when each came
+        self._fault_at = time.monotonic()
+        self._resumed_at = 0.0
+        self._ended_at = 0.0
+
+    async def run(self) -> Outcome:
+        row, recording = self._row, None
+        listening = asyncio.create_task(self._listen(), name="trial: events")
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(LIMIT_S), self._connecting as session:
+                recording = session.record(self._path)
+                looking = asyncio.create_task(self._look(session), name="trial: pictures")
+                try:
+                    if row.when != "at first":
+                        await self._until(lambda: len(self._pictures) > GOING_ON)
+                        await self._break()
+                    await self._watch(session)
+                    error = session.error
+                    seconds = self._seconds()
+                finally:
+                    if error is None:
+                        looking.cancel()
+                    await asyncio.wait({looking})
+        except streamer.StreamerError as failure:
+            error, seconds, self._iterator = failure, time.monotonic() - self._fault_at, ""
+        await listening
+        decoded, missing = (None, None) if recording is None else await asyncio.to_thread(_read, self._path)
+        told = [event for event in self._told if event.kind not in {"closed", "problem"} or event.error]
+        interruptions = [event.error for event in told if event.kind == "interrupted" and event.error]
+        return Outcome(
+            told=tuple(event.kind for event in told),
+            error=error,
+            interrupted_by=interruptions[-1] if interruptions else None,
+            iterator=self._iterator,
+            pictures=None if recording is None else recording.pictures,
+            decoded=decoded,
+            missing=missing,
+            seconds=seconds,
+        )
+
+    async def _break(self) -> None:
+        self._told.clear()
+        for name, value in self._row.faults.items():
+            setattr(self._phone.faults, name, value)
+        self._fault_at = time.monotonic()
+        await self._row.act(self._phone)
+        if self._row.when == "reconnecting":
+            await self._phone.cut_signaling()
+
+    async def _watch(self, session: streamer.Session) -> None:
+        """Wait until the session has ended, or goes on for certain."""
+        if self._row.when == "reconnecting":
+            await self._until(lambda: self._count("interrupted") > 1 or session.state == "closed")
+            for name in self._row.faults:
+                setattr(self._phone.faults, name, getattr(embedded.Faults(), name))
+        if self._row.lasts_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._row.lasts_s):
+                    await self._until(lambda: session.state == "closed")
+        elif self._row.when != "at first":
+            await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
+        begun = len(self._pictures)
+        await self._until(lambda: session.state == "closed" or len(self._pictures) > begun + GOING_ON)
+
+    def _seconds(self) -> float:
+        """Return how long it took, of the longest time without a picture if that is what a fault is about."""
+        if self._iterator != "goes on":
+            return self._ended_at - self._fault_at
+        if self._row.lasts_s:
+            pauses = itertools.pairwise([self._fault_at, *(at for at in self._pictures if at > self._fault_at)])
+            return max(later - earlier for earlier, later in pauses)
+        return next(at for at in self._pictures if at > max(self._resumed_at, self._fault_at)) - self._fault_at
+
+    async def _listen(self) -> None:
+        async for event in self._events:
+            self._told.append(event)
+            if event.kind in {"resumed", "renewed", "streaming"}:
+                self._resumed_at = time.monotonic()
+
+    async def _look(self, session: streamer.Session) -> None:
+        try:
+            async for _ in session:
+                self._pictures.append(time.monotonic())
+        except streamer.StreamerError as error:
+            self._iterator = type(error).__name__
+        else:
+            self._iterator = "ends"
+        self._ended_at = time.monotonic()
+
+    def _count(self, *kinds: str) -> int:
+        return sum(event.kind in kinds for event in self._told)
+
+    @staticmethod
+    async def _until(condition: Callable[[], object]) -> None:
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def _read(path: Path) -> tuple[int, int]:
+    """Return how many pictures a file gives, and how many of the phone's are missing between the first and the last."""
+    counters = []
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            counters.append(-1 if barcode is None else barcode.counter)
+    if -1 in counters or counters != sorted(set(counters)):
+        raise AssertionError("the recording holds a picture that the phone did not send so")
+    return len(counters), counters[-1] - counters[0] + 1 - len(counters) if counters else 0
+
+
+def check(row: Row, outcome: Outcome) -> None:
+    """Assert that what came of a row is what was expected."""
+    assert outcome.told == row.told, outcome
+    assert type(outcome.error) is (row.error or type(None)), repr(outcome.error)
+    if row.interrupted_by is not None:
+        assert type(outcome.interrupted_by) is row.interrupted_by, repr(outcome.interrupted_by)
+    shown = outcome.error or outcome.interrupted_by
+    assert {name: getattr(shown, name) for name in row.facts} == row.facts
+    if outcome.pictures is not None:
+        assert outcome.iterator == ("goes on" if row.error is None else row.error.__name__)
+        assert outcome.decoded == outcome.pictures > 0
+    assert outcome.seconds < row.within_s
+
+
+def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
+    """Return a table in Markdown."""
+    lines = ["| fault | events, and the error behind them | iterator | recording | seconds |", "|---|---|---|---|---:|"]
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            lines.append(f"| {row.what} | **the trial failed**: {outcome!r} | | | |")
+            continue
+        error = outcome.error or outcome.interrupted_by
+        said = f"`{type(error).__name__}`: {_plain(str(error))}" if error else ""
+        told = " → ".join(_abridged(outcome.told))
+        recording = "" if outcome.pictures is None else f"{outcome.decoded} pictures, {outcome.missing} missing"
+        cells = (row.what, f"{told}<br>{said}" if said else told, outcome.iterator, recording, f"{outcome.seconds:.1f}")
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _abridged(told: tuple[str, ...]) -> list[str]:
+    """Leave out the steps on the way to a stream."""
+    return [kind for kind in told if kind not in {"authorized", "negotiating", "connecting"}]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r", request [0-9a-f-]+", "", text)
