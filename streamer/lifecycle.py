@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Progress
@@ -15,6 +14,7 @@ _logger = logging.getLogger("streamer.session")
 
 PROGRESS_EVERY_S: Final = 2.0  # the vendor says "in a loop" [doc], and no pace
 RELEASE_LIMIT_S: Final = 5.0  # what giving back may take, on whatever way out
+LEAVE_LIMIT_S: Final = 10.0  # how long who is cancelled on the way out is held up: only a disk that hangs takes longer
 
 
 async def prepare(cloud: CloudClient, instance_id: str, user_id: str, *, timeout_s: float, events: EventHub) -> None:
@@ -53,7 +53,10 @@ async def give_back(cloud: CloudClient, instance_id: str) -> None:
 
     A cancellation waits until it is done: who leaves in a hurry would otherwise leave the instance taken.
     """
-    await _to_the_end(_give_back(cloud, instance_id))
+    task = asyncio.create_task(_give_back(cloud, instance_id), name="give back")
+    await to_the_end(task)
+    with contextlib.suppress(asyncio.CancelledError):
+        task.result()
 
 
 async def _give_back(cloud: CloudClient, instance_id: str) -> None:
@@ -65,16 +68,17 @@ async def _give_back(cloud: CloudClient, instance_id: str) -> None:
             _logger.warning("= %s may stay taken for a while: %s", instance_id, str(error) or "no answer in time")
 
 
-async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that ends soon, whether or not this is cancelled meanwhile; the cancellation then goes on."""
-    task = asyncio.create_task(coroutine, name="give back")
+async def to_the_end(task: asyncio.Task[None]) -> None:
+    """Wait until a task has ended, also if this is cancelled meanwhile: that goes on then, or after LEAVE_LIMIT_S."""
+    loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    until = 0.0
+    while not task.done() and (cancelled is None or loop.time() < until):
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=None if cancelled is None else until - loop.time())
         except asyncio.CancelledError as error:
+            if cancelled is None:
+                until = loop.time() + LEAVE_LIMIT_S
             cancelled = error
-    with contextlib.suppress(asyncio.CancelledError):
-        task.result()
     if cancelled is not None:
         raise cancelled

@@ -19,7 +19,7 @@ from streamer.errors import (
     TakenOverError,
 )
 from streamer.events import Event, EventHub, EventIterator
-from streamer.lifecycle import give_back, prepare
+from streamer.lifecycle import give_back, prepare, to_the_end
 from streamer.line import Line
 from streamer.link import Link
 from streamer.media.audio import AudioIterator, Layout, SampleFormat
@@ -490,10 +490,13 @@ class Session:
         )
 
     async def aclose(self) -> None:
-        """Leave the phone and close everything; recordings are finished first."""
+        """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
         self._task.cancel()
-        await asyncio.wait({self._task})
-        await self._finish()  # once more, for a task that was cancelled before it began
+        try:
+            await to_the_end(self._task)
+        finally:
+            if self._task.cancelled():
+                await self._finish()  # once more, for a task that was cancelled before it began
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,9 +20,7 @@ class Faults:
     auth_code: str = _fault("", "the auth call is refused with this error code, such as KOOPHONE.API.2005")
     auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
     auth_body: str = _fault("", "the auth reply's body is: html, empty, silence, truncated, flat (older) or nulls")
-    auth_times: int = _fault(
-        0, "what auth_code, auth_status and auth_body do happens so often; 0 is for ever"
-    )
+    auth_times: int = _fault(0, "what auth_code, auth_status and auth_body do happens so often; 0 is for ever")
     prepare_fails: bool = _fault(False, "an instance that has to be prepared does not get ready")
     token: str = _fault("", "the device token is judged: invalid, or expired")
     token_times: int = _fault(0, "token happens this often, then no more; 0 is for ever")

@@ -20,7 +20,7 @@ from streamer import phone as embedded
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
 AT_ONCE: Final = 16  # trials: most of them wait for a time-out
 GOING_ON: Final = 10  # pictures after a fault that make a stream of it again
-SMALL: Final = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
+SMALL: Final[dict[str, Any]] = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
 
 When = Literal["at first", "while streaming", "reconnecting"]
 

@@ -1,0 +1,39 @@
+"""A program that is cancelled, wherever it waits, leaves nothing behind, and its recording is whole."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streamer import phone as embedded
+from tests.faults.cancelling import sweep
+from tests.faults.trials import SMALL
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[embedded.EmbeddedPhone]:
+    async with embedded.serve(**SMALL) as phone:
+        yield phone
+
+
+@pytest.mark.parametrize("release", [False, True])
+async def test_cancelled_at_each_of_its_own_waits_a_program_leaves_nothing(
+    small: embedded.EmbeddedPhone, release: bool
+) -> None:
+    swept = await sweep(small, is_whole=False, release=release)
+    assert not swept.faults
+    assert swept.points >= swept.waits > 10
+
+
+async def test_cancelled_whenever_anything_of_the_session_waits_a_program_leaves_nothing(
+    small: embedded.EmbeddedPhone,
+) -> None:
+    swept = await sweep(small, is_whole=True, release=True, every=3)  # python -m tests.faults tries them all
+    assert not swept.faults
+    assert swept.points > 20
+
+
+async def test_cancelled_while_it_reconnects_a_program_leaves_nothing(small: embedded.EmbeddedPhone) -> None:
+    small.faults.cut_after_s = 0.2
+    swept = await sweep(small, is_whole=True, release=True, every=9)
+    assert not swept.faults
+    assert swept.points > 10
