@@ -1,19 +1,53 @@
-"""Print the tables of docs/reliability.md: python -m tests.faults [WORD …] (rows with one of the words, or all)."""
+"""Print the tables of docs/reliability.md: python -m tests.faults [TITLE …], all of them or those whose title holds a
+word. The whole takes some five minutes.
+"""
 
 import asyncio
 import sys
+from collections.abc import Callable
+from functools import partial
 
+from streamer import phone as embedded
+from tests.faults.cancelling import Sweep, sweep
+from tests.faults.cycles import cycle, cycles_table
 from tests.faults.matrix import MATRIX
-from tests.faults.trials import table, try_all
+from tests.faults.trials import SMALL, Row, table, try_all
+
+CYCLES = 500
+SWEEPS = {
+    "where the program itself waits": {"is_whole": False},
+    "the same, with `release=True`": {"is_whole": False, "release": True},
+    "where any task of the session waits": {"is_whole": True, "release": True},
+    "the same, through a reconnection": {"is_whole": True, "release": True},
+}
 
 
 def main(*words: str) -> None:
-    """Try the rows group by group."""
-    for title, rows in MATRIX.items():
-        asked = [row for row in rows if not words or any(word in str(row) for word in words)]
-        if asked:
-            sys.stdout.write(f"### {title}\n\n{table(asked, asyncio.run(try_all(asked)))}\n\n")
+    """Print the tables that were asked for."""
+    tables: dict[str, Callable[[], str]] = {title: partial(_rows, rows) for title, rows in MATRIX.items()}
+    tables["Cancelled at every wait"] = _cancelling
+    tables[f"{CYCLES} times connected and left"] = lambda: cycles_table(cycle(CYCLES, every=100))
+    for title, make in tables.items():
+        if not words or any(word in title for word in words):
+            sys.stdout.write(f"### {title}\n\n{make()}\n\n")
             sys.stdout.flush()
+
+
+def _rows(rows: tuple[Row, ...]) -> str:
+    return table(rows, asyncio.run(try_all(rows)))
+
+
+def _cancelling() -> str:
+    lines = ["| cancelled … | waits | left tasks, threads, sockets, or a broken file |", "|---|---:|---|"]
+    for what, options in SWEEPS.items():
+        swept = asyncio.run(_sweep(0.2 if "reconnection" in what else 0.0, **options))
+        lines.append(f"| {what} | {swept.points} | {'; '.join(swept.faults) or 'none'} |")
+    return "\n".join(lines)
+
+
+async def _sweep(cut_after_s: float, **options: bool) -> Sweep:
+    async with embedded.serve(**SMALL, faults=embedded.Faults(cut_after_s=cut_after_s)) as phone:
+        return await sweep(phone, **options)
 
 
 if __name__ == "__main__":
