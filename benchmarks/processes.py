@@ -34,6 +34,11 @@ class Child:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def kill(self) -> float:
         """Kill it, at once and without a word; return when that was (monotonic seconds)."""
         killed_at = time.monotonic()

@@ -89,6 +89,8 @@ class Peer:
         self._on_problem = on_problem
         # An empty list, and not nothing: without one aiortc asks a public third-party server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        # aiortc closes it by itself, too, and a close that was cut short could never be waited for again (aiortc 1.16).
+        vars(self._connection)["close"] = self.aclose
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("datachannel", self._adopt_channel)
         self._has_offer = False
@@ -205,10 +207,11 @@ class Peer:
     async def _close(self) -> None:
         for gathering in self._gatherings.values():
             await gathering.aclose()
-        closing = asyncio.ensure_future(self._connection.close())
+        closing = asyncio.ensure_future(RTCPeerConnection.close(self._connection))
         if not (await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT_S))[0]:
             _logger.warning("= the WebRTC connection did not close within %g s", _CLOSE_TIMEOUT_S)
-        elif (error := closing.exception()) is not None:
+            closing.cancel()
+        elif not closing.cancelled() and (error := closing.exception()) is not None:
             _logger.warning("= the WebRTC connection closed with an error: %r", error)
 
     def _take_over(self) -> None:

@@ -3,14 +3,18 @@
 """
 
 import asyncio
+import signal
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
+
 import streamer
 from streamer import phone as embedded
 from streamer.phone.faults import STEPS
-from tests.faults.trials import Row
+from tests.faults.trials import Elsewhere, Row
 
 ASKED: Final = ("connecting",)
 AUTHORIZED: Final = (*ASKED, "authorized")
@@ -275,10 +279,101 @@ PATH: Final = (
     _bad("20 % of the media comes twice", repeat=0.2),
 )
 
+
+async def _kill_and_restart(phone: Elsewhere) -> None:
+    phone.kill()
+    await asyncio.sleep(3)
+    await phone.start()
+
+
+def _halt_for(seconds: float) -> Callable[[Elsewhere], Awaitable[None]]:
+    async def halt(phone: Elsewhere) -> None:
+        phone.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            phone.signal(signal.SIGCONT)
+
+    return halt
+
+
+async def _hold_up_the_loop(_: Elsewhere) -> None:
+    time.sleep(10)  # noqa: ASYNC251 - that is the fault
+
+
+def _set_the_clock(by_s: float) -> Callable[[Elsewhere], Awaitable[None]]:
+    async def set_clock(_: Elsewhere) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            right, right_ns = time.time, time.time_ns
+            patch.setattr(time, "time", lambda: right() + by_s)
+            patch.setattr(time, "time_ns", lambda: right_ns() + round(by_s * 1e9))
+            await asyncio.sleep(3)
+
+    return set_clock
+
+
+MACHINES: Final = (
+    Row(
+        what="the phone's process is killed, and started 3 s later",
+        when="while streaming",
+        act=_kill_and_restart,
+        is_elsewhere=True,
+        counts_anew=True,
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=40,
+    ),
+    Row(
+        what="API, signaling and path are all silent for 5 s",
+        when="while streaming",
+        act=_halt_for(5),
+        is_elsewhere=True,
+        told=("interrupted", "resumed"),
+        within_s=30,
+    ),
+    Row(
+        what="API, signaling and path are all silent for 20 s",
+        when="while streaming",
+        act=_halt_for(20),
+        is_elsewhere=True,
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    Row(
+        what="the program holds up its event loop for 10 s (`time.sleep`)",
+        when="while streaming",
+        act=_hold_up_the_loop,
+        is_elsewhere=True,
+        is_alone=True,
+        lasts_s=12,
+        within_s=15,
+    ),
+    Row(
+        what="the clock is set forward by a day, and back",
+        when="while streaming",
+        act=_set_the_clock(86_400),
+        is_elsewhere=True,
+        is_alone=True,
+        lasts_s=4,
+        within_s=5,
+    ),
+    Row(
+        what="the clock is set back by a day, and forward",
+        when="while streaming",
+        act=_set_the_clock(-86_400),
+        is_elsewhere=True,
+        is_alone=True,
+        lasts_s=4,
+        within_s=5,
+    ),
+)
+
 MATRIX: Final = {
     "The auth call": AUTH,
     "The way to the stream": SIGNALING,
     "An attempt to reconnect": RECONNECTING,
     "The phone closes the stream": CLOSING,
     "The network path": PATH,
+    "The machines": MACHINES,
 }

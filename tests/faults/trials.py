@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import itertools
+import json
+import os
 import re
+import secrets
+import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,6 +19,7 @@ import av
 import numpy as np
 
 import streamer
+from benchmarks.processes import Child
 from streamer import phone as embedded
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
@@ -25,8 +30,50 @@ SMALL: Final[dict[str, Any]] = {"width": 180, "height": 320, "fps": 15, "bitrate
 When = Literal["at first", "while streaming", "reconnecting"]
 
 
-async def _nothing(_: embedded.EmbeddedPhone) -> None:
+async def _nothing(_: Any) -> None:
     pass
+
+
+class Elsewhere:
+    """An embedded phone in a process of its own, always at the same place: it can be killed, and halted."""
+
+    def __init__(self) -> None:
+        self.tenant_token = secrets.token_urlsafe(24)
+        self.faults = embedded.Faults()  # none of them reach it
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self._port = server.getsockname()[1]
+        self._options = json.dumps({**SMALL, "port": self._port, "tenant_token": self.tenant_token})
+        self._start()
+
+    def _start(self) -> None:
+        self._child = Child("benchmarks.phone", self._options)
+        place = self._child.hear()
+        self.endpoint, self.instance_id = place["endpoint"], place["instance"]
+
+    async def start(self) -> None:
+        """Start it, again."""
+        await asyncio.to_thread(self._start)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        self._child.kill()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self._child.pid, number)
+
+    def close(self) -> None:
+        """End it."""
+        self._child.__exit__(None, None, None)
+
+
+@contextlib.asynccontextmanager
+async def _elsewhere() -> AsyncIterator[Elsewhere]:
+    phone = await asyncio.to_thread(Elsewhere)
+    try:
+        yield phone
+    finally:
+        await asyncio.to_thread(phone.close)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +88,12 @@ class Row:
     what: str
     when: When = "at first"
     faults: dict[str, Any] = field(default_factory=dict)
-    act: Callable[[embedded.EmbeddedPhone], Awaitable[None]] = _nothing
+    act: Callable[[Any], Awaitable[None]] = _nothing
     lasts_s: float = 0.0
+    is_elsewhere: bool = False  # the phone is a process of its own, and `act` gets an Elsewhere
+    is_alone: bool = False  # it would be felt in the trials beside it
+    counts_anew: bool = False  # it is another process after the fault
+    often: bool = False  # how many attempts fail is a matter of chance: told once
     serve: dict[str, Any] = field(default_factory=dict)
     connect: dict[str, Any] = field(default_factory=dict)
     told: tuple[str, ...] = ()  # the kinds of events, from the fault on
@@ -65,7 +116,7 @@ class Outcome:
     iterator: str  # "goes on", "ends", or the name of the error that it raised
     pictures: int | None  # in the recording's own count; None if there was none
     decoded: int | None  # that the file gives
-    missing: int | None  # of the phone's own, between the file's first and last
+    missing: int | None  # of the phone's own, between the file's first and last; None if it counted anew
     seconds: float  # from the fault to the error, or to the first picture afterwards; for `lasts_s` the longest pause
 
 
@@ -73,20 +124,26 @@ async def try_all(rows: Iterable[Row]) -> list[Outcome | Exception]:
     """Try rows side by side; return what came of each, in their order. Nothing of theirs runs afterwards."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def take_turn(row: Row) -> Outcome | Exception:
+    async def take_turn(row: Row) -> None:
         async with turns:
             try:
-                return await trial(row)
+                outcomes[id(row)] = await trial(row)
             except Exception as error:  # noqa: BLE001 - one trial that fails does not end the others
-                return error
+                outcomes[id(row)] = error
 
-    return await asyncio.gather(*(take_turn(row) for row in rows))
+    rows, outcomes = list(rows), dict[int, Outcome | Exception]()
+    await asyncio.gather(*(take_turn(row) for row in rows if not row.is_alone))
+    for row in rows:
+        if row.is_alone:
+            await take_turn(row)
+    return [outcomes[id(row)] for row in rows]
 
 
 async def trial(row: Row) -> Outcome:
     """Try one row."""
     faults = embedded.Faults(**row.faults if row.when == "at first" else {})
-    async with embedded.serve(**{**SMALL, **row.serve}, faults=faults) as phone:
+    serving = _elsewhere() if row.is_elsewhere else embedded.serve(**{**SMALL, **row.serve}, faults=faults)
+    async with serving as phone:
         connecting = streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **row.connect
         )
@@ -95,7 +152,7 @@ async def trial(row: Row) -> Outcome:
 
 
 class _Trial:
-    def __init__(self, row: Row, phone: embedded.EmbeddedPhone, connecting: streamer.Connecting, path: Path) -> None:
+    def __init__(self, row: Row, phone: Any, connecting: streamer.Connecting, path: Path) -> None:
         self._row = row
         self._phone = phone
         self._connecting = connecting
@@ -202,21 +259,26 @@ class _Trial:
             await asyncio.sleep(0.02)
 
 
-def _read(path: Path) -> tuple[int, int]:
-    """Return how many pictures a file gives, and how many of the phone's are missing between the first and the last."""
+def _read(path: Path) -> tuple[int, int | None]:
+    """Return how many pictures a file gives, and how many of the phone's are missing between the first and the last;
+    None if they are not in the order of one phone's counter.
+    """
     counters = []
     with av.open(path) as container:
         for frame in container.decode(video=0):
             barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             counters.append(-1 if barcode is None else barcode.counter)
-    if -1 in counters or counters != sorted(set(counters)):
-        raise AssertionError("the recording holds a picture that the phone did not send so")
+    if -1 in counters:
+        raise AssertionError("the recording holds a picture that no phone sent so")
+    if counters != sorted(set(counters)):
+        return len(counters), None
     return len(counters), counters[-1] - counters[0] + 1 - len(counters) if counters else 0
 
 
 def check(row: Row, outcome: Outcome) -> None:
     """Assert that what came of a row is what was expected."""
-    assert outcome.told == row.told, outcome
+    told = tuple(_once(outcome.told)) if row.often else outcome.told
+    assert told == row.told, outcome
     assert type(outcome.error) is (row.error or type(None)), repr(outcome.error)
     if row.interrupted_by is not None:
         assert type(outcome.interrupted_by) is row.interrupted_by, repr(outcome.interrupted_by)
@@ -225,6 +287,7 @@ def check(row: Row, outcome: Outcome) -> None:
     if outcome.pictures is not None:
         assert outcome.iterator == ("goes on" if row.error is None else row.error.__name__)
         assert outcome.decoded == outcome.pictures > 0
+        assert (outcome.missing is None) == row.counts_anew
     assert outcome.seconds < row.within_s
 
 
@@ -238,10 +301,21 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
         error = outcome.error or outcome.interrupted_by
         said = f"`{type(error).__name__}`: {_plain(str(error))}" if error else ""
         told = " → ".join(_abridged(outcome.told))
-        recording = "" if outcome.pictures is None else f"{outcome.decoded} pictures, {outcome.missing} missing"
+        recording = "" if outcome.pictures is None else f"{outcome.decoded} pictures"
+        if outcome.missing is not None:
+            recording += f", {outcome.missing} missing"
         cells = (row.what, f"{told}<br>{said}" if said else told, outcome.iterator, recording, f"{outcome.seconds:.1f}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
+
+
+def _once(told: tuple[str, ...]) -> list[str]:
+    """Leave out attempts that failed, but the first."""
+    kept = list(told[:1])
+    for former, kind in itertools.pairwise(told):
+        if kind not in kept or (former, kind) == ("interrupted", "resumed"):
+            kept.append(kind)
+    return kept
 
 
 def _abridged(told: tuple[str, ...]) -> list[str]:
