@@ -1,5 +1,6 @@
 """The calls of the API around a stream, the auth call first of all (httpx at the edge, its errors mapped)."""
 
+import contextvars
 import logging
 import ssl
 import uuid
@@ -24,6 +25,10 @@ from streamer.wire import (
 )
 
 _logger = logging.getLogger("streamer.cloud")
+
+# stamina warns of each further try, in two words that say nothing to who reads them: ours are told at DEBUG.
+_is_ours = contextvars.ContextVar("is_ours", default=False)
+logging.getLogger("stamina").addFilter(lambda _: not _is_ours.get())
 
 ATTEMPTS: Final = 3
 _ID_LIMIT: Final = 128
@@ -104,11 +109,19 @@ class CloudClient:
 
     async def _post(self, path: str, **content: Any) -> tuple[bytes, int]:
         """Return the body and the HTTP status of a reply that is a success."""
-        async for attempt in stamina.retry_context(
-            on=_is_worth_another_try, attempts=ATTEMPTS, wait_initial=0.3, wait_max=3.0
-        ):
-            with attempt:
-                return await self._authorized(path, content)
+        token = _is_ours.set(True)
+        try:
+            async for attempt in stamina.retry_context(
+                on=_is_worth_another_try, attempts=ATTEMPTS, wait_initial=0.3, wait_max=3.0
+            ):
+                with attempt:
+                    try:
+                        return await self._authorized(path, content)
+                    except CloudError as error:
+                        _logger.debug("= attempt %d failed: %s", attempt.num, error)
+                        raise
+        finally:
+            _is_ours.reset(token)
         raise AssertionError("stamina ends with a result or an error")
 
     async def _authorized(self, path: str, content: dict[str, Any]) -> tuple[bytes, int]:

@@ -68,6 +68,11 @@ async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_no
     assert pictures(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
 
 
+async def test_a_call_that_is_tried_again_is_nothing_to_warn_of(small: embedded.EmbeddedPhone, tmp_path: Path) -> None:
+    small.faults.auth_code, small.faults.auth_status, small.faults.auth_times = "KOOPHONE.API.9999", 500, 2
+    await test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(small, tmp_path, "sys.exit")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_command_that_is_interrupted_at_any_moment_leaves_a_whole_file_or_none(
     tmp_path: Path, number: signal.Signals
