@@ -67,9 +67,7 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
 @pytest.mark.parametrize(
     "faults",
     [
-        Faults(cut_after_s=0.5),
         Faults(restart_after_s=0.5),
-        Faults(disconnect_after_s=0.5),
         Faults(close_after_s=0.5, close_reason="3000"),
         Faults(lose_path_after_s=0.5, lose_path_for_s=3.5),
         Faults(restart_ice_after_s=0.5),

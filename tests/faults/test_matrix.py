@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,10 @@ async def test_a_fault_is_what_it_is_said_to_be(outcomes: dict[str, Outcome | Ex
     if isinstance(outcome, Exception):
         raise outcome
     check(row, outcome)
+
+
+def test_the_tables_in_the_documentation_have_every_row() -> None:
+    text = Path("docs/reliability.md").read_text(encoding="utf-8")
+    lines = [line for line in text.partition("## The proof")[2].splitlines() if line.startswith("| ")]
+    expected = [f"| {row.what} |" for row in ROWS]
+    assert [start for start in expected if any(line.startswith(start) for line in lines)] == expected
