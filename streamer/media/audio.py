@@ -1,11 +1,10 @@
 """Decoded sound, and the iterators that consumers read it from."""
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import av
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from streamer.errors import ConfigurationError
 from streamer.media import opus
+from streamer.media.consumer import Consumer
 from streamer.media.mailbox import Recent
 from streamer.ports import AudioPort
 
@@ -218,7 +218,7 @@ class AudioHub:
                 self._on_watch(False)
 
 
-class AudioIterator:
+class AudioIterator(Consumer[Pcm]):
     """An async iterator of sound. It ends when the session does; `aclose` (or `async with`) ends it before.
 
     One task reads it at a time. Who falls behind by more than 250 pieces, 5 s, loses the oldest: `skipped` counts them,
@@ -226,32 +226,10 @@ class AudioIterator:
     """
 
     def __init__(self, converter: Converter, unsubscribe: Callable[["AudioIterator"], None]) -> None:
+        super().__init__(Recent(LIMIT), unsubscribe)
         self._converter = converter
-        self._unsubscribe = unsubscribe
-        self._mailbox: Recent[Pcm] = Recent(LIMIT)
         self._ready: deque[AudioFrame] = deque()  # converted and not taken: two at the most
         self._skipped_seen = -1  # as many as were skipped when the last piece was taken
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
-        self._error: BaseException | None = None
-
-    @property
-    def skipped(self) -> int:
-        """Pieces that this consumer did not get because it was too slow."""
-        return self._mailbox.dropped
-
-    def put(self, pcm: Pcm) -> None:
-        """Offer a piece; never waits."""
-        self._mailbox.put(pcm)
-        self._wake()
-
-    def end(self, error: BaseException | None) -> None:
-        """Let the iterator end once it has given what it holds."""
-        self._ended, self._error = True, error
-        self._wake()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> AudioFrame:
         """Return the next piece.
@@ -261,44 +239,13 @@ class AudioIterator:
         while not self._ready:
             pcm = self._mailbox.take()
             if pcm is not None:
-                is_new = pcm.discontinuity or self._mailbox.dropped != self._skipped_seen
-                self._skipped_seen = self._mailbox.dropped
+                is_new = pcm.discontinuity or self.skipped != self._skipped_seen
+                self._skipped_seen = self.skipped
                 self._ready += self._converter.convert(pcm, is_new=is_new)
             elif self._ended:
                 self._ready += self._converter.finish()
                 if not self._ready:
-                    error, self._error = self._error, None
-                    if error is not None:
-                        raise error
-                    raise StopAsyncIteration
+                    self._raise_end()
             else:
                 await self._change()
         return self._ready.popleft()
-
-    def close(self) -> None:
-        """Take no more sound; iteration ends after what it holds."""
-        self._ended = True
-        self._unsubscribe(self)
-        self._wake()
-
-    async def aclose(self) -> None:
-        """The same as `close`, for `contextlib.aclosing`."""
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    async def _change(self) -> None:
-        """Wait for a piece or for the end."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

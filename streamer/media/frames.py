@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
+from streamer.media.consumer import Consumer
 from streamer.media.images import QUALITY, ImageFormat, encode_image, image_format_of
 from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.whole import write_whole
@@ -170,7 +171,7 @@ class FrameHub:
                 self._on_watch(False)
 
 
-class FrameIterator:
+class FrameIterator(Consumer[VideoFrame]):
     """An async iterator of pictures. It ends when the session does; `aclose` (or `async with`) ends it before.
 
     One task reads it at a time. Under "latest" a slow consumer gets the newest picture; `skipped` counts the others.
@@ -185,31 +186,9 @@ class FrameIterator:
         *,
         max_fps: float | None,
     ) -> None:
-        self._mailbox = mailbox
-        self._unsubscribe = unsubscribe
+        super().__init__(mailbox, unsubscribe)
         self._interval_s = 1 / max_fps if max_fps else 0.0
         self._next_s = 0.0
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
-        self._error: BaseException | None = None
-
-    @property
-    def skipped(self) -> int:
-        """Pictures this consumer did not get because a newer one came first."""
-        return self._mailbox.dropped
-
-    def put(self, frame: VideoFrame) -> None:
-        """Offer a picture; never waits."""
-        self._mailbox.put(frame)
-        self._wake()
-
-    def end(self, error: BaseException | None) -> None:
-        """Let the iterator end once it has given what it holds."""
-        self._ended, self._error = True, error
-        self._wake()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> VideoFrame:
         """Return the next picture.
@@ -238,36 +217,5 @@ class FrameIterator:
                     self._next_s = on_time_s if on_time_s > now_s else now_s + self._interval_s
                 return frame
             if self._ended:
-                error, self._error = self._error, None
-                if error is not None:
-                    raise error
-                raise StopAsyncIteration
+                self._raise_end()
             await self._change()
-
-    def close(self) -> None:
-        """Take no more pictures; iteration ends."""
-        self._ended = True
-        self._unsubscribe(self)
-        self._wake()
-
-    async def aclose(self) -> None:
-        """The same as `close`, for `contextlib.aclosing`."""
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    async def _change(self) -> None:
-        """Wait for a picture or for the end."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
