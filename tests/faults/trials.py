@@ -57,6 +57,7 @@ class Elsewhere:
     def kill(self) -> None:
         """Kill it at once."""
         self._child.kill()
+        self.close()
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
