@@ -15,11 +15,12 @@ demo: $(VENV)/.demo  ## Connect to the embedded phone, stream, and record an MP4
 test: $(VENV)/.dev  ## Run the whole suite
 	@$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## Format check, lint, strict types, layers
+lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.audit
 
 bench: $(VENV)/.dev  ## Measure against the rivals and print the tables
 	@$(BIN)/python -m benchmarks
