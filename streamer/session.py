@@ -10,6 +10,7 @@ from typing import IO, Final, Self
 
 from streamer.cloud.client import CloudClient, check_user_id
 from streamer.cloud.credentials import Credentials
+from streamer.cloud.http import trust_of
 from streamer.cloud.models import Ticket
 from streamer.errors import (
     CloudError,
@@ -47,7 +48,7 @@ def connect(
     endpoint: str,
     credentials: Credentials,
     timeout_s: float = 20.0,
-    verify: bool | ssl.SSLContext = True,
+    verify: bool | ssl.SSLContext | str | os.PathLike[str] = True,
     stream_type: int | None = 2,
     preroll_s: float = 0.0,
     volume: int = 100,
@@ -60,7 +61,7 @@ def connect(
 
     `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
     `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API and of signaling: False
-    switches verification off, a context brings other authorities.
+    switches verification off; a PEM file, or a context, brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
     `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
     `volume` is how loud the phone plays, from 0, which is silence, to 100 [seen].
@@ -84,12 +85,13 @@ def connect(
         raise ConfigurationError(f"expected prepare_timeout_s above 0, got {prepare_timeout_s}")
     if prepare_for is not None:
         check_user_id(prepare_for)
-    cloud = CloudClient(endpoint, credentials, verify=verify, stream_type=stream_type)
+    trust = trust_of(verify)
+    cloud = CloudClient(endpoint, credentials, verify=trust, stream_type=stream_type)
     return Connecting(
         cloud,
         instance_id,
         timeout_s=timeout_s,
-        verify=verify,
+        verify=trust,
         preroll_s=preroll_s,
         volume=volume,
         reconnect=reconnect,

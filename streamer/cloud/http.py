@@ -5,6 +5,7 @@ import contextlib
 import functools
 import importlib
 import logging
+import os
 import socket
 import ssl
 import time
@@ -31,6 +32,20 @@ _KINDS: Final = {
     httpx.ReadError: "the answer broke off",
 }
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
+
+
+def trust_of(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | ssl.SSLContext:
+    """Return what `tls_context` takes: a file of authorities, in PEM, becomes a context that trusts them alone.
+
+    Raises ConfigurationError if the file cannot be read, or is none.
+    """
+    if isinstance(verify, bool | ssl.SSLContext):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except OSError as error:  # ssl.SSLError is one
+        what = error.strerror or str(error)
+        raise ConfigurationError(f"expected a PEM file of authorities, got {os.fspath(verify)}: {what}") from error
 
 
 def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:

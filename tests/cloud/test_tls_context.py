@@ -1,8 +1,13 @@
 """The trust that the API and signaling share."""
 
 import ssl
+from pathlib import Path
 
-from streamer.cloud.http import tls_context
+import pytest
+
+import streamer
+from streamer.cloud.http import tls_context, trust_of
+from streamer.errors import ConfigurationError
 
 
 def test_authorities_are_read_once_and_verification_is_on() -> None:
@@ -20,3 +25,23 @@ def test_verification_is_off_only_for_who_says_so() -> None:
 def test_a_context_of_the_users_own_is_used_as_it_is() -> None:
     own = ssl.create_default_context()
     assert tls_context(own) is own
+
+
+def test_a_file_of_authorities_is_trusted_alone(tmp_path: Path) -> None:
+    some = ssl.create_default_context().get_ca_certs(binary_form=True)[0]
+    path = tmp_path / "authority.pem"
+    path.write_text(ssl.DER_cert_to_PEM_cert(some))
+    context = trust_of(path)
+    assert isinstance(context, ssl.SSLContext)
+    assert context.get_ca_certs(binary_form=True) == [some]
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert (trust_of(True), trust_of(False)) == (True, False)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_that_is_none_is_refused_in_a_sentence(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "authority.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"expected a PEM file of authorities, got .*authority\.pem: "):
+        streamer.connect("any", endpoint="https://api.example", credentials=streamer.Token("token"), verify=path)
