@@ -1,7 +1,8 @@
-"""`python -m benchmarks.packets`: what the packets of a picture cost, stage by stage, hot and cold.
+"""`python -m benchmarks.packets`: what the packets of a picture cost, stage by stage, hot, cold and after a pause.
 
-Hot is a tight loop, as profilers see it. Cold is how a stream meets the code: a picture is decoded in between, and its
-megabytes have taken the place of everything else in the caches.
+Hot is a tight loop, as profilers see it. Cold: a picture is decoded in between, and its megabytes have taken the place
+of everything else in the caches. Paused: the process has slept besides until the next picture was due, and whatever
+else the machine does has had its caches and its clock.
 """
 
 import socket
@@ -19,6 +20,7 @@ from benchmarks.clips import CLIPS, Clip, access_units
 from benchmarks.report import Grid, console, print_grid
 from benchmarks.sender import packetized
 from streamer.media.receiver import Receiver
+from streamer.rtc._aiortc import _unprotector
 from streamer.tracks import Codec, Track
 
 PICTURES: Final = 300
@@ -38,10 +40,10 @@ T = TypeVar("T")
 
 
 def main() -> None:
-    """Measure both clips, hot and cold."""
+    """Measure both clips, hot, cold and paused."""
     for clip in CLIPS:
         units = [data for _, data in access_units(clip)[:PICTURES]]
-        costs = {name: _measure(clip, units, cold=name == "cold") for name in ("hot", "cold")}
+        costs = {name: _measure(clip, units, how=name) for name in ("hot", "cold", "paused")}
         packets = statistics.median(len(packetized(data)) for data in units)
         rows = [(stage, *(f"{costs[name][stage]:.0f}" for name in costs)) for stage in STAGES]
         rows.append(("together", *(f"{sum(found.values()):.0f}" for found in costs.values())))
@@ -49,10 +51,10 @@ def main() -> None:
     console.print("pictures come 300 in a row; wake-ups, the decoder and the consumer are not in these figures")
 
 
-def _measure(clip: Clip, units: list[bytes], *, cold: bool) -> dict[str, float]:
+def _measure(clip: Clip, units: list[bytes], *, how: str) -> dict[str, float]:
     """Return the median of each stage's CPU time for a picture, in µs."""
     outbound = Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=_PROFILE))
-    inbound = Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=_PROFILE))
+    unprotect = _unprotector(Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=_PROFILE)))
     receiver = Receiver([_TRACK], own_ssrc=1, cname="bench")
     decoder = av.CodecContext.create("h264", "r")
     costs: dict[str, list[float]] = {stage: [] for stage in STAGES}
@@ -69,11 +71,13 @@ def _measure(clip: Clip, units: list[bytes], *, cold: bool) -> dict[str, float]:
                 packet = _rtp(payload, sequence_number, number * 90_000 // clip.fps, marker=position == len(payloads))
                 sending.sendto(outbound.protect(packet), taking.getsockname())
                 sequence_number += 1
-            if cold:
+            if how == "paused":
+                time.sleep(1 / clip.fps)
+            if how != "hot":
                 decoder.decode(av.Packet(data))
             count = len(payloads)
             datagrams = _timed(costs[STAGES[0]], lambda: [taking.recvfrom(65536)[0] for _ in range(count)])  # noqa: B023
-            packets = _timed(costs[STAGES[1]], lambda: [inbound.unprotect(datagram) for datagram in datagrams])  # noqa: B023
+            packets = _timed(costs[STAGES[1]], lambda: [unprotect(datagram) or b"" for datagram in datagrams])  # noqa: B023
             now_ns = number * 1_000_000_000 // clip.fps
             units_out = _timed(costs[STAGES[2]], lambda: _received(receiver, packets, now_ns))  # noqa: B023
             if units_out != 1:
