@@ -53,8 +53,7 @@ async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, *
                 _put_relays_between(phone, path, relays)
             sent = note_what_is_sent(phone) if note_sent else {}
             commands = {"rotate": phone.rotate, "still": phone.go_still, "wake": phone.wake, "sent": sent.copy}
-            endpoint = phone.endpoint.replace(EVERY_ADDRESS, "127.0.0.1")
-            say({"endpoint": endpoint, "instance": phone.instance_id, "token": phone.tenant_token})
+            say({"endpoint": phone.endpoint, "instance": phone.instance_id, "token": phone.tenant_token})
             while (command := await listen()) is not None:
                 say(commands[command]())
                 if command == "sent":

@@ -26,10 +26,14 @@ def main() -> int:
     ]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-        packages: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
-    except (subprocess.TimeoutExpired, ValueError, KeyError):
-        print("audit: the advisory service gave no answer: nothing was audited")
+    except subprocess.TimeoutExpired:
+        print(f"audit: the advisory service gave no answer within {LIMIT_S} s: nothing was audited")
         return 0
+    try:
+        packages: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        print(f"audit: nothing was audited: {(ended.stderr.strip().splitlines() or ['no answer'])[-1]}")
+        return 0 if "onnection" in ended.stderr or "timed out" in ended.stderr else 1
     return judge(packages)
 
 

@@ -1,7 +1,9 @@
 """A pytest plugin for every test: an embedded phone, and the certainty that nothing is left running and no secret told.
 
 Whatever the embedded phone makes as a token begins with a mark. After each test the mark is looked for in what the
-package logged at DEBUG, in what was printed, warned of or reported, and in the files that were written.
+package logged at DEBUG, in what was printed and logged besides, and in the files that were written. What a test itself
+took away (by `capsys`, `pytest.raises` or `pytest.warns`, or as the output of another process) is not seen here: that
+is for tests/whole/test_secrets.py.
 """
 
 import asyncio
@@ -53,6 +55,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that told a secret."""
     report = yield
+    if call.when == "call" and MARK in str(report.longrepr or ""):
+        report.longrepr = f"{report.longrepr}\n\na token of the embedded phone stands in this failure"
     if call.when == "teardown" and (places := _told(item, report)):
         report.outcome = "failed"
         report.longrepr = f"a token of the embedded phone stands in: {', '.join(places)}"

@@ -5,7 +5,7 @@ import logging
 import ssl
 import uuid
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import stamina
@@ -55,6 +55,7 @@ class CloudClient:
         self._endpoint = checked_endpoint(endpoint, example="https://koophone.myhuaweicloud.com")
         self._credentials = credentials
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
+        self._has_warned = False  # of signaling without TLS
         if verify is False:
             _logger.warning("= TLS certificates are not verified: whoever is on the way can read the tokens")
         self._http = httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=_HEADERS)
@@ -80,7 +81,9 @@ class CloudClient:
         path = AUTH_PATH.format(instance_id=quote(_checked_id(instance_id), safe=""))
         body, status = await self._post(path, params=self._parameters)
         ticket = parse_ticket(body, instance_id, status=status)
-        if self._endpoint.startswith("https:") and ticket.signaling_url.startswith(("http:", "ws:")):
+        schemes = [urlsplit(url).scheme.lower() for url in (self._endpoint, ticket.signaling_url)]
+        if schemes[0] == "https" and schemes[1] in {"http", "ws"} and not self._has_warned:
+            self._has_warned = True
             _logger.warning("= the API names a signaling server without TLS: the device token crosses an open line")
         return ticket
 

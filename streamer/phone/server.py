@@ -189,7 +189,7 @@ class EmbeddedPhone:
             return fault
         if instance_id != self.instance_id:
             return Reply(200, {"error_code": "KOOPHONE.API.1012", "error_msg": "the instance is not yours"})
-        return self.lifecycle.refusal() or self._shape(self._ticket())
+        return self.lifecycle.refusal() or self._shape(self._ticket(self._signaling_url_for(request)))
 
     def _stop_streams(self) -> None:
         task = asyncio.create_task(self.close_clients(str(CLOSE_USER_LEFT)), name="phone: streaming/stop")
@@ -216,7 +216,14 @@ class EmbeddedPhone:
         body = {"error_code": faults.auth_code, "error_msg": "as injected"} if faults.auth_code else {}
         return Reply(faults.auth_status, body)
 
-    def _ticket(self) -> dict[str, Any]:
+    def _signaling_url_for(self, request: Request) -> str:
+        """Return the URL as a client can reach it: listening everywhere, by the name by which it reached the API."""
+        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        if self._host not in _EVERYWHERE or not name:
+            return self.signaling_url
+        return f"http://{_in_url(name)}:{urlsplit(self.signaling_url).port}"
+
+    def _ticket(self, signaling_url: str) -> dict[str, Any]:
         token = secrets.token_urlsafe(32)
         self.device_tokens[token] = time.monotonic() + self._token_lifetime_s
         while len(self.device_tokens) > TOKENS_LIMIT:
@@ -234,7 +241,7 @@ class EmbeddedPhone:
                     },
                     "rtc": {
                         "ice_signaling": {
-                            "signaling_url": self.signaling_url,
+                            "signaling_url": signaling_url,
                             "expired_time": None if self.expires_in_s is None else f"{self.expires_in_s:g}",
                             "ice_servers": self._ice_servers,
                         }
@@ -480,6 +487,13 @@ def _payload(message: dict[str, Any]) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on → one of them
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -560,9 +574,10 @@ async def serve(
             max_size=_MESSAGE_LIMIT,
             ping_interval=None,
         ) as signaling:
-            phone.signaling_url = f"http://{host}:{signaling.sockets[0].getsockname()[1]}"
+            here = _in_url(_EVERYWHERE.get(host, host))
+            phone.signaling_url = f"http://{here}:{signaling.sockets[0].getsockname()[1]}"
             try:
-                phone.endpoint = f"http://{host}:{await api.start(host, port)}"
+                phone.endpoint = f"http://{here}:{await api.start(host, port)}"
             except OSError as error:
                 raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
             _logger.debug("= serving at %s", phone.endpoint)

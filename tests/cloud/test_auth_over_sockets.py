@@ -364,7 +364,10 @@ async def test_what_weakens_encryption_is_warned_of(
     tls: ssl.SSLContext, certificate: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
-        await fetch(server.url, verify=ssl.create_default_context(cafile=certificate))
+        trust = ssl.create_default_context(cafile=certificate)
+        async with client(server.url.replace("https:", "HTTPS:"), None, verify=trust) as cloud:
+            for _ in range(2):
+                await cloud.fetch_ticket("instance-1")
         assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
             "= the API names a signaling server without TLS: the device token crosses an open line"
         ]

@@ -8,6 +8,8 @@ import pytest
 from phone_client import LIMIT_S, call_auth
 
 from streamer import phone as embedded
+from streamer.cloud.client import CloudClient
+from streamer.cloud.credentials import Token
 from streamer.errors import ConfigurationError
 from streamer.phone import EmbeddedPhone, Faults
 
@@ -162,3 +164,14 @@ async def test_where_others_can_reach_it_the_phone_demands_a_token(host: str, to
 async def test_with_a_token_the_phone_listens_where_others_can_reach_it() -> None:
     async with embedded.serve(host="0.0.0.0", tenant_token="sixteen-letters!") as phone:
         assert phone.tenant_token == "sixteen-letters!"
+        by_name = phone.endpoint.replace("127.0.0.1", "localhost")
+        for endpoint, name in ((phone.endpoint, "127.0.0.1"), (by_name, "localhost")):
+            async with CloudClient(endpoint, Token(phone.tenant_token)) as cloud:
+                ticket = await cloud.fetch_ticket(phone.instance_id)
+            assert urlsplit(ticket.signaling_url).hostname == name
+
+
+async def test_an_address_of_version_6_stands_in_brackets() -> None:
+    async with embedded.serve(host="::1") as phone:
+        assert phone.endpoint.startswith("http://[::1]:")
+        assert phone.signaling_url.startswith("http://[::1]:")
