@@ -112,6 +112,7 @@ class Link:
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
         self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
+        self._turn_tls = tls_context(verify) if any(server.scheme == "turns" for server in self._servers) else None
         self._is_interrupted = False
         self._paths: list[_Path] = []  # at most three: one that is left, the one in force, one that comes up
         self._path: _Path | None = None  # the one in force
@@ -196,6 +197,7 @@ class Link:
             on_candidate=lambda line, mid, index: path.queue_candidate(line, mid, index),  # noqa: PLW0108 - not there yet
             input_opened=self.input_opened,
             on_problem=lambda problem: self._tell(self, "problem", problem),
+            tls=self._turn_tls,
         )
         peer.ice_problems += self._problems
         path = _Path(peer, Gate(self.gate, lambda: self._switch(path)))

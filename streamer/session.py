@@ -60,8 +60,8 @@ def connect(
     """Return an async context manager that connects to a phone and gives a `Session`.
 
     `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
-    `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API and of signaling: False
-    switches verification off; a PEM file, or a context, brings other authorities.
+    `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API, signaling and TURN:
+    False switches verification off; a PEM file, or a context, brings other authorities.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
     `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
     `volume` is how loud the phone plays, from 0, which is silence, to 100 [seen].

@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import inspect
 import ipaddress
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -315,12 +316,14 @@ class Gathering:
         servers: Iterable[IceServer],
         *,
         loopback: bool,
+        tls: ssl.SSLContext | None = None,
         on_candidate: Callable[[str], None],
         on_failure: Callable[[IceServer, str], None],
     ) -> None:
         self._connection: Any = transport.transport._connection
         self._servers = tuple(servers)
         self._loopback = loopback
+        self._tls = tls
         self._on_candidate = on_candidate
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
@@ -403,6 +406,8 @@ class Gathering:
             self._on_failure(server, "no answer")
         except stun.TransactionError as error:
             self._on_failure(server, f"refused: {error}")
+        except ssl.SSLCertVerificationError as error:
+            self._on_failure(server, f"its TLS certificate is not trusted ({error.verify_message})")
         except (OSError, ValueError) as error:
             self._on_failure(server, getattr(error, "strerror", None) or str(error))
 
@@ -419,6 +424,7 @@ class Gathering:
     async def _ask_turn(self, server: IceServer) -> None:
         if server.scheme == "turns" and server.transport != "tcp":
             raise ValueError("TURN over DTLS is not supported; use transport=tcp")
+        trust: Any = (self._tls or True) if server.scheme == "turns" else False  # it goes to asyncio, as it is
         candidate, protocol = await ice.relayed_candidate(
             component=1,
             hide_related_address=self._connection._transport_policy == TransportPolicy.RELAY,
@@ -426,7 +432,7 @@ class Gathering:
             turn_server=(server.host, server.port),
             turn_username=server.username,
             turn_password=server.password.reveal() if server.password else None,
-            turn_ssl=server.scheme == "turns",
+            turn_ssl=trust,
             turn_transport=server.transport,
         )
         connection = self._connection

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
@@ -65,6 +66,7 @@ class Peer:
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
     `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`.
+    `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Peer:
         on_candidate: Callable[[str, str, int], None],
         input_opened: asyncio.Event,
         on_problem: Callable[[str], None] = lambda _: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         check_hooks()
         self.connected = asyncio.Event()
@@ -83,6 +86,7 @@ class Peer:
         self.ice_problems: list[str] = []  # one sentence for each server that gave no candidate
         self._ice_servers = tuple(ice_servers)
         self._loopback = loopback
+        self._tls = tls
         self._make_input = make_input
         self._input_opened = input_opened
         self._on_candidate = on_candidate
@@ -238,6 +242,7 @@ class Peer:
                     transport,
                     self._ice_servers,
                     loopback=self._loopback,
+                    tls=self._tls,
                     on_candidate=lambda line, mid=mid, index=index: self._on_candidate(line, mid, index),  # type: ignore[misc]
                     on_failure=self._on_server_failure,
                 )

@@ -1,0 +1,196 @@
+"""A real coturn: relays over UDP, TCP and TLS, and what is told of one that refuses, is not trusted or is silent."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import ipaddress
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+from conftest import LIMIT_S, require_peer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from streamer import phone
+from streamer.cloud.http import tls_context
+from streamer.rtc.ice import parse_ice_servers
+from streamer.rtc.peer import Peer
+from tests.everywhere import Connect
+
+_USER: Final = "viewer"
+_PASSWORD: Final = "correct-horse"
+
+
+@dataclass(frozen=True)
+class Coturn:
+    """A running turnserver."""
+
+    port: int
+    tls_port: int
+    certificate: Path
+
+    def url(self, way: str) -> str:
+        if way == "tls":
+            return f"turns:127.0.0.1:{self.tls_port}?transport=tcp"
+        return f"turn:127.0.0.1:{self.port}?transport={way}"
+
+
+def _make_certificate(directory: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = directory / "certificate.pem", directory / "key.pem"
+    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
+
+
+def _free_port() -> int:
+    with socket.socket() as tcp:
+        tcp.bind(("127.0.0.1", 0))
+        return int(tcp.getsockname()[1])
+
+
+async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            assert process.returncode is None, "turnserver has ended"
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.05)  # it tells nobody when it listens
+
+
+@pytest.fixture
+async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
+    """A turnserver on loopback, with long-term credentials and a certificate that only its own file vouches for."""
+    program = require_peer("turnserver", shutil.which("turnserver"))
+    certificate, key = _make_certificate(tmp_path)
+    server = Coturn(_free_port(), _free_port(), certificate)
+    config = tmp_path / "turnserver.conf"
+    config.write_text(
+        f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={server.port}\n"
+        f"tls-listening-port={server.tls_port}\ncert={certificate}\npkey={key}\n"
+        f"lt-cred-mech\nuser={_USER}:{_PASSWORD}\nrealm=example.test\nallow-loopback-peers\nno-cli\n"
+        f"userdb={tmp_path / 'turndb'}\npidfile={tmp_path / 'turnserver.pid'}\nlog-file=stdout\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        program, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await _wait_listening(server.port, process)
+        await _wait_listening(server.tls_port, process)
+        yield server
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = _PASSWORD) -> str:
+    """Answer an offer with this server alone; return the first relay candidate, or the first problem."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    servers, problems = parse_ice_servers([{"urls": url, "username": _USER, "credential": password}])
+    assert not problems
+    sender = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    sender.addTransceiver("video", direction="sendonly")
+    peer = Peer(
+        ice_servers=servers,
+        loopback=True,
+        make_input=lambda _: pytest.fail("nothing connects"),
+        on_candidate=lambda line, *_: told.put_nowait(line),
+        input_opened=asyncio.Event(),
+        on_problem=told.put_nowait,
+        tls=tls,
+    )
+    try:
+        await sender.setLocalDescription(await sender.createOffer())
+        await peer.answer(sender.localDescription.sdp)
+        async with asyncio.timeout(LIMIT_S):
+            return await told.get()
+    finally:
+        await peer.aclose()
+        await sender.close()
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_a_relay_candidate_comes_over_each_way(coturn: Coturn, way: str) -> None:
+    tls = ssl.create_default_context(cafile=str(coturn.certificate))
+    line = await _ask(coturn.url(way), tls=tls)
+    assert line.split()[4] == "127.0.0.1"
+    assert line.split()[6:8] == ["typ", "relay"]
+
+
+async def test_any_certificate_will_do_where_verification_is_off(coturn: Coturn) -> None:
+    assert " typ relay" in await _ask(coturn.url("tls"), tls=tls_context(False))
+
+
+@pytest.mark.parametrize("tls", [None, tls_context(True)])
+async def test_a_certificate_that_is_not_trusted_is_refused_and_named(
+    coturn: Coturn, tls: ssl.SSLContext | None
+) -> None:
+    problem = await _ask(coturn.url("tls"), tls=tls)
+    assert problem.startswith(f"{coturn.url('tls')}: its TLS certificate is not trusted (")
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp"])
+async def test_a_wrong_password_is_named_and_not_told(coturn: Coturn, way: str) -> None:
+    problem = await _ask(coturn.url(way), password="wrong-horse")
+    assert problem.startswith(f"{coturn.url(way)}: refused: ")
+    assert "401" in problem
+    assert "horse" not in problem
+
+
+async def test_a_server_that_does_not_answer_is_named() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"turn:127.0.0.1:{silent.getsockname()[1]}?transport=tcp"
+        assert await _ask(url) == f"{url}: no answer"
+
+
+@pytest.mark.parametrize(("verify", "refused"), [(True, True), (False, False)])
+async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
+    coturn: Coturn, connect: Connect, verify: bool, refused: bool
+) -> None:
+    entries = [
+        {"urls": coturn.url("tls"), "username": _USER, "credential": _PASSWORD},
+        {"urls": coturn.url("udp"), "username": _USER, "credential": "wrong-horse"},
+    ]
+    problems: list[str] = []
+    async with phone.serve(ice_servers=entries) as embedded, asyncio.timeout(LIMIT_S):
+        connecting = connect(embedded, verify=verify)
+        events = connecting.events()
+        async with connecting as session:
+            await session.screenshot()
+            while not any("refused" in problem for problem in problems) or (refused and len(problems) < 2):
+                event = await anext(events)
+                if event.kind == "problem":
+                    problems.append(str(event.reason))
+    assert any("not trusted" in problem for problem in problems) is refused
+    assert "horse" not in "".join(problems)
