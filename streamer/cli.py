@@ -77,6 +77,7 @@ Endpoint = Annotated[
         show_default=False,
     ),
 ]
+RelayOnly = Annotated[bool, typer.Option("--relay-only", help="Stream through TURN servers alone.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify TLS certificates.")]
 ShowStats = Annotated[
     bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")
@@ -141,6 +142,7 @@ def record(
     release: Release = False,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
+    relay_only: RelayOnly = False,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
@@ -158,6 +160,7 @@ def record(
         instance,
         endpoint,
         insecure=insecure,
+        relay_only=relay_only,
         reconnect=_reconnect(reconnect, give_up_after),
         prepare_for=prepare_for,
         release=release,

@@ -49,6 +49,7 @@ class Line:
         sink: Sink,
         *,
         verify: bool | ssl.SSLContext,
+        relay_only: bool,
         volume: int,
         reconnect: Reconnect | None,
         events: EventHub,
@@ -59,6 +60,7 @@ class Line:
         self._instance_id = ticket.instance_id
         self._sink = sink
         self._verify = verify
+        self._relay_only = relay_only
         self._volume = volume
         self._reconnect = reconnect
         self._events = events
@@ -196,6 +198,7 @@ class Line:
             ticket,
             self._sink,
             verify=self._verify,
+            relay_only=self._relay_only,
             volume=self._volume,
             client_uuid=self._client_uuid,
             times=self._made,

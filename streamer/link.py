@@ -86,6 +86,7 @@ class Link:
         sink: Sink,
         *,
         verify: bool | ssl.SSLContext,
+        relay_only: bool,
         volume: int,
         client_uuid: str,
         times: int,
@@ -105,6 +106,7 @@ class Link:
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
         self._verify = verify
+        self._relay_only = relay_only
         self._volume = volume
         self._client_uuid = client_uuid
         self._times = times
@@ -136,6 +138,11 @@ class Link:
         )
         for problem in self._problems:
             self._tell(self, "problem", problem)
+        if self._relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
+            raise ConnectionFailedError(
+                "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
+                stage="ice",
+            )
         context = tls_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
         try:
             async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
@@ -198,6 +205,7 @@ class Link:
             input_opened=self.input_opened,
             on_problem=lambda problem: self._tell(self, "problem", problem),
             tls=self._turn_tls,
+            relay_only=self._relay_only,
         )
         peer.ice_problems += self._problems
         path = _Path(peer, Gate(self.gate, lambda: self._switch(path)))

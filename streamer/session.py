@@ -49,6 +49,7 @@ def connect(
     credentials: Credentials,
     timeout_s: float = 20.0,
     verify: bool | ssl.SSLContext | str | os.PathLike[str] = True,
+    relay_only: bool = False,
     stream_type: int | None = 2,
     preroll_s: float = 0.0,
     volume: int = 100,
@@ -62,6 +63,8 @@ def connect(
     `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
     `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API, signaling and TURN:
     False switches verification off; a PEM file, or a context, brings other authorities.
+    `relay_only` has all media pass through the TURN servers that the API names, so that the phone does not learn this
+    machine's addresses; without such a server entering raises ConnectionFailedError.
     `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
     `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
     `volume` is how loud the phone plays, from 0, which is silence, to 100 [seen].
@@ -92,6 +95,7 @@ def connect(
         instance_id,
         timeout_s=timeout_s,
         verify=trust,
+        relay_only=relay_only,
         preroll_s=preroll_s,
         volume=volume,
         reconnect=reconnect,
@@ -111,6 +115,7 @@ class Connecting:
         *,
         timeout_s: float,
         verify: bool | ssl.SSLContext,
+        relay_only: bool,
         preroll_s: float,
         volume: int,
         reconnect: Reconnect | None,
@@ -122,6 +127,7 @@ class Connecting:
         self._instance_id = instance_id
         self._timeout_s = timeout_s
         self._verify = verify
+        self._relay_only = relay_only
         self._preroll_s = preroll_s
         self._volume = volume
         self._reconnect = reconnect
@@ -145,6 +151,7 @@ class Connecting:
                     self._cloud,
                     ticket,
                     verify=self._verify,
+                    relay_only=self._relay_only,
                     preroll_s=self._preroll_s,
                     volume=self._volume,
                     reconnect=self._reconnect,
@@ -218,6 +225,7 @@ class Session:
         ticket: Ticket,
         *,
         verify: bool | ssl.SSLContext = True,
+        relay_only: bool = False,
         preroll_s: float = 0.0,
         volume: int = 100,
         reconnect: Reconnect | None = None,
@@ -245,7 +253,16 @@ class Session:
         self._fanout.add(self._sound)
         self._fanout.add(self._meter)
         self._error: Exception | None = None
-        self._line = Line(cloud, ticket, self._fanout, verify=verify, volume=volume, reconnect=reconnect, events=events)
+        self._line = Line(
+            cloud,
+            ticket,
+            self._fanout,
+            verify=verify,
+            relay_only=relay_only,
+            volume=volume,
+            reconnect=reconnect,
+            events=events,
+        )
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
 
     @property

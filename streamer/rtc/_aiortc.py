@@ -351,9 +351,12 @@ class Gathering:
             connection._local_candidates += self._host_candidates(addresses)
         except NotImplementedError:
             connection._local_candidates += await connection.get_component_candidates(1, addresses)
-        connection._local_candidates_end = True
         for server in self._servers:
             self._start(self._ask(server), f"ask {server}")
+        if connection._transport_policy == TransportPolicy.RELAY:  # aiortc never connects without a candidate
+            while self._tasks and not connection._local_candidates:
+                await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+        connection._local_candidates_end = True
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -17,6 +17,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, OperationError
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
@@ -67,6 +68,7 @@ class Peer:
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
     `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
+    With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Peer:
         input_opened: asyncio.Event,
         on_problem: Callable[[str], None] = lambda _: None,
         tls: ssl.SSLContext | None = None,
+        relay_only: bool = False,
     ) -> None:
         check_hooks()
         self.connected = asyncio.Event()
@@ -86,13 +89,15 @@ class Peer:
         self.ice_problems: list[str] = []  # one sentence for each server that gave no candidate
         self._ice_servers = tuple(ice_servers)
         self._loopback = loopback
+        self._relay_only = relay_only
         self._tls = tls
         self._make_input = make_input
         self._input_opened = input_opened
         self._on_candidate = on_candidate
         self._on_problem = on_problem
+        policy = RTCIceTransportPolicy.RELAY if relay_only else RTCIceTransportPolicy.ALL
         # An empty list, and not nothing: without one aiortc asks a public third-party server.
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], iceTransportPolicy=policy))
         # aiortc closes it by itself, too, and a close that was cut short could never be waited for again (aiortc 1.16).
         vars(self._connection)["close"] = self.aclose
         self._connection.on("connectionstatechange", self._on_state)
@@ -114,9 +119,10 @@ class Peer:
         return self._connection.connectionState
 
     async def answer(self, offer: str) -> str:
-        """Return the answer to the phone's first or a later offer; no STUN or TURN server is waited for.
+        """Return the answer to the phone's first or a later offer; no STUN or TURN server is waited for, but
+        for the first relay candidate with `relay_only`.
 
-        Raises ConnectionFailedError (stage "negotiation").
+        Raises ConnectionFailedError (stage "negotiation", or "ice" if no relay candidate comes).
         """
         negotiation = Negotiation(offer, self._remote_candidates.takes)
         try:
@@ -139,6 +145,9 @@ class Peer:
             raise ConnectionFailedError(
                 f"the phone's offer cannot be answered: {error}", stage="negotiation"
             ) from error
+        if self._relay_only and " typ relay" not in self._connection.localDescription.sdp:
+            problems = "; ".join(self.ice_problems)
+            raise ConnectionFailedError(f"no TURN server gave a relay candidate: {problems}", stage="ice")
         for transport, media_input in self._inputs.items():
             media_input.set_tracks(self._tracks_on(transport))
         early, self._early_candidates = self._early_candidates, []

@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from streamer import phone
 from streamer.cloud.http import tls_context
+from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from tests.everywhere import Connect
@@ -194,3 +195,35 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
                     problems.append(str(event.reason))
     assert any("not trusted" in problem for problem in problems) is refused
     assert "horse" not in "".join(problems)
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Connect, way: str) -> None:
+    entry = {"urls": coturn.url(way), "username": _USER, "credential": _PASSWORD}
+    trust = ssl.create_default_context(cafile=str(coturn.certificate))
+    async with contextlib.AsyncExitStack() as stack:
+        embedded = await stack.enter_async_context(phone.serve(ice_servers=[entry]))
+        session = await stack.enter_async_context(connect(embedded, verify=trust, relay_only=True))
+        async with asyncio.timeout(LIMIT_S):
+            assert (await session.screenshot()).width == 720
+            assert session._link.peer is not None
+            (dtls,) = session._link.peer._gatherings
+            ice = dtls.transport._connection
+            assert {candidate.type for candidate in ice._local_candidates} == {"relay"}
+            assert {pair.protocol.local_candidate.type for pair in ice._check_list} == {"relay"}
+            assert session._link.peer._connection.localDescription.sdp.count(" typ host") == 0
+
+
+async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect: Connect) -> None:
+    async with phone.serve(ice_servers=["stun:127.0.0.1:9"]) as embedded:
+        with pytest.raises(ConnectionFailedError, match="expected a TURN server, as relay_only asks for"):
+            async with connect(embedded, relay_only=True):
+                pass
+
+
+async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect: Connect) -> None:
+    entry = {"urls": coturn.url("udp"), "username": _USER, "credential": "wrong-horse"}
+    async with phone.serve(ice_servers=[entry]) as embedded:
+        with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
+            async with connect(embedded, relay_only=True):
+                pass
