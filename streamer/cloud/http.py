@@ -17,6 +17,7 @@ import httpcore  # noqa: F401 - httpx imports it while it connects, which would 
 import httpx
 
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
+from streamer.proxies import proxy_host
 
 with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
     importlib.import_module("anyio._backends._asyncio")
@@ -76,7 +77,10 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
             finally:
                 await response.aclose()
     except (httpx.TransportError, TimeoutError, UnicodeError) as error:  # the last: a redirect to no host name
-        unreachable = CloudUnreachableError(f"no answer from {request.url.host}: {_kind(error)}")
+        kind = _kind(error)
+        if isinstance(error, httpx.ProxyError):
+            kind = f"the proxy {proxy_host(request.url.scheme)} refuses to connect to it"
+        unreachable = CloudUnreachableError(f"no answer from {request.url.host}: {kind}")
         unreachable.retryable = not _is_untrusted(error)
         raise unreachable from error
     _logger.debug("< HTTP %d, %d bytes, %.0f ms", response.status_code, len(body), 1000 * (time.monotonic() - started))

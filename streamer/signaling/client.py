@@ -10,7 +10,14 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+)
 
 from streamer.errors import (
     ConfigurationError,
@@ -19,6 +26,7 @@ from streamer.errors import (
     SignalingProtocolError,
     SignalingUnreachableError,
 )
+from streamer.proxies import proxy_host
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
     MESSAGE_LIMIT,
@@ -152,7 +160,7 @@ class SignalingClient:
                 # Their texts may hold the URL, and that the token. A ValueError: the host, or where a redirect leads.
                 # A LookupError: a redirect to several places.
                 if not isinstance(error.__cause__, EOFError):
-                    raise SignalingProtocolError(f"{host} is not a WebSocket server") from None
+                    raise _no_websocket(error, host) from None
                 if attempt == self._open_attempts:
                     raise SignalingUnreachableError(
                         f"the signaling server {host} cannot be reached: the connection broke off"
@@ -199,6 +207,15 @@ class SignalingClient:
                 await self._websocket.send(frame)
             except ConnectionClosed:
                 return  # the reading side finds out, and says why
+
+
+def _no_websocket(error: Exception, host: str) -> SignalingUnreachableError | SignalingProtocolError:
+    if isinstance(error, ProxyError):
+        proxy = proxy_host("wss", "socks", "https", "http")
+        return SignalingUnreachableError(
+            f"the signaling server {host} cannot be reached: the proxy {proxy} refuses to connect to it"
+        )
+    return SignalingProtocolError(f"{host} is not a WebSocket server")
 
 
 def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocolError:
