@@ -324,9 +324,13 @@ def open_sockets() -> int:
 
 
 async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
-    async with Pair() as pair:
+    sockets = open_sockets()
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()  # once, for what aiortc makes and keeps
-    tasks, threads, sockets = asyncio.all_tasks(), set(threading.enumerate()), open_sockets()
+    async with asyncio.timeout(LIMIT_S):
+        while open_sockets() > sockets:
+            await asyncio.sleep(0.01)
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
         await pair.inputs[0].arrived.wait()
