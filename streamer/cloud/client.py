@@ -11,7 +11,7 @@ import httpx
 import stamina
 
 from streamer.cloud.credentials import Credentials
-from streamer.cloud.http import checked_endpoint, read_reply, tls_context
+from streamer.cloud.http import checked_endpoint, open_http, read_reply
 from streamer.cloud.models import Progress, Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
 from streamer.wire import (
@@ -58,7 +58,7 @@ class CloudClient:
         self._has_warned = False  # of signaling without TLS
         if verify is False:
             _logger.warning("= TLS certificates are not verified: whoever is on the way can read the tokens")
-        self._http = httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=_HEADERS)
+        self._http = open_http(timeout_s=timeout_s, verify=verify, headers=_HEADERS)
 
     async def __aenter__(self) -> Self:
         return self

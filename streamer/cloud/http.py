@@ -9,7 +9,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ import httpcore  # noqa: F401 - httpx imports it while it connects, which would 
 import httpx
 
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
-from streamer.proxies import proxy_host
+from streamer.proxies import proxy_of
 
 with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
     importlib.import_module("anyio._backends._asyncio")
@@ -61,6 +62,20 @@ def _default_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def open_http(*, timeout_s: float, verify: bool | ssl.SSLContext, headers: Mapping[str, str]) -> httpx.AsyncClient:
+    """Return a client for the API. Raises ConfigurationError if the environment names a proxy that cannot be used."""
+    try:
+        return httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=headers)
+    except ImportError as error:
+        raise ConfigurationError(
+            "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset all_proxy"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            "the proxy settings name no proxy that can be used: expected a URL such as http://proxy.example:3128"
+        ) from error
+
+
 async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:
     """Send a request; return the response and its whole body.
 
@@ -68,6 +83,7 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
     (which would take the credentials somewhere else).
     """
     started = time.monotonic()
+    proxy = proxy_of(str(request.url))
     _logger.debug("> %s %s", request.method, request.url.path)
     try:
         async with asyncio.timeout(http.timeout.read):  # the whole of it: a server that drips is no answer either
@@ -77,13 +93,19 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
             finally:
                 await response.aclose()
     except (httpx.TransportError, TimeoutError, UnicodeError) as error:  # the last: a redirect to no host name
-        kind = _kind(error)
+        kind, via = _kind(error), f" through the proxy {proxy}" if proxy else ""
         if isinstance(error, httpx.ProxyError):
-            kind = f"the proxy {proxy_host(request.url.scheme)} refuses to connect to it"
-        unreachable = CloudUnreachableError(f"no answer from {request.url.host}: {kind}")
+            kind, via = f"the proxy {proxy} refuses to connect to it", ""
+        unreachable = CloudUnreachableError(f"no answer from {request.url.host}{via}: {kind}")
         unreachable.retryable = not _is_untrusted(error)
         raise unreachable from error
     _logger.debug("< HTTP %d, %d bytes, %.0f ms", response.status_code, len(body), 1000 * (time.monotonic() - started))
+    if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        refusal = CloudUnreachableError(
+            f"no answer from {request.url.host}: the proxy {proxy} refuses to connect to it"
+        )
+        refusal.retryable = False
+        raise refusal
     if response.is_redirect:
         target = _host(response.headers.get("location", ""))
         raise CloudReplyError(

@@ -26,7 +26,7 @@ from streamer.errors import (
     SignalingProtocolError,
     SignalingUnreachableError,
 )
-from streamer.proxies import proxy_host
+from streamer.proxies import proxy_of
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
     MESSAGE_LIMIT,
@@ -127,6 +127,8 @@ class SignalingClient:
 
     async def _open(self) -> ClientConnection:
         host = urlsplit(self._request.signaling_url).netloc.rpartition("@")[2]
+        proxy = proxy_of(self._url.reveal())
+        via = f" through the proxy {proxy}" if proxy else ""
         for attempt in range(1, self._open_attempts + 1):
             try:
                 return await connect(
@@ -150,7 +152,7 @@ class SignalingClient:
             except (OSError, TimeoutError) as error:
                 if attempt == self._open_attempts:
                     raise SignalingUnreachableError(
-                        f"the signaling server {host} cannot be reached: {_reason(error, self._open_timeout_s)}"
+                        f"the signaling server {host} cannot be reached{via}: {_reason(error, self._open_timeout_s)}"
                     ) from error
             except ImportError as error:  # websockets looks for it only when the environment names such a proxy
                 raise ConfigurationError(
@@ -160,10 +162,10 @@ class SignalingClient:
                 # Their texts may hold the URL, and that the token. A ValueError: the host, or where a redirect leads.
                 # A LookupError: a redirect to several places.
                 if not isinstance(error.__cause__, EOFError):
-                    raise _no_websocket(error, host) from None
+                    raise _no_websocket(error, host, proxy) from None
                 if attempt == self._open_attempts:
                     raise SignalingUnreachableError(
-                        f"the signaling server {host} cannot be reached: the connection broke off"
+                        f"the signaling server {host} cannot be reached{via}: the connection broke off"
                     ) from None
             _logger.debug("= attempt %d to open the WebSocket failed", attempt)
             await asyncio.sleep(_ATTEMPT_PAUSE_S)
@@ -209,9 +211,15 @@ class SignalingClient:
                 return  # the reading side finds out, and says why
 
 
-def _no_websocket(error: Exception, host: str) -> SignalingUnreachableError | SignalingProtocolError:
+def _no_websocket(
+    error: Exception, host: str, proxy: str | None
+) -> SignalingUnreachableError | SignalingProtocolError | ConfigurationError:
+    if isinstance(error, InvalidProxy):
+        return ConfigurationError(
+            f"the proxy settings name {proxy} in a way that is not understood: "
+            "expected a URL such as http://user:password@proxy.example:3128"
+        )
     if isinstance(error, ProxyError):
-        proxy = proxy_host("wss", "socks", "https", "http")
         return SignalingUnreachableError(
             f"the signaling server {host} cannot be reached: the proxy {proxy} refuses to connect to it"
         )
