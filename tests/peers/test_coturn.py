@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import streamer
 from streamer import phone
 from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
@@ -31,13 +31,36 @@ _USER: Final = "viewer"
 _PASSWORD: Final = "correct-horse"
 
 
-@dataclass(frozen=True)
 class Coturn:
-    """A running turnserver."""
+    """A turnserver, which can be killed and started again."""
 
-    port: int
-    tls_port: int
-    certificate: Path
+    def __init__(self, program: str, directory: Path) -> None:
+        self.port, self.tls_port = _free_port(), _free_port()
+        self.certificate, key = _make_certificate(directory)
+        config = directory / "turnserver.conf"
+        config.write_text(
+            f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={self.port}\n"
+            f"tls-listening-port={self.tls_port}\ncert={self.certificate}\npkey={key}\n"
+            f"lt-cred-mech\nuser={_USER}:{_PASSWORD}\nrealm=example.test\nallow-loopback-peers\nno-cli\n"
+            f"userdb={directory / 'turndb'}\npidfile={directory / 'turnserver.pid'}\nlog-file=stdout\n"
+        )
+        self._command = (program, "-c", str(config))
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; return when it listens."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        await _wait_listening(self.port, self._process)
+        await _wait_listening(self.tls_port, self._process)
+
+    async def kill(self) -> None:
+        """Kill it, if it runs; return when it is gone."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
 
     def url(self, way: str) -> str:
         if way == "tls":
@@ -90,27 +113,12 @@ async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> Non
 @pytest.fixture
 async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
     """A turnserver on loopback, with long-term credentials and a certificate that only its own file vouches for."""
-    program = require_peer("turnserver", shutil.which("turnserver"))
-    certificate, key = _make_certificate(tmp_path)
-    server = Coturn(_free_port(), _free_port(), certificate)
-    config = tmp_path / "turnserver.conf"
-    config.write_text(
-        f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={server.port}\n"
-        f"tls-listening-port={server.tls_port}\ncert={certificate}\npkey={key}\n"
-        f"lt-cred-mech\nuser={_USER}:{_PASSWORD}\nrealm=example.test\nallow-loopback-peers\nno-cli\n"
-        f"userdb={tmp_path / 'turndb'}\npidfile={tmp_path / 'turnserver.pid'}\nlog-file=stdout\n"
-    )
-    process = await asyncio.create_subprocess_exec(
-        program, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
+    server = Coturn(require_peer("turnserver", shutil.which("turnserver")), tmp_path)
     try:
-        await _wait_listening(server.port, process)
-        await _wait_listening(server.tls_port, process)
+        await server.start()
         yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await server.kill()
 
 
 async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = _PASSWORD) -> str:
@@ -227,3 +235,36 @@ async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect
         with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
             async with connect(embedded, relay_only=True):
                 pass
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp"])
+async def test_a_stream_goes_on_after_its_relay_was_killed_and_started_again(
+    coturn: Coturn, connect: Connect, way: str
+) -> None:
+    entry = {"urls": coturn.url(way), "username": _USER, "credential": _PASSWORD}
+    quick = streamer.Reconnect(max_delay_s=0.5, give_up_after_s=None)
+    heard: list[streamer.Event] = []
+
+    async def hear(kind: str) -> streamer.Event:
+        while True:
+            heard.append(await anext(events))
+            if heard[-1].kind == kind:
+                return heard[-1]
+
+    async with contextlib.AsyncExitStack() as stack:
+        embedded = await stack.enter_async_context(phone.serve(ice_servers=[entry], width=360, height=640))
+        session = await stack.enter_async_context(connect(embedded, relay_only=True, reconnect=quick))
+        await stack.enter_async_context(asyncio.timeout(4 * LIMIT_S))
+        events = session.events()
+        pictures = session.frames()
+        await anext(pictures)
+        await coturn.kill()
+        assert (await hear("interrupted")).reason
+        problem = str((await hear("problem")).reason)  # of the next connection
+        assert problem.startswith(f"{coturn.url(way)}: ")
+        await coturn.start()
+        await hear("resumed")
+        while not (await anext(pictures)).discontinuity:
+            pass
+    assert not any(event.kind == "closed" for event in heard)
+    assert "horse" not in str(heard)
