@@ -193,7 +193,7 @@ def _unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
 
     It shares the session's own buffer: the two are not used at the same time.
     """
-    decrypt, handle, memory, buffer = lib.srtp_unprotect, session._srtp[0], session._cdata, session._buffer
+    decrypt, owner, memory, buffer = lib.srtp_unprotect, session._srtp, session._cdata, session._buffer
     size_pointer, capacity = ffi.new("int *"), len(memory)
 
     def unprotect(datagram: bytes) -> bytes | None:
@@ -201,7 +201,8 @@ def _unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
         if size > capacity:
             return None
         buffer[0:size] = datagram
-        return buffer[0 : size_pointer[0]] if decrypt(handle, memory, size_pointer) == 0 else None
+        # Through the owner: libsrtp's session lives as long as that does.
+        return buffer[0 : size_pointer[0]] if decrypt(owner[0], memory, size_pointer) == 0 else None
 
     return unprotect
 

@@ -1,6 +1,7 @@
 """Each private name that `streamer.rtc._aiortc` relies on, against the installed libraries."""
 
 import asyncio
+import gc
 import inspect
 import random
 import socket
@@ -424,6 +425,8 @@ def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[b
         for kind in (pylibsrtp.Policy.SSRC_ANY_OUTBOUND, *[pylibsrtp.Policy.SSRC_ANY_INBOUND] * 2)
     )
     unprotect = _aiortc._unprotector(ours)
+    del ours  # what unprotects keeps alive what it needs
+    gc.collect()
     for number, payload in enumerate(payloads):
         packet = struct.pack("!BBHII", 0x80, 96, number, 0, 1) + payload
         protected = sender.protect(packet) if len(packet) < 1300 else packet + bytes(200)
