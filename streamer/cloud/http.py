@@ -68,7 +68,7 @@ def open_http(*, timeout_s: float, verify: bool | ssl.SSLContext, headers: Mappi
         return httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=headers)
     except ImportError as error:
         raise ConfigurationError(
-            "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset all_proxy"
+            "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset the variable that does"
         ) from error
     except ValueError as error:
         raise ConfigurationError(
