@@ -140,6 +140,18 @@ async def test_packets_arrive_decrypted_and_aiortc_decodes_nothing() -> None:
         assert [track.kind for track in media.tracks] == ["video", "audio"]
 
 
+async def test_a_connection_does_not_wait_out_the_pace_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aiortc, "CHECK_INTERVAL_S", 3600.0)
+
+    def checking() -> list[asyncio.Task[Any]]:
+        return [task for task in asyncio.all_tasks() if task.get_name() == "ICE checks"]
+
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        await pair.connect()
+        assert len(checking()) == 1  # it sleeps, and nobody waits for it
+    assert not checking()
+
+
 async def test_checks_of_consent_tell_the_round_trip_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
