@@ -11,16 +11,21 @@ function event(name) {
   });
 }
 
+// What is known of the next picture that comes to the screen.
+function nextPicture() {
+  return new Promise((resolve) => video.requestVideoFrameCallback((_, metadata) => resolve(metadata)));
+}
+
 async function load(source) {
-  const loaded = event("loadeddata");
+  const loaded = Promise.all([event("loadeddata"), nextPicture()]);
   video.src = source;
-  await loaded;
+  await loaded; // the first picture too, which may be shown later: it would be taken for the first one sought
   return { duration: video.duration, width: video.videoWidth, height: video.videoHeight };
 }
 
 // The picture that is shown at a time: when it begins, and what it looks like.
 async function seek(seconds) {
-  const shown = new Promise((resolve) => video.requestVideoFrameCallback((_, metadata) => resolve(metadata)));
+  const shown = nextPicture();
   const sought = event("seeked");
   video.currentTime = seconds;
   await sought;
