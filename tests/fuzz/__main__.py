@@ -1,12 +1,17 @@
 """Fuzz with coverage in view: python -m tests.fuzz SECONDS [TARGET …] (by default every target).
 
 The corpus holds what Chromium and the embedded phone sent, libavformat's packets of small pictures, and a few messages
-written by hand. Each target runs in a process of its own under atheris, from the corpus and from what earlier runs left
-in `.fuzz/`. An input that breaks a target's law is kept there, and named at the end.
+written by hand. Each target runs in a process of its own under atheris, as many at once as there are cores, from the
+corpus and from what earlier runs left in `.fuzz/`. Each has its log there, and an input that breaks a target's law is
+kept beside it.
 """
 
+import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,23 +29,33 @@ def main() -> int:
     from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - in the other case it is imported instrumented
 
     seconds, names = int(sys.argv[1]), sys.argv[2:] or list(TARGETS)
-    failed = [name for name in names if not _run(name, seconds)]
-    print(f"the law is broken in: {', '.join(failed)}; see {FOUND}/" if failed else "every target keeps the law")
-    return 1 if failed else 0
+    if seconds < 1 or not TARGETS.keys() >= set(names):
+        print(f"expected one second or more, and of the targets: {' '.join(TARGETS)}")
+        return 2
+    print("| target | inputs tried | kept for what they reach | slowest | law |\n|---|---:|---:|---:|---|", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        kept = list(pool.map(partial(_run, seconds), names))
+    return 0 if all(kept) else 1
 
 
-def _run(name: str, seconds: int) -> bool:
-    found, crashes = FOUND / name, FOUND / f"{name}-broken"
+def _run(seconds: int, name: str) -> bool:
+    """Fuzz one target in a process of its own; print its row, and return whether it kept the law."""
+    found, crashes, log = FOUND / name, FOUND / f"{name}-broken", FOUND / f"{name}.log"
     found.mkdir(parents=True, exist_ok=True)
     crashes.mkdir(exist_ok=True)
-    seeds = CORPUS / name
-    print(f"=== {name}: {seconds} s", flush=True)
     command = [
-        *(sys.executable, "-m", "tests.fuzz", "--one", name, str(found), *([str(seeds)] if seeds.exists() else [])),
+        *(sys.executable, "-m", "tests.fuzz", "--one", name, str(found), str(CORPUS / name)),
         *(f"-max_total_time={seconds}", f"-max_len={INPUT_LIMIT}", f"-rss_limit_mb={MEMORY_LIMIT_MB}"),
         *(f"-timeout={HANG_S}", f"-artifact_prefix={crashes}/", "-print_final_stats=1", "-verbosity=0"),
     ]
-    return subprocess.run(command, check=False).returncode == 0
+    with log.open("w", encoding="utf-8") as output:
+        kept = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT).returncode == 0
+    figures = dict(re.findall(r"stat::(\w+): +(\d+)", log.read_text(encoding="utf-8", errors="replace")))
+    tried, new, slowest = (
+        figures.get(name, "?") for name in ("number_of_executed_units", "new_units_added", "slowest_unit_time_sec")
+    )
+    print(f"| {name} | {tried} | {new} | {slowest} s | {'kept' if kept else f'**broken**: see {log}'} |", flush=True)
+    return kept
 
 
 def _fuzz(name: str, arguments: list[str]) -> None:
