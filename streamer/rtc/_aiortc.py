@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import inspect
 import ipaddress
+import logging
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -26,11 +27,20 @@ from pylibsrtp._binding import ffi, lib
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
+from streamer.rtc.sctp import is_bearable
 from streamer.rtc.udp import UdpTransport, is_srtp, open_udp
+
+_logger = logging.getLogger("streamer.rtc")
 
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 GIVE_BACK_TIMEOUT_S: Final = 1.0  # for a TURN server to confirm that a relay is given back
 CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
+
+# What a peer may have on data channels: `input` alone is used, with frames of some bytes.
+DATA_CHANNELS_LIMIT: Final = 64
+DATA_STREAMS_LIMIT: Final = 256
+DATA_BYTES_LIMIT: Final = 524_288  # held until they make a message; the answer says that one has 65536 at the most
+DATA_PIECES_LIMIT: Final = 2048  # the same, in chunks: each costs work
 
 # aiortc offers ECDHE-ECDSA alone, and a peer with an RSA certificate then finds "no shared cipher" (aiortc 1.16).
 _CIPHERS: Final = (
@@ -78,6 +88,12 @@ HOOKS: Final = (
         "closing in between",
         "aiortc 1.16",
     ),
+    Hook(
+        "aiortc.rtcsctptransport:RTCSctpTransport._handle_data", "self data", "bounds of data channels", "aiortc 1.16"
+    ),
+    Hook("aiortc.rtcsctptransport:RTCSctpTransport._abort", "self", "bounds of data channels", "aiortc 1.16"),
+    Hook("aiortc.rtcsctptransport:RTCSctpTransport._set_state", "self state", "bounds of data channels", "aiortc 1.16"),
+    Hook("aiortc.rtcsctptransport:InboundStream", "", "bounds of data channels", "aiortc 1.16"),
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
@@ -186,6 +202,54 @@ def start_data_while_open(connection: RTCPeerConnection) -> None:
             await start(capabilities, port)
 
     _shadow(sctp, "start", start_while_open)
+
+
+def guard_data(connection: RTCPeerConnection, on_fault: Callable[[str], None]) -> None:
+    """Bound what the peer's data channels may hold, and let their faults end nothing but them.
+
+    aiortc 1.16 does neither: it keeps pieces of messages without a limit, and what it cannot read ends the whole
+    connection. `on_fault` is told once, in a sentence; what comes afterwards is dropped.
+    """
+    sctp: Any = connection.sctp
+    if "_handle_data" in vars(sctp):
+        return
+    handle, window = sctp._handle_data, sctp._advertised_rwnd
+    has_ended = False
+
+    async def handle_data(data: bytes) -> None:
+        nonlocal has_ended
+        if has_ended:
+            return
+        fault = "the phone sent something on them that makes no sense"
+        try:
+            if is_bearable(data):
+                await handle(data)
+                fault = _data_over_limit(sctp, window)
+        except ConnectionError:
+            raise  # the transport is closed
+        except Exception as error:  # noqa: BLE001 - aiortc raises assertions and whatever parsing raises
+            _logger.debug("= data channels: %r", error)
+        if fault:
+            has_ended = True
+            on_fault(f"data channels closed: {fault}")
+            await sctp._abort()
+            sctp._set_state(sctp.State.CLOSED)
+
+    _shadow(sctp, "_handle_data", handle_data)
+
+
+def _data_over_limit(sctp: Any, window: int) -> str:
+    """Return what the peer has too much of, or nothing."""
+    held = sum(len(stream.reassembly) for stream in sctp._inbound_streams.values())
+    for what, count, limit in (
+        ("channels", len(sctp._data_channels), DATA_CHANNELS_LIMIT),
+        ("streams", len(sctp._inbound_streams), DATA_STREAMS_LIMIT),
+        ("bytes that make no whole message", window - sctp._advertised_rwnd, DATA_BYTES_LIMIT),
+        ("pieces that make no whole message", max(held, len(sctp._sack_misordered)), DATA_PIECES_LIMIT),
+    ):
+        if count > limit:
+            return f"expected at most {limit} {what}, got {count}"
+    return ""
 
 
 def _unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:

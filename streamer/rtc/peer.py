@@ -27,6 +27,7 @@ from streamer.rtc._aiortc import (
     accept_rsa_peers,
     check_hooks,
     end_quietly,
+    guard_data,
     hook_receive,
     probe,
     start_data_while_open,
@@ -39,6 +40,7 @@ from streamer.wire import INPUT_CHANNEL_LABEL
 _logger = logging.getLogger("streamer.rtc")
 
 EARLY_CANDIDATES: Final = 100  # kept until the offer comes; more are dropped: checks find the path all the same
+INPUT_BYTES_LIMIT: Final = 65_536  # not yet sent on the data channel
 _CLOSE_TIMEOUT_S: Final = 5.0
 
 
@@ -66,7 +68,8 @@ class Peer:
 
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
-    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`.
+    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, and
+    why data channels were closed.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
     """
@@ -174,8 +177,10 @@ class Peer:
         await self._connection.addIceCandidate(parsed)
 
     def send_input(self, frame: bytes) -> bool:
-        """Send a frame on the data channel `input`; false if it is not open."""
+        """Send a frame on the data channel `input`; false if it is not open, or INPUT_BYTES_LIMIT wait on it."""
         if self._input is None or self._input.readyState != "open":
+            return False
+        if self._input.bufferedAmount + len(frame) > INPUT_BYTES_LIMIT:
             return False
         self._input.send(frame)
         return True
@@ -233,6 +238,7 @@ class Peer:
         sections = {transceiver.receiver.transport: transceiver.mid for transceiver in reversed(transceivers)}
         if self._connection.sctp is not None:
             start_data_while_open(self._connection)
+            guard_data(self._connection, self._on_data_fault)
             sections.setdefault(self._connection.sctp.transport, self._connection.sctp.mid)
             if self._own_input is None:
                 self._own_input = self._connection.createDataChannel(
@@ -297,6 +303,10 @@ class Peer:
     def _on_server_failure(self, server: IceServer, reason: str) -> None:
         self.note_problem(f"{server}: {reason}")
         _logger.warning("= ICE server %s gave no candidate: %s", server, reason)
+
+    def _on_data_fault(self, problem: str) -> None:
+        self._on_problem(problem)
+        _logger.warning("= %s", problem)
 
     def _adopt_channel(self, channel: RTCDataChannel) -> None:
         """Use the first channel called `input` that opens, ours or the phone's."""

@@ -1,6 +1,7 @@
 """Each private name that `streamer.rtc._aiortc` relies on, against the installed libraries."""
 
 import asyncio
+import functools
 import gc
 import inspect
 import random
@@ -8,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,12 +21,14 @@ from aiortc import (
     RTCCertificate,
     RTCConfiguration,
     RTCDataChannel,
+    RTCDataChannelParameters,
     RTCDtlsTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_BINARY, WEBRTC_DCEP, DataChunk, tsn_plus_one
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,7 +36,7 @@ from hypothesis import strategies as st
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
 from streamer.rtc import _aiortc
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
-from streamer.rtc.peer import Peer
+from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.tracks import Track
 
 LIMIT_S = 20.0
@@ -79,12 +82,14 @@ class Pair:
         self.answer: str | None = None
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue()
         self.input_opened = asyncio.Event()
+        self.problems: asyncio.Queue[str] = asyncio.Queue()
         self.peer = Peer(
             ice_servers=servers or [],
             loopback=loopback,
             make_input=self._make_input,
             on_candidate=lambda *candidate: self.candidates.put_nowait(candidate),
             input_opened=self.input_opened,
+            on_problem=self.problems.put_nowait,
         )
 
     def _make_input(self, tracks: list[Track]) -> Input:
@@ -489,6 +494,69 @@ async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> N
         await pair.input_opened.wait()
         assert pair.peer.send_input(b"touch")
         assert await messages.get() == b"touch"
+
+
+def open_many(sctp: Any) -> None:
+    for number in range(_aiortc.DATA_CHANNELS_LIMIT + 1):
+        parameters = RTCDataChannelParameters(label=f"channel {number}")
+        RTCDataChannel(sctp, parameters)
+
+
+async def send_pieces(sctp: Any, count: int, size: int, *, streams: int = 1, gap: int = 0) -> None:
+    """Send pieces of messages without an end, past aiortc's own care for the other side's window."""
+    for number in range(count):
+        chunk = DataChunk()
+        chunk.flags = SCTP_DATA_FIRST_FRAG if number < streams else 0
+        chunk.tsn = tsn_plus_one((sctp._local_tsn + gap + number) % 2**32)
+        chunk.stream_id, chunk.stream_seq, chunk.protocol = 2 + number % streams, 0, WEBRTC_BINARY
+        chunk.user_data = bytes(size)
+        await sctp._send_chunk(chunk)
+
+
+async def open_nonsense(sctp: Any) -> None:
+    await sctp._send(9, WEBRTC_DCEP, b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("exceed", "problem"),
+    [
+        (open_many, "expected at most 64 channels, got 65"),
+        (functools.partial(send_pieces, count=300, size=2, streams=300), "expected at most 256 streams, got 257"),
+        (functools.partial(send_pieces, count=600, size=1000), "expected at most 524288 bytes that make no whole mess"),
+        (functools.partial(send_pieces, count=2100, size=1), "expected at most 2048 pieces that make no whole message"),
+        (functools.partial(send_pieces, count=2100, size=0, gap=9), "expected at most 2048 pieces that make no whole "),
+        (open_nonsense, "the phone sent something on them that makes no sense"),
+    ],
+)
+async def test_data_channels_have_bounds_and_beyond_them_the_media_goes_on(
+    exceed: Callable[[Any], Awaitable[None] | None], problem: str
+) -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("status")
+        await pair.connect()
+        await pair.input_opened.wait()
+        if doing := exceed(pair.sender.sctp):
+            await doing
+        assert (await pair.problems.get()).startswith(f"data channels closed: {problem}")
+        assert not pair.peer.send_input(b"touch")
+        (media,) = pair.inputs
+        media.rtp.clear()
+        media.arrived.clear()
+        await media.arrived.wait()
+        assert pair.problems.empty()
+        assert pair.peer.state == "connected"
+
+
+async def test_input_that_the_path_does_not_take_is_refused_and_not_queued() -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("status")
+        await pair.connect()
+        await pair.input_opened.wait()
+        frame = bytes(1000)
+        taken = 0
+        while pair.peer.send_input(frame):  # the loop never runs in between
+            taken += 1
+        assert taken == INPUT_BYTES_LIMIT // len(frame)
 
 
 async def test_no_candidate_is_an_error_whatever_it_says_before_the_offer_or_after() -> None:

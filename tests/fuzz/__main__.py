@@ -61,7 +61,9 @@ def _run(seconds: int, name: str) -> bool:
 def _fuzz(name: str, arguments: list[str]) -> None:
     import atheris  # noqa: PLC0415 - only here is it needed
 
-    with atheris.instrument_imports(include=["streamer", "aiortc.sdp", "aiortc.rtcpeerconnection"]):
+    with atheris.instrument_imports(
+        include=["streamer", "aiortc.sdp", "aiortc.rtcpeerconnection", "aiortc.rtcsctptransport"]
+    ):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented
     atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
     atheris.Fuzz()

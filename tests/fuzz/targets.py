@@ -9,11 +9,16 @@ import base64
 import contextlib
 import io
 import json
+import struct
 from collections.abc import Callable, Iterator
-from typing import Final, Never
+from types import SimpleNamespace
+from typing import Any, Final, Never
+from unittest.mock import patch
 
 import av
+from aiortc import RTCDataChannel, RTCDataChannelParameters, rtcsctptransport
 from aiortc.sdp import candidate_from_sdp
+from google_crc32c import value as crc32c
 
 from streamer.cloud.models import check_reply, parse_ticket
 from streamer.errors import (
@@ -36,6 +41,7 @@ from streamer.media.receiver import Receiver
 from streamer.media.rtcp import parse_rtcp
 from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
 from streamer.media.units import AccessUnit
+from streamer.rtc._aiortc import DATA_CHANNELS_LIMIT, DATA_PIECES_LIMIT, guard_data
 from streamer.rtc.ice import parse_ice_servers, usable_candidate
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
@@ -135,6 +141,53 @@ async def _answer(text: str, *candidates: str) -> None:
 
 def _unused(_: list[Track]) -> Never:
     raise AssertionError("no transport comes up without a peer")
+
+
+def data_channels(data: bytes) -> None:
+    """Our role in one byte, then SCTP packets from their first chunk on: channels within bounds, or closed for good."""
+    asyncio.run(_associate(is_server=bool(data[:1] != b"\x00"), packets=[content for _, content in _packets(data[1:])]))
+
+
+class _Wire:
+    """What an SCTP association needs of a DTLS transport: here nobody hears what it says."""
+
+    state = "connected"
+
+    def __init__(self, *, is_server: bool) -> None:
+        self._role = "server" if is_server else "client"
+
+    def _register_data_receiver(self, _: object) -> None:
+        pass
+
+    _unregister_data_receiver = _register_data_receiver
+
+    async def _send_data(self, _: bytes) -> None:
+        pass
+
+
+async def _associate(*, is_server: bool, packets: list[bytes]) -> None:
+    faults: list[str] = []
+    # The same input does the same again: nothing is drawn by chance.
+    with patch.object(rtcsctptransport, "random32", return_value=1):
+        sctp: Any = rtcsctptransport.RTCSctpTransport(_Wire(is_server=is_server))  # type: ignore[arg-type]
+    guard_data(SimpleNamespace(sctp=sctp), faults.append)  # type: ignore[arg-type]
+    RTCDataChannel(sctp, RTCDataChannelParameters(label="input", ordered=False, maxRetransmits=0))
+    try:
+        await sctp.start(None, 5000)
+        for chunks in packets:
+            tag = 0 if chunks[:1] == b"\x01" else sctp._local_verification_tag  # an INIT has none
+            head = struct.pack("!HHL", 5000, 5000, tag)
+            checksum = struct.pack("<L", crc32c(head + bytes(4) + chunks))
+            await sctp._handle_data(head + checksum + chunks)
+            assert len(faults) <= 1
+            if faults:
+                assert sctp.state == "closed"
+                assert not sctp._data_channels
+            else:
+                assert len(sctp._data_channels) <= DATA_CHANNELS_LIMIT
+                assert sum(len(stream.reassembly) for stream in sctp._inbound_streams.values()) <= DATA_PIECES_LIMIT
+    finally:
+        await sctp.stop()
 
 
 def ice_candidate(data: bytes) -> None:
@@ -330,6 +383,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "conversation": conversation,
     "sdp": sdp,
     "offer": offer,
+    "data_channels": data_channels,
     "candidate": ice_candidate,
     "ice_servers": ice_servers,
     "auth_reply": auth_reply,
