@@ -36,6 +36,9 @@ SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 GIVE_BACK_TIMEOUT_S: Final = 1.0  # for a TURN server to confirm that a relay is given back
 CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
 
+REMOTE_CANDIDATES_LIMIT: Final = 200  # the phone's, and those that checks of consent come from
+DATAGRAMS_LIMIT: Final = 1024  # not STUN, and not yet looked at: before the path is chosen, anybody's
+
 # What a peer may have on data channels: `input` alone is used, with frames of some bytes.
 DATA_CHANNELS_LIMIT: Final = 64
 DATA_STREAMS_LIMIT: Final = 256
@@ -97,6 +100,8 @@ HOOKS: Final = (
     Hook("aioice.ice:Connection._pair_remote_candidate", "self remote_candidate", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
+    Hook("aioice.ice:StunProtocol.datagram_received", "self data addr", "datagrams that make no sense", "aioice 0.13"),
+    Hook("aioice.ice:Connection.check_incoming", "self message addr protocol", "bounds", "aioice 0.13"),
     Hook(
         "aioice.candidate:candidate_foundation",
         "candidate_type candidate_transport base_address",
@@ -188,6 +193,38 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
 
     _shadow(connection, "query_consent", query_consent_while_open)
     _shadow(ice_transport, "start", start_unless_closed)
+
+
+class StunProtocol(ice.StunProtocol):
+    """aioice's protocol; what comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        try:
+            super().datagram_received(data, addr)
+        except Exception as error:  # noqa: BLE001 - whatever parsing and answering raise
+            _logger.debug("= a datagram from %s that makes no sense: %r", addr[0], error)
+
+
+def guard_ice(transport: RTCDtlsTransport) -> None:
+    """Bound what aioice keeps for whoever finds our sockets (aioice 0.13 does not).
+
+    More peer-reflexive candidates than REMOTE_CANDIDATES_LIMIT are no candidates, and more datagrams than
+    DATAGRAMS_LIMIT do not wait for the handshake.
+    """
+    connection: Any = transport.transport._connection
+    check_incoming, data_received = connection.check_incoming, connection.data_received
+
+    def check_incoming_of_few(message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        remote = connection._remote_candidates
+        if len(remote) < REMOTE_CANDIDATES_LIMIT or any((other.host, other.port) == addr for other in remote):
+            check_incoming(message, addr, protocol)
+
+    def data_received_while_room(data: bytes, component: int) -> None:
+        if connection._queue.qsize() < DATAGRAMS_LIMIT:
+            data_received(data, component)
+
+    _shadow(connection, "check_incoming", check_incoming_of_few)
+    _shadow(connection, "data_received", data_received_while_room)
 
 
 def start_data_while_open(connection: RTCPeerConnection) -> None:
@@ -467,7 +504,7 @@ class Gathering:
         candidates = []
         for address in addresses:
             try:
-                protocol: Any = open_udp(address, lambda: ice.StunProtocol(connection))
+                protocol: Any = open_udp(address, lambda: StunProtocol(connection))
             except OSError:
                 continue
             host, port = protocol.transport.get_extra_info("sockname")[:2]
@@ -515,7 +552,7 @@ class Gathering:
         candidate, protocol = await ice.relayed_candidate(
             component=1,
             hide_related_address=self._connection._transport_policy == TransportPolicy.RELAY,
-            protocol_factory=lambda: ice.StunProtocol(self._connection),
+            protocol_factory=lambda: StunProtocol(self._connection),
             turn_server=(server.host, server.port),
             turn_username=server.username,
             turn_password=server.password.reveal() if server.password else None,

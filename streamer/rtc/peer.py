@@ -28,6 +28,7 @@ from streamer.rtc._aiortc import (
     check_hooks,
     end_quietly,
     guard_data,
+    guard_ice,
     hook_receive,
     probe,
     start_data_while_open,
@@ -253,6 +254,7 @@ class Peer:
                 index = mids.index(mid) if mid in mids else len(mids)
                 accept_rsa_peers(transport)
                 end_quietly(transport)
+                guard_ice(transport)
                 self._gatherings[transport] = Gathering(
                     transport,
                     self._ice_servers,

@@ -17,6 +17,7 @@ from typing import Any, Self
 import aioice
 import pylibsrtp
 import pytest
+from aioice import stun
 from aiortc import (
     RTCCertificate,
     RTCConfiguration,
@@ -408,6 +409,31 @@ def _found(name: str) -> object:
     for part in path.split("."):
         found = inspect.getattr_static(found, part)
     return found
+
+
+async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept() -> None:
+    unreadable = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"PRIORITY": 1})
+    no_number = bytes(unreadable).replace(b"\x00\x24\x00\x04", b"\x00\x24\x00\x03")
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        offer = await pair.offer()
+        answer = await pair.peer.answer(offer)
+        connection: Any = pair.peer._connection.getTransceivers()[0].receiver.transport.transport._connection
+        candidates = [protocol.local_candidate for protocol in connection._protocols]
+        places = [(local.host, local.port) for local in candidates if ":" not in local.host]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for _ in range(_aiortc.DATAGRAMS_LIMIT + 100):
+                stranger.sendto(b"\x16 not for you", places[0])
+                await asyncio.sleep(0)
+            assert connection._queue.qsize() == _aiortc.DATAGRAMS_LIMIT
+            await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            await pair.peer.connected.wait()
+            (media,) = pair.inputs
+            for _ in range(5):
+                media.rtp.clear()
+                media.arrived.clear()
+                for place in places:
+                    stranger.sendto(no_number, place)
+                await media.arrived.wait()
 
 
 async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() -> None:

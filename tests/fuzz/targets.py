@@ -7,6 +7,7 @@ takes bytes, and raises only if its parser breaks the law. Texts are cut at 0x1E
 import asyncio
 import base64
 import contextlib
+import hmac
 import io
 import json
 import struct
@@ -16,6 +17,7 @@ from typing import Any, Final, Never
 from unittest.mock import patch
 
 import av
+from aioice import Candidate, ice
 from aiortc import RTCDataChannel, RTCDataChannelParameters, rtcsctptransport
 from aiortc.sdp import candidate_from_sdp
 from google_crc32c import value as crc32c
@@ -41,7 +43,15 @@ from streamer.media.receiver import Receiver
 from streamer.media.rtcp import parse_rtcp
 from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
 from streamer.media.units import AccessUnit
-from streamer.rtc._aiortc import DATA_CHANNELS_LIMIT, DATA_PIECES_LIMIT, guard_data
+from streamer.rtc._aiortc import (
+    DATA_CHANNELS_LIMIT,
+    DATA_PIECES_LIMIT,
+    DATAGRAMS_LIMIT,
+    REMOTE_CANDIDATES_LIMIT,
+    StunProtocol,
+    guard_data,
+    guard_ice,
+)
 from streamer.rtc.ice import parse_ice_servers, usable_candidate
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
@@ -52,6 +62,7 @@ from streamer.tracks import Codec, Track
 
 SEPARATOR: Final = b"\x1e"
 SECRET: Final = "a-secret-of-the-fuzzer"  # what no error may show, though the other side may say it
+_ICE_PASSWORD: Final = "aPasswordOf22Characters"
 _VIDEO_CODECS: Final = ("h264", "h265", "vp8", "vp9", "av1")
 _FEEDBACK: Final = frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"})
 
@@ -141,6 +152,53 @@ async def _answer(text: str, *candidates: str) -> None:
 
 def _unused(_: list[Track]) -> Never:
     raise AssertionError("no transport comes up without a peer")
+
+
+def stun(data: bytes) -> None:
+    """Datagrams that are not media, from anybody or signed as the phone signs: nothing is raised, and little kept."""
+    asyncio.run(_check([*_packets(data)]))
+
+
+async def _check(datagrams: list[tuple[int, bytes]]) -> None:
+    connection: Any = ice.Connection(ice_controlling=False, local_username="ours", local_password=_ICE_PASSWORD)
+    connection.remote_username, connection.remote_password = "theirs", _ICE_PASSWORD
+    connection._early_checks_done = True
+    guard_ice(SimpleNamespace(transport=SimpleNamespace(_connection=connection)))  # type: ignore[arg-type]
+    protocol = StunProtocol(connection)
+    protocol.connection_made(_Nowhere(protocol))
+    protocol.local_candidate = Candidate("1", 1, "udp", 1, "127.0.0.1", 9, "host")
+    connection._protocols.append(protocol)
+    connection._local_candidates.append(protocol.local_candidate)
+    connection._local_candidates_end = True
+    try:
+        for kind, content in datagrams:
+            signed = bytearray(content)
+            if kind & 1 and len(content) >= 20:  # username and signature, with the lengths that they need
+                user = b"ours:theirs"
+                signed += struct.pack("!HH", 6, len(user)) + user + bytes(-len(user) % 4)
+                signed[2:4] = struct.pack("!H", (len(signed) - 20 + 24) & 0xFFFF)
+                mac = hmac.digest(_ICE_PASSWORD.encode(), bytes(signed), "sha1")
+                signed += struct.pack("!HH", 8, 20) + mac
+            protocol.datagram_received(bytes(signed), ("127.0.0.1", 1024 + (kind >> 1)))
+            await asyncio.sleep(0)
+            assert len(connection._remote_candidates) <= REMOTE_CANDIDATES_LIMIT
+            assert connection._queue.qsize() <= DATAGRAMS_LIMIT
+    finally:
+        await connection.close()
+
+
+class _Nowhere(asyncio.DatagramTransport):
+    """A socket to nobody."""
+
+    def __init__(self, protocol: asyncio.DatagramProtocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        pass
+
+    def close(self) -> None:
+        self._protocol.connection_lost(None)
 
 
 def data_channels(data: bytes) -> None:
@@ -383,6 +441,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "conversation": conversation,
     "sdp": sdp,
     "offer": offer,
+    "stun": stun,
     "data_channels": data_channels,
     "candidate": ice_candidate,
     "ice_servers": ice_servers,

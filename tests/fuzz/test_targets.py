@@ -9,7 +9,18 @@ import pytest
 from tests.fuzz.__main__ import CORPUS, INPUT_LIMIT
 from tests.fuzz.targets import SEPARATOR, TARGETS
 
-CHANGES: Final = dict.fromkeys(TARGETS, 10_000) | {"sdp": 3000, "offer": 300, "recording": 2000}
+# About a minute in all.
+CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
+    "sdp": 20_000,
+    "av1": 30_000,
+    "offer": 3000,
+    "stun": 30_000,
+    "data_channels": 10_000,
+    "recording": 15_000,
+}
+
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def seeds(target: str) -> list[bytes]:
