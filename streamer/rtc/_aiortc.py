@@ -28,7 +28,7 @@ from pylibsrtp._binding import ffi, lib
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
 from streamer.rtc.sctp import is_bearable
-from streamer.rtc.udp import UdpTransport, is_srtp, open_udp
+from streamer.rtc.udp import UdpTransport, is_dtls, is_srtp, open_udp
 
 _logger = logging.getLogger("streamer.rtc")
 
@@ -206,10 +206,10 @@ class StunProtocol(ice.StunProtocol):
 
 
 def guard_ice(transport: RTCDtlsTransport) -> None:
-    """Bound what aioice keeps for whoever finds our sockets (aioice 0.13 does not).
+    """Bound what whoever finds our sockets can do (aioice 0.13 and aiortc 1.16 do not).
 
-    More peer-reflexive candidates than REMOTE_CANDIDATES_LIMIT are no candidates, and more datagrams than
-    DATAGRAMS_LIMIT do not wait for the handshake.
+    More peer-reflexive candidates than REMOTE_CANDIDATES_LIMIT are no candidates, more datagrams than DATAGRAMS_LIMIT
+    do not wait for the handshake, and what is nothing, such as an empty one, which would end DTLS, is dropped.
     """
     connection: Any = transport.transport._connection
     check_incoming, data_received = connection.check_incoming, connection.data_received
@@ -219,12 +219,12 @@ def guard_ice(transport: RTCDtlsTransport) -> None:
         if len(remote) < REMOTE_CANDIDATES_LIMIT or any((other.host, other.port) == addr for other in remote):
             check_incoming(message, addr, protocol)
 
-    def data_received_while_room(data: bytes, component: int) -> None:
-        if connection._queue.qsize() < DATAGRAMS_LIMIT:
+    def data_received_if_any(data: bytes, component: int) -> None:
+        if (is_dtls(data) or is_srtp(data)) and connection._queue.qsize() < DATAGRAMS_LIMIT:
             data_received(data, component)
 
     _shadow(connection, "check_incoming", check_incoming_of_few)
-    _shadow(connection, "data_received", data_received_while_room)
+    _shadow(connection, "data_received", data_received_if_any)
 
 
 def start_data_while_open(connection: RTCPeerConnection) -> None:

@@ -432,8 +432,10 @@ async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept() -> N
                 media.rtp.clear()
                 media.arrived.clear()
                 for place in places:
-                    stranger.sendto(no_number, place)
+                    for datagram in (no_number, b"", b"\x80", b"\x80\xc8", b"\x16", b"\x00"):
+                        stranger.sendto(datagram, place)
                 await media.arrived.wait()
+            assert pair.peer.state == "connected"
 
 
 async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() -> None:

@@ -55,6 +55,7 @@ from streamer.rtc._aiortc import (
 from streamer.rtc.ice import parse_ice_servers, usable_candidate
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
+from streamer.rtc.udp import is_dtls, is_srtp
 from streamer.secret import Secret
 from streamer.signaling import engineio, socketio
 from streamer.signaling.conversation import EVENTS_LIMIT, Conversation, SignalingRequest, websocket_url
@@ -183,6 +184,7 @@ async def _check(datagrams: list[tuple[int, bytes]]) -> None:
             await asyncio.sleep(0)
             assert len(connection._remote_candidates) <= REMOTE_CANDIDATES_LIMIT
             assert connection._queue.qsize() <= DATAGRAMS_LIMIT
+            assert all(is_dtls(waiting) or is_srtp(waiting) for waiting, _ in connection._queue._queue)
     finally:
         await connection.close()
 
