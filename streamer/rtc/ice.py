@@ -10,7 +10,7 @@ from streamer.secret import Secret
 
 # RFC 7064 and RFC 7065; a query on a stun: URL is against the RFC, and real deployments send one.
 _URL: Final = re.compile(
-    r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9a-fA-F:.]+\]|[^?:\s/]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9a-fA-F:.]+\]|[^][?:\s/]+)(?::(?P<port>\d{1,5}))?"
     r"(?:\?transport=(?P<transport>[a-z]+))?",
     re.IGNORECASE,
 )

@@ -66,6 +66,8 @@ def test_a_url_has_the_defaults_of_rfc_7064_and_rfc_7065(url: str, meant: str) -
         "h.example:3478",
         "http://h.example",
         "stun:h:0",
+        "turn:]",
+        "turn:[",
         "stun:h:65536",
         "stun:h:1234567",
         "turn:h?transport=x",
