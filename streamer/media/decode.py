@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import av
@@ -64,6 +64,7 @@ class Decoder:
         self._on_trouble = on_trouble
         self._needs_keyframe = True
         self._codec_name = ""
+        self._has_gap = False  # the thread's: a unit came after a gap, and no picture has come since
         self._context: av.VideoCodecContext | None = None
         self._worker = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
 
@@ -100,7 +101,11 @@ class Decoder:
                 decode_ns = time.perf_counter_ns() - begin_ns
                 self.counters.decode_ns += decode_ns
                 self.counters.decoded += bool(pictures)
+                self._has_gap = self._has_gap or unit.discontinuity
                 if pictures and unit is units[-1]:
+                    if self._has_gap and not unit.discontinuity:
+                        unit = replace(unit, discontinuity=True)  # noqa: PLW2901 - it was of one that gave no picture
+                    self._has_gap = False
                     self._tell(self._on_picture, unit, pictures[-1], decode_ns)  # of several spatial layers the whole
         except av.FFmpegError as error:
             self._count(error)

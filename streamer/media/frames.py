@@ -5,7 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -33,6 +33,9 @@ class VideoFrame:
     """One decoded picture of the phone's screen.
 
     `sequence` counts the decoded pictures of a session from 0: a consumer that sees it jump has skipped some.
+    `discontinuity` is of each consumer's own: set with the first picture it gets, and with the first one it gets after
+    pictures were lost on the way or the stream began anew, also if it skipped the one right after that. What a consumer
+    skips itself is none.
     """
 
     width: int
@@ -44,7 +47,7 @@ class VideoFrame:
     decoded_ns: int  # monotonic, when the decoder had handed it over
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool
-    discontinuity: bool  # pictures were lost, or the stream began anew, right before this one
+    discontinuity: bool  # pictures were lost, or the stream began anew, since the picture that was got before
     audio_port: AudioPort | None = None  # the one in force when this picture came
     picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
@@ -151,7 +154,7 @@ class FrameHub:
             raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
         if max_fps is not None and not max_fps > 0:
             raise ConfigurationError(f"expected max_fps above 0, got {max_fps}")
-        mailbox: Mailbox[VideoFrame] = Latest() if policy == "latest" else Every(limit)
+        mailbox: Mailbox[VideoFrame] = Latest(_inherit) if policy == "latest" else Every(limit)
         consumer = FrameIterator(mailbox, self._unsubscribe, max_fps=max_fps)
         if self.last is not None:
             consumer.put(self.last)
@@ -189,6 +192,7 @@ class FrameIterator(Consumer[VideoFrame]):
         super().__init__(mailbox, unsubscribe)
         self._interval_s = 1 / max_fps if max_fps else 0.0
         self._next_s = 0.0
+        self._is_first = True
 
     async def __anext__(self) -> VideoFrame:
         """Return the next picture.
@@ -215,7 +219,18 @@ class FrameIterator(Consumer[VideoFrame]):
                     now_s = time.monotonic()
                     on_time_s = self._next_s + self._interval_s
                     self._next_s = on_time_s if on_time_s > now_s else now_s + self._interval_s
+                if self._is_first:
+                    self._is_first, frame = False, _marked(frame)
                 return frame
             if self._ended:
                 self._raise_end()
             await self._change()
+
+
+def _marked(frame: VideoFrame) -> VideoFrame:
+    """Return a picture with its `discontinuity` set: another object with the same pixels, as consumers share it."""
+    return frame if frame.discontinuity else replace(frame, discontinuity=True)
+
+
+def _inherit(skipped: VideoFrame, newest: VideoFrame) -> VideoFrame:
+    return _marked(newest) if skipped.discontinuity else newest

@@ -4,6 +4,7 @@ The containers know nothing of tasks or threads: who waits, and how it is woken,
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -22,15 +23,21 @@ class Mailbox(Protocol[T]):
 
 
 class Latest(Generic[T]):
-    """Hold one item: the newest. An older one that nobody took is dropped and counted."""
+    """Hold one item: the newest. An older one that nobody took is dropped and counted.
 
-    def __init__(self) -> None:
+    `inherit(dropped, newest)` returns the newest with what it has to tell in place of the dropped one.
+    """
+
+    def __init__(self, inherit: Callable[[T, T], T] = lambda _, newest: newest) -> None:
         self.dropped = 0
+        self._inherit = inherit
         self._item: T | None = None
 
     def put(self, item: T) -> None:
         """Hold `item` as the newest."""
-        self.dropped += self._item is not None
+        if self._item is not None:
+            self.dropped += 1
+            item = self._inherit(self._item, item)
         self._item = item
 
     def take(self) -> T | None:

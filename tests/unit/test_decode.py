@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Self
 
 import av
@@ -411,6 +412,21 @@ async def test_lost_pictures_show_as_a_discontinuity_of_the_next() -> None:
         for unit in sent[6:8]:
             phone.put(unit)
         assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
+
+
+async def test_a_gap_before_a_unit_that_gave_no_picture_shows_at_the_next_picture() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        first, hidden, *others = coded_units("vp8", encoded_as("vp8", 4))
+        phone.put(first)
+        await anext(frames)
+        shown = hidden.data
+        assert shown[0] & 0x10  # show_frame (RFC 6386 section 9.1)
+        phone.put(replace(hidden, data=bytes([shown[0] & ~0x10]) + shown[1:], discontinuity=True))
+        for unit in others:
+            phone.put(unit)
+        assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
+        assert phone.pictures.counters.errors == 0
 
 
 async def test_sound_is_no_picture() -> None:

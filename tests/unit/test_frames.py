@@ -119,6 +119,70 @@ async def test_the_newest_picture_reaches_who_wants_the_latest_and_the_others_ar
     assert hub.skipped == published - read - held
 
 
+# Gaps
+
+AFTER_GAP = [replace(picture, discontinuity=True) for picture in FRAMES]
+
+
+@given(
+    schedule=st.lists(st.sampled_from(["publish", "publish after a gap", "read", "read", "begin"]), max_size=60),
+    policies=st.lists(st.sampled_from(["latest", "every"]), min_size=1, max_size=3),
+    who=st.randoms(use_true_random=False),
+)
+@settings(deadline=None)
+async def test_the_first_picture_after_a_gap_is_marked_for_each_consumer_whatever_it_skips(
+    schedule: list[str], policies: list[Any], who: Any
+) -> None:
+    """The law: a picture is marked for a consumer if it is the consumer's first, or a gap lies between it and the one
+    that this consumer got before, and only then; whatever others read, the pixels are the decoder's own."""
+    hub = make_hub()
+    consumers = [hub.subscribe(policy, max_fps=None, limit=60) for policy in policies]
+    got: dict[FrameIterator, int | None] = dict.fromkeys(consumers)
+    gaps: list[int] = []
+    for action in schedule:
+        if action == "read":
+            consumer = who.choice(consumers)
+            if (got[consumer] if got[consumer] is not None else -1) == hub.published - 1:
+                continue
+            former, picture = got[consumer], await anext(consumer)
+            is_marked = former is None or any(former < gap <= picture.sequence for gap in gaps)
+            assert picture.discontinuity == is_marked
+            assert picture.picture is FRAMES[picture.sequence].picture
+            got[consumer] = picture.sequence
+        elif action == "begin":
+            consumers.append(hub.subscribe(who.choice(policies), max_fps=None, limit=60))
+            got[consumers[-1]] = None
+        else:
+            has_gap = action != "publish"
+            if has_gap:
+                gaps.append(hub.published)
+            hub.publish((AFTER_GAP if has_gap else FRAMES)[hub.published])
+    assert hub.last is None or hub.last.discontinuity == (hub.published - 1 in gaps)
+    for consumer in consumers:
+        consumer.close()
+
+
+async def test_a_rate_limit_does_not_hide_a_gap() -> None:
+    hub = make_hub()
+    async with latest(hub, max_fps=50) as iterator, asyncio.timeout(LIMIT_S):
+        hub.publish(FRAMES[0])
+        await anext(iterator)
+        for picture in (FRAMES[1], AFTER_GAP[2], FRAMES[3], FRAMES[4]):
+            hub.publish(picture)
+        picture = await anext(iterator)
+        assert (picture.sequence, picture.discontinuity) == (4, True)
+        hub.publish(FRAMES[5])
+        assert not (await anext(iterator)).discontinuity
+
+
+async def test_a_picture_that_needs_no_other_mark_is_the_same_object_for_everybody() -> None:
+    hub = make_hub()
+    one, two = latest(hub), every(hub)
+    for picture in (AFTER_GAP[0], FRAMES[1]):
+        hub.publish(picture)
+        assert await anext(one) is await anext(two) is picture
+
+
 # Late, several, and gone consumers
 
 
