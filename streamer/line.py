@@ -19,12 +19,12 @@ from typing import Any, Final, Never
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.errors import DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
+from streamer.errors import DeviceTokenError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
 from streamer.link import SWITCH_WITHIN_S, Link, Tally
 from streamer.media.fanout import Sink
 from streamer.media.receiver import Counters, Receiver
-from streamer.retry import Reconnect, Retries
+from streamer.retry import Reconnect, Retries, at_expiry
 
 _logger = logging.getLogger("streamer.session")
 
@@ -32,7 +32,6 @@ STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the 
 LAST_ATTEMPT_S: Final = 5.0  # what an attempt may take that begins when it is time to give up
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
-_PUNCTUAL_S: Final = 1.0  # an end so shortly before that is meant to be it
 
 
 class Line:
@@ -175,6 +174,7 @@ class Line:
                     if current is None or not isinstance(error, StreamerError) or self._reconnect is None:
                         raise error
                     retries = retries or Retries(self._reconnect, time.monotonic())
+                    assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
                     delay_s = retries.after(error, time.monotonic(), _chance())
                     renew_at = None if delay_s is None else time.monotonic() + delay_s
                     _logger.debug("= not renewed: %s", error)

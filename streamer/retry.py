@@ -7,13 +7,23 @@ what may be repeated depends on the error. So only its schedule is kept: exponen
 from dataclasses import dataclass
 from typing import Final
 
-from streamer.errors import CloudRefusalError, ConfigurationError, DeviceTokenError, StreamerError
+from streamer.errors import (
+    CloudRefusalError,
+    ConfigurationError,
+    DeviceTokenError,
+    SignalingClosedError,
+    SignalingRefusedError,
+    StreamerError,
+)
+from streamer.wire import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
 
 FIRST_DELAY_S: Final = 0.5
 SLOW_DELAY_S: Final = 30.0  # for what the vendor asks to wait for [doc]; with jitter, half of it at the least
 _SLOW: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
 _TOKENS: Final = 1  # new device tokens in place of one that was refused: a second refusal is not about its age
 _DOUBLINGS: Final = 16
+PUNCTUAL_S: Final = 5.0  # an end so shortly before a stream's time is up is meant to be it: clocks, and ways, differ
+_MEANT: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # of somebody, whatever the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +79,16 @@ class Retries:
         self._tokens += is_token
         delay_s = min(delay_s, self._policy.max_delay_s) * (1 - chance / 2)
         return delay_s if self.deadline is None else min(delay_s, self.deadline - now)
+
+
+def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> StreamerError:
+    """Return what ended a stream that lasted for so long, and that might last for `lasts_s`, if that is known.
+
+    With which code a phone ends a stream whose time is up is told nowhere: so any that it closes or refuses then, or up
+    to 5 s before (but after three quarters of the time), is followed by the next, unless the code says that somebody
+    wanted it: another device, or the user.
+    """
+    is_over = lasts_s is not None and lasts_s > 0 and lasted_s >= lasts_s - min(PUNCTUAL_S, lasts_s / 4)
+    if not is_over or not isinstance(error, SignalingClosedError | SignalingRefusedError) or error.code in _MEANT:
+        return error
+    return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code)

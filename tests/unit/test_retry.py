@@ -1,11 +1,13 @@
 """Whether to try again, and when."""
 
+import math
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import streamer
-from streamer.retry import FIRST_DELAY_S, SLOW_DELAY_S, Reconnect, Retries
+from streamer.retry import FIRST_DELAY_S, PUNCTUAL_S, SLOW_DELAY_S, Reconnect, Retries, at_expiry
 
 LOST = streamer.ConnectionLostError("gone")
 EXPIRED = streamer.DeviceTokenError("expired", code=-2)
@@ -73,3 +75,36 @@ def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
 def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(streamer.ConfigurationError, match=next(iter(limits))):
         Reconnect(**limits)  # type: ignore[arg-type]
+
+
+CODES = st.sampled_from([None, -1, 0, 1203, 1300, 1400, 1401, 1402, 1403, 1406, 1412, 1415, 3000, 4711])
+ENDS = st.one_of(
+    st.builds(
+        lambda code, final: streamer.SignalingClosedError("closed", code=code, retryable=not final),
+        CODES,
+        st.booleans(),
+    ),
+    st.builds(lambda code: streamer.SignalingRefusedError("refused", code=code), CODES),
+    st.builds(lambda code: streamer.DeviceTokenError("expired", code=code), CODES),
+    st.sampled_from(
+        [LOST, FINAL, streamer.TakenOverError("another device"), streamer.SignalingProtocolError("nonsense")]
+    ),
+)
+
+
+@given(ENDS, st.floats(0, 10_000), st.none() | st.floats(0, 10_000))
+def test_what_ends_a_stream_whose_time_is_up_never_ends_the_session_unless_somebody_meant_it(
+    error: streamer.StreamerError, lasted_s: float, lasts_s: float | None
+) -> None:
+    """The law: a close or a refusal is worth another try from three quarters of the time on, or 5 s before
+    its end if that is later, but for the codes of another device or the user; anything else is what it is."""
+    begins_s = math.inf if not lasts_s else max(lasts_s - PUNCTUAL_S, 0.75 * lasts_s)
+    assume(abs(lasted_s - begins_s) > 1e-6)
+    told = at_expiry(error, lasted_s, lasts_s)
+    is_no = isinstance(error, streamer.SignalingClosedError | streamer.SignalingRefusedError)
+    if lasted_s < begins_s or not is_no or getattr(error, "code", None) in {1401, 1402, 1412}:
+        assert told is error
+    else:
+        assert isinstance(told, streamer.SignalingClosedError)
+        assert told.retryable
+        assert (told.code, str(error) in str(told)) == (getattr(error, "code", None), True)
