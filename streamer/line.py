@@ -146,6 +146,7 @@ class Line:
         """Run a link, and before its time is up the next one beside it. Raise what ended the last of them."""
         current: asyncio.Task[Never] | None = _task(link.run(), f"link {link.ticket.device_id}")
         renewal: asyncio.Task[Never] | None = None
+        ended_by: BaseException | None = None  # what ended the link whose renewal is under way
         renew_at = self._renewal_due(link)
         retries: Retries | None = None
         try:
@@ -155,7 +156,7 @@ class Line:
                 await asyncio.wait(waited_for, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if self._switched is not None and self._switched.done():
                     await _end(current)
-                    current, renewal, retries, self._switched = renewal, None, None, None
+                    current, renewal, retries, self._switched, ended_by = renewal, None, None, None, None
                     self._retire(link)
                     link = self.link
                     renew_at = self._renewal_due(link)
@@ -163,18 +164,18 @@ class Line:
                     error = self._judged(_error_of(current), link)
                     if renewal is None or not self._outlives(error):
                         raise error
-                    current, self._is_late = None, True
+                    current, self._is_late, ended_by = None, True, error
                     self._interrupt(error, 0.0)
                     if self._successor is not None and self._successor.is_connected:
                         self._switch(self._successor)
                 elif renewal is not None and renewal.done():
-                    error = _error_of(renewal)
+                    error = self._blamed(_error_of(renewal), ended_by)
                     self._drop_successor()
                     renewal = None
-                    if current is None or not isinstance(error, StreamerError) or self._reconnect is None:
+                    if current is None or not isinstance(error, StreamerError) or isinstance(error, TakenOverError):
                         raise error
-                    retries = retries or Retries(self._reconnect, time.monotonic())
                     assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
+                    retries = retries or Retries(self._reconnect, time.monotonic())
                     delay_s = retries.after(error, time.monotonic(), _chance())
                     renew_at = None if delay_s is None else time.monotonic() + delay_s
                     _logger.debug("= not renewed: %s", error)
@@ -290,6 +291,14 @@ class Line:
             return self._successor is not None and self._successor.has_started
         return isinstance(error, StreamerError)
 
+    def _blamed(self, error: BaseException, ended_by: BaseException | None) -> BaseException:
+        """Return what ends the line when a renewal fails after the link in force has ended.
+
+        If that was taken over, and the phone has not even made the renewal an offer, it serves another device.
+        """
+        is_served = self._successor is not None and self._successor.is_served
+        return ended_by if isinstance(ended_by, TakenOverError) and not is_served else error
+
     def _renewal_due(self, link: Link) -> float | None:
         lasts_s = link.ticket.expires_in_s
         if self._reconnect is None or lasts_s is None or lasts_s < SHORTEST_S:
@@ -297,12 +306,10 @@ class Line:
         return link.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
 
     def _judged(self, error: BaseException, link: Link) -> BaseException:
-        """Return the error that ended a link; that its time was up is no reason to stop, whatever the code says."""
-        lasts_s = link.ticket.expires_in_s
-        is_over = lasts_s is not None and 0 < lasts_s <= time.monotonic() - link.made_at + _PUNCTUAL_S
-        if is_over and isinstance(error, SignalingClosedError) and not isinstance(error, TakenOverError):
-            return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code)
-        return error
+        """Return what a link's end means, if its time was up."""
+        if not link.is_connected or not isinstance(error, StreamerError):
+            return error
+        return at_expiry(error, time.monotonic() - link.made_at, link.ticket.expires_in_s)
 
 
 def _chance() -> float:

@@ -102,6 +102,7 @@ class Link:
         self.video_codecs: set[str] = set()
         self.made_at = time.monotonic()
         self.has_started = False  # the phone knows of this attempt
+        self.is_served = False  # and has made it an offer
         self.is_connected = False
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
@@ -172,6 +173,7 @@ class Link:
                 case Started():
                     self.has_started = True
                 case Offer(sdp):
+                    self.is_served = True
                     path = self._path_for(ice_credentials(sdp), signaling, tasks)
                     await signaling.send_answer(await path.peer.answer(sdp))
                     path.answered.set()

@@ -11,6 +11,7 @@ import pytest
 import streamer
 from streamer import phone as embedded
 from streamer.phone import Faults
+from streamer.signaling import conversation
 from tests.everywhere import Connect
 from tests.whole.test_recording import barcodes
 from tests.whole.test_session import counter
@@ -240,6 +241,114 @@ async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
         short_lived.faults.drop_at = ""
         await hear(events, "resumed")
         await anext(aiter(session))
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[embedded.EmbeddedPhone]:
+    """A phone whose streams may last for 4 s, and that serves one client at a time."""
+    async with embedded.serve(width=360, height=640, expires_in_s=4) as phone:
+        yield phone
+
+
+@pytest.mark.parametrize("code", ["1300", "1403", "1415"])
+async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream(
+    connect: Connect, code: str
+) -> None:
+    """Streams that are so short are not renewed."""
+    faults = Faults(close_after_s=1.4, close_reason=code)
+    async with (
+        embedded.serve(width=360, height=640, expires_in_s=1.5, faults=faults) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        heard = await hear(session.events(), *["streaming", *["interrupted", "resumed"] * 3])
+    reasons = {event.reason for event in heard if event.kind == "interrupted"}
+    assert all(str(reason).startswith("the stream's 1.5 s were up: ") for reason in reasons), reasons
+
+
+async def test_a_stream_that_the_user_ends_when_the_time_is_up_is_over(connect: Connect) -> None:
+    faults = Faults(close_after_s=1.4, close_reason="1401")
+    async with (
+        embedded.serve(width=360, height=640, expires_in_s=1.5, faults=faults) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        with pytest.raises(streamer.SignalingClosedError, match="the user left"):
+            await session.wait_ended()
+    assert len(phone.device_tokens) == 1
+
+
+def overstay(phone: embedded.EmbeddedPhone) -> None:
+    """Let the streams of now last longer than was told, and those that come for ever."""
+    phone.expires_in_s = None
+    for client in phone.clients:
+        for ending in client._endings:
+            ending.cancel()
+
+
+async def give_way(session: streamer.Session, phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    """Let another device take the phone over, and see that it keeps it."""
+    async with connect(phone, reconnect=None) as other:
+        with pytest.raises(streamer.TakenOverError):
+            await session.wait_ended()
+        tokens = len(phone.device_tokens)
+        frames = other.frames()
+        last = counter(await anext(frames))
+        async for frame in frames:
+            if counter(frame) > last + 30:
+                break
+        assert len(phone.device_tokens) == tokens
+
+
+async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_another_devices(
+    strict: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(strict)
+        strict.faults.auth_body, strict.faults.auth_times = "silence", 1
+        await until(lambda: strict._auth_faults)  # the renewal waits for its ticket
+        await give_way(session, strict, connect)
+
+
+async def test_a_take_over_after_a_renewal_is_served_is_another_devices(
+    strict: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    """The phone closes the former link for the renewal, and the renewal for the other device."""
+    async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(strict)
+        events = session.events()
+        strict.faults.silent_at = "answer"
+        await hear(events, "streaming", "interrupted")
+        assert session._line._successor is not None
+        assert session._line._successor.is_served
+        strict.faults.silent_at = ""
+        await give_way(session, strict, connect)
+
+
+async def test_a_take_over_while_a_renewal_is_not_served_is_another_devices(
+    strict: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close may be the renewal's doing, so that it is given its time; then it was not."""
+    monkeypatch.setattr(conversation, "OFFER_TIMEOUT_S", 2.0)
+    async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(strict)
+        strict.faults.silent_at = "offer"
+        await until(lambda: session._line._successor is not None and session._line._successor.has_started)
+        strict.faults.silent_at = ""
+        await give_way(session, strict, connect)
+
+
+async def test_a_renewal_that_is_taken_over_ends_the_session_also_while_the_former_link_streams(
+    short_lived: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(short_lived)
+        short_lived.faults.silent_at = "answer"
+        await until(lambda: session._line._successor is not None and session._line._successor.is_served)
+        await max(short_lived.clients, key=lambda client: client.began_at).end("1402")
+        with pytest.raises(streamer.TakenOverError):
+            await session.wait_ended()
+    assert len(short_lived.device_tokens) == 2
 
 
 async def test_a_path_that_is_cut_for_a_moment_is_told_of_and_needs_no_new_connection(
