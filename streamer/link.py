@@ -236,6 +236,10 @@ class Link:
             if not others or not isinstance(reason, ConnectionFailedError | ConnectionLostError):
                 raise reason from None
             _logger.debug("= another connection goes on: %s", reason)
+            if path is self._path:
+                for other in others:
+                    if other.patience is not None:  # it is up, and waits for nothing more
+                        self._switch(other)
         await self._close_path(path)
         self._paths.remove(path)
         if path.inlets and path is not self._path:

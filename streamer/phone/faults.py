@@ -39,6 +39,8 @@ class Faults:
     overtake: float = _fault(0.0, "this share of the media comes 20 ms late, after what was sent later")
     repeat: float = _fault(0.0, "this share of the media comes twice")
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")
+    former_lingers_s: float = _fault(0.0, "after a restart of ICE, the former path goes on for so many seconds")
+    no_keyframes: bool = _fault(False, "no keyframe is made for who asks for one, or comes late: only each in its turn")
     restart_after_s: float = _fault(0.0, "so many seconds after the answer, the phone restarts: all is dropped")
     early_candidates: bool = _fault(False, "candidates come before the offer")
     data_payload: bool = _fault(False, "messages carry base64 `data` instead of `payload`")

@@ -17,6 +17,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
+from streamer.phone.faults import Faults
 from streamer.phone.screen import DARK_S, SCENE_S, Screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
@@ -84,7 +85,15 @@ class PhoneMedia:
     """The phone's picture and sound. `close` ends both threads; `join` one and its packets come by themselves."""
 
     def __init__(
-        self, *, width: int, height: int, fps: int, bitrate_bps: int, audio: bool, flash_and_beep: bool = False
+        self,
+        *,
+        width: int,
+        height: int,
+        fps: int,
+        bitrate_bps: int,
+        audio: bool,
+        flash_and_beep: bool = False,
+        faults: Faults | None = None,
     ) -> None:
         self.frames_sent = 0
         self.on_sent: Callable[[str, av.Packet[Any]], None] = lambda *_: None  # hears of each packet a client is sent
@@ -95,6 +104,7 @@ class PhoneMedia:
         self.has_audio = audio
         self.volume = 100
         self._flashes = flash_and_beep
+        self._faults = faults or Faults()
         self._bitrate_bps = bitrate_bps
         self._loop = asyncio.get_running_loop()
         self._tracks: set[EncodedTrack] = set()
@@ -125,7 +135,7 @@ class PhoneMedia:
 
     def make_keyframe(self) -> None:
         """Make the next picture a keyframe; on a still screen, send the picture again as one."""
-        self._wants_keyframe = True
+        self._wants_keyframe = self._wants_keyframe or not self._faults.no_keyframes
 
     def rotate(self) -> None:
         """Turn the phone by a quarter."""

@@ -377,6 +377,7 @@ class _Client:
 
     async def _leave(self, former: PhonePeer, peer: PhonePeer) -> None:
         await peer.connected.wait()
+        await asyncio.sleep(self._phone.faults.former_lingers_s)
         await former.close()
         self._former.remove(former)
 
@@ -544,13 +545,20 @@ async def serve(
         )
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
+    faults = faults or Faults()
     media = PhoneMedia(
-        width=width, height=height, fps=fps, bitrate_bps=bitrate_bps, audio=audio, flash_and_beep=flash_and_beep
+        width=width,
+        height=height,
+        fps=fps,
+        bitrate_bps=bitrate_bps,
+        audio=audio,
+        flash_and_beep=flash_and_beep,
+        faults=faults,
     )
     phone = EmbeddedPhone(
         host=host,
         media=media,
-        faults=faults or Faults(),
+        faults=faults,
         instance_id=instance_id,
         tenant_token=tenant_token,
         announce_input=announce_input,

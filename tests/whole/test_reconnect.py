@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import streamer
+from streamer import link
 from streamer import phone as embedded
 from streamer.phone import Faults
 from streamer.signaling import conversation
@@ -444,6 +445,55 @@ async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
     if not is_dead:
         assert steps <= {0, 1}
     assert len(list(barcodes(tmp_path / "a.mp4"))) == recording.pictures
+
+
+@pytest.mark.parametrize("lingers_s", [0.0, 30.0])
+async def test_another_path_takes_over_from_a_still_screen_that_sends_no_keyframe(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, lingers_s: float
+) -> None:
+    """At once when the former path ends, else after some seconds; sound comes over it, and then pictures."""
+    if not lingers_s:
+        monkeypatch.setattr(link, "SWITCH_WITHIN_S", 2 * LIMIT_S)
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        frames, events = session.frames(), session.events()
+        await anext(frames)
+        phone.go_still()
+        phone.faults.no_keyframes, phone.faults.former_lingers_s = True, lingers_s
+        former = session._link.peer
+        await phone.restart_ice()
+        restarted_at = time.monotonic()
+        await until(lambda: session._link.peer is not former)
+        packets = session.stats().audio_packets
+        assert not lingers_s or time.monotonic() - restarted_at > link.SWITCH_WITHIN_S
+        await until(lambda: session.stats().audio_packets > packets + 10)
+        phone.faults.no_keyframes = False
+        phone.wake()
+        phone.media.make_keyframe()
+        while not (await anext(frames)).discontinuity:
+            pass
+        assert [event.kind for event in await hear(events, "streaming")] == ["streaming"]
+        assert session.state == "streaming"
+    assert len(phone.device_tokens) == 1
+
+
+async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(connect: Connect) -> None:
+    async with (
+        embedded.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        overstay(phone)
+        frames, events = session.frames(), session.events()
+        await anext(frames)
+        phone.go_still()
+        phone.faults.no_keyframes = True
+        assert [event.kind for event in await hear(events, "streaming", "renewed")] == ["streaming", "renewed"]
+        phone.faults.no_keyframes = False
+        phone.wake()
+        phone.media.make_keyframe()
+        while not (await anext(frames)).discontinuity:
+            pass
+    assert len(phone.device_tokens) == 2
 
 
 async def test_the_phone_may_restart_ice_many_times(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
