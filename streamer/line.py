@@ -14,17 +14,17 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Never
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.errors import DeviceTokenError, StreamerError, TakenOverError
+from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
 from streamer.link import SWITCH_WITHIN_S, Link, Tally
 from streamer.media.fanout import Sink
 from streamer.media.receiver import Counters, Receiver
-from streamer.retry import Reconnect, Retries, at_expiry
+from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
 
 _logger = logging.getLogger("streamer.session")
 
@@ -37,8 +37,8 @@ SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, onl
 class Line:
     """Links to one phone. `run` it once; `link` is the one in force, `connected` is set when media can flow at first.
 
-    The first link is made with `ticket`; for each further one `cloud` gives a new one. Without `reconnect` the first
-    one is the last. What happens is told to `events`.
+    The first link is made with `ticket`; for each further one `cloud` gives a new one. `prepare` brings an instance up
+    that is no longer ready then. Without `reconnect` the first link is the last. What happens is told to `events`.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Line:
         relay_only: bool,
         volume: int,
         reconnect: Reconnect | None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
         events: EventHub,
     ) -> None:
         self.connected = asyncio.Event()
@@ -62,6 +63,7 @@ class Line:
         self._relay_only = relay_only
         self._volume = volume
         self._reconnect = reconnect
+        self._prepare = prepare
         self._events = events
         self._client_uuid = str(uuid.uuid4())
         self._made = 0
@@ -136,7 +138,13 @@ class Line:
     async def _dial(self) -> Link:
         """Make the next link, in place of the one that has ended."""
         self._events.tell("connecting")
-        ticket = await self._cloud.fetch_ticket(self._instance_id)
+        try:
+            ticket = await self._cloud.fetch_ticket(self._instance_id)
+        except CloudRefusalError as error:
+            if self._prepare is None or not is_not_ready(error):
+                raise
+            await self._prepare()
+            ticket = await self._cloud.fetch_ticket(self._instance_id)
         former, self.link = self.link, self._make(ticket)
         self._retire(former)
         self.link.gate.state = "open"

@@ -19,7 +19,7 @@ from streamer.wire import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
 
 FIRST_DELAY_S: Final = 0.5
 SLOW_DELAY_S: Final = 30.0  # for what the vendor asks to wait for [doc]; with jitter, half of it at the least
-_SLOW: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
+_NOT_READY: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
 _TOKENS: Final = 1  # new device tokens in place of one that was refused: a second refusal is not about its age
 _DOUBLINGS: Final = 16
 PUNCTUAL_S: Final = 5.0  # an end so shortly before a stream's time is up is meant to be it: clocks, and ways, differ
@@ -73,12 +73,17 @@ class Retries:
         ):
             return None
         delay_s = FIRST_DELAY_S * (1 << min(self._attempts, _DOUBLINGS))
-        if isinstance(error, CloudRefusalError) and (error.error_code or "").upper() in _SLOW:
+        if is_not_ready(error):
             delay_s = max(delay_s, SLOW_DELAY_S)
         self._attempts += 1
         self._tokens += is_token
         delay_s = min(delay_s, self._policy.max_delay_s) * (1 - chance / 2)
         return delay_s if self.deadline is None else min(delay_s, self.deadline - now)
+
+
+def is_not_ready(error: BaseException) -> bool:
+    """Whether the vendor asks to wait: no instance is free, or this one is being restored or backed up [doc]."""
+    return isinstance(error, CloudRefusalError) and (error.error_code or "").upper() in _NOT_READY
 
 
 def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> StreamerError:

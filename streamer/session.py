@@ -5,6 +5,7 @@ import logging
 import os
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import IO, Final, Self
 
@@ -72,9 +73,9 @@ def connect(
     connection, iterators and recordings going on. None ends it with the first error. What another try cannot mend, such
     as a device that took the phone over, always ends it.
     `prepare_for` has the instance brought up first, for this user id of the tenant's own, which may take
-    `prepare_timeout_s`. `release` ends the stream and gives the instance back when the block is left, whatever
-    happened, within 5 s; without it the instance stays taken for a while [doc]. It is left alone if another device took
-    it over.
+    `prepare_timeout_s`; and again, within the limits of `reconnect`, if the API says then that it is not ready.
+    `release` ends the stream and gives the instance back when the block is left, whatever happened, within 5 s; without
+    it the instance stays taken for a while [doc]. It is left alone if another device took it over.
 
     Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
     """
@@ -155,6 +156,7 @@ class Connecting:
                     preroll_s=self._preroll_s,
                     volume=self._volume,
                     reconnect=self._reconnect,
+                    prepare=None if self._prepare_for is None else self._prepare,
                     events=self._events,
                 )
                 await self._session.wait_connected()
@@ -229,6 +231,7 @@ class Session:
         preroll_s: float = 0.0,
         volume: int = 100,
         reconnect: Reconnect | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
         events: EventHub,
     ) -> None:
         self.instance_id = ticket.instance_id
@@ -261,6 +264,7 @@ class Session:
             relay_only=relay_only,
             volume=volume,
             reconnect=reconnect,
+            prepare=prepare,
             events=events,
         )
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")

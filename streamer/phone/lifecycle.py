@@ -64,6 +64,10 @@ class Lifecycle:
             self._taken_until, self._released_at = 0.0, time.monotonic()
         return Reply(200, {"error_code": "0", "error_msg": "success", "data": self._data(path)})
 
+    def put_away(self) -> None:
+        """Let the instance go, as one that was unused for long: with `prepare_s` it has to be prepared anew."""
+        self._prepared_at = None
+
     def refusal(self) -> Reply | None:
         """Return why the instance cannot stream now; None if it can."""
         if self._progress()["status"] != PREPARE_READY:

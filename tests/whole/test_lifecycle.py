@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import streamer
-from streamer import lifecycle
+from streamer import lifecycle, line
 from streamer import phone as embedded
 from streamer.phone import Faults
 from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
@@ -69,6 +69,54 @@ async def test_an_instance_that_does_not_get_ready_is_an_error_and_is_given_back
         STOP_PATH,
         RELEASE_PATH,
     ] * 2
+
+
+async def test_an_instance_that_is_no_longer_ready_is_prepared_again_when_the_session_reconnects(
+    connect: Connect,
+) -> None:
+    quick = streamer.Reconnect(max_delay_s=0.2)
+    async with (
+        embedded.serve(width=360, height=640, prepare_s=1.5) as phone,
+        connect(phone, prepare_for="somebody", reconnect=quick) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        frames, events = session.frames(), session.events()
+        await anext(frames)
+        calls = len(phone.lifecycle.calls)
+        phone.lifecycle.put_away()
+        await phone.cut_signaling()
+        kinds = []
+        async for event in events:
+            kinds.append(event.kind)
+            if event.kind == "resumed":
+                break
+        await anext(frames)
+        again = list(phone.lifecycle.calls)[calls:]
+    assert list(dict.fromkeys(kinds)) == [
+        *("streaming", "interrupted", "connecting", "preparing", "authorized", "negotiating", "resumed")
+    ]
+    assert again[0] == PREPARE_PATH
+    assert set(again[1:]) == {PROGRESS_PATH}
+
+
+async def test_preparing_again_ends_with_the_limits_of_the_attempts(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "LAST_ATTEMPT_S", 0.5)
+    brief = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=3)
+    async with (
+        embedded.serve(width=360, height=640, prepare_s=0.3) as phone,
+        connect(phone, prepare_for="somebody", reconnect=brief) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        await anext(aiter(session))
+        phone.lifecycle._prepare_s = 600
+        phone.lifecycle.put_away()
+        await phone.cut_signaling()
+        with pytest.raises(streamer.SignalingClosedError):  # what it was that ended the stream
+            await session.wait_ended()
+        assert session.status.kind == "closed"
+    assert PROGRESS_PATH in phone.lifecycle.calls
 
 
 async def test_a_session_that_is_not_released_leaves_the_instance_taken(
