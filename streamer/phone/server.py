@@ -136,7 +136,7 @@ class EmbeddedPhone:
             await client.end(reason)
 
     async def cut_signaling(self) -> None:
-        """Cut every client's WebSocket without a word; the stream ends with it."""
+        """Reset every client's WebSocket without a word; the stream ends with it."""
         for client in list(self.clients):
             await client.socket.cut()
 

@@ -4,13 +4,17 @@ import asyncio
 import json
 import logging
 import secrets
+import socket
+import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 _logger = logging.getLogger("streamer.phone.signaling")
+
+_LINGER_NO_TIME: Final = struct.pack("ii", 1, 0)
 
 Handler = Callable[[str, Any], Awaitable[None]]
 
@@ -53,8 +57,11 @@ class ServerSocket:
         await self._send("42" + json.dumps([event, payload]))
 
     async def cut(self) -> None:
-        """Cut the connection without a word."""
-        self._websocket.transport.abort()
+        """Reset the connection without a word, by TCP's RST: with nothing unread, aborting alone sends FIN."""
+        transport = self._websocket.transport
+        if not transport.is_closing():
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NO_TIME)
+        transport.abort()
         await self._websocket.wait_closed()
 
     async def serve(self, handle: Handler) -> None:

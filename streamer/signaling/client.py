@@ -231,6 +231,8 @@ def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocol
         return SignalingProtocolError(
             f"the signaling server broke the WebSocket protocol or a limit (code {error.sent.code})"
         )
+    if isinstance(error.__cause__, ConnectionError):
+        return SignalingClosedError("the connection to the signaling server was reset")
     said = f"WebSocket code {error.rcvd.code}" if error.rcvd is not None else "without a word"
     return SignalingClosedError(f"the signaling server closed the connection ({said})")
 

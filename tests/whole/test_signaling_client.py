@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import logging.config
+import socket
+import struct
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
@@ -13,7 +15,7 @@ from typing import Final
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from streamer.errors import ConfigurationError, SignalingProtocolError
+from streamer.errors import ConfigurationError, SignalingClosedError, SignalingProtocolError
 from streamer.secret import Secret
 from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import Notice, SignalingRequest
@@ -90,6 +92,34 @@ async def test_logging_that_is_configured_after_the_import_does_not_show_the_tok
         root.handlers = handlers
     assert "providerUpdate" in log.getvalue()
     assert TOKEN not in log.getvalue()
+
+
+def end_without_a_word(websocket: ServerConnection) -> None:
+    websocket.transport.write_eof()
+
+
+def reset(websocket: ServerConnection) -> None:
+    linger = struct.pack("ii", 1, 0)  # no time: TCP's RST
+    websocket.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    websocket.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("end", "said"), [(end_without_a_word, r"closed the connection \(without a word\)"), (reset, "was reset")]
+)
+async def test_a_connection_that_is_reset_is_told_from_one_that_is_closed(
+    end: Callable[[ServerConnection], None], said: str
+) -> None:
+    async def handle(websocket: ServerConnection) -> None:
+        await greet(websocket)
+        end(websocket)
+        await websocket.wait_closed()
+
+    async with serving(handle) as port, SignalingClient(request(port)) as signaling, asyncio.timeout(LIMIT_S):
+        with pytest.raises(SignalingClosedError, match=said) as caught:
+            await anext(signaling)
+    assert caught.value.retryable
+    assert caught.value.code is None
 
 
 async def test_closing_that_is_cancelled_still_closes_the_socket() -> None:
