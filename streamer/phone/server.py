@@ -46,6 +46,7 @@ _silent = logging.getLogger("streamer.phone.websocket")
 _silent.addFilter(lambda _: False)
 
 TOKEN_LEAST: Final = 16  # characters of a tenant token that others could guess at
+CLIENTS_LIMIT: Final = 32  # WebSockets at once, whether or not they stream; one more is refused
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
 SIDES: Final = range(90, 4097, 2)  # pixels: the strip needs the least, the encoder even ones
@@ -274,6 +275,13 @@ class EmbeddedPhone:
             await websocket.close(1008, "unknown transport")
             return
         socket = ServerSocket(websocket, ping_interval_s=self._ping_interval_s, ping_timeout_s=self._ping_timeout_s)
+        if len(self.clients) >= CLIENTS_LIMIT:
+            await socket.open()
+            await socket.refuse(
+                f"this phone serves {CLIENTS_LIMIT} clients at once, and they are here: leave with one first"
+            )
+            await websocket.close(1013, "too many clients")
+            return
         client = _Client(self, socket, query)
         self.clients.add(client)
         try:

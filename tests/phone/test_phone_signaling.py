@@ -1,5 +1,6 @@
 """The embedded phone's signaling, spoken to frame by frame over a real WebSocket."""
 
+import asyncio
 import base64
 import json
 
@@ -7,8 +8,9 @@ import pytest
 from phone_client import signaling
 from websockets.exceptions import ConnectionClosed
 
+import streamer
 from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer.phone import Faults, server
 
 
 async def test_the_server_opens_connects_and_authorizes_in_this_order() -> None:
@@ -35,6 +37,30 @@ async def test_a_client_that_does_not_ping_is_dropped() -> None:
         await client.event("authorize")
         with pytest.raises(ConnectionClosed):
             await client.frame()
+
+
+async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_served_when_one_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "CLIENTS_LIMIT", 2)
+    async with embedded.serve() as phone, signaling(phone) as first, signaling(phone) as second, asyncio.timeout(20):
+        for client in (first, second):
+            assert (await client.event("authorize"))["authorized"]
+        async with signaling(phone) as third:
+            assert (await third.frame())[0] == "0"
+            assert (await third.frame()).startswith('44"this phone serves 2 clients at once')
+            with pytest.raises(ConnectionClosed):
+                await third.frame()
+        with pytest.raises(streamer.SignalingRefusedError, match="serves 2 clients at once"):
+            async with streamer.connect(
+                phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token)
+            ):
+                pass
+        await second.websocket.close()
+        while len(phone.clients) > 1:
+            await asyncio.sleep(0.02)
+        async with signaling(phone) as fourth:
+            assert (await fourth.event("authorize"))["authorized"]
 
 
 async def test_a_token_that_was_never_given_out_is_invalid() -> None:
