@@ -6,6 +6,10 @@
 A screen at rest sends no pictures, perhaps for minutes, and a phone without sound then little else: so after a second
 of silence the phone is asked for its consent (RFC 7675), and again every second. Any authenticated packet and any
 answer is a sign of life. aioice's own checks, one in 5 s and six of them in a row, take half a minute to notice.
+
+Left out: a phone that answers checks while its media goes elsewhere. Its reports come every 2.5 to 7.5 s (RFC 3550
+section 6.2, for the least interval of 5 s), may be lost, and need not come for a track that it pauses: told from them
+within DEAD_AFTER_NS, a path that is well would now and then be dead.
 """
 
 from typing import Final, Literal, NamedTuple, TypeAlias
