@@ -348,6 +348,7 @@ MACHINES: Final = (
         is_alone=True,
         lasts_s=12,
         within_s=15,
+        grows_mb=100,
     ),
     Row(
         what="the clock is set forward by a day, and back",

@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import av
 import numpy as np
 
 import streamer
-from benchmarks.processes import Child
+from benchmarks.processes import Child, usage
 from streamer import phone as embedded
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
@@ -102,6 +103,7 @@ class Row:
     interrupted_by: type[streamer.StreamerError] | None = None  # the last error that it went on after
     facts: dict[str, Any] = field(default_factory=dict)  # attributes of the one or the other
     within_s: float = 20.0  # generously
+    grows_mb: float | None = None  # how much more memory this process may hold meanwhile, generously; shown if given
 
     def __str__(self) -> str:
         return f"{self.when}: {self.what}"
@@ -119,6 +121,7 @@ class Outcome:
     decoded: int | None  # that the file gives
     missing: int | None  # of the phone's own, between the file's first and last; None if it counted anew
     seconds: float  # from the fault to the error, or to the first picture afterwards; for `lasts_s` the longest pause
+    grown_mb: float  # the most memory that this process held from the fault on, over what it held before; if asked for
 
 
 async def try_all(rows: Iterable[Row]) -> list[Outcome | Exception]:
@@ -165,6 +168,7 @@ class _Trial:
         self._fault_at = time.monotonic()
         self._resumed_at = 0.0
         self._ended_at = 0.0
+        self._memory = _Memory()
 
     async def run(self) -> Outcome:
         row, recording = self._row, None
@@ -177,8 +181,10 @@ class _Trial:
                 try:
                     if row.when != "at first":
                         await self._until(lambda: len(self._pictures) > GOING_ON)
-                        await self._break()
-                    await self._watch(session)
+                    with contextlib.nullcontext() if row.grows_mb is None else self._memory:
+                        if row.when != "at first":
+                            await self._break()
+                        await self._watch(session)
                     error = session.error
                     seconds = self._seconds()
                 finally:
@@ -200,6 +206,7 @@ class _Trial:
             decoded=decoded,
             missing=missing,
             seconds=seconds,
+            grown_mb=self._memory.grown_kb / 1024,
         )
 
     async def _break(self) -> None:
@@ -260,6 +267,27 @@ class _Trial:
             await asyncio.sleep(0.02)
 
 
+class _Memory:
+    """Look at how much memory this process holds, from a thread: also while the event loop is held up."""
+
+    def __init__(self) -> None:
+        self.grown_kb = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="trial: memory", daemon=True)
+
+    def __enter__(self) -> None:
+        self._before_kb = usage().rss_kb
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._is_over.wait(0.02):
+            self.grown_kb = max(self.grown_kb, usage().rss_kb - self._before_kb)
+
+
 def _read(path: Path) -> tuple[int, int | None]:
     """Return how many pictures a file gives, and how many of the phone's are missing between the first and the last;
     None if they are not in the order of one phone's counter.
@@ -290,6 +318,7 @@ def check(row: Row, outcome: Outcome) -> None:
         assert outcome.decoded == outcome.pictures > 0
         assert (outcome.missing is None) == row.counts_anew
     assert outcome.seconds < row.within_s
+    assert row.grows_mb is None or outcome.grown_mb < row.grows_mb
 
 
 def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
@@ -305,6 +334,8 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
         recording = "" if outcome.pictures is None else f"{outcome.decoded} pictures"
         if outcome.missing is not None:
             recording += f", {outcome.missing} missing"
+        if row.grows_mb is not None:
+            recording += f"; {outcome.grown_mb:.0f} MB more memory at the most"
         cells = (row.what, f"{told}<br>{said}" if said else told, outcome.iterator, recording, f"{outcome.seconds:.1f}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
