@@ -315,7 +315,7 @@ class Line:
 
     def _judged(self, error: BaseException, link: Link) -> BaseException:
         """Return what a link's end means, if its time was up."""
-        if not link.is_connected or not isinstance(error, StreamerError):
+        if not link.is_served or not isinstance(error, StreamerError):
             return error
         return at_expiry(error, time.monotonic() - link.made_at, link.ticket.expires_in_s)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import streamer
-from streamer import link
+from streamer import line, link
 from streamer import phone as embedded
 from streamer.phone import Faults
 from streamer.signaling import conversation
@@ -251,40 +251,33 @@ async def strict() -> AsyncIterator[embedded.EmbeddedPhone]:
         yield phone
 
 
-@pytest.mark.parametrize("code", ["1300", "1403", "1415"])
-async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream(
-    connect: Connect, code: str
-) -> None:
-    """Streams that are so short are not renewed."""
-    faults = Faults(close_after_s=1.4, close_reason=code)
-    async with (
-        embedded.serve(width=360, height=640, expires_in_s=1.5, faults=faults) as phone,
-        connect(phone, reconnect=QUICK) as session,
-        asyncio.timeout(LIMIT_S),
-    ):
-        heard = await hear(session.events(), *["streaming", *["interrupted", "resumed"] * 3])
-    reasons = {event.reason for event in heard if event.kind == "interrupted"}
-    assert all(str(reason).startswith("the stream's 1.5 s were up: ") for reason in reasons), reasons
-
-
-async def test_a_stream_that_the_user_ends_when_the_time_is_up_is_over(connect: Connect) -> None:
-    faults = Faults(close_after_s=1.4, close_reason="1401")
-    async with (
-        embedded.serve(width=360, height=640, expires_in_s=1.5, faults=faults) as phone,
-        connect(phone, reconnect=QUICK) as session,
-        asyncio.timeout(LIMIT_S),
-    ):
-        with pytest.raises(streamer.SignalingClosedError, match="the user left"):
-            await session.wait_ended()
-    assert len(phone.device_tokens) == 1
-
-
 def overstay(phone: embedded.EmbeddedPhone) -> None:
     """Let the streams of now last longer than was told, and those that come for ever."""
     phone.expires_in_s = None
     for client in phone.clients:
         for ending in client._endings:
             ending.cancel()
+
+
+@pytest.mark.parametrize("code", ["1300", "1403", "1415", "1401"])
+async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream_unless_the_user_left(
+    short_lived: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(line, "SHORTEST_S", 100)  # it is not renewed before
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(short_lived)
+        events, made_at = session.events(), session._link.made_at
+        await until(lambda: time.monotonic() > made_at + 3.2)
+        await short_lived.close_clients(code)
+        if code == "1401":
+            with pytest.raises(streamer.SignalingClosedError, match="the user left"):
+                await session.wait_ended()
+        else:
+            heard = await hear(events, "streaming", "interrupted", "resumed")
+            reason = next(event.reason for event in heard if event.kind == "interrupted")
+            assert str(reason).startswith("the stream's 4 s were up: ")
+            assert f"close code {code}" in str(reason)
+    assert len(short_lived.device_tokens) == (1 if code == "1401" else 2)
 
 
 async def give_way(session: streamer.Session, phone: embedded.EmbeddedPhone, connect: Connect) -> None:
@@ -330,7 +323,7 @@ async def test_a_take_over_while_a_renewal_is_not_served_is_another_devices(
     strict: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close may be the renewal's doing, so that it is given its time; then it was not."""
-    monkeypatch.setattr(conversation, "OFFER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(conversation, "OFFER_TIMEOUT_S", 5.0)
     async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(strict)
         strict.faults.silent_at = "offer"
