@@ -3,50 +3,55 @@
 async with streamer.connect("Q39YyZvI", endpoint=..., credentials=streamer.Token("...")) as phone:
     async for frame in phone:
         frame.to_ndarray("bgr24")
+
+The names are imported with the first use of any: it takes half a second, in which the command line is to be interrupted
+without a word. A program that cannot wait in its event loop says `from streamer import connect`.
 """
 
-from streamer.cloud.credentials import (
-    AccessKey,
-    Credentials,
-    Password,
-    Token,
-    TokenProvider,
-    credentials_from_environment,
-)
-from streamer.errors import (
-    CloudError,
-    CloudRefusalError,
-    CloudReplyError,
-    CloudUnreachableError,
-    ConfigurationError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    CredentialsError,
-    DeviceTokenError,
-    FramesOverflowError,
-    IncompatibleLibraryError,
-    MissingExtraError,
-    RecordingError,
-    SignalingClosedError,
-    SignalingError,
-    SignalingProtocolError,
-    SignalingRefusedError,
-    SignalingTimeoutError,
-    SignalingUnreachableError,
-    StreamerError,
-    TakenOverError,
-)
-from streamer.events import Event, EventIterator
-from streamer.media.audio import AudioFrame, AudioIterator
-from streamer.media.clips import clip
-from streamer.media.frames import FrameIterator, VideoFrame
-from streamer.media.mux import Recording
-from streamer.media.transcode import Transcode
-from streamer.ports import AudioPort, AudioPorts
-from streamer.retry import Reconnect
-from streamer.secret import Secret
-from streamer.session import Connecting, Session, connect
-from streamer.stats import Stats
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else that is done here
+if TYPE_CHECKING:
+    from streamer.cloud.credentials import (
+        AccessKey,
+        Credentials,
+        Password,
+        Token,
+        TokenProvider,
+        credentials_from_environment,
+    )
+    from streamer.errors import (
+        CloudError,
+        CloudRefusalError,
+        CloudReplyError,
+        CloudUnreachableError,
+        ConfigurationError,
+        ConnectionFailedError,
+        ConnectionLostError,
+        CredentialsError,
+        DeviceTokenError,
+        FramesOverflowError,
+        IncompatibleLibraryError,
+        MissingExtraError,
+        RecordingError,
+        SignalingClosedError,
+        SignalingError,
+        SignalingProtocolError,
+        SignalingRefusedError,
+        SignalingTimeoutError,
+        SignalingUnreachableError,
+        StreamerError,
+        TakenOverError,
+    )
+    from streamer.events import Event, EventIterator
+    from streamer.media.audio import AudioFrame, AudioIterator
+    from streamer.media.clips import clip
+    from streamer.media.frames import FrameIterator, VideoFrame
+    from streamer.media.mux import Recording
+    from streamer.media.transcode import Transcode
+    from streamer.ports import AudioPort, AudioPorts
+    from streamer.retry import Reconnect
+    from streamer.secret import Secret
+    from streamer.session import Connecting, Session, connect
+    from streamer.stats import Stats
 
 __all__ = [
     "AccessKey",
@@ -94,3 +99,35 @@ __all__ = [
     "connect",
     "credentials_from_environment",
 ]
+
+_HOMES = (
+    "streamer.cloud.credentials",
+    "streamer.errors",
+    "streamer.events",
+    "streamer.media.audio",
+    "streamer.media.clips",
+    "streamer.media.frames",
+    "streamer.media.mux",
+    "streamer.media.transcode",
+    "streamer.ports",
+    "streamer.retry",
+    "streamer.secret",
+    "streamer.session",
+    "streamer.stats",
+)
+
+if not TYPE_CHECKING:  # else nothing would be unknown to a type checker
+
+    def __getattr__(name: str) -> object:
+        """Import all names, if it is one of them."""
+        import importlib  # noqa: PLC0415 - see above
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for home in _HOMES:
+            public = {name: value for name, value in vars(importlib.import_module(home)).items() if name in __all__}
+            globals().update(public)
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return __all__

@@ -54,7 +54,7 @@ _METER: Final = 20  # characters
 EPILOG: Final = (
     "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
     "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 the recording could not be written; "
-    "130 interrupted."
+    "130 interrupted at once, by Ctrl-C or SIGTERM."
 )
 
 app = typer.Typer(
@@ -94,11 +94,6 @@ PrepareFor = Annotated[
 ]
 Release = Annotated[bool, typer.Option("--release", help="Give the instance back at the end, whatever happened.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")]
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 @app.command(epilog=EPILOG)
@@ -738,11 +733,11 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a command to its end; an error of ours becomes one sentence and an exit code."""
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(coroutine)
+            runner.run(_interruptible(coroutine))
     except errors.StreamerError as error:
         err.print(Text.assemble(("error: ", "bold red"), str(error)))
         raise typer.Exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind))) from None
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
         raise typer.Exit(130) from None
 
 
@@ -758,24 +753,41 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _stop_on_signal() -> AsyncIterator[asyncio.Event]:
     """Give an event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
+    task = _current_task()
 
     def on_signal() -> None:
-        if stopped.is_set() and task is not None:
+        if stopped.is_set():
             task.cancel()
         stopped.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C then interrupts at once
-            loop.add_signal_handler(number, on_signal)
-    try:
+    with _on_signal(on_signal):
         yield stopped
+
+
+async def _interruptible(work: Coroutine[Any, Any, None]) -> None:
+    """Do some work, which Ctrl-C and SIGTERM cancel, so that it closes what it has opened."""
+    with _on_signal(_current_task().cancel):
+        await work
+
+
+@contextlib.contextmanager
+def _on_signal(call: Callable[[], object]) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM call something in the running loop, and never raise KeyboardInterrupt anywhere in it."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    # Not `loop.add_signal_handler`, which Windows lacks, and which cannot give back what was there before.
+    before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(call)) for number in numbers]
+    try:
+        yield
     finally:
-        for number in numbers:
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - it is called in one
+    return task
 
 
 async def _until(session: streamer.Session, stopped: asyncio.Event, recording: streamer.Recording) -> None:

@@ -252,6 +252,24 @@ async def test_a_recording_that_is_interrupted_is_whole(
     assert f"{pictures} pictures" in ended.out
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
+    phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "phone.mp4"
+    async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
+        while not path.exists() or path.stat().st_size < 20_000:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        os.kill(process.pid, signal.SIGSTOP)  # so that both are there when it looks
+        process.send_signal(number)
+        os.kill(process.pid, signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM)
+        os.kill(process.pid, signal.SIGCONT)
+        ended = await end(process)
+    assert ended.code == 130, ended.err
+    assert streams(path)[1] > 0
+
+
 async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_said(
     phone: EmbeddedPhone, tmp_path: Path
 ) -> None:
