@@ -31,6 +31,7 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cloud.client import CloudClient
+from streamer.cloud.http import trust_of
 from streamer.media.audio import RATES, AudioFrame, AudioIterator, Layout
 from streamer.media.clips import FPS, FPS_LIMIT, WIDTH
 from streamer.media.images import image_format_of
@@ -78,6 +79,15 @@ Endpoint = Annotated[
     ),
 ]
 RelayOnly = Annotated[bool, typer.Option("--relay-only", help="Stream through TURN servers alone.")]
+Authority = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        help="Trust the authorities in this PEM file, and no others: the API, signaling and TURN over TLS.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify TLS certificates.")]
 ShowStats = Annotated[
     bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")
@@ -138,6 +148,7 @@ def record(
     stats: ShowStats = False,
     endpoint: Endpoint = None,
     relay_only: RelayOnly = False,
+    ca: Authority = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
@@ -154,7 +165,7 @@ def record(
     connect = _connect(
         instance,
         endpoint,
-        insecure=insecure,
+        verify=_verify(ca, insecure),
         relay_only=relay_only,
         reconnect=_reconnect(reconnect, give_up_after),
         prepare_for=prepare_for,
@@ -177,6 +188,7 @@ def frames(
     release: Release = False,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
+    ca: Authority = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
@@ -185,7 +197,7 @@ def frames(
     connect = _connect(
         instance,
         endpoint,
-        insecure=insecure,
+        verify=_verify(ca, insecure),
         reconnect=_reconnect(reconnect, give_up_after),
         prepare_for=prepare_for,
         release=release,
@@ -208,13 +220,14 @@ def screenshot(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for a picture, once connected.", min=0.1)] = 10.0,
     endpoint: Endpoint = None,
+    ca: Authority = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
     """Save the picture that is on a phone's screen now."""
     _configure_logging(debug)
     pixels = None if size is None else _pixels(size)
-    connect = _connect(instance, endpoint, insecure=insecure)
+    connect = _connect(instance, endpoint, verify=_verify(ca, insecure))
     _run(_screenshot(connect, output, image_format, size=pixels, timeout_s=timeout))
 
 
@@ -252,12 +265,13 @@ def audio(
     volume: Annotated[int, typer.Option(help="How loud the phone plays.", min=0, max=100)] = 100,
     stats: ShowStats = False,
     endpoint: Endpoint = None,
+    ca: Authority = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
     """Save a phone's sound, decoded, with a level meter; lost packets are concealed, pauses are silence."""
     _configure_logging(debug)
-    connect = _connect(instance, endpoint, insecure=insecure, volume=volume)
+    connect = _connect(instance, endpoint, verify=_verify(ca, insecure), volume=volume)
     save = _audio_into_pipe if str(output) == "-" else _audio_into_file
     _run(save(connect, output, duration_s=duration, rate=rate, layout=layout, show_stats=stats))
 
@@ -267,12 +281,13 @@ def info(
     instance: Instance,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     endpoint: Endpoint = None,
+    ca: Authority = None,
     insecure: Insecure = False,
     debug: Debug = False,
 ) -> None:
     """Show what the cloud says of a phone: device, audio ports, ICE servers, token lifetime. No secrets."""
     _configure_logging(debug)
-    _run(_info(instance, endpoint, insecure=insecure, as_json=as_json))
+    _run(_info(instance, endpoint, verify=_verify(ca, insecure), as_json=as_json))
 
 
 @app.command(epilog=EPILOG)
@@ -579,8 +594,9 @@ class _SoundRecorder:
         self.written = self._taken
 
 
-async def _info(instance: str, endpoint: str | None, *, insecure: bool, as_json: bool) -> None:
-    async with CloudClient(_endpoint(endpoint), streamer.credentials_from_environment(), verify=not insecure) as cloud:
+async def _info(instance: str, endpoint: str | None, *, verify: bool | Path, as_json: bool) -> None:
+    credentials = streamer.credentials_from_environment()
+    async with CloudClient(_endpoint(endpoint), credentials, verify=trust_of(verify)) as cloud:
         ticket = await cloud.fetch_ticket(instance)
     servers, problems = parse_ice_servers(ticket.ice_servers)
     facts = {
@@ -686,14 +702,14 @@ def _connect(
     instance: str,
     endpoint: str | None,
     *,
-    insecure: bool,
+    verify: bool | Path,
     **options: Any,
 ) -> Callable[[], streamer.Connecting]:
     return lambda: streamer.connect(
         instance,
         endpoint=_endpoint(endpoint),
         credentials=streamer.credentials_from_environment(),
-        verify=not insecure,
+        verify=verify,
         **options,
     )
 
@@ -714,6 +730,14 @@ async def _connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.
 async def _tell(events: streamer.EventIterator, status: Status) -> None:
     async for event in events:
         status.update(f"{event.kind}{f': {escape(event.reason)}' if event.reason else ''}")
+
+
+def _verify(ca: Path | None, insecure: bool) -> bool | Path:
+    if ca is not None and insecure:
+        raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="--ca")
+    if insecure:
+        err.print("TLS certificates are not verified", style="yellow")
+    return ca or not insecure
 
 
 def _reconnect(wanted: bool, give_up_after_s: float) -> streamer.Reconnect | None:

@@ -45,8 +45,8 @@ def trust_of(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | s
         return verify
     try:
         return ssl.create_default_context(cafile=verify)
-    except OSError as error:  # ssl.SSLError is one
-        what = error.strerror or str(error)
+    except OSError as error:
+        what = "no certificate can be read in it" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
         raise ConfigurationError(f"expected a PEM file of authorities, got {os.fspath(verify)}: {what}") from error
 
 

@@ -11,16 +11,11 @@ import ssl
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import stamina
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_http import Answer, SeenRequest, after, by_path, in_turn, raw, reply, reset, serve, silence
@@ -38,6 +33,7 @@ from streamer.errors import (
     CredentialsError,
 )
 from streamer.secret import Secret
+from tests.tls import make_certificate, server_context
 
 TENANT_TOKEN: Final = "tenant-token-a4c1"
 NEW_TENANT_TOKEN: Final = "tenant-token-b7f2"
@@ -314,31 +310,13 @@ def test_any_bytes_on_the_wire_give_a_documented_error(content: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PEM file with a key and its self-signed certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "streamer tests")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+    """A self-signed certificate for 127.0.0.1, beside its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))[0]
 
 
 @pytest.fixture
 def tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    return context
+    return server_context(certificate, certificate.with_name("key.pem"))
 
 
 async def test_a_certificate_that_is_not_trusted_is_named_and_nothing_is_sent(tls: ssl.SSLContext) -> None:

@@ -38,10 +38,19 @@ def test_a_file_of_authorities_is_trusted_alone(tmp_path: Path) -> None:
     assert (trust_of(True), trust_of(False)) == (True, False)
 
 
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_file_that_is_none_is_refused_in_a_sentence(content: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("no certificate", "no certificate can be read in it"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate can be read in it"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_a_sentence(content: str | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigurationError, match=r"expected a PEM file of authorities, got .*authority\.pem: "):
+    with pytest.raises(
+        ConfigurationError, match=rf"expected a PEM file of authorities, got .*authority\.pem: {reason}$"
+    ):
         streamer.connect("any", endpoint="https://api.example", credentials=streamer.Token("token"), verify=path)

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
-import ipaddress
 import shutil
 import socket
 import ssl
@@ -14,10 +12,6 @@ from typing import Final
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from conftest import LIMIT_S, require_peer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import streamer
 from streamer import phone
@@ -26,6 +20,7 @@ from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from tests.everywhere import Connect
+from tests.tls import make_certificate
 
 _USER: Final = "viewer"
 _PASSWORD: Final = "correct-horse"
@@ -36,7 +31,7 @@ class Coturn:
 
     def __init__(self, program: str, directory: Path) -> None:
         self.port, self.tls_port = _free_port(), _free_port()
-        self.certificate, key = _make_certificate(directory)
+        self.certificate, key = make_certificate(directory)
         config = directory / "turnserver.conf"
         config.write_text(
             f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={self.port}\n"
@@ -66,30 +61,6 @@ class Coturn:
         if way == "tls":
             return f"turns:127.0.0.1:{self.tls_port}?transport=tcp"
         return f"turn:127.0.0.1:{self.port}?transport={way}"
-
-
-def _make_certificate(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = directory / "certificate.pem", directory / "key.pem"
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
 
 
 def _free_port() -> int:

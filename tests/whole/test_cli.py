@@ -23,6 +23,7 @@ import streamer
 from streamer import cli
 from streamer import phone as embedded
 from streamer.phone import EmbeddedPhone, Faults
+from tests.tls import behind_tls, make_certificate, server_context
 
 LIMIT_S = 40.0
 
@@ -393,6 +394,36 @@ async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmbeddedPhone) -
         assert fact in ended.out
 
 
+async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    path = tmp_path / "phone.mp4"
+    record = ("record", phone.instance_id, "-o", path, "--duration", "0.5")
+    async with behind_tls(phone, server_context(certificate, key)):
+        ended = await run(*record, env=environment(phone))
+        assert (ended.code, "its TLS certificate is not trusted" in ended.err) == (3, True)
+        assert not path.exists()
+        ended = await run(*record, "--ca", certificate, env=environment(phone))
+        assert ended.code == 0, ended.err
+        assert streams(path)[1] > 0
+        for words in (("--ca", certificate), ("--insecure",)):
+            ended = await run("info", phone.instance_id, "--json", *words, env=environment(phone))
+            assert ended.code == 0, ended.err
+            assert json.loads(ended.out)["signaling_url"] == phone.signaling_url
+            assert ("TLS certificates are not verified" in ended.err) == ("--insecure" in words)
+
+
+@pytest.mark.parametrize("command", ["record", "frames", "screenshot", "audio", "info"])
+def test_a_file_that_holds_no_authority_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "authority.pem").write_text("no certificate")
+    monkeypatch.chdir(tmp_path)
+    words = [command, "any", "--endpoint", "https://127.0.0.1:9", "--ca", "authority.pem"]
+    ended = CliRunner().invoke(cli.app, words, env={"STREAMER_AUTH_TOKEN": "token"})
+    assert ended.exit_code == 2
+    assert " ".join(ended.stderr.split()) == (  # it is broken into lines
+        "error: expected a PEM file of authorities, got authority.pem: no certificate can be read in it"
+    )
+
+
 async def test_the_embedded_phone_says_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     words = ("phone", "--size", "360x640", "--fps", 15)
     async with running(*words, env=environment()) as process:
@@ -474,6 +505,7 @@ async def test_a_setting_that_is_missing_or_wrong_is_named(
         ("frames", "any", "--format", "gif"),
         ("screenshot", "any", "-o", "screen.gif"),
         ("screenshot", "any", "--size", "0x3"),
+        ("info", "any", "--ca", "authority.pem", "--insecure"),
     ],
     ids=" ".join,
 )
