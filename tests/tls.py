@@ -42,18 +42,19 @@ def make_certificate(directory: Path, *addresses: str) -> tuple[Path, Path]:
     return certificate_path, key_path
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return what a server needs to show a certificate."""
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Return what a server needs to show a certificate of `make_certificate`'s."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     return context
 
 
-async def join(
-    here: tuple[asyncio.StreamReader, asyncio.StreamWriter], there: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-) -> None:
-    """Copy what comes from either side to the other, until one of them ends."""
-    tasks = [asyncio.create_task(_copy(here[0], there[1])), asyncio.create_task(_copy(there[0], here[1]))]
+Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def join(here: Stream, there: Stream, see: Callable[[bytes], None] = lambda _: None) -> None:
+    """Copy what comes from either side to the other, until one of them ends; `see` gets all of it."""
+    tasks = [asyncio.create_task(_copy(*way, see)) for way in ((here[0], there[1]), (there[0], here[1]))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -62,8 +63,9 @@ async def join(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, see: Callable[[bytes], None]) -> None:
     while data := await reader.read(65536):
+        see(data)
         writer.write(data)
         await writer.drain()
 
@@ -92,8 +94,8 @@ async def serving(serve: Serve, *, host: str = "127.0.0.1", tls: ssl.SSLContext 
 
 
 @contextlib.asynccontextmanager
-async def behind_tls(phone: EmbeddedPhone, tls: ssl.SSLContext) -> AsyncIterator[EmbeddedPhone]:
-    """Put TLS in front of a phone's API and signaling, which are then named so."""
+async def behind_tls(phone: EmbeddedPhone, api_shows: Path, signaling_shows: Path) -> AsyncIterator[EmbeddedPhone]:
+    """Put TLS in front of a phone's API and signaling, which are then named so, each with its certificate."""
 
     def to(url: str) -> Serve:
         async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,7 +106,10 @@ async def behind_tls(phone: EmbeddedPhone, tls: ssl.SSLContext) -> AsyncIterator
         return forward
 
     plain = phone.endpoint, phone.signaling_url
-    async with serving(to(plain[0]), tls=tls) as api, serving(to(plain[1]), tls=tls) as signaling:
+    async with (
+        serving(to(plain[0]), tls=server_context(api_shows)) as api,
+        serving(to(plain[1]), tls=server_context(signaling_shows)) as signaling,
+    ):
         phone.endpoint, phone.signaling_url = f"https://127.0.0.1:{api}", f"https://127.0.0.1:{signaling}"
         try:
             yield phone

@@ -133,6 +133,7 @@ class SignalingClient:
             try:
                 return await connect(
                     self._url.reveal(),
+                    create_connection=_Connection,
                     ssl=self._ssl,
                     logger=_silent,
                     compression=None,
@@ -150,10 +151,13 @@ class SignalingClient:
                         status=status,
                     ) from None
             except (OSError, TimeoutError) as error:
-                if attempt == self._open_attempts:
-                    raise SignalingUnreachableError(
+                is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+                if is_untrusted or attempt == self._open_attempts:
+                    unreachable = SignalingUnreachableError(
                         f"the signaling server {host} cannot be reached{via}: {_reason(error, self._open_timeout_s)}"
-                    ) from error
+                    )
+                    unreachable.retryable = not is_untrusted
+                    raise unreachable from error
             except ImportError as error:  # websockets looks for it only when the environment names such a proxy
                 raise ConfigurationError(
                     "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
@@ -209,6 +213,14 @@ class SignalingClient:
                 await self._websocket.send(frame)
             except ConnectionClosed:
                 return  # the reading side finds out, and says why
+
+
+class _Connection(ClientConnection):
+    """One that is lost before it is made, as when TLS fails behind a proxy, says nothing (websockets 17 falls over)."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if hasattr(self, "recv_messages"):
+            super().connection_lost(exc)
 
 
 def _no_websocket(

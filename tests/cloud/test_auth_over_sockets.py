@@ -316,7 +316,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path) -> ssl.SSLContext:
-    return server_context(certificate, certificate.with_name("key.pem"))
+    return server_context(certificate)
 
 
 async def test_a_certificate_that_is_not_trusted_is_named_and_nothing_is_sent(tls: ssl.SSLContext) -> None:

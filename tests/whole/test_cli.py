@@ -23,7 +23,7 @@ import streamer
 from streamer import cli
 from streamer import phone as embedded
 from streamer.phone import EmbeddedPhone, Faults
-from tests.tls import behind_tls, make_certificate, server_context
+from tests.tls import behind_tls, make_certificate
 
 LIMIT_S = 40.0
 
@@ -395,10 +395,10 @@ async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmbeddedPhone) -
 
 
 async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone: EmbeddedPhone, tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path)
+    certificate, _ = make_certificate(tmp_path)
     path = tmp_path / "phone.mp4"
     record = ("record", phone.instance_id, "-o", path, "--duration", "0.5")
-    async with behind_tls(phone, server_context(certificate, key)):
+    async with behind_tls(phone, certificate, certificate):
         ended = await run(*record, env=environment(phone))
         assert (ended.code, "its TLS certificate is not trusted" in ended.err) == (3, True)
         assert not path.exists()

@@ -5,7 +5,9 @@ import base64
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ import pytest
 import streamer
 from streamer import phone as embedded
 from tests.everywhere import Connect
+from tests.tls import behind_tls, join, make_certificate, server_context, serving
 
 LIMIT_S: Final = 40.0
 USER: Final = "someone:hunter2"
@@ -23,72 +26,47 @@ BASIC: Final = base64.b64encode(USER.encode()).decode()
 class Proxy:
     """A proxy on loopback that forwards requests for http: URLs and tunnels by CONNECT (RFC 9110 section 9.3.6).
 
-    With `demands` it answers 407 to who does not bring these credentials. `asked` tells what it was asked for.
+    With `demands` it answers 407 to who does not bring these credentials; with `tls` it is an https: proxy. `asked`
+    tells what it was asked for, and `seen` every byte that went through it, either way.
     """
 
-    def __init__(self, *, demands: str | None = None) -> None:
+    def __init__(self, *, demands: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
         self.asked: list[tuple[str, str]] = []  # method, and host with port
+        self.seen = bytearray()
         self._demands = demands
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tls = tls
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Proxy"]:
-        async with await asyncio.start_server(self._accept, "127.0.0.1", 0) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            try:
-                yield self
-            finally:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        async with serving(self._serve, tls=self._tls) as self.port:
+            yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError, EOFError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            line, *fields = head.rstrip().split("\r\n")
-            method, target, version = line.split()
-            parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
-            self.asked.append((method, parts.netloc))
-            credentials = [field.partition(": ")[2] for field in fields if _is_for_proxies(field)]
-            if self._demands is not None and f"Basic {self._demands}" not in credentials:
-                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-                await writer.drain()
-                return
-            onward, server = await asyncio.open_connection(parts.hostname, parts.port)
-            with contextlib.closing(server):
-                if method == "CONNECT":
-                    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                else:
-                    path = parts._replace(scheme="", netloc="").geturl()
-                    kept = [field for field in fields if not _is_for_proxies(field)]
-                    server.write("\r\n".join([f"{method} {path} {version}", *kept, "", ""]).encode("latin-1"))
-                await _either(_copy(reader, server), _copy(onward, writer))
+        received = await reader.readuntil(b"\r\n\r\n")
+        self.seen += received
+        line, *fields = received.decode("latin-1").rstrip().split("\r\n")
+        method, target, version = line.split()
+        parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
+        self.asked.append((method, parts.netloc))
+        credentials = [field.partition(": ")[2] for field in fields if _is_for_proxies(field)]
+        if self._demands is not None and f"Basic {self._demands}" not in credentials:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
+        onward, server = await asyncio.open_connection(parts.hostname, parts.port)
+        with contextlib.closing(server):
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                path = parts._replace(scheme="", netloc="").geturl()
+                kept = [field for field in fields if not _is_for_proxies(field)]
+                server.write("\r\n".join([f"{method} {path} {version}", *kept, "", ""]).encode("latin-1"))
+            await join((reader, writer), (onward, server), self.seen.extend)
 
 
 def _is_for_proxies(field: str) -> bool:
     return field.lower().startswith("proxy-")
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-
-
-async def _either(*ways: object) -> None:
-    tasks = [asyncio.ensure_future(way) for way in ways]  # type: ignore[call-overload]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +151,82 @@ async def test_a_proxy_that_demands_other_credentials_is_asked_once_and_named(
             async with connect(phone):
                 pass
     assert len(proxy.asked) == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for loopback that only its own file vouches for, beside its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))[0]
+
+
+@pytest.fixture
+async def secure(phone: embedded.EmbeddedPhone, certificate: Path) -> AsyncIterator[embedded.EmbeddedPhone]:
+    """A phone whose API and signaling speak TLS."""
+    async with behind_tls(phone, certificate, certificate):
+        yield phone
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
+    scheme: str,
+    secure: embedded.EmbeddedPhone,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+) -> None:
+    proxy = Proxy(demands=BASIC, tls=server_context(certificate) if scheme == "https" else None)
+    async with proxy.running(), asyncio.timeout(LIMIT_S):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # for the proxy: `verify` does not hold for it
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{USER}@127.0.0.1:{proxy.port}")
+        async with connect(secure, verify=certificate) as session:
+            assert (await session.screenshot()).width == 360
+    places = [urlsplit(url).netloc for url in (secure.endpoint, secure.signaling_url)]
+    assert proxy.asked == [("CONNECT", place) for place in places]
+    assert len(proxy.seen) > 5000
+    for secret in (secure.tenant_token, *secure.device_tokens, secure.device_id, "candidate", "socket.io"):
+        assert secret.encode() not in proxy.seen
+
+
+@pytest.mark.parametrize("of", ["the API", "signaling"])
+async def test_a_certificate_that_is_not_trusted_behind_a_proxy_is_named(
+    of: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    certificate, other = make_certificate(tmp_path)[0], make_certificate(tmp_path / "other")[0]
+    shown = (other, certificate) if of == "the API" else (certificate, other)
+    async with behind_tls(phone, *shown), Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(streamer.StreamerError, match=r"proxy 127\.0\.0\.1: its TLS certificate is not trusted \("):
+            async with connect(phone, verify=certificate):
+                pass
+        assert proxy.asked[-1][1] == urlsplit(phone.endpoint if of == "the API" else phone.signaling_url).netloc
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "WSS_PROXY"])
+async def test_an_https_proxy_that_is_not_trusted_is_named_and_sent_nothing(
+    name: str,
+    secure: embedded.EmbeddedPhone,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Path,
+) -> None:
+    async with Proxy(tls=server_context(certificate)).running() as proxy, asyncio.timeout(LIMIT_S):
+        monkeypatch.setenv(name, f"https://{USER}@127.0.0.1:{proxy.port}")
+        with pytest.raises(streamer.StreamerError, match=r"proxy 127\.0\.0\.1: its TLS certificate is not trusted \("):
+            async with connect(secure, verify=certificate):
+                pass
+    assert not proxy.seen
+
+
+async def test_a_host_behind_tls_without_a_proxy_is_reached_directly(
+    secure: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        async with connect(secure, verify=certificate) as session:
+            await session.screenshot()
+    assert not proxy.asked
 
 
 def _closed_port() -> int:
