@@ -53,7 +53,7 @@ class Streamer:
         self._ending: asyncio.Task[None] | None = None
         self.peer = Peer(
             ice_servers=parse_ice_servers(list(ice_servers))[0],
-            loopback=False,
+            loopback=[],
             make_input=self._make_inlet,
             on_candidate=lambda *_: None,
             input_opened=asyncio.Event(),

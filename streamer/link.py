@@ -201,7 +201,7 @@ class Link:
     def _open_path(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> _Path:
         peer = Peer(
             ice_servers=self._servers,
-            loopback=_is_loopback(self.ticket.signaling_url),
+            loopback=_loopback_of(self.ticket.signaling_url),
             make_input=lambda tracks: self._make_inlet(path, tracks),
             on_candidate=lambda line, mid, index: path.queue_candidate(line, mid, index),  # noqa: PLW0108 - not there yet
             input_opened=self.input_opened,
@@ -346,6 +346,11 @@ def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((error for error in flat if not isinstance(error, StreamerError)), flat[0])
 
 
-def _is_loopback(url: str) -> bool:
+def _loopback_of(url: str) -> tuple[str, ...]:
+    """Return the loopback addresses that a phone may have whose signaling is here: none, if it is not on loopback."""
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    if host == "localhost":
+        return "127.0.0.1", "::1"
+    if host == "::1":
+        return ("::1",)
+    return ("127.0.0.1",) if host.startswith("127.") else ()

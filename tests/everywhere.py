@@ -7,8 +7,10 @@ is for tests/whole/test_secrets.py.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
@@ -74,6 +76,16 @@ def _told(item: pytest.Item, report: pytest.TestReport) -> list[str]:
         files = (path for path in folder.rglob("*") if path.is_file())
         places += [path.name for path in files if MARK.encode() in path.read_bytes()]
     return places
+
+
+def _has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+        udp.bind(("::1", 0))
+        return True
+    return False
+
+
+HAS_IPV6: Final = _has_ipv6()  # on loopback
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-import ipaddress
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -81,7 +81,7 @@ HOOKS: Final = (
     Hook(
         "aioice.ice:StunProtocol.request",
         "self request addr integrity_key retransmissions",
-        "round-trip times",
+        "round-trip times; every STUN server",
         "aioice 0.13",
     ),
     Hook("aiortc.rtcicetransport:RTCIceTransport.start", "self remoteParameters", "closing in between", "aiortc 1.16"),
@@ -109,7 +109,6 @@ HOOKS: Final = (
         "aioice 0.13",
     ),
     Hook("aioice.ice:get_host_addresses", "use_ipv4 use_ipv6", "the machine's addresses", "aioice 0.13"),
-    Hook("aioice.ice:server_reflexive_candidate", "protocol stun_server", "every STUN server", "aioice 0.13"),
     Hook(
         "aioice.ice:relayed_candidate",
         "component hide_related_address protocol_factory turn_server turn_username turn_password turn_ssl "
@@ -424,6 +423,13 @@ def _give_back_soon(protocol: Any) -> None:
     _shadow(client, "delete", delete_soon)
 
 
+async def _addresses_of(host: str) -> list[str]:
+    """Return a server's first address of each family. Raises OSError if its name does not resolve."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    first = {family: address[0] for family, _, _, _, address in reversed(found)}
+    return [str(first[family]) for family in (socket.AF_INET, socket.AF_INET6) if family in first]
+
+
 class Gathering:
     """The candidates of one ICE connection: the machine's own at once, those of servers as the servers answer.
 
@@ -436,14 +442,15 @@ class Gathering:
         transport: RTCDtlsTransport,
         servers: Iterable[IceServer],
         *,
-        loopback: bool,
+        loopback: Iterable[str],
         tls: ssl.SSLContext | None = None,
         on_candidate: Callable[[str], None],
         on_failure: Callable[[IceServer, str], None],
     ) -> None:
         self._connection: Any = transport.transport._connection
         self._servers = tuple(servers)
-        self._loopback = loopback
+        self._loopback = tuple(loopback)
+        self._answered: list[IceServer] = []
         self._tls = tls
         self._on_candidate = on_candidate
         self._on_failure = on_failure
@@ -466,8 +473,7 @@ class Gathering:
         addresses = []
         if connection._transport_policy == TransportPolicy.ALL:
             addresses = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
-            if self._loopback or not addresses:
-                addresses.append("127.0.0.1")
+            addresses += self._loopback or ([] if addresses else ["127.0.0.1"])
         try:
             connection._local_candidates += self._host_candidates(addresses)
         except NotImplementedError:
@@ -522,43 +528,81 @@ class Gathering:
         return candidates
 
     async def _ask(self, server: IceServer) -> None:
-        ask = self._ask_turn if server.scheme in {"turn", "turns"} else self._ask_stun
         try:
             async with asyncio.timeout(SERVER_TIMEOUT_S):
-                await ask(server)
+                ways = await self._ways_to(server)
+                ended = await asyncio.gather(*ways, return_exceptions=True)
+            for error in ended:
+                if error is not None:
+                    raise error
         except TimeoutError:
-            self._on_failure(server, "no answer")
+            self._fail(server, "no answer")
         except stun.TransactionError as error:
-            self._on_failure(server, f"refused: {error}")
+            self._fail(server, f"refused: {error}")
         except ssl.SSLCertVerificationError as error:
-            self._on_failure(server, f"its TLS certificate is not trusted ({error.verify_message})")
+            self._fail(server, f"its TLS certificate is not trusted ({error.verify_message})")
         except (OSError, ValueError) as error:
-            self._on_failure(server, getattr(error, "strerror", None) or str(error))
+            self._fail(server, getattr(error, "strerror", None) or str(error))
 
-    async def _ask_stun(self, server: IceServer) -> None:
-        if server.scheme == "stuns" or server.transport != "udp":
-            raise ValueError("STUN over TCP or TLS gives no candidate that UDP can use")
-        for protocol in list(self._connection._protocols):
-            local = protocol.local_candidate
-            if local.type != "host" or ipaddress.ip_address(local.host).version != 4:
-                continue
-            candidate, _ = await ice.server_reflexive_candidate(protocol, (server.host, server.port))
-            self._add(candidate)
+    def _fail(self, server: IceServer, reason: str) -> None:
+        if server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket
+            self._on_failure(server, reason)
 
-    async def _ask_turn(self, server: IceServer) -> None:
+    async def _ways_to(self, server: IceServer) -> list[Coroutine[Any, Any, None]]:
+        """Return what is to be done at once to get a server's candidates: by IPv4 and by IPv6, if it has both."""
         if server.scheme == "turns" and server.transport != "tcp":
             raise ValueError("TURN over DTLS is not supported; use transport=tcp")
+        if server.scheme in {"turn", "turns"} and server.transport == "tcp":
+            return [self._allocate(server, server.host)]  # asyncio tries all addresses, and TLS wants the name
+        if server.scheme == "stuns" or server.transport != "udp":
+            raise ValueError("STUN over TCP or TLS gives no candidate that UDP can use")
+        addresses = await _addresses_of(server.host)
+        if server.scheme == "turn":
+            return [self._allocate(server, address) for address in addresses]
+        hosts = [protocol for protocol in self._connection._protocols if protocol.local_candidate.type == "host"]
+        pairs = [(protocol, address) for protocol in hosts for address in addresses]
+        pairs = [pair for pair in pairs if (":" in pair[0].local_candidate.host) == (":" in pair[1])]
+        if not pairs and hosts:
+            raise ValueError(f"this machine has no address that could reach {' or '.join(addresses)}")
+        return [self._reflect(server, *pair) for pair in pairs]
+
+    async def _reflect(self, server: IceServer, protocol: Any, address: str) -> None:
+        """Ask a STUN server how it sees one of our sockets (RFC 8445 section 5.1.1.2)."""
+        request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        answer, _ = await protocol.request(request, (address, server.port))
+        if "XOR-MAPPED-ADDRESS" not in answer.attributes:
+            raise ValueError("its answer holds no address")
+        self._answered.append(server)
+        local = protocol.local_candidate
+        host, port = answer.attributes["XOR-MAPPED-ADDRESS"]
+        self._add(
+            Candidate(
+                foundation=candidate_foundation("srflx", "udp", local.host),
+                component=local.component,
+                transport=local.transport,
+                priority=candidate_priority(local.component, "srflx"),
+                host=host,
+                port=port,
+                type="srflx",
+                related_address=local.host,
+                related_port=local.port,
+            )
+        )
+
+    async def _allocate(self, server: IceServer, host: str) -> None:
+        """Ask a TURN server for a relay (RFC 8656 section 7); of which family, it decides."""
         trust: Any = (self._tls or True) if server.scheme == "turns" else False  # it goes to asyncio, as it is
         candidate, protocol = await ice.relayed_candidate(
             component=1,
             hide_related_address=self._connection._transport_policy == TransportPolicy.RELAY,
             protocol_factory=lambda: StunProtocol(self._connection),
-            turn_server=(server.host, server.port),
+            turn_server=(host, server.port),
             turn_username=server.username,
             turn_password=server.password.reveal() if server.password else None,
             turn_ssl=trust,
             turn_transport=server.transport,
         )
+        self._answered.append(server)
         _give_back_soon(protocol)
         connection = self._connection
         if connection._closing:

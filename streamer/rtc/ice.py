@@ -31,7 +31,8 @@ class IceServer:
     password: Secret | None = None
 
     def __str__(self) -> str:
-        return f"{self.scheme}:{self.host}:{self.port}?transport={self.transport}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}:{host}:{self.port}?transport={self.transport}"
 
 
 def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[str]]:

@@ -71,6 +71,7 @@ class Peer:
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
     `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, and
     why data channels were closed.
+    `loopback` are addresses to listen on beside the machine's own, for a phone on the same machine.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
     """
@@ -79,7 +80,7 @@ class Peer:
         self,
         *,
         ice_servers: Iterable[IceServer],
-        loopback: bool,
+        loopback: Iterable[str],
         make_input: Callable[[list[Track]], MediaInput],
         on_candidate: Callable[[str, str, int], None],
         input_opened: asyncio.Event,
@@ -92,7 +93,7 @@ class Peer:
         self.ended = asyncio.Event()
         self.ice_problems: list[str] = []  # one sentence for each server that gave no candidate
         self._ice_servers = tuple(ice_servers)
-        self._loopback = loopback
+        self._loopback = tuple(loopback)
         self._relay_only = relay_only
         self._tls = tls
         self._make_input = make_input

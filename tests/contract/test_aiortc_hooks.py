@@ -4,15 +4,16 @@ import asyncio
 import functools
 import gc
 import inspect
+import ipaddress
 import random
 import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aioice
 import pylibsrtp
@@ -39,6 +40,7 @@ from streamer.rtc import _aiortc
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.tracks import Track
+from tests.everywhere import HAS_IPV6
 
 LIMIT_S = 20.0
 
@@ -74,7 +76,9 @@ class Input:
 class Pair:
     """A plain aiortc sender, and our peer that answers it."""
 
-    def __init__(self, *, audio: bool = True, servers: list[IceServer] | None = None, loopback: bool = False) -> None:
+    def __init__(
+        self, *, audio: bool = True, servers: list[IceServer] | None = None, loopback: Sequence[str] = ()
+    ) -> None:
         self.sender = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.sender.addTrack(VideoStreamTrack())
         if audio:
@@ -289,7 +293,7 @@ def test_ice_servers_come_in_three_shapes_and_with_faults() -> None:
     assert [str(server) for server in servers] == [
         "stun:one.example:3478?transport=udp",
         "turn:two.example:99?transport=tcp",
-        "turns:2001:db8::1:5349?transport=tcp",
+        "turns:[2001:db8::1]:5349?transport=tcp",
         "stun:one.example:3478?transport=udp",
     ]
     assert servers[1].password is not None
@@ -644,8 +648,10 @@ async def test_an_offer_with_any_lines_missing_repeated_or_broken_is_answered_or
 
 
 @asynccontextmanager
-async def stun_server(reply: Callable[[bytes, tuple[str, int]], bytes]) -> AsyncIterator[str]:
-    """Run a server that answers each request with `reply`; give its address and port."""
+async def stun_server(
+    reply: Callable[[bytes, tuple[str, int]], bytes], host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[str]:
+    """Run a server that answers each request with `reply`; give its address and port, as in a URL."""
 
     class Server(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -654,9 +660,9 @@ async def stun_server(reply: Callable[[bytes, tuple[str, int]], bytes]) -> Async
         def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
             self.transport.sendto(reply(data, addr), addr)
 
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=(host, port))
     try:
-        yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+        yield f"{f'[{host}]' if ':' in host else host}:{transport.get_extra_info('sockname')[1]}"
     finally:
         transport.close()
 
@@ -671,19 +677,81 @@ def message(kind: int, request: bytes, *attributes: bytes) -> bytes:
     return struct.pack("!HH", kind, len(body)) + request[4:20] + body
 
 
-async def test_what_a_stun_server_says_is_trickled() -> None:
-    def reply(request: bytes, _: tuple[str, int]) -> bytes:
-        seen = bytes(a ^ b for a, b in zip(socket.inet_aton("198.51.100.7"), request[4:8], strict=True))
-        return message(0x0101, request, attribute(0x0020, struct.pack("!BBH", 0, 1, 4242 ^ 0x2112) + seen))
+def tell_address(request: bytes, client: tuple[str, int]) -> bytes:
+    """Answer that the client's address is 198.51.100.7 or 2001:db8::7, port 4242 (RFC 8489 section 14.2)."""
+    family, seen = (2, "2001:db8::7") if ":" in client[0] else (1, "198.51.100.7")
+    address = bytes(a ^ b for a, b in zip(ipaddress.ip_address(seen).packed, request[4:], strict=False))
+    return message(0x0101, request, attribute(0x0020, struct.pack("!BBH", 0, family, 4242 ^ 0x2112) + address))
 
-    async with stun_server(reply) as address, asyncio.timeout(LIMIT_S):
+
+LOOPBACKS: Final = ("127.0.0.1", "::1")
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no loopback by IPv6 (::1)")
+
+
+@pytest.mark.parametrize(
+    ("host", "seen"), [("127.0.0.1", "198.51.100.7"), pytest.param("::1", "2001:db8::7", marks=needs_ipv6)]
+)
+async def test_what_a_stun_server_says_is_trickled(host: str, seen: str) -> None:
+    async with stun_server(tell_address, host) as address, asyncio.timeout(LIMIT_S):
         servers, _ = parse_ice_servers([f"stun:{address}"])
-        async with Pair(servers=servers, loopback=True) as pair:
+        async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
             answer = await pair.peer.answer(await pair.offer())
-            assert "198.51.100.7" not in answer
+            assert seen not in answer
             line, mid, index = await pair.candidates.get()
-            assert line.split()[4:8] == ["198.51.100.7", "4242", "typ", "srflx"]
+            assert line.split()[4:8] == [seen, "4242", "typ", "srflx"]
             assert (mid, index) == ("0", 0)
+
+
+def both_families_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a name resolve to both loopback addresses."""
+    resolve = socket.getaddrinfo
+
+    def resolve_both(host: Any, *arguments: Any, **options: Any) -> Any:
+        return [
+            found for one in (LOOPBACKS if host == name else [host]) for found in resolve(one, *arguments, **options)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_both)
+
+
+@needs_ipv6
+async def test_a_stun_server_whose_name_has_both_families_is_asked_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_families_of("stun.example", monkeypatch)
+    async with stun_server(tell_address) as address, asyncio.timeout(LIMIT_S):
+        port = int(address.rpartition(":")[2])
+        async with stun_server(tell_address, "::1", port):
+            servers, _ = parse_ice_servers([f"stun:stun.example:{port}"])
+            async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
+                await pair.peer.answer(await pair.offer())
+                seen = {(await pair.candidates.get())[0].split()[4] for _ in range(2)}
+                assert seen == {"198.51.100.7", "2001:db8::7"}
+                assert not pair.peer.ice_problems
+
+
+@needs_ipv6
+async def test_a_stun_server_that_answers_by_one_family_alone_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.5)
+    both_families_of("stun.example", monkeypatch)
+    async with stun_server(tell_address) as address, asyncio.timeout(LIMIT_S):
+        servers, _ = parse_ice_servers([f"stun:stun.example:{address.rpartition(':')[2]}"])
+        async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
+            await pair.peer.answer(await pair.offer())
+            (gathering,) = pair.peer._gatherings.values()
+            await asyncio.wait([task for task in gathering._tasks if task.get_name().startswith("ask ")])
+            assert (await pair.candidates.get())[0].split()[4] == "198.51.100.7"
+            assert not pair.peer.ice_problems
+
+
+async def test_a_server_of_a_family_that_this_machine_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [])
+    servers, _ = parse_ice_servers(["stun:[2001:db8::1]:3478"])
+    async with Pair(servers=servers, loopback=["127.0.0.1"]) as pair, asyncio.timeout(LIMIT_S):
+        await pair.peer.answer(await pair.offer())
+        while not pair.peer.ice_problems:
+            await asyncio.sleep(0.01)
+        assert pair.peer.ice_problems == [
+            "stun:[2001:db8::1]:3478?transport=udp: this machine has no address that could reach 2001:db8::1"
+        ]
 
 
 @pytest.mark.parametrize("url", ["stun:{}", "turn:{}"])
@@ -696,7 +764,7 @@ async def test_a_server_that_refuses_is_told_in_a_sentence_without_its_password(
     async with stun_server(refuse) as address, asyncio.timeout(LIMIT_S):
         for credentials in ({}, {"username": "u", "credential": "hunter2"}):
             servers, _ = parse_ice_servers([{"urls": url.format(address)} | credentials])
-            async with Pair(servers=servers, loopback=True) as pair:
+            async with Pair(servers=servers, loopback=["127.0.0.1"]) as pair:
                 await pair.peer.answer(await pair.offer())
                 while not pair.peer.ice_problems:
                     await asyncio.sleep(0.01)
@@ -710,7 +778,7 @@ async def test_a_server_that_never_answers_is_told_after_the_answer_was_given(mo
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         servers, _ = parse_ice_servers([f"stun:127.0.0.1:{silent.getsockname()[1]}"])
-        async with Pair(servers=servers, loopback=True) as pair, asyncio.timeout(LIMIT_S):
+        async with Pair(servers=servers, loopback=["127.0.0.1"]) as pair, asyncio.timeout(LIMIT_S):
             await pair.peer.answer(await pair.offer())
             assert not pair.peer.ice_problems
             while not pair.peer.ice_problems:

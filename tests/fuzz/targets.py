@@ -135,7 +135,7 @@ def offer(data: bytes) -> None:
 async def _answer(text: str, *candidates: str) -> None:
     peer = Peer(
         ice_servers=(),
-        loopback=True,
+        loopback=["127.0.0.1"],
         make_input=_unused,
         on_candidate=lambda *_: None,
         input_opened=asyncio.Event(),

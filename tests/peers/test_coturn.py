@@ -19,7 +19,7 @@ from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
-from tests.everywhere import Connect
+from tests.everywhere import HAS_IPV6, Connect
 from tests.tls import make_certificate
 
 _USER: Final = "viewer"
@@ -27,18 +27,21 @@ _PASSWORD: Final = "correct-horse"
 
 
 class Coturn:
-    """A turnserver, which can be killed and started again."""
+    """A turnserver on a loopback address, which can be killed and started again."""
 
-    def __init__(self, program: str, directory: Path) -> None:
-        self.port, self.tls_port = _free_port(), _free_port()
-        self.certificate, key = make_certificate(directory)
+    def __init__(self, program: str, directory: Path, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port, self.tls_port = _free_port(host), _free_port(host)
+        self.certificate, key = make_certificate(directory, host)
         config = directory / "turnserver.conf"
         config.write_text(
-            f"listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={self.port}\n"
+            f"listening-ip={host}\nrelay-ip={host}\nlistening-port={self.port}\n"
             f"tls-listening-port={self.tls_port}\ncert={self.certificate}\npkey={key}\n"
             f"lt-cred-mech\nuser={_USER}:{_PASSWORD}\nrealm=example.test\nallow-loopback-peers\nno-cli\n"
             f"userdb={directory / 'turndb'}\npidfile={directory / 'turnserver.pid'}\nlog-file=stdout\n"
         )
+        if host == "::1":  # who asks for a relay does not say of which family it is to be
+            config.write_text(f"{config.read_text()}allocation-default-address-family=keep\n")
         self._command = (program, "-c", str(config))
         self._process: asyncio.subprocess.Process | None = None
 
@@ -47,8 +50,8 @@ class Coturn:
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
         )
-        await _wait_listening(self.port, self._process)
-        await _wait_listening(self.tls_port, self._process)
+        await _wait_listening(self.host, self.port, self._process)
+        await _wait_listening(self.host, self.tls_port, self._process)
 
     async def kill(self) -> None:
         """Kill it, if it runs; return when it is gone."""
@@ -58,23 +61,24 @@ class Coturn:
             await self._process.wait()
 
     def url(self, way: str) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
         if way == "tls":
-            return f"turns:127.0.0.1:{self.tls_port}?transport=tcp"
-        return f"turn:127.0.0.1:{self.port}?transport={way}"
+            return f"turns:{host}:{self.tls_port}?transport=tcp"
+        return f"turn:{host}:{self.port}?transport={way}"
 
 
-def _free_port() -> int:
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tcp:
+        tcp.bind((host, 0))
         return int(tcp.getsockname()[1])
 
 
-async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> None:
+async def _wait_listening(host: str, port: int, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(LIMIT_S):
         while True:
             assert process.returncode is None, "turnserver has ended"
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection(host, port)
                 writer.close()
                 await writer.wait_closed()
                 return
@@ -92,6 +96,19 @@ async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
         await server.kill()
 
 
+@pytest.fixture
+async def coturn6(tmp_path: Path) -> AsyncIterator[Coturn]:
+    """The same on loopback by IPv6."""
+    if not HAS_IPV6:
+        pytest.skip("this machine has no loopback by IPv6 (::1)")
+    server = Coturn(require_peer("turnserver", shutil.which("turnserver")), tmp_path, "::1")
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+
+
 async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = _PASSWORD) -> str:
     """Answer an offer with this server alone; return the first relay candidate, or the first problem."""
     told: asyncio.Queue[str] = asyncio.Queue()
@@ -101,7 +118,7 @@ async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = _
     sender.addTransceiver("video", direction="sendonly")
     peer = Peer(
         ice_servers=servers,
-        loopback=True,
+        loopback=["127.0.0.1"],
         make_input=lambda _: pytest.fail("nothing connects"),
         on_candidate=lambda line, *_: told.put_nowait(line),
         input_opened=asyncio.Event(),
@@ -123,6 +140,14 @@ async def test_a_relay_candidate_comes_over_each_way(coturn: Coturn, way: str) -
     tls = ssl.create_default_context(cafile=str(coturn.certificate))
     line = await _ask(coturn.url(way), tls=tls)
     assert line.split()[4] == "127.0.0.1"
+    assert line.split()[6:8] == ["typ", "relay"]
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_a_relay_candidate_comes_by_ipv6_over_each_way(coturn6: Coturn, way: str) -> None:
+    tls = ssl.create_default_context(cafile=str(coturn6.certificate))
+    line = await _ask(coturn6.url(way), tls=tls)
+    assert line.split()[4] == "::1"
     assert line.split()[6:8] == ["typ", "relay"]
 
 
@@ -191,6 +216,22 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
             assert {candidate.type for candidate in ice._local_candidates} == {"relay"}
             assert {pair.protocol.local_candidate.type for pair in ice._check_list} == {"relay"}
             assert session._link.peer._connection.localDescription.sdp.count(" typ host") == 0
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, connect: Connect, way: str) -> None:
+    entry = {"urls": coturn6.url(way), "username": _USER, "credential": _PASSWORD}
+    trust = ssl.create_default_context(cafile=str(coturn6.certificate))
+    async with contextlib.AsyncExitStack() as stack:
+        embedded = await stack.enter_async_context(phone.serve(host="::1", ice_servers=[entry]))
+        session = await stack.enter_async_context(connect(embedded, verify=trust, relay_only=True))
+        async with asyncio.timeout(LIMIT_S):
+            assert (await session.screenshot()).width == 720
+            assert session._link.peer is not None
+            (dtls,) = session._link.peer._gatherings
+            (pair,) = dtls.transport._connection._nominated.values()
+            assert (pair.local_candidate.type, pair.local_candidate.host) == ("relay", "::1")
+            assert pair.remote_candidate.host == "::1"
 
 
 async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect: Connect) -> None:

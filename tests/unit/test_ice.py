@@ -51,7 +51,7 @@ def test_a_server_is_the_same_in_every_shape(entry: Mapping[str, object]) -> Non
         ("stuns:h.example", "stuns:h.example:5349?transport=tcp"),
         ("turn:192.0.2.1:1", "turn:192.0.2.1:1?transport=udp"),
         ("turns:h.example:443?transport=tcp", "turns:h.example:443?transport=tcp"),
-        ("turn:[2001:db8::1]:65535", "turn:2001:db8::1:65535?transport=udp"),
+        ("turn:[2001:db8::1]:65535", "turn:[2001:db8::1]:65535?transport=udp"),
     ],
 )
 def test_a_url_has_the_defaults_of_rfc_7064_and_rfc_7065(url: str, meant: str) -> None:

@@ -20,7 +20,7 @@ import streamer
 from streamer import phone as embedded
 from streamer.media.inlet import Inlet
 from streamer.phone import Faults
-from tests.everywhere import Connect
+from tests.everywhere import HAS_IPV6, Connect
 
 LIMIT_S = 20.0
 
@@ -42,6 +42,20 @@ def recorded_counters(path: Path) -> Iterator[int]:
 async def take(frames: streamer.FrameIterator, count: int) -> list[streamer.VideoFrame]:
     async with asyncio.timeout(LIMIT_S):
         return [await anext(frames) for _ in range(count)]
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no loopback by IPv6 (::1)")
+async def test_pictures_come_by_ipv6_from_a_phone_on_its_loopback(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [])  # as without any network
+    async with embedded.serve(host="::1", width=360, height=640) as phone, connect(phone) as session:
+        assert phone.endpoint.startswith("http://[::1]:")
+        await take(aiter(session), 10)
+        assert session._link.peer is not None
+        (dtls,) = session._link.peer._gatherings
+        (pair,) = dtls.transport._connection._nominated.values()
+        assert (pair.remote_candidate.host, pair.local_candidate.host) == ("::1", "::1")
 
 
 async def test_pictures_come_decoded_in_order_and_say_what_they_are(
