@@ -23,6 +23,7 @@ from streamer.media.containers import FRAGMENT_S, Container
 from streamer.media.limits import PIXELS_LIMIT, pixel_options
 from streamer.media.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from streamer.media.units import AccessUnit
+from streamer.media.whole import open_draft
 from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
@@ -153,7 +154,7 @@ class Mp4File:
         draft = path.with_name(f"{path.name}.part")
         head, media = self._mp4.whole(end_ns)
         try:
-            with path.open("rb", buffering=0) as source, draft.open("wb", buffering=0) as target:
+            with path.open("rb", buffering=0) as source, open_draft(draft, path, buffering=0) as target:
                 _write_all(target, head)
                 _copy(source, target, media, deadline)
             draft.replace(path)

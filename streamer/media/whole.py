@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from streamer.errors import RecordingError
 
@@ -24,7 +25,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
             return
         draft = _draft_of(place)
         try:
-            draft.write_bytes(data)
+            with open_draft(draft, place) as file:
+                file.write(data)
             draft.replace(place)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -40,12 +42,22 @@ def check_whole(path: str | os.PathLike[str]) -> None:
     try:
         if not place.exists() or place.is_file():
             draft = _draft_of(place)
-            draft.touch()
+            open_draft(draft, place).close()
             draft.unlink()
         elif place.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def open_draft(draft: Path, place: Path, *, buffering: int = -1) -> IO[bytes]:
+    """Open a new file that is to take another's place: who may not read that one may not read it either.
+
+    A file of its name that is there already is taken away, and a link is never followed. Raises OSError.
+    """
+    draft.unlink(missing_ok=True)
+    mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o666
+    return open(draft, "xb", buffering, opener=lambda path, flags: os.open(path, flags, mode))  # less what umask takes
 
 
 def _draft_of(place: Path) -> Path:
