@@ -1,9 +1,8 @@
 """A pytest plugin for every test: an embedded phone, and the certainty that nothing is left running and no secret told.
 
-Whatever the embedded phone makes as a token begins with a mark. After each test the mark is looked for in what the
-package logged at DEBUG, in what was printed and logged besides, and in the files that were written. What a test itself
-took away (by `capsys`, `pytest.raises` or `pytest.warns`, or as the output of another process) is not seen here: that
-is for tests/whole/test_secrets.py.
+Whatever the embedded phone makes as a token begins with a mark. The mark is looked for in what the package logs at
+DEBUG; in each of its errors, with what caused it, whoever catches it; in what is printed and logged besides, also where
+a test takes it away by `capsys`; in what other processes say to `communicate`; and in the files that a test leaves.
 """
 
 import asyncio
@@ -12,6 +11,8 @@ import logging
 import secrets
 import socket
 import threading
+import traceback
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -21,17 +22,54 @@ import pytest
 import streamer
 from streamer import phone as embedded
 
+Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
 MARK: Final = "TRIPWIRE-"  # of each token that the embedded phone makes
-_RECORDS: Final = pytest.StashKey[list[str]]()
+_PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
 
 
 @pytest.fixture(autouse=True)
 def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Mark tokens, and listen to the package's own loggers."""
+    """Mark tokens, and listen wherever they could be told."""
+    places = request.node.stash[_PLACES] = set[str]()
+
+    def look(place: str, *texts: str | bytes | None) -> None:
+        if any(MARK.encode() in text if isinstance(text, bytes) else MARK in (text or "") for text in texts):
+            places.add(place)
+
     make = secrets.token_urlsafe
     monkeypatch.setattr(secrets, "token_urlsafe", lambda size=None: MARK + make(size))
-    listener = _Listener()
-    request.node.stash[_RECORDS] = listener.lines
+    with _listening_to_errors(monkeypatch, look), _listening_to_log(look):
+        _listen_to_what_is_taken_away(monkeypatch, look)
+        yield
+
+
+@contextlib.contextmanager
+def _listening_to_errors(monkeypatch: pytest.MonkeyPatch, look: Look) -> Iterator[None]:
+    """Look at the package's errors when they go, or at the end: only then it is known what caused them."""
+    alive = weakref.WeakSet[streamer.StreamerError]()
+
+    def init(error: streamer.StreamerError, *arguments: object) -> None:
+        super(streamer.StreamerError, error).__init__(*arguments)
+        alive.add(error)
+
+    def look_at(error: streamer.StreamerError) -> None:
+        look("an error", repr(error), repr(vars(error)), *traceback.format_exception(error, limit=0))
+
+    monkeypatch.setattr(streamer.StreamerError, "__init__", init)
+    monkeypatch.setattr(streamer.StreamerError, "__del__", look_at, raising=False)
+    yield
+    for error in list(alive):
+        look_at(error)
+
+
+@contextlib.contextmanager
+def _listening_to_log(look: Look) -> Iterator[None]:
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            look("the log", self.format(record))
+
+    listener = Listener(logging.DEBUG)
+    listener.setFormatter(logging.Formatter())
     logger = logging.getLogger("streamer")
     level = logger.level
     logger.setLevel(logging.DEBUG)
@@ -41,14 +79,21 @@ def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     logger.setLevel(level)
 
 
-class _Listener(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-        self.setFormatter(logging.Formatter())
+def _listen_to_what_is_taken_away(monkeypatch: pytest.MonkeyPatch, look: Look) -> None:
+    read, communicate = pytest.CaptureFixture.readouterr, asyncio.subprocess.Process.communicate
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+    def read_and_look(capture: pytest.CaptureFixture[Any]) -> Any:
+        taken = read(capture)
+        look("what was printed", *taken)
+        return taken
+
+    async def communicate_and_look(process: asyncio.subprocess.Process, given: Any = None) -> Any:
+        said = await communicate(process, given)
+        look("what another process said", *said)
+        return said
+
+    monkeypatch.setattr(pytest.CaptureFixture, "readouterr", read_and_look)
+    monkeypatch.setattr(asyncio.subprocess.Process, "communicate", communicate_and_look)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,15 +112,14 @@ def pytest_runtest_makereport(
 
 def _told(item: pytest.Item, report: pytest.TestReport) -> list[str]:
     """Return where a token stands."""
-    texts = {f"captured {name}": text for name, text in report.sections}
-    lines = item.stash.get(_RECORDS, [])
-    texts["the log"] = "\n".join(lines)
+    places = item.stash.get(_PLACES, set[str]()) | {
+        f"captured {name}" for name, text in report.sections if MARK in text
+    }
     folder = getattr(item, "funcargs", {}).get("tmp_path")
-    places = [name for name, text in texts.items() if MARK in text]
     if isinstance(folder, Path) and folder.is_dir():
         files = (path for path in folder.rglob("*") if path.is_file())
-        places += [path.name for path in files if MARK.encode() in path.read_bytes()]
-    return places
+        places |= {path.name for path in files if MARK.encode() in path.read_bytes()}
+    return sorted(places)
 
 
 def _has_ipv6() -> bool:

@@ -1,25 +1,59 @@
 """The plugin that looks for secrets finds them, wherever they are told."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-LEAKS = {
-    "print": "print(phone.tenant_token)",
-    "log": "logging.getLogger('streamer.any').debug('%s', phone.tenant_token)",
-    "error": "logging.getLogger('streamer.any').error('failed', exc_info=ValueError(phone.tenant_token))",
-    "file": "(tmp_path / 'report.json').write_text(phone.tenant_token)",
-    "nothing": "assert phone.tenant_token",
+# What a test does with `token` → where that is found.
+LEAKS: Final = {
+    "printing": ("print(token)", "captured Captured stdout call"),
+    "printing_and_reading_it": ("print(token, file=sys.stderr); capsys.readouterr()", "what was printed"),
+    "logging": ("LOGGER.debug('%s', token)", "captured Captured log call, the log"),
+    "logging_an_error": (
+        "LOGGER.error('failed', exc_info=ValueError(token))",
+        "captured Captured log call, the log",
+    ),
+    "raising": ("with pytest.raises(StreamerError): raise StreamerError(token)", "an error"),
+    "raising_for_a_cause": (
+        "with pytest.raises(StreamerError): raise CloudError('failed') from ValueError(token)",
+        "an error",
+    ),
+    "keeping_an_error": ("KEPT.append(CloudError(token))", "an error"),
+    "dropping_an_error": ("SignalingRefusedError(token, code=1)", "an error"),
+    "a_fact_of_an_error": ("vars(error := StreamerError('failed'))['token'] = token", "an error"),
+    "writing": ("(tmp_path / 'report.json').write_text(token)", "report.json"),
+    "another_process": (
+        "process = await asyncio.create_subprocess_exec(sys.executable, '-c', f'print({token!r})', stdout=PIPE); "
+        "await process.communicate()",
+        "what another process said",
+    ),
+    "nothing": ("assert token", ""),
 }
+_HEAD: Final = """
+import asyncio, logging, sys
+from subprocess import PIPE
+import pytest
+from streamer import CloudError, SignalingRefusedError, StreamerError
+
+LOGGER = logging.getLogger("streamer.any")
+KEPT = []
+"""
+_TEST: Final = """
+async def test_{}(phone, tmp_path, capsys):
+    token = phone.tenant_token
+    {}
+"""
 
 
-@pytest.mark.parametrize("leak", LEAKS)
-def test_a_test_that_tells_a_token_fails(leak: str, tmp_path: Path) -> None:
-    test = tmp_path / "test_leak.py"
-    test.write_text(f"import logging\n\nasync def test_leak(phone, tmp_path):\n    {LEAKS[leak]}\n")
-    root = Path(__file__).parents[2]
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest says of tests of which each leaks a token in its own way."""
+    test, root = tmp_path_factory.mktemp("leaks") / "test_leaks.py", Path(__file__).parents[2]
+    test.write_text(_HEAD + "".join(_TEST.format(name, leak) for name, (leak, _) in LEAKS.items()))
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
@@ -31,5 +65,12 @@ def test_a_test_that_tells_a_token_fails(leak: str, tmp_path: Path) -> None:
         cwd=root,
         check=False,
     )
-    assert (ended.returncode == 0) == (leak == "nothing"), ended.stdout
-    assert ("a token of the embedded phone stands in" in ended.stdout) == (leak != "nothing")
+    assert ended.returncode == 1, ended.stdout
+    assert f"{len(LEAKS)} passed, {len(LEAKS) - 1} errors" in ended.stdout, ended.stdout
+    return ended.stdout
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_test_that_tells_a_token_fails_and_says_where(leak: str, said: str) -> None:
+    found = re.search(rf" teardown of test_{leak} _+\n+a token of the embedded phone stands in: (.*)\n", said)
+    assert (found[1] if found else "") == LEAKS[leak][1]
