@@ -23,11 +23,9 @@ import typer
 
 from benchmarks.clips import DIRECTORY
 from benchmarks.report import Goal, Grid, Report, console, figure, goals_grid, markdown, print_grid
+from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 
-PEERS: Final = Path(__file__).parents[1] / "tests" / "peers"
-sys.path.insert(0, str(PEERS))
-from chromium_phone import Chromium, Page, find_chromium  # noqa: E402
-
+PEERS: Final = PAGES.parent
 TABLES: Final = DIRECTORY / "chromium.md"
 SECONDS: Final = 20.0
 LIMIT_S: Final = 60.0

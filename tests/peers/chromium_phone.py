@@ -61,9 +61,14 @@ class PageError(Exception):
 class Page:
     """One open page."""
 
-    def __init__(self, browser: "Chromium", session_id: str) -> None:
+    def __init__(self, browser: "Chromium", target_id: str, session_id: str) -> None:
         self._browser = browser
+        self._target_id = target_id
         self._session_id = session_id
+
+    async def close(self) -> None:
+        """Close it, as its tab's cross does."""
+        await self._browser.command("Target.closeTarget", {"targetId": self._target_id})
 
     async def evaluate(self, expression: str, limit_s: float = LIMIT_S) -> Any:
         """Run JavaScript in the page and return its value, a promise's once it is settled."""
@@ -129,7 +134,7 @@ class Chromium:
         """Open `url` in a window of its own and return the page once its scripts have run."""
         target = await self.command("Target.createTarget", {"url": "about:blank", "newWindow": True})
         attached = await self.command("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})
-        page = Page(self, attached["sessionId"])
+        page = Page(self, target["targetId"], attached["sessionId"])
         await self.command("Page.navigate", {"url": url}, session_id=attached["sessionId"])
         await page.wait_for(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
         return page
@@ -175,6 +180,11 @@ class Chromium:
             if not waiting.done():
                 waiting.set_exception(PageError(f"Chromium went away; its last words: {''.join(self._errors)}"))
 
+    def signal(self, number: int) -> None:
+        """Send all its processes a signal."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._group, number)
+
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncGenerator[str]:
         with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as directory:
@@ -189,6 +199,7 @@ class Chromium:
                 env={**os.environ, "TMPDIR": directory},
                 start_new_session=True,  # a process group of its own, so that all of it can be ended
             )
+            self._group = process.pid
             assert process.stderr is not None
             listening = asyncio.get_running_loop().create_future()
             reading = asyncio.create_task(self._read_stderr(process.stderr, listening), name="chromium stderr")
@@ -197,8 +208,7 @@ class Chromium:
                     address = await listening
                 yield address
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                self.signal(signal.SIGKILL)
                 await reading  # every process of the group holds this pipe: at its end the last of them is gone
                 await process.wait()
 

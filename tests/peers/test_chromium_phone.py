@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -13,13 +12,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chromium_phone import LIMIT_S, TONE_HZ, Chromium, Page, find_chromium
-from conftest import SignalingServer, require_peer
 
 import streamer
 from streamer.phone.barcode import read_barcode
+from tests.peers.auth_api import DEVICE_ID, auth_api
+from tests.peers.chromium_phone import TONE_HZ, Chromium, Page, find_chromium
+from tests.peers.npm import SignalingServer
+from tests.peers.presence import LIMIT_S, require_peer
 
-DEVICE_ID: Final = "device-1"
 PORTRAIT: Final = (1280, 720)
 # With cells of the barcode as large as AV1's blocks, 8 or 16 pixels, Chromium's encoder leaves some of them as in the
 # picture before (156; libaom and dav1d both decode them so).
@@ -38,32 +38,6 @@ def find_route() -> str | None:
         unconnected.connect(("192.0.2.1", 9))  # for documentation only (RFC 5737)
         return str(unconnected.getsockname()[0])
     return None
-
-
-@contextlib.asynccontextmanager
-async def auth_api(signaling_url: str) -> AsyncGenerator[str]:
-    """Answer every auth call with a ticket to `signaling_url`; give the API's endpoint."""
-    data = {
-        "device_token": "device-token",
-        "resource": {
-            "device_id": DEVICE_ID,
-            "rtc": {"ice_signaling": {"signaling_url": signaling_url, "expired_time": None, "ice_servers": []}},
-        },
-    }
-    body = json.dumps({"error_code": "0", "error_msg": "", "data": data}).encode()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: *(\d+)", head.lower())
-            await reader.readexactly(int(length[1]) if length else 0)
-            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n")
-            writer.write(b"content-length: %d\r\n\r\n" % len(body) + body)
-            await writer.drain()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}"
 
 
 @contextlib.asynccontextmanager

@@ -7,11 +7,9 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
-from conftest import LIMIT_S, require_peer
 
 import streamer
 from streamer import phone
@@ -20,69 +18,8 @@ from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from tests.everywhere import HAS_IPV6, Connect
-from tests.tls import make_certificate
-
-_USER: Final = "viewer"
-_PASSWORD: Final = "correct-horse"
-
-
-class Coturn:
-    """A turnserver on a loopback address, which can be killed and started again."""
-
-    def __init__(self, program: str, directory: Path, host: str = "127.0.0.1") -> None:
-        self.host = host
-        self.port, self.tls_port = _free_port(host), _free_port(host)
-        self.certificate, key = make_certificate(directory, host)
-        config = directory / "turnserver.conf"
-        config.write_text(
-            f"listening-ip={host}\nrelay-ip={host}\nlistening-port={self.port}\n"
-            f"tls-listening-port={self.tls_port}\ncert={self.certificate}\npkey={key}\n"
-            f"lt-cred-mech\nuser={_USER}:{_PASSWORD}\nrealm=example.test\nallow-loopback-peers\nno-cli\n"
-            f"userdb={directory / 'turndb'}\npidfile={directory / 'turnserver.pid'}\nlog-file=stdout\n"
-        )
-        if host == "::1":  # who asks for a relay does not say of which family it is to be
-            config.write_text(f"{config.read_text()}allocation-default-address-family=keep\n")
-        self._command = (program, "-c", str(config))
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it; return when it listens."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        await _wait_listening(self.host, self.port, self._process)
-        await _wait_listening(self.host, self.tls_port, self._process)
-
-    async def kill(self) -> None:
-        """Kill it, if it runs; return when it is gone."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
-
-    def url(self, way: str) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        if way == "tls":
-            return f"turns:{host}:{self.tls_port}?transport=tcp"
-        return f"turn:{host}:{self.port}?transport={way}"
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tcp:
-        tcp.bind((host, 0))
-        return int(tcp.getsockname()[1])
-
-
-async def _wait_listening(host: str, port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            assert process.returncode is None, "turnserver has ended"
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(host, port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.05)  # it tells nobody when it listens
+from tests.peers.coturn import PASSWORD, USER, Coturn
+from tests.peers.presence import LIMIT_S, require_peer
 
 
 @pytest.fixture
@@ -109,10 +46,10 @@ async def coturn6(tmp_path: Path) -> AsyncIterator[Coturn]:
         await server.kill()
 
 
-async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = _PASSWORD) -> str:
+async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = PASSWORD) -> str:
     """Answer an offer with this server alone; return the first relay candidate, or the first problem."""
     told: asyncio.Queue[str] = asyncio.Queue()
-    servers, problems = parse_ice_servers([{"urls": url, "username": _USER, "credential": password}])
+    servers, problems = parse_ice_servers([{"urls": url, "username": USER, "credential": password}])
     assert not problems
     sender = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     sender.addTransceiver("video", direction="sendonly")
@@ -184,8 +121,8 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
     coturn: Coturn, connect: Connect, verify: bool, refused: bool
 ) -> None:
     entries = [
-        {"urls": coturn.url("tls"), "username": _USER, "credential": _PASSWORD},
-        {"urls": coturn.url("udp"), "username": _USER, "credential": "wrong-horse"},
+        {"urls": coturn.url("tls"), "username": USER, "credential": PASSWORD},
+        {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"},
     ]
     problems: list[str] = []
     async with phone.serve(ice_servers=entries) as embedded, asyncio.timeout(LIMIT_S):
@@ -203,7 +140,7 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
 async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Connect, way: str) -> None:
-    entry = {"urls": coturn.url(way), "username": _USER, "credential": _PASSWORD}
+    entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn.certificate))
     async with contextlib.AsyncExitStack() as stack:
         embedded = await stack.enter_async_context(phone.serve(ice_servers=[entry]))
@@ -220,7 +157,7 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
 async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, connect: Connect, way: str) -> None:
-    entry = {"urls": coturn6.url(way), "username": _USER, "credential": _PASSWORD}
+    entry = {"urls": coturn6.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn6.certificate))
     async with contextlib.AsyncExitStack() as stack:
         embedded = await stack.enter_async_context(phone.serve(host="::1", ice_servers=[entry]))
@@ -242,7 +179,7 @@ async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect:
 
 
 async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect: Connect) -> None:
-    entry = {"urls": coturn.url("udp"), "username": _USER, "credential": "wrong-horse"}
+    entry = {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"}
     async with phone.serve(ice_servers=[entry]) as embedded:
         with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
             async with connect(embedded, relay_only=True):
@@ -253,7 +190,7 @@ async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect
 async def test_a_stream_goes_on_after_its_relay_was_killed_and_started_again(
     coturn: Coturn, connect: Connect, way: str
 ) -> None:
-    entry = {"urls": coturn.url(way), "username": _USER, "credential": _PASSWORD}
+    entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     quick = streamer.Reconnect(max_delay_s=0.5, give_up_after_s=None)
     heard: list[streamer.Event] = []
 

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from conftest import LIMIT_S, Script, StartClient
 from websockets.asyncio.client import connect
 
 from streamer.phone import EmbeddedPhone, serve
+from tests.peers.npm import Script, StartClient
+from tests.peers.presence import LIMIT_S
 
 PING_INTERVAL_S: Final = 0.3
 PING_TIMEOUT_S: Final = 0.6

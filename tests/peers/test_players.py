@@ -18,8 +18,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from chromium_phone import PAGES, Chromium, Page, find_chromium
-from conftest import require_peer
 from PIL import Image
 
 from streamer import phone as embedded
@@ -28,6 +26,8 @@ from streamer.media.segments import Limits
 from streamer.media.units import AccessUnit
 from streamer.media.writer import Target, Writer
 from tests.everywhere import Connect
+from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
+from tests.peers.presence import require_peer
 from tests.unit.recordings import START, SUFFIXES, interleaved, packets, sound, video
 from tests.unit.senders import VIDEO_CODECS, encoded_as
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import pytest
-from conftest import LIMIT_S, Script, SignalingServer, StartClient, StartServer
 from websockets.asyncio.client import connect
 
 from streamer.errors import (
@@ -39,6 +38,8 @@ from streamer.signaling.conversation import (
     Started,
     websocket_url,
 )
+from tests.peers.npm import Script, SignalingServer, StartClient, StartServer
+from tests.peers.presence import LIMIT_S
 
 DEVICE_ID: Final = "device 1/ä"
 TOKEN: Final = "device-token+/=&%"
@@ -326,7 +327,7 @@ async def test_a_conversation_that_the_server_ends_without_a_reason_is_closed(st
 async def test_a_server_that_is_killed_is_a_closed_conversation(
     start_signaling_server: StartServer,
 ) -> None:
-    async with start_signaling_server(silentAt="start") as server:
+    async with start_signaling_server(silent_at="start") as server:
         signaling = await SignalingClient(request(server.url)).__aenter__()
         assert await next_event(signaling) == Authorized()
     try:
@@ -399,7 +400,7 @@ async def test_silence_before_the_token_is_judged_is_a_time_out_of_that_step(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(conversation, "HANDSHAKE_TIMEOUT_S", 1.0)
-    async with start_signaling_server(silentAt=step) as server, SignalingClient(request(server.url)) as signaling:
+    async with start_signaling_server(silent_at=step) as server, SignalingClient(request(server.url)) as signaling:
         error = await error_of(signaling)
     assert isinstance(error, SignalingTimeoutError)
     assert (error.step, error.retryable) == (step, True)
@@ -409,7 +410,7 @@ async def test_silence_after_start_is_a_time_out_of_that_step(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation, "START_TIMEOUT_S", 0.2)
-    async with start_signaling_server(silentAt="start") as server, SignalingClient(request(server.url)) as signaling:
+    async with start_signaling_server(silent_at="start") as server, SignalingClient(request(server.url)) as signaling:
         error = await error_of(signaling)
     assert isinstance(error, SignalingTimeoutError)
     assert error.step == "start"
@@ -425,7 +426,7 @@ async def test_silence_of_the_phone_is_a_time_out_of_the_offer(stage: Stage, mon
 async def test_a_server_that_stops_answering_pings_is_noticed(stage: Stage) -> None:
     await stage.come_to_offer()
     await stage.server.wait_for("ping", is_ours)
-    await stage.server.tell("silence", "pong")
+    await stage.server.tell("fault", "silent_at", "pong")
     error = await error_of(stage.signaling)
     assert isinstance(error, SignalingTimeoutError)
     assert error.step == "pong"

@@ -2,7 +2,7 @@
 //
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
 // profile only, everything else is left out of the offer; leftOut=word,... for lines that are left out of it too;
-// inputOpenedBy=phone|client;
+// inputOpenedBy=phone|client; reconnects=1 to come back to a signaling server that was lost; silent=1 for no sound;
 // degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
@@ -160,7 +160,8 @@ class Phone {
       fps: Number(value('fps', 30)),
       scene: value('scene', 'calm'),
     });
-    this.media = new MediaStream([...this.screen.stream.getTracks(), ...tone().getTracks()]);
+    const sound = parameters.has('silent') ? [] : tone().getTracks();
+    this.media = new MediaStream([...this.screen.stream.getTracks(), ...sound]);
     this.peer = null;
     this.input = null;
     this.inputMessages = [];
@@ -190,7 +191,7 @@ class Phone {
     const { connection } = this.peer;
     const common = { direction: 'sendonly', streams: [this.media] };
     const video = connection.addTransceiver(this.media.getVideoTracks()[0], { ...common, sendEncodings: this.encodings });
-    connection.addTransceiver(this.media.getAudioTracks()[0], common);
+    for (const track of this.media.getAudioTracks()) connection.addTransceiver(track, common);
     video.setCodecPreferences(this.codecs);
     const encoding = video.sender.getParameters();
     encoding.degradationPreference = this.degradation;

@@ -16,7 +16,8 @@ function inOrder(handle) {
 }
 
 function connectSignaling(query) {
-  return io(location.origin, { query, transports: ['websocket'], reconnection: false });
+  const reconnection = parameters.has('reconnects');
+  return io(location.origin, { query, transports: ['websocket'], reconnection, reconnectionDelayMax: 1000 });
 }
 
 // Every message's content comes as `payload` or, base64 of its JSON, as `data`.
