@@ -13,7 +13,8 @@ from streamer import phone as embedded
 from tests.faults.cancelling import Sweep, sweep
 from tests.faults.cycles import cycle, cycles_table
 from tests.faults.matrix import MATRIX
-from tests.faults.trials import SMALL, Row, table, try_all
+from tests.faults.stages import SMALL
+from tests.faults.trials import Row, table, try_all
 
 CYCLES = 500
 SWEEPS = {

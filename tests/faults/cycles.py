@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import streamer
 from benchmarks.processes import Child, Usage, usage
-from tests.faults.trials import SMALL
+from tests.faults.stages import SMALL
 
 SETTLED: Final = 10  # cycles after which pools have their size
 

@@ -14,7 +14,8 @@ import pytest
 import streamer
 from streamer import phone as embedded
 from streamer.phone.faults import STEPS
-from tests.faults.trials import Elsewhere, Row
+from tests.faults.stages import Elsewhere, elsewhere
+from tests.faults.trials import Row
 
 ASKED: Final = ("connecting",)
 AUTHORIZED: Final = (*ASKED, "authorized")
@@ -55,28 +56,28 @@ AUTH: Final = (
     _in_auth("the older shape of the reply", None, {}, auth_body="flat"),
 )
 
-_REACHED: Final = {"open": ASKED, "connect": ASKED, "authorize": ASKED, "start": AUTHORIZED, "offer": AUTHORIZED}
+REACHED: Final = {"open": ASKED, "connect": ASKED, "authorize": ASKED, "start": AUTHORIZED, "offer": AUTHORIZED}
 
 
-def _at_first(what: str, error: type[streamer.StreamerError], told: tuple[str, ...], **faults: Any) -> Row:
+def at_first(what: str, error: type[streamer.StreamerError], told: tuple[str, ...], **faults: Any) -> Row:
     return Row(what=what, faults=faults, told=(*told, "closed"), error=error, within_s=40)
 
 
 SIGNALING: Final = (
     *(
-        _at_first(
+        at_first(
             f"the WebSocket is reset at `{step}`",
             streamer.SignalingClosedError,
-            _REACHED.get(step, NEGOTIATING),
+            REACHED.get(step, NEGOTIATING),
             drop_at=step,
         )
         for step in STEPS
     ),
     *(
-        _at_first(
+        at_first(
             f"the server is silent from `{step}` on",
             streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
-            _REACHED.get(step, NEGOTIATING),
+            REACHED.get(step, NEGOTIATING),
             silent_at=step,
         )
         for step in STEPS
@@ -93,9 +94,9 @@ SIGNALING: Final = (
         error=streamer.DeviceTokenError,
         facts={"code": -1},
     ),
-    _at_first("the connection is refused (`44`)", streamer.SignalingRefusedError, ASKED, refuse="go away"),
-    _at_first("the start is refused", streamer.SignalingRefusedError, AUTHORIZED, refuse_start=1003),
-    _at_first("the offer is no SDP", streamer.ConnectionFailedError, NEGOTIATING, bad_offer=True),
+    at_first("the connection is refused (`44`)", streamer.SignalingRefusedError, ASKED, refuse="go away"),
+    at_first("the start is refused", streamer.SignalingRefusedError, AUTHORIZED, refuse_start=1003),
+    at_first("the offer is no SDP", streamer.ConnectionFailedError, NEGOTIATING, bad_offer=True),
     Row(what="candidates before the offer", faults={"early_candidates": True}, told=STREAMING),
     Row(what="messages with `data`", faults={"data_payload": True}, told=STREAMING),
     Row(
@@ -115,7 +116,7 @@ SIGNALING: Final = (
 )
 
 
-def _in_attempt(
+def in_attempt(
     what: str, error: type[streamer.StreamerError], told: tuple[str, ...], within_s: float = 40, **faults: Any
 ) -> Row:
     """A fault that an attempt to reconnect meets, and the next one does not."""
@@ -138,27 +139,27 @@ RECONNECTING: Final = (
         interrupted_by=streamer.SignalingClosedError,
     ),
     *(
-        _in_attempt(
+        in_attempt(
             f"the WebSocket is reset at `{step}`",
             streamer.SignalingClosedError,
-            _REACHED.get(step, NEGOTIATING),
+            REACHED.get(step, NEGOTIATING),
             drop_at=step,
         )
         for step in STEPS
     ),
     *(
-        _in_attempt(
+        in_attempt(
             f"the server is silent from `{step}` on",
             streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
-            _REACHED.get(step, NEGOTIATING),
+            REACHED.get(step, NEGOTIATING),
             silent_at=step,
         )
         for step in STEPS
     ),
-    _in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
-    _in_attempt("no instance is free", streamer.CloudRefusalError, ASKED, 60, auth_code="KOOPHONE.API.2003"),
-    _in_attempt("HTTP 502, HTML", streamer.CloudReplyError, ASKED, auth_body="html", auth_status=502),
-    _in_attempt("the API is silent", streamer.CloudUnreachableError, ASKED, 60, auth_body="silence"),
+    in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
+    in_attempt("no instance is free", streamer.CloudRefusalError, ASKED, 60, auth_code="KOOPHONE.API.2003"),
+    in_attempt("HTTP 502, HTML", streamer.CloudReplyError, ASKED, auth_body="html", auth_status=502),
+    in_attempt("the API is silent", streamer.CloudUnreachableError, ASKED, 60, auth_body="silence"),
     Row(
         what="the permission is gone (`KOOPHONE.API.1001`)",
         when="reconnecting",
@@ -184,8 +185,8 @@ RECONNECTING: Final = (
 )
 
 
-def _closes(code: int, text: str, error: type[streamer.StreamerError], *, is_final: bool) -> Row:
-    async def close(phone: embedded.EmbeddedPhone) -> None:
+def closes(code: int, text: str, error: type[streamer.StreamerError], *, is_final: bool) -> Row:
+    async def close(phone: Any) -> None:
         await phone.close_clients(str(code))
 
     return Row(
@@ -200,18 +201,18 @@ def _closes(code: int, text: str, error: type[streamer.StreamerError], *, is_fin
 
 
 CLOSING: Final = (
-    _closes(1203, "connecting took too long", streamer.SignalingClosedError, is_final=False),
-    _closes(1300, "browser not supported", streamer.SignalingClosedError, is_final=True),
-    _closes(1301, "browser not supported", streamer.SignalingClosedError, is_final=True),
-    _closes(1400, "trial over", streamer.SignalingClosedError, is_final=True),
-    _closes(1401, "the user left", streamer.SignalingClosedError, is_final=True),
-    _closes(1402, "another device took over", streamer.TakenOverError, is_final=True),
-    _closes(1403, "idle", streamer.SignalingClosedError, is_final=True),
-    _closes(1406, "no media", streamer.SignalingClosedError, is_final=False),
-    _closes(1412, "the user moved to another phone", streamer.SignalingClosedError, is_final=True),
-    _closes(1415, "wrong id or token", streamer.DeviceTokenError, is_final=False),
-    _closes(3000, "unknown error", streamer.SignalingClosedError, is_final=False),
-    _closes(4711, "a code that no table has", streamer.SignalingClosedError, is_final=False),
+    closes(1203, "connecting took too long", streamer.SignalingClosedError, is_final=False),
+    closes(1300, "browser not supported", streamer.SignalingClosedError, is_final=True),
+    closes(1301, "browser not supported", streamer.SignalingClosedError, is_final=True),
+    closes(1400, "trial over", streamer.SignalingClosedError, is_final=True),
+    closes(1401, "the user left", streamer.SignalingClosedError, is_final=True),
+    closes(1402, "another device took over", streamer.TakenOverError, is_final=True),
+    closes(1403, "idle", streamer.SignalingClosedError, is_final=True),
+    closes(1406, "no media", streamer.SignalingClosedError, is_final=False),
+    closes(1412, "the user moved to another phone", streamer.SignalingClosedError, is_final=True),
+    closes(1415, "wrong id or token", streamer.DeviceTokenError, is_final=False),
+    closes(3000, "unknown error", streamer.SignalingClosedError, is_final=False),
+    closes(4711, "a code that no table has", streamer.SignalingClosedError, is_final=False),
     Row(
         what="a Socket.IO disconnect",
         when="at first",
@@ -317,7 +318,7 @@ MACHINES: Final = (
         what="the phone's process is killed, and started 3 s later",
         when="while streaming",
         act=_kill_and_restart,
-        is_elsewhere=True,
+        stage=elsewhere,
         counts_anew=True,
         often=True,
         told=("interrupted", *AGAIN),
@@ -327,7 +328,7 @@ MACHINES: Final = (
         what="API, signaling and path are all silent for 5 s",
         when="while streaming",
         act=_halt_for(5),
-        is_elsewhere=True,
+        stage=elsewhere,
         told=("interrupted", "resumed"),
         within_s=30,
     ),
@@ -335,7 +336,7 @@ MACHINES: Final = (
         what="API, signaling and path are all silent for 20 s",
         when="while streaming",
         act=_halt_for(20),
-        is_elsewhere=True,
+        stage=elsewhere,
         often=True,
         told=("interrupted", *AGAIN),
         within_s=60,
@@ -344,7 +345,7 @@ MACHINES: Final = (
         what="the program holds up its event loop for 10 s (`time.sleep`)",
         when="while streaming",
         act=_hold_up_the_loop,
-        is_elsewhere=True,
+        stage=elsewhere,
         is_alone=True,
         lasts_s=12,
         within_s=15,
@@ -354,7 +355,7 @@ MACHINES: Final = (
         what="the clock is set forward by a day, and back",
         when="while streaming",
         act=_set_the_clock(86_400),
-        is_elsewhere=True,
+        stage=elsewhere,
         is_alone=True,
         lasts_s=4,
         within_s=5,
@@ -363,7 +364,7 @@ MACHINES: Final = (
         what="the clock is set back by a day, and forward",
         when="while streaming",
         act=_set_the_clock(-86_400),
-        is_elsewhere=True,
+        stage=elsewhere,
         is_alone=True,
         lasts_s=4,
         within_s=5,

@@ -6,7 +6,7 @@ import pytest
 
 from streamer import phone as embedded
 from tests.faults.cancelling import sweep
-from tests.faults.trials import SMALL
+from tests.faults.stages import SMALL
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import streamer
 from streamer import phone as embedded
 from tests.everywhere import Connect
-from tests.faults.trials import SMALL
+from tests.faults.stages import SMALL
 from tests.whole.test_cli import end, environment, running
 
 LIMIT_S = 40.0

@@ -1,0 +1,317 @@
+"""The fault matrix with peers that are not ours: Chromium as the phone, the npm socket.io 2 server, coturn."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import streamer
+from streamer.phone.faults import STEPS
+from tests.faults.matrix import AGAIN, ASKED, NEGOTIATING, REACHED, STREAMING, at_first, closes, in_attempt
+from tests.faults.stages import Abroad, abroad
+from tests.faults.trials import Row
+from tests.peers.coturn import PASSWORD, USER, Coturn
+
+AT_ONCE: Final = 6  # trials: each page of Chromium draws and encodes
+
+
+def _abroad(*rows: Row, **changes: Any) -> tuple[Row, ...]:
+    return tuple(replace(row, stage=abroad, **changes) for row in rows)
+
+
+AT_FIRST: Final = _abroad(
+    *(
+        at_first(
+            f"the WebSocket is reset at `{step}`",
+            streamer.SignalingClosedError,
+            REACHED.get(step, NEGOTIATING),
+            drop_at=step,
+        )
+        for step in STEPS
+    ),
+    *(
+        at_first(
+            f"the server is silent from `{step}` on",
+            streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
+            REACHED.get(step, NEGOTIATING),
+            silent_at=step,
+        )
+        for step in STEPS
+    ),
+    replace(
+        at_first("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403),
+        facts={"status": 403},
+    ),
+    replace(
+        at_first("the upgrade gets HTTP 503", streamer.SignalingUnreachableError, ASKED, status=503),
+        facts={"status": 503},
+    ),
+    at_first("a middleware refuses (`44`)", streamer.SignalingRefusedError, ASKED, refuse="go away"),
+    Row(
+        what="the device token expired between auth and signaling, once",
+        faults={"token": "expired", "token_times": 1},
+        told=(*ASKED, *STREAMING),
+    ),
+    Row(
+        what="every device token is refused",
+        faults={"token": "invalid"},
+        told=(*ASKED, *ASKED, "closed"),
+        error=streamer.DeviceTokenError,
+        facts={"code": -1},
+    ),
+)
+
+IN_ATTEMPT: Final = _abroad(
+    *(
+        in_attempt(
+            f"the WebSocket is reset at `{step}`",
+            streamer.SignalingClosedError,
+            REACHED.get(step, NEGOTIATING),
+            drop_at=step,
+        )
+        for step in STEPS
+    ),
+    *(
+        in_attempt(
+            f"the server is silent from `{step}` on",
+            streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
+            REACHED.get(step, NEGOTIATING),
+            silent_at=step,
+        )
+        for step in STEPS
+    ),
+    in_attempt("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403),
+    in_attempt("the upgrade gets HTTP 503", streamer.SignalingUnreachableError, ASKED, status=503),
+    in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
+)
+
+
+async def _disconnect(phone: Abroad) -> None:
+    await phone.server.tell("disconnect")
+
+
+async def _restart_server(phone: Abroad) -> None:
+    await phone.kill_server()
+    await asyncio.sleep(3)
+    await phone.start_server()
+
+
+async def _stopped(send: Callable[[int], None], seconds: float) -> None:
+    send(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        send(signal.SIGCONT)
+
+
+async def _stop_server(phone: Abroad) -> None:
+    await _stopped(phone.server.signal, 12)
+
+
+_PINGS: Final = {"pingInterval": 2000, "pingTimeout": 3000}
+
+MEANWHILE: Final = _abroad(
+    Row(
+        what="the WebSocket is reset",
+        act=Abroad.cut_signaling,
+        told=("interrupted", *AGAIN),
+        interrupted_by=streamer.SignalingClosedError,
+    ),
+    Row(
+        what="a Socket.IO disconnect",
+        act=_disconnect,
+        told=("interrupted", *AGAIN),
+        interrupted_by=streamer.SignalingClosedError,
+    ),
+    Row(
+        what="the server's process is killed, and started 3 s later",
+        act=_restart_server,
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    Row(
+        what="the server's process is stopped for 12 s, which is longer than its ping time-out (2 s + 3 s)",
+        act=_stop_server,
+        serve={"signaling": _PINGS},
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    closes(1402, "another device took over", streamer.TakenOverError, is_final=True),
+    closes(1403, "idle", streamer.SignalingClosedError, is_final=True),
+    closes(1406, "no media", streamer.SignalingClosedError, is_final=False),
+    closes(1415, "wrong id or token", streamer.DeviceTokenError, is_final=False),
+    when="while streaming",
+)
+
+
+async def _reopen(phone: Abroad) -> None:
+    await phone.close_page()
+    await phone.open_page()
+
+
+async def _restart_browser(phone: Abroad) -> None:
+    await phone.kill_browser()
+    await phone.open_page()
+
+
+def _stop_browser_for(seconds: float) -> Callable[[Abroad], Awaitable[None]]:
+    return lambda phone: _stopped(phone.signal_browser, seconds)
+
+
+def _in_page(*expressions: str, pause_s: float = 0.0) -> Callable[[Abroad], Awaitable[None]]:
+    """Return what runs JavaScript in the phone's page."""
+
+    async def act(phone: Abroad) -> None:
+        for number, expression in enumerate(expressions):
+            await asyncio.sleep(pause_s if number else 0)
+            await phone.page.evaluate(expression)
+
+    return act
+
+
+_STANDS_STILL: Final = _in_page("phone.goStill()", "phone.goOn()", pause_s=15)
+
+CHROMIUM: Final = _abroad(
+    Row(
+        what="the page is closed, and another one opened: the phone restarts",
+        act=_reopen,
+        counts_anew=True,
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    Row(
+        what="its processes are killed, and started anew",
+        act=_restart_browser,
+        serve={"own_browser": True},
+        counts_anew=True,
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    Row(
+        what="its processes are stopped for 5 s",
+        act=_stop_browser_for(5),
+        serve={"own_browser": True},
+        told=("interrupted", "resumed"),
+        within_s=30,
+    ),
+    Row(
+        what="its processes are stopped for 20 s",
+        act=_stop_browser_for(20),
+        serve={"own_browser": True},
+        often=True,
+        told=("interrupted", *AGAIN),
+        within_s=60,
+    ),
+    Row(
+        what="the phone closes the peer connection",
+        act=_in_page("phone.close()"),
+        told=("interrupted", *AGAIN),
+        interrupted_by=streamer.ConnectionLostError,
+    ),
+    Row(what="another offer, without a cause", act=_in_page("phone.offer()"), lasts_s=5),
+    Row(what="an offer that restarts ICE", act=_in_page("phone.offer({ iceRestart: true })"), lasts_s=8),
+    Row(what="the phone is turned", act=_in_page("phone.rotate()"), lasts_s=5),
+    Row(what="the screen stands still for 15 s", act=_STANDS_STILL, lasts_s=3, within_s=40),
+    Row(
+        what="the screen stands still for 15 s, and there is no sound",
+        act=_STANDS_STILL,
+        serve={"page": {"silent": 1}},
+        lasts_s=3,
+        within_s=40,
+    ),
+    when="while streaming",
+)
+
+IceServers = Callable[[Coturn], Sequence[dict[str, str]]]
+
+
+def _entry(url: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"urls": url, "username": USER, "credential": password}
+
+
+def _one(way: str) -> IceServers:
+    return lambda coturn: [_entry(coturn.url(way))]
+
+
+def _among_bad_ones(coturn: Coturn) -> list[dict[str, str]]:
+    return [
+        _entry(coturn.url("tcp"), "wrong"),
+        _entry("turn:127.0.0.1:9?transport=udp"),
+        _entry("turn:127.0.0.1:9?transport=tcp"),
+        {"urls": "stun:127.0.0.1:9"},
+        {"urls": "stun:nobody.invalid:3478"},
+        _entry(coturn.url("udp")),
+    ]
+
+
+def _stop_coturn_for(seconds: float) -> Callable[[Abroad], Awaitable[None]]:
+    return lambda phone: _stopped(phone.coturn.signal, seconds)
+
+
+async def _kill_coturn(phone: Abroad) -> None:
+    await phone.coturn.kill()
+
+
+async def _restart_coturn(phone: Abroad) -> None:
+    await phone.coturn.kill()
+    await asyncio.sleep(3)
+    await phone.coturn.start()
+
+
+def _relayed(
+    what: str, act: Callable[[Abroad], Awaitable[None]], told: tuple[str, ...], way: str = "udp", **more: Any
+) -> Row:
+    facts: dict[str, Any] = {
+        "when": "while streaming",
+        "serve": {"ice_servers": _one(way)},
+        "connect": {"relay_only": True},
+        "within_s": 60,
+    }
+    return Row(what=what, act=act, told=told, **facts | more)
+
+
+_KILLED: Final[dict[str, Any]] = {
+    "often": True,
+    "connect": {"relay_only": True, "reconnect": streamer.Reconnect(give_up_after_s=15, max_delay_s=2)},
+    "error": streamer.ConnectionFailedError,
+    "facts": {"stage": "ice"},
+}
+
+COTURN: Final = _abroad(
+    Row(
+        what="one that refuses the password and others that cannot be reached stand before it",
+        serve={"ice_servers": _among_bad_ones},
+        connect={"relay_only": True},
+        told=STREAMING,
+    ),
+    Row(
+        what="no one takes the password",
+        serve={"ice_servers": lambda coturn: [_entry(coturn.url(way), "wrong") for way in ("udp", "tcp")]},
+        connect={"relay_only": True},
+        told=(*NEGOTIATING, "closed"),
+        error=streamer.ConnectionFailedError,
+        facts={"stage": "ice"},
+    ),
+    _relayed("stopped for 5 s", _stop_coturn_for(5), ("interrupted", "resumed")),
+    _relayed("stopped for 20 s", _stop_coturn_for(20), ("interrupted", *AGAIN), often=True),
+    _relayed("killed, and started 3 s later", _restart_coturn, ("interrupted", *AGAIN), often=True),
+    _relayed(
+        "reached by TCP; killed, and started 3 s later", _restart_coturn, ("interrupted", *AGAIN), "tcp", often=True
+    ),
+    _relayed(
+        "killed for good (`give_up_after_s=15`)", _kill_coturn, ("interrupted", *NEGOTIATING, "closed"), **_KILLED
+    ),
+)
+
+PEERS: Final = {
+    "Behind the socket.io 2 server: the way to the stream": AT_FIRST,
+    "Behind the socket.io 2 server: an attempt to reconnect": IN_ATTEMPT,
+    "Behind the socket.io 2 server: while streaming": MEANWHILE,
+    "With Chromium as the phone": CHROMIUM,
+    "With coturn as the only path": COTURN,
+}
