@@ -1,5 +1,5 @@
 """Print the tables of docs/reliability.md: python -m tests.faults [TITLE …], all of them or those whose title holds a
-word. The whole takes some five minutes.
+word. The whole takes some seven minutes, and needs node, Chromium and coturn.
 """
 
 import asyncio
@@ -9,12 +9,16 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+import pytest
+
 from streamer import phone as embedded
+from tests.faults import peers
 from tests.faults.cancelling import Sweep, sweep
 from tests.faults.cycles import cycle, cycles_table
 from tests.faults.matrix import MATRIX
-from tests.faults.stages import SMALL
-from tests.faults.trials import Row, table, try_all
+from tests.faults.peers import PEERS
+from tests.faults.stages import SMALL, require_all
+from tests.faults.trials import AT_ONCE, Row, table, try_all
 
 CYCLES = 500
 SWEEPS = {
@@ -28,6 +32,7 @@ SWEEPS = {
 def main(*words: str) -> None:
     """Print the tables that were asked for."""
     tables: dict[str, Callable[[], str]] = {title: partial(_rows, rows) for title, rows in MATRIX.items()}
+    tables |= {title: partial(_with_peers, rows) for title, rows in PEERS.items()}
     tables["Cancelled at every wait"] = _cancelling
     tables[f"{CYCLES} times connected and left"] = _cycling
     for title, make in tables.items():
@@ -36,8 +41,16 @@ def main(*words: str) -> None:
             sys.stdout.flush()
 
 
-def _rows(rows: tuple[Row, ...]) -> str:
-    return table(rows, asyncio.run(try_all(rows)))
+def _rows(rows: tuple[Row, ...], at_once: int = AT_ONCE) -> str:
+    return table(rows, asyncio.run(try_all(rows, at_once)))
+
+
+def _with_peers(rows: tuple[Row, ...]) -> str:
+    try:
+        require_all()
+    except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        return f"not tried: {missing}"
+    return _rows(rows, peers.AT_ONCE)
 
 
 def _cancelling() -> str:

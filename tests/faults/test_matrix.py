@@ -3,26 +3,38 @@
 import asyncio
 import threading
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import pytest
 
+from tests.faults import peers
 from tests.faults.matrix import MATRIX
-from tests.faults.trials import Outcome, Row, check, try_all
+from tests.faults.peers import PEERS
+from tests.faults.stages import require_all
+from tests.faults.trials import AT_ONCE, Outcome, Row, check, try_all
 
-ROWS = [row for rows in MATRIX.values() for row in rows]
-LIMIT_S = 240.0
+ROWS: Final = [row for rows in MATRIX.values() for row in rows]
+PEERS_ROWS: Final = {f"{title}: {row}": row for title, rows in PEERS.items() for row in rows}
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+Outcomes: TypeAlias = dict[str, Outcome | Exception]
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> dict[str, Outcome | Exception]:
+def outcomes() -> Outcomes:
     """What came of each row: they are tried once, and side by side, since most of them wait for something."""
-    return dict(zip(map(str, ROWS), asyncio.run(_try_all()), strict=True))
+    return dict(zip(map(str, ROWS), asyncio.run(_try_all(ROWS, AT_ONCE)), strict=True))
 
 
-async def _try_all() -> list[Outcome | Exception]:
-    tried = await try_all(ROWS)
+@pytest.fixture(scope="module")
+def peers_outcomes() -> Outcomes:
+    """Likewise, of the rows with peers that are not ours."""
+    require_all()
+    tried = asyncio.run(_try_all(list(PEERS_ROWS.values()), peers.AT_ONCE))
+    return dict(zip(PEERS_ROWS, tried, strict=True))
+
+
+async def _try_all(rows: list[Row], at_once: int) -> list[Outcome | Exception]:
+    tried = await try_all(rows, at_once)
     async with asyncio.timeout(10):
         while left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left)
@@ -31,16 +43,29 @@ async def _try_all() -> list[Outcome | Exception]:
     return tried
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_a_fault_is_what_it_is_said_to_be(outcomes: dict[str, Outcome | Exception], row: Row) -> None:
-    outcome = outcomes[str(row)]
+async def test_a_fault_is_what_it_is_said_to_be(outcomes: Outcomes, row: Row) -> None:
+    _check(row, outcomes[str(row)])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PEERS_ROWS)
+async def test_a_fault_with_peers_that_are_not_ours_is_what_it_is_said_to_be(
+    peers_outcomes: Outcomes, name: str
+) -> None:
+    _check(PEERS_ROWS[name], peers_outcomes[name])
+
+
+def _check(row: Row, outcome: Outcome | Exception) -> None:
     if isinstance(outcome, Exception):
         raise outcome
     check(row, outcome)
 
 
-def test_the_tables_in_the_documentation_have_every_row() -> None:
-    text = Path("docs/reliability.md").read_text(encoding="utf-8")
-    lines = [line for line in text.partition("## The proof")[2].splitlines() if line.startswith("| ")]
-    expected = [f"| {row.what} |" for row in ROWS]
-    assert [start for start in expected if any(line.startswith(start) for line in lines)] == expected
+@pytest.mark.parametrize(("title", "rows"), {**MATRIX, **PEERS}.items())
+def test_the_tables_in_the_documentation_have_every_row(title: str, rows: tuple[Row, ...]) -> None:
+    text = Path("docs/reliability.md").read_text(encoding="utf-8").partition("## The proof")[2]
+    section = text.partition(f"### {title}\n")[2].partition("\n### ")[0]
+    shown = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
+    assert shown[1:] == [f"| {row.what}" for row in rows]
