@@ -22,6 +22,7 @@ AUTHORIZED: Final = (*ASKED, "authorized")
 NEGOTIATING: Final = (*AUTHORIZED, "negotiating")
 STREAMING: Final = (*NEGOTIATING, "streaming")
 AGAIN: Final = (*NEGOTIATING, "resumed")
+DEAD_STUN: Final = ["stun:127.0.0.1:9", "stun:nobody.invalid:3478"]
 
 
 def _in_auth(what: str, error: type[streamer.StreamerError] | None, facts: dict[str, Any], **faults: Any) -> Row:
@@ -101,13 +102,13 @@ SIGNALING: Final = (
     Row(what="messages with `data`", faults={"data_payload": True}, told=STREAMING),
     Row(
         what="the STUN servers cannot be reached; the phone can",
-        serve={"ice_servers": ["stun:127.0.0.1:9", "stun:nobody.invalid:3478"]},
+        serve={"ice_servers": DEAD_STUN},
         told=STREAMING,
     ),
     Row(
         what="no path comes up, and the STUN servers cannot be reached",
         faults={"no_media": True},
-        serve={"ice_servers": ["stun:127.0.0.1:9", "stun:nobody.invalid:3478"]},
+        serve={"ice_servers": DEAD_STUN},
         told=(*NEGOTIATING, "closed"),
         error=streamer.ConnectionFailedError,
         facts={"stage": "ice"},
@@ -340,6 +341,13 @@ MACHINES: Final = (
         often=True,
         told=("interrupted", *AGAIN),
         within_s=60,
+    ),
+    Row(
+        what="the disk is full",
+        when="while streaming",
+        serve={"width": 360, "height": 640, "bitrate_bps": 3_000_000},
+        disk_mb=1,
+        within_s=15,
     ),
     Row(
         what="the program holds up its event loop for 10 s (`time.sleep`)",

@@ -2,13 +2,24 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
 import streamer
 from streamer.phone.faults import STEPS
-from tests.faults.matrix import AGAIN, ASKED, NEGOTIATING, REACHED, STREAMING, at_first, closes, in_attempt
+from tests.faults.matrix import (
+    AGAIN,
+    ASKED,
+    AUTHORIZED,
+    DEAD_STUN,
+    NEGOTIATING,
+    REACHED,
+    STREAMING,
+    at_first,
+    closes,
+    in_attempt,
+)
 from tests.faults.stages import Abroad, abroad
 from tests.faults.trials import Row
 from tests.peers.coturn import PASSWORD, USER, Coturn
@@ -59,6 +70,18 @@ AT_FIRST: Final = _abroad(
         told=(*ASKED, *ASKED, "closed"),
         error=streamer.DeviceTokenError,
         facts={"code": -1},
+    ),
+    Row(
+        what="no phone is there: the start is refused",
+        serve={"signaling": {"waits": False}, "page": {"boxid": "another"}},
+        told=(*AUTHORIZED, "closed"),
+        error=streamer.SignalingRefusedError,
+        facts={"code": 404},
+    ),
+    Row(
+        what="the STUN servers cannot be reached; the phone can",
+        serve={"ice_servers": DEAD_STUN},
+        told=STREAMING,
     ),
 )
 
@@ -227,14 +250,12 @@ CHROMIUM: Final = _abroad(
     when="while streaming",
 )
 
-IceServers = Callable[[Coturn], Sequence[dict[str, str]]]
-
 
 def _entry(url: str, password: str = PASSWORD) -> dict[str, str]:
     return {"urls": url, "username": USER, "credential": password}
 
 
-def _one(way: str) -> IceServers:
+def _one(way: str) -> Callable[[Coturn], list[dict[str, str]]]:
     return lambda coturn: [_entry(coturn.url(way))]
 
 
@@ -243,8 +264,7 @@ def _among_bad_ones(coturn: Coturn) -> list[dict[str, str]]:
         _entry(coturn.url("tcp"), "wrong"),
         _entry("turn:127.0.0.1:9?transport=udp"),
         _entry("turn:127.0.0.1:9?transport=tcp"),
-        {"urls": "stun:127.0.0.1:9"},
-        {"urls": "stun:nobody.invalid:3478"},
+        *({"urls": url} for url in DEAD_STUN),
         _entry(coturn.url("udp")),
     ]
 

@@ -48,6 +48,7 @@ class Peers:
             return self._browser
 
 
+IceServers: TypeAlias = Sequence[Any] | Callable[[Coturn], Sequence[Any]]
 Stage: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 """Called with the faults from the beginning on, the `Peers`, and options; gives what is like an `EmbeddedPhone`."""
 
@@ -106,10 +107,11 @@ async def elsewhere(faults: dict[str, Any], peers: Peers) -> AsyncIterator[Elsew
 
 
 class Abroad:
-    """A page of Chromium as the phone, behind the npm socket.io 2 server; with `ice_servers` coturn stands beside them.
+    """A page of Chromium as the phone, behind the npm socket.io 2 server.
 
-    `signaling` are options of signaling_server.js, `page` of phone.js; the API names what `ice_servers` makes of the
-    coturn. Without a browser to share, the phone has one of its own, which can be killed and stopped.
+    `signaling` are options of signaling_server.js, `page` of phone.js. The API names `ice_servers`; if they are made of
+    a coturn, that is started beside the others. Without a browser to share, the phone has one of its own, which can be
+    killed and stopped.
     """
 
     instance_id: Final = "Q39YyZvI"
@@ -122,7 +124,7 @@ class Abroad:
         self.page: Page
         self._browser = browser
         self._has_own_browser = browser is None
-        self._page_options = {**PAGE, **page}
+        self._page_options = {"boxid": DEVICE_ID, **PAGE, **page}
         self._signaling_options = {"files": str(PAGES), "waits": True, **signaling}
         self._server_process, self._browser_process = AsyncExitStack(), AsyncExitStack()
 
@@ -132,16 +134,15 @@ class Abroad:
         return _ServerFaults(self.server)
 
     @contextlib.asynccontextmanager
-    async def run(self, ice_servers: Callable[[Coturn], Sequence[Any]] | None) -> AsyncIterator[None]:
+    async def run(self, ice_servers: IceServers) -> AsyncIterator[None]:
         """Run all of it."""
         async with AsyncExitStack() as stack:
-            entries: Sequence[Any] = ()
-            if ice_servers is not None:
+            if callable(ice_servers):
                 self.coturn = await stack.enter_async_context(_coturn())
-                entries = ice_servers(self.coturn)
+                ice_servers = ice_servers(self.coturn)
             stack.push_async_callback(self.kill_server)
             await self.start_server()
-            self.endpoint = await stack.enter_async_context(auth_api(self.server.url, entries))
+            self.endpoint = await stack.enter_async_context(auth_api(self.server.url, ice_servers))
             if self._browser is None:
                 stack.push_async_callback(self.kill_browser)
             await self.open_page()
@@ -162,7 +163,7 @@ class Abroad:
         """Open the phone's page, in a browser that is started for it if need be."""
         if self._browser is None:
             self._browser = await self._browser_process.enter_async_context(_chromium())
-        self.page = await self._browser.open_phone(self.server.url, DEVICE_ID, **self._page_options)
+        self.page = await self._browser.open_phone(self.server.url, **self._page_options)
 
     async def close_page(self) -> None:
         """Close the phone's page."""
@@ -208,7 +209,7 @@ async def abroad(
     own_browser: bool = False,
     page: dict[str, Any] | None = None,
     signaling: dict[str, Any] | None = None,
-    ice_servers: Callable[[Coturn], Sequence[Any]] | None = None,
+    ice_servers: IceServers = (),
 ) -> AsyncIterator[Abroad]:
     """Peers of which none is ours."""
     phone = Abroad(None if own_browser else await peers.browser(), page or {}, {**(signaling or {}), **faults})

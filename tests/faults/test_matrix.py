@@ -1,6 +1,7 @@
 """Every row of the fault matrix comes out as expected."""
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -58,6 +59,8 @@ async def test_a_fault_with_peers_that_are_not_ours_is_what_it_is_said_to_be(
 
 
 def _check(row: Row, outcome: Outcome | Exception) -> None:
+    if row.disk_mb and type(outcome) is OSError and os.environ.get("CI") != "true":
+        pytest.skip(str(outcome))  # small disks are for root
     if isinstance(outcome, Exception):
         raise outcome
     check(row, outcome)

@@ -17,6 +17,7 @@ import numpy as np
 
 import streamer
 from benchmarks.processes import usage
+from benchmarks.recording import small_disk
 from streamer import phone as embedded
 from tests.faults.stages import Peers, Stage, abroad, here
 
@@ -45,6 +46,7 @@ class Row:
     faults: dict[str, Any] = field(default_factory=dict)
     act: Callable[[Any], Awaitable[None]] = _nothing
     lasts_s: float = 0.0
+    disk_mb: int = 0  # it is recorded on a disk of this size, until that is full
     stage: Stage = here  # where it is tried; `act` gets what this gives
     is_alone: bool = False  # it would be felt in the trials beside it
     counts_anew: bool = False  # it is another process after the fault
@@ -73,6 +75,7 @@ class Outcome:
     pictures: int | None  # in the recording's own count; None if there was none
     decoded: int | None  # that the file gives
     missing: int | None  # of the phone's own, between the file's first and last; None if it counted anew
+    recording_error: streamer.RecordingError | None
     seconds: float  # from the fault to the error, or to the first picture afterwards; for `lasts_s` the longest pause
     grown_mb: float  # the most memory that this process held from the fault on, over what it held before; if asked for
 
@@ -104,7 +107,7 @@ async def trial(row: Row, peers: Peers) -> Outcome:
         connecting = streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **row.connect
         )
-        with tempfile.TemporaryDirectory() as folder:
+        with small_disk(row.disk_mb) if row.disk_mb else tempfile.TemporaryDirectory() as folder:
             return await _Trial(row, phone, connecting, Path(folder) / "a.mp4").run()
 
 
@@ -137,6 +140,8 @@ class _Trial:
                     with contextlib.nullcontext() if row.grows_mb is None else self._memory:
                         if row.when != "at first":
                             await self._break()
+                        if row.disk_mb:
+                            await recording.closed()
                         await self._watch(session)
                     error = session.error
                     seconds = self._seconds()
@@ -158,6 +163,7 @@ class _Trial:
             pictures=None if recording is None else recording.pictures,
             decoded=decoded,
             missing=missing,
+            recording_error=None if recording is None else recording.error,
             seconds=seconds,
             grown_mb=self._memory.grown_kb / 1024,
         )
@@ -181,7 +187,7 @@ class _Trial:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._row.lasts_s):
                     await self._until(lambda: session.state == "closed")
-        elif self._row.when != "at first":
+        elif self._row.when != "at first" and not self._row.disk_mb:
             await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
         begun = len(self._pictures)
         await self._until(lambda: session.state == "closed" or len(self._pictures) > begun + GOING_ON)
@@ -190,7 +196,7 @@ class _Trial:
         """Return how long it took, of the longest time without a picture if that is what a fault is about."""
         if self._iterator != "goes on":
             return self._ended_at - self._fault_at
-        if self._row.lasts_s:
+        if self._row.lasts_s or self._row.disk_mb:
             pauses = itertools.pairwise([self._fault_at, *(at for at in self._pictures if at > self._fault_at)])
             return max(later - earlier for earlier, later in pauses)
         return next(at for at in self._pictures if at > max(self._resumed_at, self._fault_at)) - self._fault_at
@@ -273,6 +279,8 @@ def check(row: Row, outcome: Outcome) -> None:
     if outcome.pictures is not None:
         assert outcome.iterator == ("goes on" if row.error is None else row.error.__name__)
         assert outcome.decoded == outcome.pictures > 0
+        ended_by = outcome.recording_error.reason if outcome.recording_error else None
+        assert ended_by == ("disk-full" if row.disk_mb else None)
     assert outcome.seconds < row.within_s
     assert row.grows_mb is None or outcome.grown_mb < row.grows_mb
 
@@ -292,6 +300,8 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
             recording += f", {outcome.missing} missing"
         if row.grows_mb is not None:
             recording += f"; {outcome.grown_mb:.0f} MB more memory at the most"
+        if outcome.recording_error is not None:
+            recording += f"<br>`RecordingError`: {_plain(str(outcome.recording_error))}"
         cells = (row.what, f"{told}<br>{said}" if said else told, outcome.iterator, recording, f"{outcome.seconds:.1f}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
@@ -312,4 +322,4 @@ def _abridged(told: tuple[str, ...]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r", request [0-9a-f-]+", "", text)
+    return re.sub(r", request [0-9a-f-]+|/\S*/(?=a\.mp4)", "", text)
