@@ -22,6 +22,7 @@ AUTHORIZED: Final = (*ASKED, "authorized")
 NEGOTIATING: Final = (*AUTHORIZED, "negotiating")
 STREAMING: Final = (*NEGOTIATING, "streaming")
 AGAIN: Final = (*NEGOTIATING, "resumed")
+PATIENT: Final = {"timeout_s": 60.0}  # a step's own time-out ends it, however long a busy machine takes until there
 DEAD_STUN: Final = ["stun:127.0.0.1:9", "stun:nobody.invalid:3478"]
 
 
@@ -61,7 +62,7 @@ REACHED: Final = {"open": ASKED, "connect": ASKED, "authorize": ASKED, "start": 
 
 
 def at_first(what: str, error: type[streamer.StreamerError], told: tuple[str, ...], **faults: Any) -> Row:
-    return Row(what=what, faults=faults, told=(*told, "closed"), error=error, within_s=40)
+    return Row(what=what, faults=faults, told=(*told, "closed"), error=error, connect=PATIENT, within_s=40)
 
 
 SIGNALING: Final = (
@@ -109,6 +110,7 @@ SIGNALING: Final = (
         what="no path comes up, and the STUN servers cannot be reached",
         faults={"no_media": True},
         serve={"ice_servers": DEAD_STUN},
+        connect=PATIENT,
         told=(*NEGOTIATING, "closed"),
         error=streamer.ConnectionFailedError,
         facts={"stage": "ice"},

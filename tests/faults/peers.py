@@ -24,6 +24,7 @@ from tests.faults.stages import Abroad, abroad
 from tests.faults.trials import Row
 from tests.peers.coturn import PASSWORD, USER, Coturn
 
+OPEN_ATTEMPTS: Final = 3  # of the client, to open a WebSocket
 AT_ONCE: Final = 6  # trials: each page of Chromium draws and encodes
 
 
@@ -61,7 +62,7 @@ AT_FIRST: Final = _abroad(
     at_first("a middleware refuses (`44`)", streamer.SignalingRefusedError, ASKED, refuse="go away"),
     Row(
         what="the device token expired between auth and signaling, once",
-        faults={"token": "expired", "token_times": 1},
+        faults={"token": "expired", "times": 1},
         told=(*ASKED, *STREAMING),
     ),
     Row(
@@ -92,6 +93,7 @@ IN_ATTEMPT: Final = _abroad(
             streamer.SignalingClosedError,
             REACHED.get(step, NEGOTIATING),
             drop_at=step,
+            times=1,
         )
         for step in STEPS
     ),
@@ -101,12 +103,13 @@ IN_ATTEMPT: Final = _abroad(
             streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
             REACHED.get(step, NEGOTIATING),
             silent_at=step,
+            times=1,
         )
         for step in STEPS
     ),
-    in_attempt("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403),
-    in_attempt("the upgrade gets HTTP 503", streamer.SignalingUnreachableError, ASKED, status=503),
-    in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
+    in_attempt("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403, times=1),
+    in_attempt("the upgrade gets HTTP 503", streamer.SignalingUnreachableError, ASKED, status=503, times=OPEN_ATTEMPTS),
+    in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired", times=1),
 )
 
 
@@ -129,10 +132,10 @@ async def _stopped(send: Callable[[int], None], seconds: float) -> None:
 
 
 async def _stop_server(phone: Abroad) -> None:
-    await _stopped(phone.server.signal, 12)
+    await _stopped(phone.server.signal, 15)
 
 
-_PINGS: Final = {"pingInterval": 2000, "pingTimeout": 3000}
+_PINGS: Final = {"pingInterval": 3000, "pingTimeout": 5000}
 
 MEANWHILE: Final = _abroad(
     Row(
@@ -155,7 +158,7 @@ MEANWHILE: Final = _abroad(
         within_s=60,
     ),
     Row(
-        what="the server's process is stopped for 12 s, which is longer than its ping time-out (2 s + 3 s)",
+        what="the server's process is stopped for 15 s; its pings are due after 3 s, and lost after 5 s",
         act=_stop_server,
         serve={"signaling": _PINGS},
         often=True,

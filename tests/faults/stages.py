@@ -19,8 +19,8 @@ from streamer import phone as embedded
 from tests.peers.auth_api import DEVICE_ID, auth_api
 from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.peers.coturn import Coturn
-from tests.peers.npm import SignalingServer, serve_signaling
-from tests.peers.presence import find_executable, require_peer
+from tests.peers.npm import SignalingServer, require_node, serve_signaling
+from tests.peers.presence import require_peer
 
 SMALL: Final[dict[str, Any]] = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
 PAGE: Final[dict[str, Any]] = {"width": 280, "height": 496, "fps": 15, "reconnects": 1}
@@ -233,10 +233,7 @@ async def _coturn() -> AsyncIterator[Coturn]:
 
 
 def require_all() -> None:
-    """Skip, or in CI fail, unless every peer is there."""
-    for name, found in (
-        ("node", find_executable("node")),
-        ("chromium", find_chromium()),
-        ("turnserver", shutil.which("turnserver")),
-    ):
-        require_peer(name, found)
+    """Skip, or in CI fail, unless every peer is there; the npm packages are installed then."""
+    require_node()
+    require_peer("chromium", find_chromium())
+    require_peer("turnserver", shutil.which("turnserver"))

@@ -9,7 +9,7 @@
 // Faults, which the phone never meets, and which the command `fault` sets too: status: the HTTP status that a WebSocket
 // upgrade gets; refuse: the text of a middleware's error; silent_at: what is never said, of open, connect, authorize,
 // start, offer, answer, pong; drop_at: where the connection is reset; token: how the device token is judged, invalid
-// or expired, token_times: so often, 0 is for ever.
+// or expired; times: so often the one that is asked for happens, 0 is for ever.
 //
 // Everything notable is printed, and commands (see below) are read, as JSON lines.
 'use strict';
@@ -26,11 +26,17 @@ const options = JSON.parse(process.argv[2] || '{}');
 const isPhone = ({ url }) => new URL(url, 'http://localhost').searchParams.get('role') === 'phone';
 const reset = (connection) => connection.transport.socket._socket.resetAndDestroy();
 
+let happened = 0;
+const happens = () => !options.times || ++happened <= options.times;
+
 // Return whether the conversation gets to a step.
 function reaches(step, connection) {
   if (isPhone(connection.request)) return true;
-  if (options.drop_at === step) reset(connection);
-  return ![options.drop_at, options.silent_at].includes(step);
+  if (options.drop_at === step && happens()) {
+    reset(connection);
+    return false;
+  }
+  return options.silent_at !== step || !happens();
 }
 
 // Below Socket.IO's own API: the packets it sends by itself.
@@ -55,12 +61,11 @@ const { pingInterval, pingTimeout } = options;
 const io = socketIo(server, { serveClient: false, ...(pingInterval && { pingInterval, pingTimeout }) });
 const phones = new Map();
 const waiting = []; // what to do when a phone has come
-let judged = 0;
 let client = null;
 
 const { handleUpgrade } = io.engine;
 io.engine.handleUpgrade = function (request, socket, head) {
-  if (!options.status || isPhone(request)) {
+  if (!options.status || isPhone(request) || !happens()) {
     handleUpgrade.call(this, request, socket, head);
     return;
   }
@@ -102,9 +107,7 @@ io.on('connection', (socket) => {
 });
 
 function judge({ token }) {
-  if (options.token && !(options.token_times && ++judged > options.token_times)) {
-    return options.token === 'expired' ? -2 : -1;
-  }
+  if (options.token && happens()) return options.token === 'expired' ? -2 : -1;
   return options.codes ? options.codes[token] ?? -1 : 0;
 }
 
