@@ -1,5 +1,5 @@
 """Print the tables of docs/reliability.md: python -m tests.faults [TITLE …], all of them or those whose title holds a
-word. The whole takes some seven minutes, and needs node, Chromium and coturn.
+word. The whole takes some eight minutes, and needs node, Chromium and coturn.
 """
 
 import asyncio

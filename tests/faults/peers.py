@@ -210,6 +210,16 @@ CHROMIUM: Final = _abroad(
         within_s=60,
     ),
     Row(
+        what="the page is closed, and no other opened: the next start is refused",
+        act=Abroad.close_page,
+        serve={"signaling": {"waits": False}},
+        often=True,
+        told=("interrupted", *AUTHORIZED, "closed"),
+        error=streamer.SignalingRefusedError,
+        facts={"code": 404},
+        within_s=60,
+    ),
+    Row(
         what="its processes are killed, and started anew",
         act=_restart_browser,
         serve={"own_browser": True},

@@ -17,7 +17,7 @@ from typing import Any, Final, Self, TypeAlias
 from benchmarks.processes import Child
 from streamer import phone as embedded
 from tests.peers.auth_api import DEVICE_ID, auth_api
-from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
+from tests.peers.chromium_phone import PAGES, Chromium, Page, PageError, find_chromium
 from tests.peers.coturn import Coturn
 from tests.peers.npm import SignalingServer, require_node, serve_signaling
 from tests.peers.presence import require_peer
@@ -147,7 +147,7 @@ class Abroad:
                 stack.push_async_callback(self.kill_browser)
             await self.open_page()
             if not self._has_own_browser:
-                stack.push_async_callback(self.close_page)
+                stack.push_async_callback(self._close_page_if_open)
             yield
 
     async def start_server(self) -> None:
@@ -168,6 +168,10 @@ class Abroad:
     async def close_page(self) -> None:
         """Close the phone's page."""
         await self.page.close()
+
+    async def _close_page_if_open(self) -> None:
+        with contextlib.suppress(PageError):
+            await self.close_page()
 
     async def kill_browser(self) -> None:
         """Kill the browser, which is the phone's own, if it runs; return when all of it is gone."""
