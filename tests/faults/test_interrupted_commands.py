@@ -14,7 +14,7 @@ import pytest
 
 from streamer import phone as embedded
 from tests.faults.test_programs import pictures
-from tests.faults.trials import SMALL
+from tests.faults.stages import SMALL
 from tests.whole.test_cli import environment
 
 LIMIT_S: Final = 60.0
