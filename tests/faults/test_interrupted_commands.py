@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from streamer import phone as embedded
-from tests.faults.test_programs import pictures
 from tests.faults.stages import SMALL
+from tests.faults.test_programs import pictures
 from tests.whole.test_cli import environment
 
 LIMIT_S: Final = 60.0
