@@ -125,11 +125,17 @@ class SignalingTimeoutError(SignalingError):
 
 
 class SignalingRefusedError(SignalingError):
-    """The server said no; `code` is its number, if it gave one."""
+    """The server said no; `code` is its number, if it gave one.
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    To a refused start it may say yes later, when the phone is there again, or is no longer busy with somebody: what its
+    codes mean is told nowhere.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, retryable: bool | None = None) -> None:
         super().__init__(message)
         self.code = code
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class DeviceTokenError(SignalingRefusedError):

@@ -330,6 +330,7 @@ class Conversation:
                 f"the signaling server did not start the stream: {self._shown(said) or 'no reason given'} "
                 f"(code {self._shown(code)})",
                 code=code if isinstance(code, int) else None,
+                retryable=True,
             )
         self._stream_id = str(stream_id)
         vcodec = payload.get("vcodec")

@@ -160,6 +160,7 @@ RECONNECTING: Final = (
         for step in STEPS
     ),
     in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
+    in_attempt("the start is refused", streamer.SignalingRefusedError, AUTHORIZED, refuse_start=1003),
     in_attempt("no instance is free", streamer.CloudRefusalError, ASKED, 60, auth_code="KOOPHONE.API.2003"),
     in_attempt("HTTP 502, HTML", streamer.CloudReplyError, ASKED, auth_body="html", auth_status=502),
     in_attempt("the API is silent", streamer.CloudUnreachableError, ASKED, 60, auth_body="silence"),

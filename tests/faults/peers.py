@@ -210,9 +210,10 @@ CHROMIUM: Final = _abroad(
         within_s=60,
     ),
     Row(
-        what="the page is closed, and no other opened: the next start is refused",
+        what="the page is closed, and no other opened (`give_up_after_s=5`): each start is refused",
         act=Abroad.close_page,
         serve={"signaling": {"waits": False}},
+        connect={"reconnect": streamer.Reconnect(give_up_after_s=5, max_delay_s=2)},
         often=True,
         told=("interrupted", *AUTHORIZED, "closed"),
         error=streamer.SignalingRefusedError,

@@ -485,7 +485,7 @@ def test_a_token_that_is_not_accepted_has_its_error(payload: Any, code: int | No
 def test_a_start_that_is_refused_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
     with pytest.raises(SignalingRefusedError, match=meaning) as caught:
         conversation_at("start").receive(event("start", payload), 0)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.retryable) == (code, True)
 
 
 @pytest.mark.parametrize("code", [1203, 1400, 1401, 1402, 1403, 1406, 1412, 1415, 3000])
