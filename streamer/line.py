@@ -11,7 +11,6 @@ other, and no picture is missing.
 import asyncio
 import logging
 import random
-import ssl
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,7 +20,7 @@ from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
 from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
-from streamer.link import SWITCH_WITHIN_S, Link, Tally
+from streamer.link import SWITCH_WITHIN_S, Link, LinkOptions, Tally
 from streamer.media.fanout import Sink
 from streamer.media.receiver import Counters, Receiver
 from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
@@ -47,11 +46,9 @@ class Line:
         ticket: Ticket,
         sink: Sink,
         *,
-        verify: bool | ssl.SSLContext,
-        relay_only: bool,
-        volume: int,
+        options: LinkOptions,
         reconnect: Reconnect | None,
-        prepare: Callable[[], Awaitable[None]] | None = None,
+        prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
         self.connected = asyncio.Event()
@@ -59,9 +56,7 @@ class Line:
         self._cloud = cloud
         self._instance_id = ticket.instance_id
         self._sink = sink
-        self._verify = verify
-        self._relay_only = relay_only
-        self._volume = volume
+        self._options = options
         self._reconnect = reconnect
         self._prepare = prepare
         self._events = events
@@ -206,9 +201,7 @@ class Line:
         link = Link(
             ticket,
             self._sink,
-            verify=self._verify,
-            relay_only=self._relay_only,
-            volume=self._volume,
+            options=self._options,
             client_uuid=self._client_uuid,
             times=self._made,
             tell=self._tell,

@@ -8,6 +8,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Never
 from urllib.parse import urlsplit
 
@@ -31,6 +32,15 @@ _logger = logging.getLogger("streamer.link")
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
 SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then what comes up takes over without one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    """What is wanted of each link of a session; see `streamer.connect`."""
+
+    verify: bool | ssl.SSLContext
+    relay_only: bool
+    volume: int
 
 
 class Tally:
@@ -85,9 +95,7 @@ class Link:
         ticket: Ticket,
         sink: Sink,
         *,
-        verify: bool | ssl.SSLContext,
-        relay_only: bool,
-        volume: int,
+        options: LinkOptions,
         client_uuid: str,
         times: int,
         tell: Callable[["Link", EventKind, str | None], None],
@@ -106,16 +114,16 @@ class Link:
         self.is_connected = False
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
-        self._verify = verify
-        self._relay_only = relay_only
-        self._volume = volume
+        self._options = options
         self._client_uuid = client_uuid
         self._times = times
         self._tell = tell
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
         self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
-        self._turn_tls = tls_context(verify) if any(server.scheme == "turns" for server in self._servers) else None
+        self._turn_tls = (
+            tls_context(options.verify) if any(server.scheme == "turns" for server in self._servers) else None
+        )
         self._is_interrupted = False
         self._paths: list[_Path] = []  # at most three: one that is left, the one in force, one that comes up
         self._path: _Path | None = None  # the one in force
@@ -135,16 +143,16 @@ class Link:
             streaming_id=ticket.streaming_id or str(uuid.uuid4()),
             client_uuid=self._client_uuid,
             times=self._times,
-            volume=self._volume,
+            volume=self._options.volume,
         )
         for problem in self._problems:
             self._tell(self, "problem", problem)
-        if self._relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
+        if self._options.relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
             raise ConnectionFailedError(
                 "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
                 stage="ice",
             )
-        context = tls_context(self._verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
+        context = tls_context(self._options.verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
         try:
             async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
                 self._path = self._open_path(signaling, tasks)
@@ -207,7 +215,7 @@ class Link:
             input_opened=self.input_opened,
             on_problem=lambda problem: self._tell(self, "problem", problem),
             tls=self._turn_tls,
-            relay_only=self._relay_only,
+            relay_only=self._options.relay_only,
         )
         peer.ice_problems += self._problems
         path = _Path(peer, Gate(self.gate, lambda: self._switch(path)))

@@ -23,7 +23,7 @@ from streamer.errors import (
 from streamer.events import Event, EventHub, EventIterator
 from streamer.lifecycle import give_back, prepare, to_the_end
 from streamer.line import Line
-from streamer.link import Link
+from streamer.link import Link, LinkOptions
 from streamer.media.audio import AudioIterator, Layout, SampleFormat
 from streamer.media.fanout import Fanout
 from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
@@ -95,10 +95,8 @@ def connect(
         cloud,
         instance_id,
         timeout_s=timeout_s,
-        verify=trust,
-        relay_only=relay_only,
+        options=LinkOptions(verify=trust, relay_only=relay_only, volume=volume),
         preroll_s=preroll_s,
-        volume=volume,
         reconnect=reconnect,
         prepare_for=prepare_for,
         prepare_timeout_s=prepare_timeout_s,
@@ -115,10 +113,8 @@ class Connecting:
         instance_id: str,
         *,
         timeout_s: float,
-        verify: bool | ssl.SSLContext,
-        relay_only: bool,
+        options: LinkOptions,
         preroll_s: float,
-        volume: int,
         reconnect: Reconnect | None,
         prepare_for: str | None,
         prepare_timeout_s: float,
@@ -127,10 +123,8 @@ class Connecting:
         self._cloud = cloud
         self._instance_id = instance_id
         self._timeout_s = timeout_s
-        self._verify = verify
-        self._relay_only = relay_only
+        self._options = options
         self._preroll_s = preroll_s
-        self._volume = volume
         self._reconnect = reconnect
         self._prepare_for = prepare_for
         self._prepare_timeout_s = prepare_timeout_s
@@ -151,10 +145,8 @@ class Connecting:
                 self._session = Session(
                     self._cloud,
                     ticket,
-                    verify=self._verify,
-                    relay_only=self._relay_only,
+                    options=self._options,
                     preroll_s=self._preroll_s,
-                    volume=self._volume,
                     reconnect=self._reconnect,
                     prepare=None if self._prepare_for is None else self._prepare,
                     events=self._events,
@@ -226,12 +218,10 @@ class Session:
         cloud: CloudClient,
         ticket: Ticket,
         *,
-        verify: bool | ssl.SSLContext = True,
-        relay_only: bool = False,
-        preroll_s: float = 0.0,
-        volume: int = 100,
-        reconnect: Reconnect | None = None,
-        prepare: Callable[[], Awaitable[None]] | None = None,
+        options: LinkOptions,
+        preroll_s: float,
+        reconnect: Reconnect | None,
+        prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
         self.instance_id = ticket.instance_id
@@ -260,9 +250,7 @@ class Session:
             cloud,
             ticket,
             self._fanout,
-            verify=verify,
-            relay_only=relay_only,
-            volume=volume,
+            options=options,
             reconnect=reconnect,
             prepare=prepare,
             events=events,
