@@ -216,7 +216,7 @@ async def test_the_answer_is_there_before_a_server_that_never_answers_is_given_u
 
 
 async def test_loopback_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: [])
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [])
     async with Pair(audio=False) as pair:
         answer = await pair.peer.answer(await pair.offer())
     addresses = {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate:")}
@@ -743,7 +743,7 @@ async def test_a_stun_server_that_answers_by_one_family_alone_is_no_problem(monk
 
 
 async def test_a_server_of_a_family_that_this_machine_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [])
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
     servers, _ = parse_ice_servers(["stun:[2001:db8::1]:3478"])
     async with Pair(servers=servers, loopback=["127.0.0.1"]) as pair, asyncio.timeout(LIMIT_S):
         await pair.peer.answer(await pair.offer())

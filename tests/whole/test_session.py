@@ -48,7 +48,7 @@ async def take(frames: streamer.FrameIterator, count: int) -> list[streamer.Vide
 async def test_pictures_come_by_ipv6_from_a_phone_on_its_loopback(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [])  # as without any network
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])  # as without any network
     async with embedded.serve(host="::1", width=360, height=640) as phone, connect(phone) as session:
         assert phone.endpoint.startswith("http://[::1]:")
         await take(aiter(session), 10)
