@@ -3,7 +3,7 @@
 import os
 import signal
 
-_INTERRUPTED = 130  # as `streamer.cli.EPILOG` says
+_INTERRUPTED = 130  # as `streamer.cli.running.EPILOG` says
 
 
 def main() -> None:

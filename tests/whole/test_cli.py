@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import streamer
 from streamer import cli
 from streamer import phone as embedded
+from streamer.cli import display
 from streamer.phone import EmbeddedPhone, Faults
 from tests.tls import behind_tls, make_certificate
 
@@ -610,7 +611,7 @@ async def test_an_instance_is_prepared_and_given_back(tmp_path: Path) -> None:
 def test_an_interruption_is_described_in_a_line() -> None:
     lost = streamer.ConnectionLostError("gone")
     described = [
-        cli._interruption(event)
+        display.interruption(event)
         for event in (
             streamer.Event(kind="interrupted", reason="nothing comes from the phone"),
             streamer.Event(kind="interrupted", reason="gone", error=lost, retry_in_s=10.2),

@@ -1,0 +1,6 @@
+"""The command line: `streamer record | frames | screenshot | clip | audio | info | phone | demo`."""
+
+from streamer.cli.commands import app
+from streamer.cli.running import EXIT_CODES
+
+__all__ = ["EXIT_CODES", "app"]

@@ -1,0 +1,139 @@
+"""What commands show: progress while they run, tables, numbers with their units, a picture in characters."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import streamer
+from streamer.cli.output import err
+
+
+@contextlib.contextmanager
+def live(line: Callable[[], Text], *, refresh_per_second: float) -> Iterator[None]:
+    """Show a line that is drawn anew all the time."""
+    try:
+        with Live(console=err, refresh_per_second=refresh_per_second, get_renderable=line):
+            yield
+    finally:
+        if not err.is_terminal:  # there Live leaves its only line without an end
+            err.line()
+
+
+def progress(session: streamer.Session, recording: streamer.Recording) -> Text:
+    """Return how a recording goes, and why it does not while the stream is interrupted."""
+    stats = session.stats()
+    parts: list[str | tuple[str, str]] = [
+        (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
+        f"  {recording.duration_s:6.1f} s",
+        f"  {stats.picture_rate_hz:5.1f} fps",
+        f"  {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
+        f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
+        f"  {recording.pictures} pictures",
+        f"  {file_size(recording.size_bytes)}",
+    ]
+    if stats.state == "interrupted":
+        parts.append((f"\n {interruption(session.status)}", "yellow"))
+    return Text.assemble(*parts)
+
+
+def interruption(event: streamer.Event) -> str:
+    """Say why the stream is interrupted, and what is done about it."""
+    if event.kind != "interrupted":
+        return f"reconnecting: {event.kind} …"
+    if event.retry_in_s is None:
+        return f"interrupted: {event.reason}"
+    left_s = round(event.at + event.retry_in_s - time.time())
+    return f"interrupted: {event.reason}; reconnecting {f'in {left_s} s' if left_s > 0 else 'now'}"
+
+
+def stats_table(stats: streamer.Stats) -> Table:
+    """Return a session's statistics, a line for each stage of a picture's way."""
+    mean_bps = 8 * stats.bytes_received / stats.duration_s if stats.duration_s else 0.0
+    rows = {
+        "stream": [f"{stats.duration_s:.1f} s", f"{mean_bps / 1e6:.2f} Mbit/s"],
+        "packets": [
+            f"{stats.packets_received} received",
+            f"{stats.packets_lost} lost",
+            f"{stats.packets_recovered} recovered",
+            f"{stats.packets_malformed} malformed",
+        ],
+        "network": [f"jitter {_ms(stats.jitter_s)}", f"round trip {_ms(stats.round_trip_s)}"],
+        "requests": [
+            f"{stats.nacks_sent} NACK for {stats.retransmission_requests} packets",
+            f"{stats.plis_sent} PLI",
+            f"{stats.firs_sent} FIR",
+        ],
+        "pictures": [
+            f"{stats.pictures_received} received",
+            f"{stats.pictures_lost} lost",
+            f"{stats.pictures_malformed} malformed",
+            f"{stats.pictures_awaiting_keyframe} without their keyframe",
+        ],
+        "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
+        "sound": [f"{stats.audio_packets} packets"],
+    }
+    if stats.audio_decoded or stats.audio_errors:
+        rows["sound"] += [
+            f"{stats.audio_decoded} decoded",
+            f"{stats.audio_errors} refused",
+            f"{stats.audio_overflows} dropped for want of time",
+            f"{_ms(stats.audio_concealed_s)} concealed",
+        ]
+    if stats.frames_decoded or stats.decode_errors or stats.pictures_too_large or stats.decoder_overflows:
+        rows["frames"] = [
+            f"{stats.frames_decoded} decoded",
+            f"{stats.decode_errors} refused",
+            *([f"{stats.pictures_too_large} too large"] if stats.pictures_too_large else []),
+            f"{stats.decoder_overflows} dropped for want of time",
+            f"{stats.frames_skipped} skipped for newer ones",
+        ]
+        rows["delays"] = [
+            f"decoding {_ms(stats.mean_decode_s)}",
+            f"since arrival {_ms(stats.mean_delay_s)}",
+            f"since capture {_ms(stats.mean_latency_s)}"
+            f"{'' if stats.mean_latency_s is None else ', if both clocks are in step'}",
+        ]
+    table = facts_table()
+    for name, facts in rows.items():
+        table.add_row(name, Text(" · ".join(facts)))
+    return table
+
+
+def facts_table() -> Table:
+    """Return a table for names and what is known of each."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    return table
+
+
+def half_blocks(picture: npt.NDArray[np.uint8], columns: int = 36) -> Text:
+    """Return a picture drawn with two pixels a character cell."""
+    height, width = picture.shape[:2]
+    rows = max(height * columns // width // 2, 1) * 2
+    small = picture[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]
+    text = Text()
+    for upper, lower in zip(small[::2], small[1::2], strict=True):
+        for (r, g, b), (r2, g2, b2) in zip(upper, lower, strict=True):
+            text.append("▀", style=f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
+        text.append("\n")
+    return text
+
+
+def file_size(count: int) -> str:
+    """Return how large so many bytes are."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _percent(part: int, rest: int) -> str:
+    return f"{100 * part / (part + rest):.1f} %" if part else "0 %"

@@ -1,0 +1,182 @@
+"""`streamer audio`: the sound, decoded, into a WAV file or bare into the standard output."""
+
+import asyncio
+import contextlib
+import math
+import sys
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from streamer import errors
+from streamer.cli.connecting import Connect, connected
+from streamer.cli.display import live, stats_table
+from streamer.cli.output import err, out, refuse_terminal
+from streamer.cli.running import stop_on_signal
+from streamer.media.audio import AudioFrame, AudioIterator, Layout
+from streamer.media.whole import unwritable
+
+_CHANNELS: Final[dict[Layout, int]] = {"mono": 1, "stereo": 2}
+_WAV_LIMIT: Final = 0xFFFFFFFF - 36  # bytes of samples: its sizes are numbers of 32 bits
+_SOUND_LATE_S: Final = 1.0
+_METER: Final = 20  # characters
+
+
+async def into_file(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
+    """Write the sound into a WAV file; what is there stays until there is some."""
+    container: wave.Wave_write | None = None
+    try:
+        is_new = not output.exists()
+        output.open("ab").close()  # before connecting, which may take the phone over from somebody
+        if is_new:
+            output.unlink()
+        with contextlib.ExitStack() as files:
+
+            def write(samples: bytes) -> None:
+                nonlocal container
+                if container is None:  # until there is sound, whatever is there stays as it is
+                    container = files.enter_context(wave.open(files.enter_context(output.open("wb"))))
+                    container.setnchannels(_CHANNELS[layout])
+                    container.setsampwidth(2)
+                    container.setframerate(rate)
+                container.writeframes(samples)
+
+            recorder = _Recorder(write, rate=rate, layout=layout, limit_bytes=_WAV_LIMIT)
+            await _record(connect, output, recorder, out, **options)
+    except OSError as error:
+        raise unwritable(output, error) from error
+
+
+async def into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
+    """Write bare samples to the standard output, which then is no place for words."""
+    refuse_terminal()
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as pipe:  # noqa: ASYNC230 - it is open
+
+            def write(samples: bytes) -> None:
+                pipe.write(samples)
+                pipe.flush()
+
+            await _record(connect, output, _Recorder(write, rate=rate, layout=layout), err, **options)
+    except OSError as error:
+        raise errors.RecordingError(f"the standard output takes no more: {error.strerror}") from error
+
+
+async def _record(
+    connect: Connect,
+    output: Path,
+    recorder: "_Recorder",
+    console: Console,
+    *,
+    duration_s: float | None,
+    show_stats: bool,
+) -> None:
+    async with stop_on_signal() as stopped, connected(connect()) as session:
+        sound = session.audio(rate=recorder.rate, layout=recorder.layout)
+        stopping = asyncio.ensure_future(stopped.wait())
+        stopping.add_done_callback(lambda _: sound.close())
+        loop = asyncio.get_running_loop()
+        # A phone that plays nothing may send nothing: then the time is over all the same.
+        over = None if duration_s is None else loop.call_later(duration_s + _SOUND_LATE_S, sound.close)
+        try:
+            with live(recorder.meter, refresh_per_second=10):
+                await recorder.take(sound, duration_s)
+        finally:
+            stopping.cancel()
+            if over is not None:
+                over.cancel()
+            sound.close()
+            if show_stats:
+                console.print(stats_table(session.stats()))
+    if not recorder.written:
+        raise errors.RecordingError(f"no sound came: {output} holds nothing")
+    console.print(
+        f"[bold]{escape(str(output))}[/]  {recorder.written / recorder.rate:.1f} s  {recorder.rate} Hz  "
+        f"{recorder.layout}  {1000 * recorder.concealed / recorder.rate:.0f} ms concealed",
+        highlight=False,
+    )
+
+
+class _Recorder:
+    """Write sound by `write`, half a second at a time, and show how loud it is."""
+
+    def __init__(
+        self, write: Callable[[bytes], None], *, rate: int, layout: Layout, limit_bytes: int | None = None
+    ) -> None:
+        self.rate = rate
+        self.layout: Layout = layout
+        self.written = 0  # samples
+        self.concealed = 0
+        self._write = write
+        self._limit = None if limit_bytes is None else limit_bytes // (2 * _CHANNELS[layout])
+        self._pending: list[bytes] = []
+        self._taken = 0  # samples, those that are pending too
+        self._last: AudioFrame | None = None
+        self._peak = 0.0  # since the meter was last shown
+
+    async def take(self, sound: AudioIterator, duration_s: float | None) -> None:
+        """Write what comes: until it ends, or for so long."""
+        wanted = None if duration_s is None else round(duration_s * self.rate)
+        try:
+            async for frame in sound:
+                await self._add_silence(frame, wanted)
+                left = len(frame.samples) if wanted is None else wanted - self._taken
+                self._add(frame.samples[:left])
+                self.concealed += min(frame.concealed, left)
+                self._last, self._peak = frame, max(self._peak, frame.peak)
+                if self._taken - self.written >= self.rate / 2:
+                    await self._flush()
+                if self._taken == wanted:
+                    break
+        finally:
+            await self._flush()
+
+    def meter(self) -> Text:
+        """Return how loud it is, in one line."""
+        if self._last is None:
+            return Text(" no sound yet")
+        peak, self._peak = self._peak, 0.0
+        peak_dbfs = 20 * math.log10(peak) if peak else -math.inf
+        full = max(min(round(_METER * (1 + peak_dbfs / 60)), _METER), 0) if peak else 0  # from -60 dBFS on
+        return Text.assemble(
+            f"  {self._taken / self.rate:6.1f} s  ",
+            ("█" * full, "green" if peak < 0.9 else "red"),
+            ("░" * (_METER - full), "dim"),
+            f"  {self._last.level_dbfs:6.1f} dBFS  peak {peak_dbfs:6.1f}",
+            f"  concealed {1000 * self.concealed / self.rate:.0f} ms",
+        )
+
+    async def _add_silence(self, frame: AudioFrame, wanted: int | None) -> None:
+        """Where the phone played nothing for long, let the file's time go on."""
+        if not frame.discontinuity or self._last is None:
+            return
+        since_s = (frame.arrival_ns - self._last.arrival_ns) / 1e9 - self._last.duration_s
+        missing = max(round(since_s * self.rate), 0)
+        if wanted is not None:
+            missing = min(missing, wanted - self._taken)
+        while missing:
+            count = min(missing, self.rate)
+            self._add(np.zeros((count, _CHANNELS[self.layout]), np.int16))
+            await self._flush()
+            missing -= count
+
+    def _add(self, samples: npt.NDArray[Any]) -> None:
+        if self._limit is not None and self._taken + len(samples) > self._limit:
+            raise errors.RecordingError(
+                "a WAV file holds 4 GB and no more: give a lower --rate, --layout mono, or -o -"
+            )
+        self._taken += len(samples)
+        self._pending.append(np.asarray(samples, dtype="<i2").tobytes())
+
+    async def _flush(self) -> None:
+        pending, self._pending = b"".join(self._pending), []
+        if pending:
+            await asyncio.to_thread(self._write, pending)
+        self.written = self._taken
