@@ -26,12 +26,13 @@ async def save_frames(
     show_stats: bool,
 ) -> None:
     """Save the newest picture so many times a second, each in a file of its own."""
+    connecting = connect()  # what is wrong with the settings is said before a directory is made
     with writing_into(output):
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output):
             pass
     number = 0
-    async with stop_on_signal() as stopped, connected(connect()) as session:
+    async with stop_on_signal() as stopped, connected(connecting) as session:
         with err.status("connected") as status:
             pictures = session.frames(max_fps=fps)
             stopping = asyncio.ensure_future(stopped.wait())

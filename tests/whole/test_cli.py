@@ -478,14 +478,22 @@ async def test_the_demo_records_the_embedded_phone_and_finds_no_gap(tmp_path: Pa
         ({}, ("info", "somebody-elses"), 3, "the instance is not under this tenant"),
     ],
 )
-async def test_a_setting_that_is_missing_or_wrong_is_named(
-    phone: EmbeddedPhone, settings: dict[str, str], words: tuple[str, str], code: int, said: str
+async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made(
+    phone: EmbeddedPhone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    words: tuple[str, str],
+    code: int,
+    said: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     command, instance = words
     instance = phone.instance_id if instance == "any" else instance
     ended = await run(command, instance, env=environment(phone, **settings))
     assert ended.code == code, ended
     assert said in ended.err
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -552,7 +560,7 @@ async def test_what_cannot_be_written_ends_with_6(
     assert str(tmp_path / path) in ended.err
 
 
-@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "clip", "info", "phone", "demo"])
+@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "clip", "audio", "info", "phone", "demo"])
 def test_help_tells_every_exit_code(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
