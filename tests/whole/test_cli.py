@@ -466,34 +466,35 @@ async def test_the_demo_records_the_embedded_phone_and_finds_no_gap(tmp_path: Pa
         assert image.size == (720, 1280)
 
 
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
-    ("settings", "words", "code", "said"),
+    ("settings", "words", "ending"),
     [
-        ({"STREAMER_ENDPOINT": ""}, ("record", "any"), 2, "set STREAMER_ENDPOINT"),
-        ({"STREAMER_ENDPOINT": ""}, ("info", "any"), 2, "set STREAMER_ENDPOINT"),
-        ({"STREAMER_ENDPOINT": "ftp://x"}, ("info", "any"), 2, "expected an endpoint such as"),
-        ({"STREAMER_AUTH_TOKEN": ""}, ("frames", "any"), 2, "set STREAMER_AUTH_TOKEN"),
-        ({"STREAMER_AUTH_TOKEN": "wrong"}, ("info", "any"), 3, "HTTP 401"),
-        ({"STREAMER_ENDPOINT": "http://127.0.0.1:9"}, ("info", "any"), 3, "the connection was refused"),
-        ({}, ("info", "somebody-elses"), 3, "the instance is not under this tenant"),
+        ({"STREAMER_ENDPOINT": ""}, ("record", "any"), (2, "set STREAMER_ENDPOINT")),
+        ({"STREAMER_ENDPOINT": ""}, ("info", "any"), (2, "set STREAMER_ENDPOINT")),
+        ({"STREAMER_ENDPOINT": "ftp://x"}, ("info", "any"), (2, "expected an endpoint such as")),
+        ({"STREAMER_AUTH_TOKEN": ""}, ("frames", "any"), (2, "set STREAMER_AUTH_TOKEN")),
+        ({"STREAMER_AUTH_TOKEN": "wrong"}, ("info", "any"), (3, "HTTP 401")),
+        ({"STREAMER_ENDPOINT": "http://127.0.0.1:9"}, ("info", "any"), (3, "the connection was refused")),
+        ({}, ("info", "somebody-elses"), (3, "the instance is not under this tenant")),
     ],
 )
 async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made(
-    phone: EmbeddedPhone,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, str],
-    words: tuple[str, str],
-    code: int,
-    said: str,
+    phone: EmbeddedPhone, empty_folder: Path, settings: dict[str, str], words: tuple[str, str], ending: tuple[int, str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     command, instance = words
     instance = phone.instance_id if instance == "any" else instance
     ended = await run(command, instance, env=environment(phone, **settings))
+    code, said = ending
     assert ended.code == code, ended
     assert said in ended.err
-    assert not [*tmp_path.iterdir()]
+    assert not [*empty_folder.iterdir()]
 
 
 @pytest.mark.parametrize(
