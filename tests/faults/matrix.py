@@ -65,25 +65,33 @@ def at_first(what: str, error: type[streamer.StreamerError], told: tuple[str, ..
     return Row(what=what, faults=faults, told=(*told, "closed"), error=error, connect=PATIENT, within_s=40)
 
 
-SIGNALING: Final = (
-    *(
-        at_first(
+def at_each_step(row: Callable[..., Row], **more: Any) -> tuple[Row, ...]:
+    """Return a row for a reset at each step of the conversation, and one for silence from there on."""
+    resets = [
+        row(
             f"the WebSocket is reset at `{step}`",
             streamer.SignalingClosedError,
             REACHED.get(step, NEGOTIATING),
             drop_at=step,
+            **more,
         )
         for step in STEPS
-    ),
-    *(
-        at_first(
+    ]
+    silences = [
+        row(
             f"the server is silent from `{step}` on",
             streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
             REACHED.get(step, NEGOTIATING),
             silent_at=step,
+            **more,
         )
         for step in STEPS
-    ),
+    ]
+    return (*resets, *silences)
+
+
+SIGNALING: Final = (
+    *at_each_step(at_first),
     Row(
         what="the device token expired between auth and signaling, once",
         faults={"token": "expired", "token_times": 1},
@@ -141,24 +149,7 @@ RECONNECTING: Final = (
         told=("interrupted", *AGAIN),
         interrupted_by=streamer.SignalingClosedError,
     ),
-    *(
-        in_attempt(
-            f"the WebSocket is reset at `{step}`",
-            streamer.SignalingClosedError,
-            REACHED.get(step, NEGOTIATING),
-            drop_at=step,
-        )
-        for step in STEPS
-    ),
-    *(
-        in_attempt(
-            f"the server is silent from `{step}` on",
-            streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
-            REACHED.get(step, NEGOTIATING),
-            silent_at=step,
-        )
-        for step in STEPS
-    ),
+    *at_each_step(in_attempt),
     in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired"),
     in_attempt("the start is refused", streamer.SignalingRefusedError, AUTHORIZED, refuse_start=1003),
     in_attempt("no instance is free", streamer.CloudRefusalError, ASKED, 60, auth_code="KOOPHONE.API.2003"),

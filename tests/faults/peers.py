@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 import streamer
-from streamer.phone.faults import STEPS
 from tests.faults.matrix import (
     AGAIN,
     ASKED,
     AUTHORIZED,
     DEAD_STUN,
     NEGOTIATING,
-    REACHED,
     STREAMING,
+    at_each_step,
     at_first,
     closes,
     in_attempt,
@@ -33,24 +32,7 @@ def _abroad(*rows: Row, **changes: Any) -> tuple[Row, ...]:
 
 
 AT_FIRST: Final = _abroad(
-    *(
-        at_first(
-            f"the WebSocket is reset at `{step}`",
-            streamer.SignalingClosedError,
-            REACHED.get(step, NEGOTIATING),
-            drop_at=step,
-        )
-        for step in STEPS
-    ),
-    *(
-        at_first(
-            f"the server is silent from `{step}` on",
-            streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
-            REACHED.get(step, NEGOTIATING),
-            silent_at=step,
-        )
-        for step in STEPS
-    ),
+    *at_each_step(at_first),
     replace(
         at_first("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403),
         facts={"status": 403},
@@ -87,26 +69,7 @@ AT_FIRST: Final = _abroad(
 )
 
 IN_ATTEMPT: Final = _abroad(
-    *(
-        in_attempt(
-            f"the WebSocket is reset at `{step}`",
-            streamer.SignalingClosedError,
-            REACHED.get(step, NEGOTIATING),
-            drop_at=step,
-            times=1,
-        )
-        for step in STEPS
-    ),
-    *(
-        in_attempt(
-            f"the server is silent from `{step}` on",
-            streamer.ConnectionFailedError if step == "answer" else streamer.SignalingTimeoutError,
-            REACHED.get(step, NEGOTIATING),
-            silent_at=step,
-            times=1,
-        )
-        for step in STEPS
-    ),
+    *at_each_step(in_attempt, times=1),
     in_attempt("the upgrade gets HTTP 403", streamer.SignalingUnreachableError, ASKED, status=403, times=1),
     in_attempt("the upgrade gets HTTP 503", streamer.SignalingUnreachableError, ASKED, status=503, times=OPEN_ATTEMPTS),
     in_attempt("the new device token is refused", streamer.DeviceTokenError, ASKED, token="expired", times=1),
