@@ -8,6 +8,7 @@ a test takes it away by `capsys`; in what other processes say to `communicate`; 
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -150,8 +151,9 @@ async def nothing_is_left() -> AsyncIterator[None]:
             fallen.append(str(context))
 
     loop.set_exception_handler(fall)
-    before = asyncio.all_tasks()
+    before, scheduling = asyncio.all_tasks(), _scheduling()
     yield
+    assert _scheduling() == scheduling, "what runs with another priority may keep everything else from running"
     deadline = loop.time() + 10
     while (left := asyncio.all_tasks() - before - {asyncio.current_task()}) and loop.time() < deadline:
         await asyncio.wait(left, timeout=0.5)
@@ -159,6 +161,10 @@ async def nothing_is_left() -> AsyncIterator[None]:
     assert not fallen
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith(("decode ", "record ", "phone "))]
+
+
+def _scheduling() -> int | None:
+    return os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
 
 
 Connect: TypeAlias = Callable[..., streamer.Connecting]

@@ -25,6 +25,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.decode import open_decoder
 from streamer.media.fit import fit, fitted_size, framed
 from streamer.media.pace import Pace
+from streamer.media.priority import ordinary_priority
 from streamer.media.stamp import draw_stamp
 from streamer.media.timeline import Timeline
 from streamer.media.units import AccessUnit
@@ -327,4 +328,6 @@ class Transcoder:
         else:
             context.options = encoder.options | encoder.bitrate_options
             context.bit_rate = options.bitrate_bps
+        with ordinary_priority():
+            context.open()
         return context

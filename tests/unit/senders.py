@@ -13,6 +13,7 @@ from aiortc.codecs.h264 import H264Encoder
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
+from streamer.media.priority import ordinary_priority
 from streamer.media.units import AccessUnit
 from streamer.tracks import Codec, Track
 
@@ -115,6 +116,8 @@ def encoded_as(
     context.width, context.height, context.pix_fmt = *size, pix_fmt
     context.framerate, context.time_base = fractions.Fraction(30), fractions.Fraction(1, 90_000)
     context.thread_count, context.options = 1, options
+    with ordinary_priority():
+        context.open()
     return _encoded(context, pictures, size=size, keyframe_every=keyframe_every, noise=noise)
 
 
