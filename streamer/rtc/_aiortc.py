@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pylibsrtp
-from aioice import Candidate, TransportPolicy, ice, stun
+from aioice import Candidate, TransportPolicy, ice, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
 from pylibsrtp._binding import ffi, lib
@@ -109,15 +109,24 @@ HOOKS: Final = (
         "aioice 0.13",
     ),
     Hook("aioice.ice:get_host_addresses", "use_ipv4 use_ipv6", "the machine's addresses", "aioice 0.13"),
+    Hook("aioice.ice:Connection.close", "self", "giving all relays back at once", "aioice 0.13"),
+    *(
+        Hook(
+            f"aioice.turn:{name}",
+            "server username password lifetime channel_refresh_time",
+            "every TURN server",
+            "aioice 0.13",
+        )
+        for name in ("TurnClientUdpProtocol", "TurnClientTcpProtocol")
+    ),
     Hook(
-        "aioice.ice:relayed_candidate",
-        "component hide_related_address protocol_factory turn_server turn_username turn_password turn_ssl "
-        "turn_transport",
-        "every TURN server",
+        "aioice.turn:TurnClientMixin.datagram_received",
+        "self data addr",
+        "datagrams that make no sense",
         "aioice 0.13",
     ),
-    Hook("aioice.turn:TurnTransport", "inner_protocol", "giving a relay back within a second", "aioice 0.13"),
     Hook("aioice.turn:TurnClientMixin.delete", "self", "giving a relay back within a second", "aioice 0.13"),
+    Hook("aioice.turn:TurnTransport._connect", "self protocol", "every TURN server", "aioice 0.13"),
 )
 
 
@@ -194,14 +203,42 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
     _shadow(ice_transport, "start", start_unless_closed)
 
 
-class StunProtocol(ice.StunProtocol):
-    """aioice's protocol; what comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
+class _Unfailing:
+    """What comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         try:
-            super().datagram_received(data, addr)
+            super().datagram_received(data, addr)  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever parsing and answering raise
             _logger.debug("= a datagram from %s that makes no sense: %r", addr[0], error)
+
+
+class StunProtocol(_Unfailing, ice.StunProtocol):
+    """aioice's protocol of a socket or a relay of ours."""
+
+
+class _Leaving(_Unfailing):
+    """Take leave of a TURN server that is gone: aioice 0.13 asks it for 39 s to take its relay back, asyncio waits for
+    30 s until TLS is shut down, and for ever until TCP has taken all.
+
+    A server that does not hear of it frees the relay when its time is over (RFC 8656 section 6).
+    """
+
+    async def delete(self: Any) -> None:
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
+                    await super().delete()  # type: ignore[misc]
+        finally:
+            self.transport.abort()
+
+
+class TurnOverUdp(_Leaving, turn.TurnClientUdpProtocol):
+    """aioice's client of a TURN server."""
+
+
+class TurnOverTcp(_Leaving, turn.TurnClientTcpProtocol):
+    """The same over TCP or TLS."""
 
 
 def guard_ice(transport: RTCDtlsTransport) -> None:
@@ -407,22 +444,6 @@ class Tap:
             self._on_rtp(packets, arrival_ns)
 
 
-def _give_back_soon(protocol: Any) -> None:
-    """Keep a TURN server that is gone from holding up who leaves: aioice 0.13 asks it for 39 s to take its relay back.
-
-    A server that does not hear of it frees the relay when its time is over (RFC 8656 section 6).
-    """
-    client: Any = protocol.transport._TurnTransport__inner_protocol
-    delete = client.delete
-
-    async def delete_soon() -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
-                await delete()
-
-    _shadow(client, "delete", delete_soon)
-
-
 async def _addresses_of(host: str) -> list[str]:
     """Return a server's first address of each family. Raises OSError if its name does not resolve."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
@@ -455,7 +476,10 @@ class Gathering:
         self._on_candidate = on_candidate
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
+        self._relays: list[StunProtocol] = []
         self._check_next: Callable[[], bool] = self._connection._check_periodic
+        self._close: Callable[[], Coroutine[Any, Any, None]] = self._connection.close
+        _shadow(self._connection, "close", self._give_back_and_close)
         _shadow(self._connection, "gather_candidates", self._gather)
         _shadow(self._connection, "_check_periodic", self._begin_checks)
 
@@ -464,6 +488,12 @@ class Gathering:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _give_back_and_close(self) -> None:
+        """Close the connection, with all relays at once: aioice would wait for one server after the other."""
+        for relay in self._relays:
+            relay.transport.close()
+        await self._close()
 
     async def _gather(self) -> None:
         connection = self._connection
@@ -591,28 +621,56 @@ class Gathering:
 
     async def _allocate(self, server: IceServer, host: str) -> None:
         """Ask a TURN server for a relay (RFC 8656 section 7); of which family, it decides."""
-        trust: Any = (self._tls or True) if server.scheme == "turns" else False  # it goes to asyncio, as it is
-        candidate, protocol = await ice.relayed_candidate(
+        protocol = StunProtocol(self._connection)
+        await self._connect(protocol, server, host)
+        relayed, seen = (protocol.transport.get_extra_info(name) for name in ("sockname", "related_address"))
+        if self._connection._transport_policy == TransportPolicy.RELAY:  # nobody is to know (RFC 9429 section 3.5.3)
+            seen = ("::" if ":" in relayed[0] else "0.0.0.0", 9)  # noqa: S104 - it is bound nowhere
+        protocol.local_candidate = candidate = Candidate(
+            foundation=candidate_foundation("relay", "udp", relayed[0]),
             component=1,
-            hide_related_address=self._connection._transport_policy == TransportPolicy.RELAY,
-            protocol_factory=lambda: StunProtocol(self._connection),
-            turn_server=(host, server.port),
-            turn_username=server.username,
-            turn_password=server.password.reveal() if server.password else None,
-            turn_ssl=trust,
-            turn_transport=server.transport,
+            transport="udp",
+            priority=candidate_priority(1, "relay"),
+            host=relayed[0],
+            port=relayed[1],
+            type="relay",
+            related_address=seen[0],
+            related_port=seen[1],
         )
         self._answered.append(server)
-        _give_back_soon(protocol)
         connection = self._connection
         if connection._closing:
             await protocol.close()
             return
         connection._protocols.append(protocol)
+        self._relays.append(protocol)
         for remote in connection._remote_candidates:
             connection._pair_remote_candidate(remote)
         connection.sort_check_list()
         self._add(candidate)
+
+    async def _connect(self, protocol: StunProtocol, server: IceServer, host: str) -> None:
+        """Connect a protocol to a new relay, as `aioice.turn.create_turn_endpoint` does, but by our clients."""
+        is_tcp, loop = server.transport == "tcp", asyncio.get_running_loop()
+        make: Callable[[], Any] = functools.partial(
+            TurnOverTcp if is_tcp else TurnOverUdp,
+            (host, server.port),
+            username=server.username,
+            password=server.password.reveal() if server.password else None,
+            lifetime=turn.DEFAULT_ALLOCATION_LIFETIME,
+            channel_refresh_time=turn.DEFAULT_CHANNEL_REFRESH_TIME,
+        )
+        transport: Any
+        if is_tcp:
+            tls = (self._tls or True) if server.scheme == "turns" else None
+            transport, client = await loop.create_connection(make, host, server.port, ssl=tls)
+        else:
+            transport, client = await loop.create_datagram_endpoint(make, remote_addr=(host, server.port))
+        try:
+            await turn.TurnTransport(client)._connect(protocol)
+        except BaseException:
+            transport.abort()
+            raise
 
     def _add(self, candidate: Candidate) -> None:
         known = self._connection._local_candidates

@@ -773,6 +773,32 @@ async def test_a_server_that_refuses_is_told_in_a_sentence_without_its_password(
                 assert "hunter2" not in problem
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_what_a_turn_server_says_without_sense_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    def say(request: bytes, _: tuple[str, int]) -> bytes:
+        return message(0x0113, request, attribute(0x0024, b"\x01"))  # a number of one byte
+
+    async def say_over_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(1000):
+            writer.write(2 * say(request, ("", 0)))
+        writer.close()
+
+    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.7)
+    async with (
+        asyncio.timeout(LIMIT_S),
+        stun_server(say) as by_udp,
+        await asyncio.start_server(say_over_tcp, "127.0.0.1", 0) as server,
+    ):
+        by_tcp = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        url = f"turn:{by_udp if transport == 'udp' else by_tcp}?transport={transport}"
+        servers, _ = parse_ice_servers([{"urls": url, "username": "u", "credential": "p"}])
+        async with Pair(servers=servers, loopback=["127.0.0.1"]) as pair:
+            await pair.peer.answer(await pair.offer())
+            assert await pair.problems.get() == f"{url}: no answer"
+
+
 async def test_a_server_that_never_answers_is_told_after_the_answer_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import shutil
+import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -20,6 +22,8 @@ from streamer.rtc.peer import Peer
 from tests.everywhere import HAS_IPV6, Connect
 from tests.peers.coturn import PASSWORD, USER, Coturn
 from tests.peers.presence import LIMIT_S, require_peer
+
+Asked: TypeAlias = "asyncio.Queue[str]"
 
 
 @pytest.fixture
@@ -46,10 +50,11 @@ async def coturn6(tmp_path: Path) -> AsyncIterator[Coturn]:
         await server.kill()
 
 
-async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = PASSWORD) -> str:
-    """Answer an offer with this server alone; return the first relay candidate, or the first problem."""
-    told: asyncio.Queue[str] = asyncio.Queue()
-    servers, problems = parse_ice_servers([{"urls": url, "username": USER, "credential": password}])
+@contextlib.asynccontextmanager
+async def _asking(*urls: str, tls: ssl.SSLContext | None = None, password: str = PASSWORD) -> AsyncIterator[Asked]:
+    """Answer an offer with these servers alone; give the relay candidates, and the problems, as they come."""
+    told: Asked = asyncio.Queue()
+    servers, problems = parse_ice_servers([{"urls": list(urls), "username": USER, "credential": password}])
     assert not problems
     sender = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     sender.addTransceiver("video", direction="sendonly")
@@ -65,11 +70,16 @@ async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = P
     try:
         await sender.setLocalDescription(await sender.createOffer())
         await peer.answer(sender.localDescription.sdp)
-        async with asyncio.timeout(LIMIT_S):
-            return await told.get()
+        yield told
     finally:
         await peer.aclose()
         await sender.close()
+
+
+async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = PASSWORD) -> str:
+    """Return the first relay candidate of a server, or the first problem."""
+    async with _asking(url, tls=tls, password=password) as told, asyncio.timeout(LIMIT_S):
+        return await told.get()
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
@@ -106,6 +116,23 @@ async def test_a_wrong_password_is_named_and_not_told(coturn: Coturn, way: str) 
     assert problem.startswith(f"{coturn.url(way)}: refused: ")
     assert "401" in problem
     assert "horse" not in problem
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_servers_that_are_gone_do_not_hold_up_who_leaves(
+    coturn: Coturn, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, spellings = coturn.url(way), ("127.0.0.1", "127.0.1", "127.1", "2130706433", "0x7f.1", "0177.1")
+    urls = [url.replace(coturn.host, host) for host in spellings]
+    try:
+        async with _asking(*urls, tls=tls_context(False)) as told:
+            async with asyncio.timeout(LIMIT_S):
+                for _ in urls:
+                    assert " typ relay" in await told.get()
+            coturn.signal(signal.SIGSTOP)
+    finally:
+        coturn.signal(signal.SIGCONT)
+    assert "did not close" not in caplog.text
 
 
 async def test_a_server_that_does_not_answer_is_named() -> None:
