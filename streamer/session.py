@@ -129,6 +129,7 @@ class Connecting:
         self._prepare_for = prepare_for
         self._prepare_timeout_s = prepare_timeout_s
         self._release = release
+        self._is_used = False
         self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
         self._events = EventHub()
         self._session: Session | None = None
@@ -138,6 +139,9 @@ class Connecting:
         return self._events.subscribe()
 
     async def __aenter__(self) -> "Session":
+        if self._is_used:
+            raise ConfigurationError("expected to be entered once: call connect again")
+        self._is_used = True
         try:
             await self._prepare()
             async with asyncio.timeout(self._timeout_s):
@@ -246,6 +250,7 @@ class Session:
         self._fanout.add(self._sound)
         self._fanout.add(self._meter)
         self._error: Exception | None = None
+        self._is_over = False
         self._line = Line(
             cloud,
             ticket,
@@ -388,9 +393,11 @@ class Session:
         at a constant rate, in another codec or size, with the time on them. If that is slower than the phone sends,
         pictures are left out and counted in `dropped`; the stream and the sound do not suffer.
 
-        Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends, and
-        RecordingError if the file cannot be created.
+        Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends,
+        RecordingError if the file cannot be created, and what ended the session if it has ended.
         """
+        if self._is_over:
+            raise self._error or ConnectionLostError("there is nothing to record: the session was left")
         if not 0 <= before_s <= self._preroll_s:
             raise ConfigurationError(
                 f"expected before_s from 0 to {self._preroll_s:g}, got {before_s:g}: give connect a longer preroll_s"
@@ -525,6 +532,7 @@ class Session:
             await self._finish()
 
     async def _finish(self) -> None:
+        self._is_over = True
         recordings = list(self._recordings)
         for recording in recordings:
             recording.end(self._error)
