@@ -28,7 +28,7 @@ from pylibsrtp._binding import ffi, lib
 from streamer.errors import IncompatibleLibraryError
 from streamer.rtc.ice import IceServer
 from streamer.rtc.sctp import is_bearable
-from streamer.rtc.udp import UdpTransport, is_dtls, is_srtp, open_udp
+from streamer.rtc.udp import UdpTransport, is_dtls, is_srtp, open_udp, widen
 
 _logger = logging.getLogger("streamer.rtc")
 
@@ -210,7 +210,7 @@ class _Unfailing:
         try:
             super().datagram_received(data, addr)  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever parsing and answering raise
-            _logger.debug("= a datagram from %s that makes no sense: %r", addr[0], error)
+            _logger.debug("= a datagram from %s that makes no sense: %r", addr, error)
 
 
 class StunProtocol(_Unfailing, ice.StunProtocol):
@@ -666,6 +666,7 @@ class Gathering:
             transport, client = await loop.create_connection(make, host, server.port, ssl=tls)
         else:
             transport, client = await loop.create_datagram_endpoint(make, remote_addr=(host, server.port))
+            widen(transport.get_extra_info("socket"))
         try:
             await turn.TurnTransport(client)._connect(protocol)
         except BaseException:

@@ -172,6 +172,12 @@ def _has_more_to_come(media: list[bytes]) -> bool:
     return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_SOUND
 
 
+def widen(udp: socket.socket) -> None:
+    """Ask the kernel for RECEIVE_BUFFER; it may give less."""
+    with contextlib.suppress(OSError):
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+
+
 def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:
     """Return a protocol connected to a new socket on a free port of `address`.
 
@@ -183,8 +189,7 @@ def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:
         bound.setblocking(False)
-        with contextlib.suppress(OSError):
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        widen(bound)
         bound.bind((address, 0))
         protocol = make_protocol()
         transport = UdpTransport(loop, bound, protocol)

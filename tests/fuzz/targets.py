@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import av
 from aioice import Candidate, ice
+from aioice.stun import Class, Message, Method, TransactionError
 from aiortc import RTCDataChannel, RTCDataChannelParameters, rtcsctptransport
 from aiortc.sdp import candidate_from_sdp
 from google_crc32c import value as crc32c
@@ -49,6 +50,8 @@ from streamer.rtc._aiortc import (
     DATAGRAMS_LIMIT,
     REMOTE_CANDIDATES_LIMIT,
     StunProtocol,
+    TurnOverTcp,
+    TurnOverUdp,
     guard_data,
     guard_ice,
 )
@@ -189,6 +192,33 @@ async def _check(datagrams: list[tuple[int, bytes]]) -> None:
         await connection.close()
 
 
+def turn(data: bytes) -> None:
+    """What a TURN server says, over UDP and over TCP: nothing is raised, and no more kept than one message."""
+    asyncio.run(_hear([content for _, content in _packets(data)]))
+
+
+async def _hear(said: list[bytes]) -> None:
+    for kind in (TurnOverUdp, TurnOverTcp):
+        client: Any = kind(("127.0.0.1", 3478), username="u", password="p", lifetime=600, channel_refresh_time=500)
+        client.connection_made(_Nowhere(client))
+        client.receiver = asyncio.DatagramProtocol()
+        client.channel_to_peer[0x4000] = peer = ("127.0.0.1", 9)
+        client.peer_to_channel[peer] = 0x4000
+        request = Message(Method.ALLOCATE, Class.REQUEST, transaction_id=bytes(12))
+        asking = asyncio.create_task(client.request_with_retry(request))
+        await asyncio.sleep(0)
+        for piece in said:
+            if kind is TurnOverTcp:
+                client.data_received(piece)
+                assert len(client.buffer) < 20 + 65_536
+            else:
+                client.datagram_received(piece, ("127.0.0.1", 3478))
+            await asyncio.sleep(0)
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, TransactionError):
+            await asking
+
+
 class _Nowhere(asyncio.DatagramTransport):
     """A socket to nobody."""
 
@@ -197,6 +227,9 @@ class _Nowhere(asyncio.DatagramTransport):
         self._protocol = protocol
 
     def sendto(self, data: Any, addr: Any = None) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
         pass
 
     def close(self) -> None:
@@ -444,6 +477,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "sdp": sdp,
     "offer": offer,
     "stun": stun,
+    "turn": turn,
     "data_channels": data_channels,
     "candidate": ice_candidate,
     "ice_servers": ice_servers,

@@ -15,6 +15,7 @@ CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
     "av1": 30_000,
     "offer": 3000,
     "stun": 30_000,
+    "turn": 10_000,
     "data_channels": 10_000,
     "recording": 15_000,
 }

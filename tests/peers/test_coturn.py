@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -19,6 +19,7 @@ from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
+from streamer.rtc.udp import widen
 from tests.everywhere import HAS_IPV6, Connect
 from tests.peers.coturn import PASSWORD, USER, Coturn
 from tests.peers.presence import LIMIT_S, require_peer
@@ -180,6 +181,13 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
             assert {candidate.type for candidate in ice._local_candidates} == {"relay"}
             assert {pair.protocol.local_candidate.type for pair in ice._check_list} == {"relay"}
             assert session._link.peer._connection.localDescription.sdp.count(" typ host") == 0
+            if way == "udp":  # a keyframe comes as a burst, from a relay too
+                transport: Any = ice._protocols[0].transport
+                udp = transport._TurnTransport__inner_protocol.transport.get_extra_info("socket")
+                with socket.socket(type=socket.SOCK_DGRAM) as other:
+                    widen(other)
+                    wide = other.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                assert udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == wide
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
