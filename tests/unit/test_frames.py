@@ -266,6 +266,17 @@ async def test_a_reader_that_waits_ends_when_its_iterator_is_closed() -> None:
     assert await read_all(iterator) == []
 
 
+async def test_a_second_task_that_reads_is_told_instead_of_hanging() -> None:
+    hub = make_hub()
+    iterator = latest(hub)
+    first = asyncio.ensure_future(anext(iterator))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="another task waits for this iterator"):
+        await anext(iterator)
+    hub.publish(FRAMES[0])
+    assert (await first).sequence == 0
+
+
 async def test_a_cancelled_read_takes_no_picture_with_it() -> None:
     hub = make_hub()
     iterator = every(hub)
