@@ -59,7 +59,7 @@ class Consumer(Generic[T]):
         raise error or StopAsyncIteration
 
     async def _change(self) -> None:
-        """Wait for an item or for the end. Raises RuntimeError if another task waits for it: one of both would for ever."""
+        """Wait for an item or for the end. Raises RuntimeError if another task waits: one of both would for ever."""
         if self._waiter is not None:
             raise RuntimeError("another task waits for this iterator: give each task one of its own")
         self._waiter = asyncio.get_running_loop().create_future()
