@@ -444,6 +444,33 @@ class Tap:
             self._on_rtp(packets, arrival_ns)
 
 
+async def _noting(failures: list[Exception], way: Coroutine[Any, Any, None]) -> None:
+    try:
+        await way
+    except Exception as error:  # noqa: BLE001 - whatever aioice makes of an answer; it is told
+        failures.append(error)
+
+
+def _silence(error: Exception) -> int:
+    """Return how little an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
+    return 1 if isinstance(error, TimeoutError) else 2 if isinstance(error, OSError) else 0
+
+
+def _reason(error: Exception) -> str:
+    """Return why a server gave no candidate."""
+    match error:
+        case TimeoutError():
+            return "no answer"
+        case stun.TransactionError():
+            return f"refused: {error}"
+        case ssl.SSLCertVerificationError():
+            return f"its TLS certificate is not trusted ({error.verify_message})"
+        case OSError() | ValueError():
+            return getattr(error, "strerror", None) or str(error)
+        case _:
+            return f"its answer makes no sense ({error!r})"
+
+
 async def _addresses_of(host: str) -> list[str]:
     """Return a server's first address of each family. Raises OSError if its name does not resolve."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
@@ -558,21 +585,14 @@ class Gathering:
         return candidates
 
     async def _ask(self, server: IceServer) -> None:
+        failures: list[Exception] = []
         try:
             async with asyncio.timeout(SERVER_TIMEOUT_S):
-                ways = await self._ways_to(server)
-                ended = await asyncio.gather(*ways, return_exceptions=True)
-            for error in ended:
-                if error is not None:
-                    raise error
-        except TimeoutError:
-            self._fail(server, "no answer")
-        except stun.TransactionError as error:
-            self._fail(server, f"refused: {error}")
-        except ssl.SSLCertVerificationError as error:
-            self._fail(server, f"its TLS certificate is not trusted ({error.verify_message})")
+                await asyncio.gather(*(_noting(failures, way) for way in await self._ways_to(server)))
         except (OSError, ValueError) as error:
-            self._fail(server, getattr(error, "strerror", None) or str(error))
+            failures.append(error)
+        if failures:
+            self._fail(server, _reason(min(failures, key=_silence)))
 
     def _fail(self, server: IceServer, reason: str) -> None:
         if server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket

@@ -754,6 +754,26 @@ async def test_a_server_of_a_family_that_this_machine_lacks_is_named(monkeypatch
         ]
 
 
+@needs_ipv6
+async def test_a_server_that_refuses_by_one_family_and_is_silent_by_the_other_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 1.0)
+    both_families_of("turn.example", monkeypatch)
+
+    def refuse(request: bytes, _: tuple[str, int]) -> bytes:
+        return message(0x0113, request, attribute(0x0009, b"\x00\x00\x04\x03Forbidden"))
+
+    async with stun_server(refuse) as address, asyncio.timeout(LIMIT_S):
+        port = int(address.rpartition(":")[2])
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as silent:
+            silent.bind(("::1", port))
+            servers, _ = parse_ice_servers([f"turn:turn.example:{port}"])
+            async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
+                await pair.peer.answer(await pair.offer())
+                assert (await pair.problems.get()).endswith(": refused: STUN transaction failed (403 - Forbidden)")
+
+
 @pytest.mark.parametrize("url", ["stun:{}", "turn:{}"])
 async def test_a_server_that_refuses_is_told_in_a_sentence_without_its_password(url: str) -> None:
     def refuse(request: bytes, _: tuple[str, int]) -> bytes:
