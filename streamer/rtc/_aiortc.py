@@ -444,13 +444,6 @@ class Tap:
             self._on_rtp(packets, arrival_ns)
 
 
-async def _noting(failures: list[Exception], way: Coroutine[Any, Any, None]) -> None:
-    try:
-        await way
-    except Exception as error:  # noqa: BLE001 - whatever aioice makes of an answer; it is told
-        failures.append(error)
-
-
 def _silence(error: Exception) -> int:
     """Return how little an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
     return 1 if isinstance(error, TimeoutError) else 2 if isinstance(error, OSError) else 0
@@ -586,11 +579,14 @@ class Gathering:
 
     async def _ask(self, server: IceServer) -> None:
         failures: list[Exception] = []
+        ways: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(SERVER_TIMEOUT_S):
-                await asyncio.gather(*(_noting(failures, way) for way in await self._ways_to(server)))
+                ways = [asyncio.create_task(way) for way in await self._ways_to(server)]
+                await asyncio.gather(*ways, return_exceptions=True)
         except (OSError, ValueError) as error:
             failures.append(error)
+        failures += [error for way in ways if not way.cancelled() and isinstance(error := way.exception(), Exception)]
         if failures:
             self._fail(server, _reason(min(failures, key=_silence)))
 
