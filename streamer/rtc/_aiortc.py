@@ -586,7 +586,8 @@ class Gathering:
                 await asyncio.gather(*ways, return_exceptions=True)
         except (OSError, ValueError) as error:
             failures.append(error)
-        failures += [error for way in ways if not way.cancelled() and isinstance(error := way.exception(), Exception)]
+        ended = [way.exception() for way in ways if not way.cancelled()]
+        failures += [error for error in ended if isinstance(error, Exception)]
         if failures:
             self._fail(server, _reason(min(failures, key=_silence)))
 
