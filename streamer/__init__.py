@@ -119,14 +119,16 @@ _HOMES = (
 if not TYPE_CHECKING:  # else nothing would be unknown to a type checker
 
     def __getattr__(name: str) -> object:
-        """Import all names, if it is one of them."""
+        """Import all names, and with them the modules that have them, such as `streamer.errors`."""
         import importlib  # noqa: PLC0415 - see above
 
-        if name not in __all__:
+        if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         for home in _HOMES:
             public = {name: value for name, value in vars(importlib.import_module(home)).items() if name in __all__}
             globals().update(public)
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return globals()[name]
 
     def __dir__() -> list[str]:

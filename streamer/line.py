@@ -18,7 +18,7 @@ from typing import Any, Final, Never
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError, TakenOverError
+from streamer.errors import CloudRefusalError, DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
 from streamer.link import SWITCH_WITHIN_S, Link, LinkOptions, Tally
 from streamer.media.fanout import Sink
@@ -123,6 +123,8 @@ class Line:
             now = time.monotonic()
             if retries is None or self._streamed_s(now) >= STABLE_S:
                 retries = Retries(self._reconnect, now)
+            if self.link.is_served:
+                retries.accept()
             self._streaming_since = self._silent_since = None
             delay_s = retries.after(reason, now, _chance())
             if delay_s is None:
@@ -168,7 +170,7 @@ class Line:
                     if renewal is None or not self._outlives(error):
                         raise error
                     current, self._is_late, ended_by = None, True, error
-                    self._interrupt(error, 0.0)
+                    self._interrupt(_as_of_renewal(error), 0.0)
                     if self._successor is not None and self._successor.is_connected:
                         self._switch(self._successor)
                 elif renewal is not None and renewal.done():
@@ -238,7 +240,7 @@ class Line:
 
     def _switch(self, link: Link) -> None:
         """Let the successor take over from the link in force."""
-        if link is not self._successor:
+        if link is not self._successor or link.ended.is_set():
             return
         self._successor = None
         self._wait_no_longer()
@@ -311,6 +313,13 @@ class Line:
         if not link.is_served or not isinstance(error, StreamerError):
             return error
         return at_expiry(error, time.monotonic() - link.made_at, link.ticket.expires_in_s)
+
+
+def _as_of_renewal(error: BaseException) -> BaseException:
+    """Return how the end of a link is told whose renewal goes on: a take-over is then, as far as is known, our own."""
+    if not isinstance(error, TakenOverError):
+        return error
+    return SignalingClosedError("the phone ended the stream for the one that renews it", code=error.code)
 
 
 def _chance() -> float:

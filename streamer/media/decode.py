@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import av
+from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
 
+from streamer.errors import IncompatibleLibraryError
 from streamer.media.limits import PIXELS_LIMIT, is_too_large, pixel_options
 from streamer.media.units import AccessUnit
 from streamer.media.worker import Worker
@@ -24,10 +26,16 @@ _DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
 
 
 def open_decoder(codec_name: str) -> av.VideoCodecContext:
-    """Return a decoder for a codec by its name in the SDP."""
-    context = av.CodecContext.create(_DECODERS.get(codec_name, codec_name), "r")
+    """Return a decoder for a codec by its name in the SDP. Raises IncompatibleLibraryError if libavcodec has none."""
+    name = _DECODERS.get(codec_name, codec_name)
+    try:
+        context = av.CodecContext.create(name, "r")
+    except UnknownCodecError:
+        context = None
     if not isinstance(context, av.VideoCodecContext):
-        raise av.DecoderNotFoundError(0, f"{codec_name} is no video codec")
+        raise IncompatibleLibraryError(
+            f"expected a libavcodec with the decoder {name}, found none in av {av.__version__}: install av from a wheel"
+        )
     # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
     # keep back as many pictures as there are threads.
     context.thread_count = 1
@@ -52,16 +60,22 @@ class Decoder:
     """Decode video access units in a thread; hand the pictures to `on_picture` in the event loop.
 
     `put` and `aclose` belong to the event loop. `on_trouble` is called there when pictures are lost on this side (the
-    decoder refused one, or fell behind) and only a keyframe helps. `on_picture` gets the ns that decoding took, too.
+    decoder refused one, or fell behind) and only a keyframe helps, `on_failure` when nothing does. `on_picture` gets
+    the ns that decoding took, too.
     """
 
     def __init__(
-        self, name: str, on_picture: Callable[[AccessUnit, av.VideoFrame, int], None], on_trouble: Callable[[], None]
+        self,
+        name: str,
+        on_picture: Callable[[AccessUnit, av.VideoFrame, int], None],
+        on_trouble: Callable[[], None],
+        on_failure: Callable[[IncompatibleLibraryError], None],
     ) -> None:
         self.counters = DecoderCounters()
         self._loop = asyncio.get_running_loop()
         self._on_picture = on_picture
         self._on_trouble = on_trouble
+        self._on_failure = on_failure
         self._needs_keyframe = True
         self._codec_name = ""
         self._has_gap = False  # the thread's: a unit came after a gap, and no picture has come since
@@ -110,6 +124,8 @@ class Decoder:
         except av.FFmpegError as error:
             self._count(error)
             self._tell(self._lose)
+        except IncompatibleLibraryError as error:
+            self._tell(self._on_failure, error)
 
     def _count(self, error: av.FFmpegError) -> None:
         if self._context is None or not is_too_large(self._context, error):

@@ -81,7 +81,7 @@ class Pictures:
         if not watched:
             return
         if self._decoder is None:
-            self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble)
+            self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble, self.hub.end)
         if group and self._is_behind:
             self._decoder.catch_up(self._missed(group))
             self._got, self._is_behind = group[-1], False

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from streamer.media import limits
+from streamer.errors import IncompatibleLibraryError
+from streamer.media import decode, limits
 from streamer.media.decode import INBOX_LIMIT, Decoder
 from streamer.media.frames import FrameIterator
 from streamer.media.history import GROUP_LIMIT, History
@@ -37,6 +38,7 @@ class Screen:
         self.pictures: list[tuple[AccessUnit, av.VideoFrame]] = []
         self.decode_ns = 0
         self.troubles = 0
+        self.failures: list[IncompatibleLibraryError] = []
         self._changed = asyncio.Event()
 
     def show(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
@@ -49,9 +51,13 @@ class Screen:
         self.troubles += 1
         self._changed.set()
 
-    async def until(self, *, pictures: int = 0, troubles: int = 0) -> None:
+    def fail(self, error: IncompatibleLibraryError) -> None:
+        self.failures.append(error)
+        self._changed.set()
+
+    async def until(self, *, pictures: int = 0, troubles: int = 0, failures: int = 0) -> None:
         async with asyncio.timeout(LIMIT_S):
-            while len(self.pictures) < pictures or self.troubles < troubles:
+            while len(self.pictures) < pictures or self.troubles < troubles or len(self.failures) < failures:
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -63,11 +69,26 @@ class Screen:
 @asynccontextmanager
 async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
     screen = Screen()
-    decoder = Decoder("decode test", screen.show, screen.worry)
+    decoder = Decoder("decode test", screen.show, screen.worry, screen.fail)
     try:
         yield decoder, screen
     finally:
         await decoder.aclose()
+
+
+async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(decode._DECODERS, "av1", "libnone")
+    async with decoding() as (decoder, screen):
+        for _ in range(2):
+            decoder.put(coded_units("av1", [b"\x12\x00"])[0])
+        await screen.until(failures=2)
+        assert "the decoder libnone" in str(screen.failures[0])
+        for unit in units(encoded(2)):
+            decoder.put(unit)
+        await screen.until(pictures=2)
+        assert screen.troubles == 0
 
 
 def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6) -> list[AccessUnit]:

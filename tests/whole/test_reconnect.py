@@ -212,7 +212,8 @@ async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_
         asyncio.timeout(LIMIT_S),
     ):
         events, frames = session.events(), session.frames()
-        await hear(events, "streaming", "interrupted", "resumed")
+        heard = await hear(events, "streaming", "interrupted", "resumed")
+        assert {type(event.error) for event in heard if event.error} == {streamer.SignalingClosedError}
         last = counter(await anext(frames))
         await hear(events, "interrupted", "resumed")
         async for frame in frames:
