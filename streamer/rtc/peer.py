@@ -21,18 +21,10 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
-from streamer.rtc._aiortc import (
-    Gathering,
-    Tap,
-    accept_rsa_peers,
-    check_hooks,
-    end_quietly,
-    guard_data,
-    guard_ice,
-    hook_receive,
-    probe,
-    start_data_while_open,
-)
+from streamer.rtc._aiortc.gathering import Gathering
+from streamer.rtc._aiortc.guards import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
+from streamer.rtc._aiortc.hooks import check_hooks
+from streamer.rtc._aiortc.tap import Tap, hook_receive, probe
 from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track

@@ -36,7 +36,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
-from streamer.rtc import _aiortc
+from streamer.rtc._aiortc import gathering, guards, hooks, tap
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.tracks import Track
@@ -119,8 +119,8 @@ class Pair:
         await self.sender.close()
 
 
-@pytest.mark.parametrize("hook", _aiortc.HOOKS, ids=lambda hook: hook.name)
-def test_a_hook_is_where_and_as_it_is_expected(hook: _aiortc.Hook) -> None:
+@pytest.mark.parametrize("hook", hooks.HOOKS, ids=lambda hook: hook.name)
+def test_a_hook_is_where_and_as_it_is_expected(hook: hooks.Hook) -> None:
     module, _, path = hook.name.partition(":")
     found = inspect.importlib.import_module(module)  # type: ignore[attr-defined]
     for name in path.split("."):
@@ -130,14 +130,14 @@ def test_a_hook_is_where_and_as_it_is_expected(hook: _aiortc.Hook) -> None:
 
 
 def test_a_library_that_has_changed_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = _aiortc.Hook("aioice.ice:Connection.vanished", "self", "a test", "aioice 9")
-    monkeypatch.setattr(_aiortc, "HOOKS", (gone,))
-    _aiortc.check_hooks.cache_clear()
+    gone = hooks.Hook("aioice.ice:Connection.vanished", "self", "a test", "aioice 9")
+    monkeypatch.setattr(hooks, "HOOKS", (gone,))
+    hooks.check_hooks.cache_clear()
     try:
         with pytest.raises(IncompatibleLibraryError, match=r"aioice\.ice:Connection\.vanished.*pip install"):
-            _aiortc.check_hooks()
+            hooks.check_hooks()
     finally:
-        _aiortc.check_hooks.cache_clear()
+        hooks.check_hooks.cache_clear()
 
 
 async def test_packets_arrive_decrypted_and_aiortc_decodes_nothing() -> None:
@@ -151,7 +151,7 @@ async def test_packets_arrive_decrypted_and_aiortc_decodes_nothing() -> None:
 
 
 async def test_a_connection_does_not_wait_out_the_pace_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aiortc, "CHECK_INTERVAL_S", 3600.0)
+    monkeypatch.setattr(gathering, "CHECK_INTERVAL_S", 3600.0)
 
     def checking() -> list[asyncio.Task[Any]]:
         return [task for task in asyncio.all_tasks() if task.get_name() == "ICE checks"]
@@ -328,7 +328,7 @@ async def test_reception_begins_once_for_each_receiver_with_encryption_in_place(
         await sender.setLocalDescription(await sender.createOffer())
         await receiver.setRemoteDescription(sender.localDescription)
         for transceiver in receiver.getTransceivers():
-            _aiortc.hook_receive(transceiver.receiver, on_ready)
+            tap.hook_receive(transceiver.receiver, on_ready)
         await receiver.setLocalDescription(await receiver.createAnswer())
         await sender.setRemoteDescription(receiver.localDescription)
         async with asyncio.timeout(LIMIT_S):
@@ -374,7 +374,7 @@ async def test_a_connection_that_comes_up_may_be_closed_at_any_moment(rounds: in
         answer = await pair.peer.answer(await pair.offer())
         await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         for transceiver in pair.sender.getTransceivers():
-            _aiortc.end_quietly(transceiver.sender.transport)  # what it mends in ours would be found in the plain one
+            guards.end_quietly(transceiver.sender.transport)  # what it mends in ours would be found in the plain one
         for _ in range(rounds):
             await asyncio.sleep(0)
         await pair.peer.aclose()
@@ -384,7 +384,7 @@ async def test_a_connection_that_comes_up_may_be_closed_at_any_moment(rounds: in
 
 async def test_other_connections_of_the_process_are_as_aiortc_made_them() -> None:
     def methods() -> list[object]:
-        return [inspect.getattr_static(RTCRtpReceiver, "receive"), *(_found(hook.name) for hook in _aiortc.HOOKS)]
+        return [inspect.getattr_static(RTCRtpReceiver, "receive"), *(_found(hook.name) for hook in hooks.HOOKS)]
 
     before = methods()
     theirs = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -426,10 +426,10 @@ async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept() -> N
         candidates = [protocol.local_candidate for protocol in connection._protocols]
         places = [(local.host, local.port) for local in candidates if ":" not in local.host]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for _ in range(_aiortc.DATAGRAMS_LIMIT + 100):
+            for _ in range(guards.DATAGRAMS_LIMIT + 100):
                 stranger.sendto(b"\x16 not for you", places[0])
                 await asyncio.sleep(0)
-            assert connection._queue.qsize() == _aiortc.DATAGRAMS_LIMIT
+            assert connection._queue.qsize() == guards.DATAGRAMS_LIMIT
             await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
             await pair.peer.connected.wait()
             (media,) = pair.inputs
@@ -474,7 +474,7 @@ def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[b
         pylibsrtp.Session(pylibsrtp.Policy(ssrc_type=kind, **policy))
         for kind in (pylibsrtp.Policy.SSRC_ANY_OUTBOUND, *[pylibsrtp.Policy.SSRC_ANY_INBOUND] * 2)
     )
-    unprotect = _aiortc._unprotector(ours)
+    unprotect = tap.unprotector(ours)
     del ours  # what unprotects keeps alive what it needs
     gc.collect()
     for number, payload in enumerate(payloads):
@@ -530,7 +530,7 @@ async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> N
 
 
 def open_many(sctp: Any) -> None:
-    for number in range(_aiortc.DATA_CHANNELS_LIMIT + 1):
+    for number in range(guards.DATA_CHANNELS_LIMIT + 1):
         parameters = RTCDataChannelParameters(label=f"channel {number}")
         RTCDataChannel(sctp, parameters)
 
@@ -730,14 +730,14 @@ async def test_a_stun_server_whose_name_has_both_families_is_asked_by_both(monke
 
 @needs_ipv6
 async def test_a_stun_server_that_answers_by_one_family_alone_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 0.5)
     both_families_of("stun.example", monkeypatch)
     async with stun_server(tell_address) as address, asyncio.timeout(LIMIT_S):
         servers, _ = parse_ice_servers([f"stun:stun.example:{address.rpartition(':')[2]}"])
         async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
             await pair.peer.answer(await pair.offer())
-            (gathering,) = pair.peer._gatherings.values()
-            await asyncio.wait([task for task in gathering._tasks if task.get_name().startswith("ask ")])
+            (made,) = pair.peer._gatherings.values()
+            await asyncio.wait([task for task in made._tasks if task.get_name().startswith("ask ")])
             assert (await pair.candidates.get())[0].split()[4] == "198.51.100.7"
             assert not pair.peer.ice_problems
 
@@ -758,7 +758,7 @@ async def test_a_server_of_a_family_that_this_machine_lacks_is_named(monkeypatch
 async def test_a_server_that_refuses_by_one_family_and_is_silent_by_the_other_refuses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 1.0)
     both_families_of("turn.example", monkeypatch)
 
     def refuse(request: bytes, _: tuple[str, int]) -> bytes:
@@ -805,7 +805,7 @@ async def test_what_a_turn_server_says_without_sense_is_passed_over(
             writer.write(2 * say(request, ("", 0)))
         writer.close()
 
-    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.7)
+    monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 0.7)
     async with (
         asyncio.timeout(LIMIT_S),
         stun_server(say) as by_udp,
@@ -820,7 +820,7 @@ async def test_what_a_turn_server_says_without_sense_is_passed_over(
 
 
 async def test_a_server_that_never_answers_is_told_after_the_answer_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aiortc, "SERVER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 0.3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         servers, _ = parse_ice_servers([f"stun:127.0.0.1:{silent.getsockname()[1]}"])
@@ -837,11 +837,11 @@ async def test_a_path_is_probed_and_what_comes_over_it_is_a_sign_of_life() -> No
         await pair.connect()
         peer = pair.peer
         (transport,) = peer._alive_ns
-        assert await _aiortc.probe(transport)
+        assert await tap.probe(transport)
         peer._alive_ns[transport] = 0
         await peer.probe()
         assert 0 < peer.alive_ns <= time.monotonic_ns()
         protocol = transport.transport._connection._nominated[1].protocol
         vars(protocol)["send_stun"] = lambda message, addr: None
-        assert not await _aiortc.probe(transport)
-    assert not await _aiortc.probe(transport)  # closed
+        assert not await tap.probe(transport)
+    assert not await tap.probe(transport)  # closed

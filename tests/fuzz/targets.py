@@ -44,14 +44,13 @@ from streamer.media.receiver import Receiver
 from streamer.media.rtcp import parse_rtcp
 from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
 from streamer.media.units import AccessUnit
-from streamer.rtc._aiortc import (
+from streamer.rtc._aiortc.gathering import TurnOverTcp, TurnOverUdp
+from streamer.rtc._aiortc.guards import (
     DATA_CHANNELS_LIMIT,
     DATA_PIECES_LIMIT,
     DATAGRAMS_LIMIT,
     REMOTE_CANDIDATES_LIMIT,
     StunProtocol,
-    TurnOverTcp,
-    TurnOverUdp,
     guard_data,
     guard_ice,
 )

@@ -1,0 +1,300 @@
+"""The candidates of a connection: the machine's own at once, those of STUN and TURN servers as these answer."""
+
+import asyncio
+import contextlib
+import functools
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from aioice import Candidate, TransportPolicy, ice, stun, turn
+from aioice.candidate import candidate_foundation, candidate_priority
+from aiortc import RTCDtlsTransport
+
+from streamer.rtc._aiortc.guards import StunProtocol, Unfailing
+from streamer.rtc._aiortc.hooks import shadow
+from streamer.rtc.ice import IceServer
+from streamer.rtc.udp import open_udp, widen
+
+SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
+GIVE_BACK_TIMEOUT_S: Final = 1.0  # for a TURN server to confirm that a relay is given back
+CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
+
+
+class _Leaving(Unfailing):
+    """Take leave of a TURN server that is gone: aioice 0.13 asks it for 39 s to take its relay back, asyncio waits for
+    30 s until TLS is shut down, and for ever until TCP has taken all.
+
+    A server that does not hear of it frees the relay when its time is over (RFC 8656 section 6).
+    """
+
+    async def delete(self: Any) -> None:
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
+                    await super().delete()  # type: ignore[misc]
+        finally:
+            self.transport.abort()
+
+
+class TurnOverUdp(_Leaving, turn.TurnClientUdpProtocol):
+    """aioice's client of a TURN server."""
+
+
+class TurnOverTcp(_Leaving, turn.TurnClientTcpProtocol):
+    """The same over TCP or TLS."""
+
+
+def _silence(error: Exception) -> int:
+    """Return how little an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
+    return 1 if isinstance(error, TimeoutError) else 2 if isinstance(error, OSError) else 0
+
+
+def _reason(error: Exception) -> str:
+    """Return why a server gave no candidate."""
+    match error:
+        case TimeoutError():
+            return "no answer"
+        case stun.TransactionError():
+            return f"refused: {error}"
+        case ssl.SSLCertVerificationError():
+            return f"its TLS certificate is not trusted ({error.verify_message})"
+        case OSError() | ValueError():
+            return getattr(error, "strerror", None) or str(error)
+        case _:
+            return f"its answer makes no sense ({error!r})"
+
+
+async def _addresses_of(host: str) -> list[str]:
+    """Return a server's first address of each family. Raises OSError if its name does not resolve."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    first = {family: address[0] for family, _, _, _, address in reversed(found)}
+    return [str(first[family]) for family in (socket.AF_INET, socket.AF_INET6) if family in first]
+
+
+class Gathering:
+    """The candidates of one ICE connection: the machine's own at once, those of servers as the servers answer.
+
+    Take it over before the connection gathers (that is, before `setLocalDescription`). Its tasks end by themselves
+    within SERVER_TIMEOUT_S, or with `aclose`.
+    """
+
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        servers: Iterable[IceServer],
+        *,
+        loopback: Iterable[str],
+        tls: ssl.SSLContext | None = None,
+        on_candidate: Callable[[str], None],
+        on_failure: Callable[[IceServer, str], None],
+    ) -> None:
+        self._connection: Any = transport.transport._connection
+        self._servers = tuple(servers)
+        self._loopback = tuple(loopback)
+        self._answered: list[IceServer] = []
+        self._tls = tls
+        self._on_candidate = on_candidate
+        self._on_failure = on_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._relays: list[StunProtocol] = []
+        self._check_next: Callable[[], bool] = self._connection._check_periodic
+        self._close: Callable[[], Coroutine[Any, Any, None]] = self._connection.close
+        shadow(self._connection, "close", self._give_back_and_close)
+        shadow(self._connection, "gather_candidates", self._gather)
+        shadow(self._connection, "_check_periodic", self._begin_checks)
+
+    async def aclose(self) -> None:
+        """Stop asking servers and checking pairs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _give_back_and_close(self) -> None:
+        """Close the connection, with all relays at once: aioice would wait for one server after the other."""
+        for relay in self._relays:
+            relay.transport.close()
+        await self._close()
+
+    async def _gather(self) -> None:
+        connection = self._connection
+        if connection._local_candidates_start:
+            return
+        connection._local_candidates_start = True
+        addresses = []
+        if connection._transport_policy == TransportPolicy.ALL:
+            addresses = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+            addresses += self._loopback or ([] if addresses else ["127.0.0.1"])
+        try:
+            connection._local_candidates += self._host_candidates(addresses)
+        except NotImplementedError:
+            connection._local_candidates += await connection.get_component_candidates(1, addresses)
+        for server in self._servers:
+            self._start(self._ask(server), f"ask {server}")
+        if connection._transport_policy == TransportPolicy.RELAY:  # aiortc never connects without a candidate
+            while self._tasks and not connection._local_candidates:
+                await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+        connection._local_candidates_end = True
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _begin_checks(self) -> bool:
+        """Check pairs beside `connect`, which aioice lets sleep out its interval after the check that succeeded.
+
+        `connect` calls this until it is false, then waits for a result; without a pair it would take that for failure.
+        """
+        if not self._connection._check_list:
+            return self._check_next()
+        self._start(self._check(), "ICE checks")
+        return False
+
+    async def _check(self) -> None:
+        while self._check_next():  # noqa: ASYNC110 - the interval is the point
+            await asyncio.sleep(CHECK_INTERVAL_S)
+
+    def _host_candidates(self, addresses: list[str]) -> list[Candidate]:
+        """Return a candidate for each address that can be bound, on a socket of ours (see `udp`)."""
+        connection = self._connection
+        candidates = []
+        for address in addresses:
+            try:
+                protocol: Any = open_udp(address, lambda: StunProtocol(connection))
+            except OSError:
+                continue
+            host, port = protocol.transport.get_extra_info("sockname")[:2]
+            protocol.local_candidate = Candidate(
+                foundation=candidate_foundation("host", "udp", host),
+                component=1,
+                transport="udp",
+                priority=candidate_priority(1, "host"),
+                host=host,
+                port=port,
+                type="host",
+            )
+            connection._protocols.append(protocol)
+            candidates.append(protocol.local_candidate)
+        return candidates
+
+    async def _ask(self, server: IceServer) -> None:
+        failures: list[Exception] = []
+        ways: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.timeout(SERVER_TIMEOUT_S):
+                ways = [asyncio.create_task(way) for way in await self._ways_to(server)]
+                await asyncio.gather(*ways, return_exceptions=True)
+        except (OSError, ValueError) as error:
+            failures.append(error)
+        ended = [way.exception() for way in ways if not way.cancelled()]
+        failures += [error for error in ended if isinstance(error, Exception)]
+        if failures:
+            self._fail(server, _reason(min(failures, key=_silence)))
+
+    def _fail(self, server: IceServer, reason: str) -> None:
+        if server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket
+            self._on_failure(server, reason)
+
+    async def _ways_to(self, server: IceServer) -> list[Coroutine[Any, Any, None]]:
+        """Return what is to be done at once to get a server's candidates: by IPv4 and by IPv6, if it has both."""
+        if server.scheme == "turns" and server.transport != "tcp":
+            raise ValueError("TURN over DTLS is not supported; use transport=tcp")
+        if server.scheme in {"turn", "turns"} and server.transport == "tcp":
+            return [self._allocate(server, server.host)]  # asyncio tries all addresses, and TLS wants the name
+        if server.scheme == "stuns" or server.transport != "udp":
+            raise ValueError("STUN over TCP or TLS gives no candidate that UDP can use")
+        addresses = await _addresses_of(server.host)
+        if server.scheme == "turn":
+            return [self._allocate(server, address) for address in addresses]
+        hosts = [protocol for protocol in self._connection._protocols if protocol.local_candidate.type == "host"]
+        pairs = [(protocol, address) for protocol in hosts for address in addresses]
+        pairs = [pair for pair in pairs if (":" in pair[0].local_candidate.host) == (":" in pair[1])]
+        if not pairs and hosts:
+            raise ValueError(f"this machine has no address that could reach {' or '.join(addresses)}")
+        return [self._reflect(server, *pair) for pair in pairs]
+
+    async def _reflect(self, server: IceServer, protocol: Any, address: str) -> None:
+        """Ask a STUN server how it sees one of our sockets (RFC 8445 section 5.1.1.2)."""
+        request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        answer, _ = await protocol.request(request, (address, server.port))
+        if "XOR-MAPPED-ADDRESS" not in answer.attributes:
+            raise ValueError("its answer holds no address")
+        self._answered.append(server)
+        local = protocol.local_candidate
+        host, port = answer.attributes["XOR-MAPPED-ADDRESS"]
+        self._add(
+            Candidate(
+                foundation=candidate_foundation("srflx", "udp", local.host),
+                component=local.component,
+                transport=local.transport,
+                priority=candidate_priority(local.component, "srflx"),
+                host=host,
+                port=port,
+                type="srflx",
+                related_address=local.host,
+                related_port=local.port,
+            )
+        )
+
+    async def _allocate(self, server: IceServer, host: str) -> None:
+        """Ask a TURN server for a relay (RFC 8656 section 7); of which family, it decides."""
+        protocol = StunProtocol(self._connection)
+        await self._connect(protocol, server, host)
+        relayed, seen = (protocol.transport.get_extra_info(name) for name in ("sockname", "related_address"))
+        if self._connection._transport_policy == TransportPolicy.RELAY:  # nobody is to know (RFC 9429 section 3.5.3)
+            seen = ("::" if ":" in relayed[0] else "0.0.0.0", 9)  # noqa: S104 - it is bound nowhere
+        protocol.local_candidate = candidate = Candidate(
+            foundation=candidate_foundation("relay", "udp", relayed[0]),
+            component=1,
+            transport="udp",
+            priority=candidate_priority(1, "relay"),
+            host=relayed[0],
+            port=relayed[1],
+            type="relay",
+            related_address=seen[0],
+            related_port=seen[1],
+        )
+        self._answered.append(server)
+        connection = self._connection
+        if connection._closing:
+            await protocol.close()
+            return
+        connection._protocols.append(protocol)
+        self._relays.append(protocol)
+        for remote in connection._remote_candidates:
+            connection._pair_remote_candidate(remote)
+        connection.sort_check_list()
+        self._add(candidate)
+
+    async def _connect(self, protocol: StunProtocol, server: IceServer, host: str) -> None:
+        """Connect a protocol to a new relay, as `aioice.turn.create_turn_endpoint` does, but by our clients."""
+        is_tcp, loop = server.transport == "tcp", asyncio.get_running_loop()
+        make: Callable[[], Any] = functools.partial(
+            TurnOverTcp if is_tcp else TurnOverUdp,
+            (host, server.port),
+            username=server.username,
+            password=server.password.reveal() if server.password else None,
+            lifetime=turn.DEFAULT_ALLOCATION_LIFETIME,
+            channel_refresh_time=turn.DEFAULT_CHANNEL_REFRESH_TIME,
+        )
+        transport: Any
+        if is_tcp:
+            tls = (self._tls or True) if server.scheme == "turns" else None
+            transport, client = await loop.create_connection(make, host, server.port, ssl=tls)
+        else:
+            transport, client = await loop.create_datagram_endpoint(make, remote_addr=(host, server.port))
+            widen(transport.get_extra_info("socket"))
+        try:
+            await turn.TurnTransport(client)._connect(protocol)
+        except BaseException:
+            transport.abort()
+            raise
+
+    def _add(self, candidate: Candidate) -> None:
+        known = self._connection._local_candidates
+        if any((other.host, other.port) == (candidate.host, candidate.port) for other in known):
+            return
+        known.append(candidate)
+        self._on_candidate(candidate.to_sdp())

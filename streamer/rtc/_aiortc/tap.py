@@ -1,0 +1,145 @@
+"""Media straight from the sockets, decrypted, and signs of life."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pylibsrtp
+from aioice import stun
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
+from pylibsrtp._binding import ffi, lib
+
+from streamer.rtc._aiortc.hooks import shadow
+from streamer.rtc.udp import UdpTransport, is_srtp
+
+
+def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport], None]) -> None:
+    """Call `on_ready` with the transport instead of starting aiortc's own reception: DTLS is connected, SRTP there.
+
+    aiortc may call more than once, with each negotiation. Call this in time: before `setLocalDescription`.
+    """
+
+    async def receive(parameters: object) -> None:
+        on_ready(receiver.transport)  # looked up now: BUNDLE may have moved it
+
+    shadow(receiver, "receive", receive)
+
+
+def unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
+    """Return `session.unprotect` as one call instead of three, which says None to what is forged, replayed or too long.
+
+    It shares the session's own buffer: the two are not used at the same time.
+    """
+    decrypt, owner, memory, buffer = lib.srtp_unprotect, session._srtp, session._cdata, session._buffer
+    size_pointer, capacity = ffi.new("int *"), len(memory)
+
+    def unprotect(datagram: bytes) -> bytes | None:
+        size = size_pointer[0] = len(datagram)
+        if size > capacity:
+            return None
+        buffer[0:size] = datagram
+        # Through the owner: libsrtp's session lives as long as that does.
+        return buffer[0 : size_pointer[0]] if decrypt(owner[0], memory, size_pointer) == 0 else None
+
+    return unprotect
+
+
+async def probe(transport: RTCDtlsTransport) -> bool:
+    """Ask the peer for its consent to send (RFC 7675), twice half a second apart; true if it gave it within 1.5 s."""
+    connection: Any = transport.transport._connection
+    pair = connection._nominated.get(1)
+    if pair is None or connection._closing or connection.remote_password is None:
+        return False
+    key = connection.remote_password.encode()
+    try:
+        await pair.protocol.request(
+            connection.build_request(pair, nominate=False), pair.remote_addr, integrity_key=key, retransmissions=1
+        )
+    except (stun.TransactionError, OSError):
+        return False
+    return True
+
+
+class Tap:
+    """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
+
+    The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken
+    from the socket. Datagrams that fail authentication are dropped. The transport must be connected; `open` begins.
+    `on_round_trip` gets the ns that each check of the peer's consent took, every 5 s or so (RFC 7675).
+    """
+
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        on_rtp: Callable[[list[bytes], int], None],
+        on_rtcp: Callable[[bytes, int], None],
+        on_round_trip: Callable[[int], None],
+    ) -> None:
+        self._connection: Any = transport.transport._connection
+        self._inbound: Any = transport._rx_srtp
+        self._unprotect = unprotector(self._inbound)
+        self._outbound: Any = transport._tx_srtp
+        self._on_rtp = on_rtp
+        self._on_rtcp = on_rtcp
+        self._on_round_trip = on_round_trip
+
+    def open(self) -> None:
+        """Begin, with what came between the handshake's end and now."""
+        # At each socket of ours, before STUN is tried on every datagram; and behind, for relays and foreign sockets.
+        for protocol in self._connection._protocols:
+            if isinstance(protocol.transport, UdpTransport):
+                protocol.transport.on_media = self._take
+        receive = self._connection.data_received
+
+        def receive_unless_srtp(datagram: bytes, component: int) -> None:
+            if is_srtp(datagram):
+                self._take([datagram])
+            else:
+                receive(datagram, component)
+
+        shadow(self._connection, "data_received", receive_unless_srtp)
+        for pair in self._connection._nominated.values():
+            self._measure(pair.protocol)
+        # The first packets of the first keyframe may wait behind the handshake's last datagram.
+        queue = self._connection._queue
+        items = [queue.get_nowait() for _ in range(queue.qsize())]
+        early = [item[0] for item in items if item is not None and is_srtp(item[0])]
+        for item in items:
+            if item is None or not is_srtp(item[0]):
+                queue.put_nowait(item)
+        self._take(early)
+
+    def _measure(self, protocol: Any) -> None:
+        """Time the checks of consent: alone of all requests they are never repeated, so their answers are theirs."""
+        request = protocol.request
+
+        async def timed_request(
+            message: Any, addr: Any, integrity_key: bytes | None = None, retransmissions: int | None = None
+        ) -> Any:
+            sent_ns = time.monotonic_ns()
+            answer = await request(message, addr, integrity_key=integrity_key, retransmissions=retransmissions)
+            if retransmissions == 0:
+                self._on_round_trip(time.monotonic_ns() - sent_ns)
+            return answer
+
+        shadow(protocol, "request", timed_request)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Send an RTCP packet. What cannot be sent is as good as lost on the way: it never raises."""
+        pair = self._connection._nominated.get(1)
+        if pair is not None and pair.protocol.transport is not None:
+            with contextlib.suppress(OSError, pylibsrtp.Error):
+                pair.protocol.transport.sendto(self._outbound.protect_rtcp(packet), pair.remote_addr)
+
+    def _take(self, datagrams: list[bytes]) -> None:
+        arrival_ns = time.monotonic_ns()
+        unprotect, packets = self._unprotect, []
+        for datagram in datagrams:
+            if 192 <= datagram[1] <= 223:  # RTCP (RFC 5761 section 4)
+                with contextlib.suppress(pylibsrtp.Error, ValueError):
+                    self._on_rtcp(self._inbound.unprotect_rtcp(datagram), arrival_ns)
+            elif (packet := unprotect(datagram)) is not None:
+                packets.append(packet)
+        if packets:
+            self._on_rtp(packets, arrival_ns)
