@@ -123,8 +123,6 @@ class Line:
             now = time.monotonic()
             if retries is None or self._streamed_s(now) >= STABLE_S:
                 retries = Retries(self._reconnect, now)
-            if self.link.is_served:
-                retries.accept()
             self._streaming_since = self._silent_since = None
             delay_s = retries.after(reason, now, _chance())
             if delay_s is None:

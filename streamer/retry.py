@@ -59,10 +59,6 @@ class Retries:
         self._attempts = 0
         self._tokens = 0
 
-    def accept(self) -> None:
-        """A device token was accepted: the next one that is refused is the first again."""
-        self._tokens = 0
-
     def after(self, error: StreamerError, now: float, chance: float) -> float | None:
         """Return in how many seconds to try again, at the latest at the deadline; None is to give up.
 

@@ -65,16 +65,6 @@ def test_what_the_vendor_asks_to_wait_for_is_tried_slowly() -> None:
     assert delay_s == SLOW_DELAY_S / 2
 
 
-def test_a_token_that_was_accepted_makes_the_next_refusal_the_first_again() -> None:
-    retries = Retries(Reconnect(), 0)
-    expired = streamer.DeviceTokenError("expired", code=1415)
-    for _ in range(3):
-        assert retries.after(expired, 0, 0) is not None
-        retries.accept()
-    assert retries.after(expired, 0, 0) is not None
-    assert retries.after(expired, 0, 0) is None
-
-
 def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
     retries = Retries(Reconnect(give_up_after_s=10), 0)
     assert retries.after(BUSY, 4, 0) == 6

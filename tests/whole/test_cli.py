@@ -422,13 +422,12 @@ async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone:
 
 
 @pytest.mark.parametrize("command", ["record", "frames", "screenshot", "audio", "info"])
-def test_a_file_that_holds_no_authority_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "authority.pem").write_text("no certificate")
-    monkeypatch.chdir(tmp_path)
-    words = [command, "any", "--endpoint", "https://127.0.0.1:9", "--ca", "authority.pem"]
-    ended = CliRunner().invoke(cli.app, words, env={"STREAMER_AUTH_TOKEN": "token"})
-    assert ended.exit_code == 2
-    assert " ".join(ended.stderr.split()) == (  # it is broken into lines
+async def test_a_file_that_holds_no_authority_is_named(command: str, empty_folder: Path) -> None:
+    (empty_folder / "authority.pem").write_text("no certificate")
+    words = (command, "any", "--endpoint", "https://127.0.0.1:9", "--ca", "authority.pem")
+    ended = await run(*words, env=environment(STREAMER_AUTH_TOKEN="token"))
+    assert ended.code == 2
+    assert " ".join(ended.err.split()) == (  # it is broken into lines
         "error: expected a PEM file of authorities, got authority.pem: no certificate can be read in it"
     )
 

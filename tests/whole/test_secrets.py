@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import logging
 import os
 import sys
@@ -52,7 +53,9 @@ def assert_clean(text: str, phone: EmbeddedPhone | SimpleNamespace) -> None:
 @pytest.fixture(autouse=True)
 def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """All loggers at DEBUG, those of the libraries too."""
-    with caplog.at_level(logging.DEBUG):
+    with contextlib.ExitStack() as stack:
+        for name in (None, "aioice", "aiortc", "httpcore", "httpx", "websockets"):
+            stack.enter_context(caplog.at_level(logging.DEBUG, logger=name))
         yield
 
 
