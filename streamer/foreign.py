@@ -1,0 +1,53 @@
+"""Text that came from outside: it reaches a terminal, a log or an error message only in an escaped, bounded form."""
+
+import unicodedata
+from typing import Final
+from urllib.parse import urlsplit
+
+SHOWN_LIMIT: Final = 200  # characters of a foreign text that are shown
+
+
+class ForeignText:
+    """A text from a peer. `str()` and formatting give the escaped form; `raw` is for the program's own use.
+
+    The escaped form is one line of printable characters: control characters, line breaks, direction overrides and lone
+    surrogates become `\\xNN` or `\\uNNNN`. It is at most `limit` characters of the text and an ellipsis.
+    """
+
+    __slots__ = ("limit", "raw")
+
+    def __init__(self, raw: object, limit: int = SHOWN_LIMIT) -> None:
+        self.raw: Final = raw if isinstance(raw, str) else str(raw)
+        self.limit: Final = limit
+
+    def __str__(self) -> str:
+        shown = "".join(map(_escaped, self.raw[: self.limit]))
+        return f"{shown}…" if len(self.raw) > self.limit else shown
+
+    def __repr__(self) -> str:
+        return f"ForeignText('{self}')"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return self.raw == other.raw if isinstance(other, ForeignText) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: scheme, host, port and path, without user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "a URL that cannot be parsed"
+    return str(ForeignText(f"{parts.scheme}://{host}{parts.path}" if host else parts.path))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and unicodedata.category(character) != "Cf":
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,42 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.bounded import BoundedMap, BoundedQueue
+
+_SIZES = st.lists(st.binary(max_size=12), max_size=40)
+
+
+@given(_SIZES)
+def test_a_queue_never_holds_more_items_or_bytes_than_its_limits(items: list[bytes]) -> None:
+    queue = BoundedQueue[bytes](max_items=5, max_bytes=30, size_of=len)
+    kept = [item for item in items if queue.put(item)]
+    assert len(queue) <= 5
+    assert queue.budget.bytes == sum(map(len, kept)) <= 30
+    assert [queue.take() for _ in range(len(queue))] == kept
+    assert queue.budget.bytes == queue.budget.items == 0
+
+
+def test_a_cleared_queue_has_room_again() -> None:
+    queue = BoundedQueue[bytes](max_items=1, max_bytes=3, size_of=len)
+    assert queue.put(b"one")
+    assert not queue.put(b"")
+    queue.clear()
+    assert queue.put(b"two")
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=40)), max_size=60))
+def test_a_map_keeps_its_newest_values_within_its_limits(items: list[tuple[int, bytes]]) -> None:
+    store = BoundedMap[int, bytes](max_items=4, max_bytes=30, size_of=len)
+    for key, value in items:
+        assert store.put(key, value) == (len(value) <= 30)
+        assert (store.get(key) == value) == (len(value) <= 30)
+        assert len(store) == len(store.values()) == store.budget.items <= 4
+        assert store.budget.bytes == sum(map(len, store.values())) <= 30
+
+
+def test_a_map_drops_its_oldest_value_and_counts_it() -> None:
+    store = BoundedMap[str, bytes](max_items=2, max_bytes=100, size_of=len)
+    for key in "abac":  # "a" is put again, so "b" is the oldest
+        store.put(key, key.encode())
+    assert list(store) == ["a", "c"]
+    assert store.dropped == 1
