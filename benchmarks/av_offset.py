@@ -163,8 +163,8 @@ async def _record(name: str, minutes: float, path: dict[str, float] | None) -> l
             streamer.connect(
                 place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"])
             ) as session,
-            session.record(files[0]),
-            session.record(files[1]),
+            session.record(files[0], overwrite=True),
+            session.record(files[1], overwrite=True),
         ):
             await asyncio.sleep(60 * minutes)
     return files

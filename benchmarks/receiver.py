@@ -97,7 +97,7 @@ async def record(rival: str, clip: str) -> dict[str, Any]:
     path = DIRECTORY / f"{clip}-{rival}.mp4"
     receiver = await _connect(rival)
     if isinstance(receiver, Streamer):
-        recording = Recording(path, has_audio=False, on_end=receiver.fanout.remove)
+        recording = Recording(path, overwrite=True, has_audio=False, on_end=receiver.fanout.remove)
         receiver.fanout.add(recording)
         receiver.fanout.add(_Progress(measurement))
         await receiver.peer.ended.wait()

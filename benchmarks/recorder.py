@@ -23,7 +23,7 @@ from streamer.tracks import Codec
 async def session(place: dict[str, str], paths: list[str]) -> None:
     """Record the phone into several files at once, and say so once there is a picture for each; until it is killed."""
     async with connected(place) as phone:
-        recordings = [phone.record(path) for path in paths]
+        recordings = [phone.record(path, overwrite=True) for path in paths]
         while not all(recording.pictures for recording in recordings):  # noqa: ASYNC110 - they have no event for it
             await asyncio.sleep(0.01)
         say("recording")
@@ -41,7 +41,9 @@ async def write(clip: str, seconds: float) -> None:
     """Let the recorder alone write a clip, each picture at its time; say what that cost."""
     made, codec = clip_named(clip), Codec(name="h264", clock_rate=90_000)
     units = access_units(made)
-    async with Recording(DIRECTORY / f"{clip}-alone.mp4", has_audio=False, on_end=lambda _: None) as recording:
+    async with Recording(
+        DIRECTORY / f"{clip}-alone.mp4", overwrite=True, has_audio=False, on_end=lambda _: None
+    ) as recording:
         start, begun = time.monotonic(), time.process_time()
         for number in range(round(seconds * made.fps)):
             await asyncio.sleep(start + number / made.fps - time.monotonic())

@@ -81,7 +81,7 @@ async def exact(directory: Path, *, seconds: float, **options: Any) -> dict[str,
     async with running_phone(**options) as phone, phone.connect() as session:
         sampling = asyncio.create_task(_sample(samples, every_s=min(SAMPLE_S, seconds / 20)))
         async with contextlib.AsyncExitStack() as stack:
-            recordings = [await stack.enter_async_context(session.record(path)) for path in paths]
+            recordings = [await stack.enter_async_context(session.record(path, overwrite=True)) for path in paths]
             for pause_s, command in ((part_s, "rotate"), (part_s, "still"), (still_s, "wake"), (part_s, "rotate")):
                 await asyncio.sleep(pause_s)
                 await phone.tell(command)
@@ -197,8 +197,8 @@ async def full(directory: Path, **options: Any) -> list[dict[str, Any]]:
         paths = [disks.enter_context(small_disk(2)) / f"full{suffix}" for suffix in SUFFIXES]
         beside = directory / "beside.mp4"
         async with running_phone(**options) as phone, phone.connect() as session:
-            recordings = [session.record(path, manifest=path.with_suffix(".jsonl")) for path in paths]
-            async with session.record(beside) as other, asyncio.timeout(120):
+            recordings = [session.record(path, overwrite=True, manifest=path.with_suffix(".jsonl")) for path in paths]
+            async with session.record(beside, overwrite=True) as other, asyncio.timeout(120):
                 await asyncio.gather(*(recording.closed() for recording in recordings))
             lost = session.stats().pictures_lost
             sent = await phone.tell("sent")

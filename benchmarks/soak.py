@@ -77,7 +77,7 @@ async def _soak(minutes: float, *, record: bool) -> list[Sample]:
         async with streamer.connect(
             place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"])
         ) as session:
-            recording = session.record(DIRECTORY / "soak.mp4") if record else None
+            recording = session.record(DIRECTORY / "soak.mp4", overwrite=True) if record else None
             looking = asyncio.create_task(_look(session), name="the consumer")
             try:
                 samples = await _sample(minutes, session)

@@ -373,6 +373,7 @@ class Session:
         self,
         target: str | os.PathLike[str] | IO[bytes],
         *,
+        overwrite: bool = False,
         before_s: float = 0.0,
         segment_s: float | None = None,
         segment_bytes: int | None = None,
@@ -386,6 +387,7 @@ class Session:
         Picture and sound are copied, not encoded again, into an `.mp4`, `.mkv`, `.webm` or `.ts` file; an open binary
         file, such as a pipe, gets MPEG-TS. Use `async with`, or `stop` it yourself.
 
+        `overwrite` replaces a file that exists; without it that is a RecordingError, and the file stays as it is.
         `before_s` begins so many seconds ago, as far as `connect(preroll_s=…)` has kept them. `segment_s` and
         `segment_bytes` begin another file with the first keyframe after that; `target` is then best a pattern such as
         `clip-{:04d}.mp4` (see `FileNames`). `max_duration_s` and `max_bytes` end the recording. `manifest` is a file to
@@ -407,6 +409,7 @@ class Session:
         history = self._history
         recording = Recording(
             target,
+            overwrite=overwrite,
             has_audio=self._line.has_audio,
             video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._line.video_codecs,
             on_end=self._fanout.remove,

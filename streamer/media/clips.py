@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.fit import fit, fitted_size, framed
 from streamer.media.pace import Pace
-from streamer.media.whole import write_whole
+from streamer.media.whole import check_whole, write_whole
 
 WIDTH: Final = 480
 FPS: Final = 10.0
@@ -56,19 +56,22 @@ async def clip(
     *,
     width: int = WIDTH,
     fps: float = FPS,
+    overwrite: bool = False,
 ) -> None:
     """Write some seconds of a video file as a `.webp` or `.gif` that moves, or as an `.mp4`.
 
     The pictures are at most `width` pixels wide, `fps` a second, and there is no sound. Without an end it goes to that
-    of the file. It runs in a thread; the target is there whole, or not at all.
+    of the file. It runs in a thread; the target is there whole, or not at all. `overwrite` replaces a target that
+    exists; the source is never replaced.
 
-    Raises ConfigurationError for another kind of file, or a range that the file does not have or that is longer than a
-    minute, and RecordingError if the file cannot be read or the clip not be written.
+    Raises ConfigurationError for another kind of file, for a target that is the source, or a range that the file does
+    not have or that is longer than a minute, and RecordingError if the file cannot be read, or the target exists or
+    cannot be written.
     """
     path = Path(source)
     length_s = await asyncio.to_thread(_length_s, path)
     end_s = length_s if end_s is None else end_s
-    await clip_parts([Part(path)], start_s, end_s, target, length_s=length_s, width=width, fps=fps)
+    await clip_parts([Part(path)], start_s, end_s, target, length_s=length_s, width=width, fps=fps, overwrite=overwrite)
 
 
 async def clip_parts(
@@ -80,6 +83,7 @@ async def clip_parts(
     length_s: float,
     width: int,
     fps: float,
+    overwrite: bool = False,
 ) -> None:
     """Do what `clip` does, of files that follow each other and are `length_s` long together."""
     path = Path(target)
@@ -99,12 +103,22 @@ async def clip_parts(
         raise ConfigurationError(f"expected a width of at least 16 pixels, got {width}")
     if start_s < parts[0].begin_s:
         raise ConfigurationError(f"the files before {parts[0].begin_s:.1f} s are no longer known: clip them by name")
+    for part in parts:
+        _refuse_same(part.path, path)
+    check_whole(path, overwrite=overwrite)  # before the work
     stopped = threading.Event()
     making = _Making(parts, start_s, end_s, width=width, rate=Fraction(fps).limit_denominator(1001), stopped=stopped)
     try:
-        write_whole(path, await asyncio.to_thread(making.make, path.suffix.lower()))
+        write_whole(path, await asyncio.to_thread(making.make, path.suffix.lower()), overwrite=overwrite)
     finally:
         stopped.set()  # cancelled: the thread looks at each picture
+
+
+def _refuse_same(source: Path, target: Path) -> None:
+    """Raise ConfigurationError if a clip would replace the file that it is cut out of, whatever either is called."""
+    with contextlib.suppress(OSError):  # one of them is not there
+        if source.samefile(target):
+            raise ConfigurationError(f"expected another file than {source} for the clip, which is cut out of it")
 
 
 def _length_s(path: Path) -> float:

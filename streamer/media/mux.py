@@ -31,10 +31,10 @@ CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so lo
 PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
 
 
-def check_target(target: str | os.PathLike[str] | IO[bytes]) -> None:
+def check_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
     """Raise what a `Recording` into this would raise at its beginning; whatever is there stays as it is."""
     with _named():
-        Target(target).check()
+        Target(target, overwrite=overwrite).check()
 
 
 @contextlib.contextmanager
@@ -62,6 +62,7 @@ class Recording:
         self,
         target: str | os.PathLike[str] | IO[bytes],
         *,
+        overwrite: bool = False,
         has_audio: bool,
         on_end: Callable[["Recording"], None],
         video_codecs: Collection[str] = (),
@@ -78,7 +79,7 @@ class Recording:
         self._request_keyframe = request_keyframe
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
-        where = Target(target)
+        where = Target(target, overwrite=overwrite)
         self._is_pipe = where.is_pipe
         if transcode is not None:
             video_codecs = {transcode.codec}
@@ -160,11 +161,19 @@ class Recording:
         return tuple(self._writer.segments)
 
     async def clip(
-        self, start_s: float, end_s: float, path: str | os.PathLike[str], *, width: int = WIDTH, fps: float = FPS
+        self,
+        start_s: float,
+        end_s: float,
+        path: str | os.PathLike[str],
+        *,
+        width: int = WIDTH,
+        fps: float = FPS,
+        overwrite: bool = False,
     ) -> None:
         """Write some seconds of the recording, finished or not, as a small `.webp`, `.gif` or `.mp4` (see `clip`).
 
-        The seconds count from the recording's beginning, over all of its files.
+        The seconds count from the recording's beginning, over all of its files. `overwrite` replaces a file that
+        exists, but none of the recording's own.
         """
         if self._is_pipe:
             raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
@@ -178,7 +187,7 @@ class Recording:
         parts = self._writer.parts
         if not parts:
             raise ConfigurationError("nothing is recorded so far: there is nothing to clip")
-        await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps)
+        await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps, overwrite=overwrite)
 
     def put(self, unit: AccessUnit) -> None:
         """Write an access unit soon; never waits. With the inbox full, pictures are left out up to a keyframe."""

@@ -76,7 +76,7 @@ class Segment:
 class FileNames:
     """The names of a recording's files, one after the other.
 
-    A plain name is the first file's, written over if it is there; further ones get a number (`clip-2.mp4`). In a
+    A plain name is the first file's, whether or not it is there; further ones get a number (`clip-2.mp4`). In a
     pattern `{}` or `{number}` is the file's number, from 1, and `{start}` the local time at which it begins, both with
     a format if need be: `clip-{:04d}.mp4`, `{start:%Y%m%d-%H%M%S}.mp4`. Files that a pattern gives and those with a
     further number are never written over: what is there is passed over.

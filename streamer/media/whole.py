@@ -13,13 +13,24 @@ from streamer.errors import RecordingError
 DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+def refuse_existing(path: str | os.PathLike[str]) -> None:
+    """Raise FileExistsError if there is a file of this name; a link that leads nowhere is none."""
+    if Path(path).is_file():
+        raise FileExistsError(
+            errno.EEXIST, "it exists: give another name, or overwrite it (overwrite=True, --overwrite)", str(path)
+        )
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
     """Write a file beside its place and put it there; what was there before stays until then, or if that fails.
 
-    A pipe or a device is written into as it is. Raises RecordingError.
+    A pipe or a device is written into as it is. Raises RecordingError, also for a file that exists and that
+    `overwrite` does not give up.
     """
     place = Path(path).resolve()  # a link goes on pointing to it
     try:
+        if not overwrite:
+            refuse_existing(path)
         if place.exists() and not place.is_file():
             place.write_bytes(data)
             return
@@ -36,10 +47,12 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
-def check_whole(path: str | os.PathLike[str]) -> None:
+def check_whole(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
     """Raise what `write_whole` would raise now; whatever is there stays as it is."""
     place = Path(path).resolve()
     try:
+        if not overwrite:
+            refuse_existing(path)
         if not place.exists() or place.is_file():
             draft = _draft_of(place)
             open_draft(draft, place).close()

@@ -17,6 +17,7 @@ from streamer.media.files import MediaFile, open_media
 from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
 from streamer.media.timeline import Timeline
 from streamer.media.units import AccessUnit
+from streamer.media.whole import refuse_existing
 from streamer.tracks import Kind
 
 SEGMENTS_LIMIT: Final = 1000  # the last ones are remembered; the manifest has them all
@@ -28,10 +29,12 @@ _S: Final = 1_000_000_000
 class Target:
     """Where a recording goes: files of one name or pattern, or a pipe, which gets MPEG-TS.
 
-    Raises ConfigurationError for a name that stands for no kind of file, or a pattern that is none.
+    A file that exists is refused, unless `overwrite` gives it up. Raises ConfigurationError for a name that stands for
+    no kind of file, or a pattern that is none.
     """
 
-    def __init__(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
+    def __init__(self, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+        self._overwrite = overwrite
         self._pipe: IO[bytes] | None = None
         if isinstance(target, str | os.PathLike):
             self.container: Container = container_of(Path(target))
@@ -49,8 +52,7 @@ class Target:
         """Raise what `open` would raise now; whatever is there stays as it is."""
         if self._pipe is not None:
             return
-        path = self._names.take(time.time())
-        _refuse_pipes(path)
+        path = self._next(time.time()).resolve()
         try:
             path.open("xb").close()
         except FileExistsError:
@@ -62,9 +64,16 @@ class Target:
         """Open the next file; a pipe goes on. Raises OSError."""
         if self._pipe is not None:
             return Path("-"), self._pipe
+        path = self._next(started_at)
+        mode = "wb" if self._overwrite else "xb"
+        return path, path.resolve().open(mode, buffering=0)  # a link goes on pointing to it
+
+    def _next(self, started_at: float) -> Path:
         path = self._names.take(started_at)
         _refuse_pipes(path)
-        return path, path.open("wb", buffering=0)
+        if not self._overwrite:
+            refuse_existing(path)
+        return path
 
 
 def _refuse_pipes(path: Path) -> None:

@@ -402,8 +402,30 @@ def test_looking_beforehand_changes_nothing(tmp_path: Path) -> None:
     check_target(tmp_path / "new.mp4")
     assert not list(tmp_path.iterdir())
     (tmp_path / "old.mp4").write_bytes(b"kept")
-    check_target(tmp_path / "old.mp4")
+    check_target(tmp_path / "old.mp4", overwrite=True)
     assert (tmp_path / "old.mp4").read_bytes() == b"kept"
+
+
+async def test_a_file_that_exists_is_refused_and_stays_unless_it_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"kept")
+    (tmp_path / "link.mp4").symlink_to(path)
+    (tmp_path / "hard.mp4").hardlink_to(path)
+    for name in ("a.mp4", "link.mp4", "hard.mp4"):
+        for refuses in (check_target, Session().record):
+            with pytest.raises(RecordingError, match=rf"cannot write .*{name}: it exists: .* --overwrite") as caught:
+                refuses(tmp_path / name)
+            assert caught.value.reason == "begin"
+    assert path.read_bytes() == b"kept"
+    await recorded(path, video(), overwrite=True)
+    assert len(pictures(path)) == len(video())
+
+
+async def test_two_recordings_that_begin_with_one_name_are_not_mixed(tmp_path: Path) -> None:
+    first = Session().record(tmp_path / "a.mp4")
+    with pytest.raises(RecordingError, match="it exists"):
+        Session().record(tmp_path / "a.mp4")
+    await first.stop()
 
 
 NOISE = encoded(40, keyframe_every=10, noise=True)

@@ -408,8 +408,8 @@ def test_a_recording_of_a_still_screen_ends_when_it_is_as_long_as_it_may_be(tmp_
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
 def test_a_recording_is_never_larger_than_it_may_be(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
     for most in range(12_000, 60_000, 7777):
+        path = tmp_path / f"{most}{suffix}"
         writer = new(path, has_audio=True, limits=Limits(max_bytes=most))
         write(writer, interleaved(long_video(20), sound(1000)))
         assert writer.ended == "limit"

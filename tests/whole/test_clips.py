@@ -168,6 +168,37 @@ async def test_what_is_no_clip_is_named_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("way", ["name", "other spelling", "symbolic link", "hard link", "recording"])
+async def test_a_recording_is_never_replaced_by_its_own_clip(tmp_path: Path, way: str) -> None:
+    path, link = tmp_path / "phone.mp4", tmp_path / "link.mp4"
+    recording = await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    before = path.read_bytes()
+    if way == "symbolic link":
+        link.symlink_to(path)
+    elif way == "hard link":
+        link.hardlink_to(path)
+    target = {"name": path, "other spelling": tmp_path / "." / ".." / tmp_path.name / "phone.mp4"}.get(way, link)
+    with pytest.raises(streamer.ConfigurationError, match=r"expected another file than .* for the clip"):
+        if way == "recording":
+            await recording.clip(0, 1, path, overwrite=True)
+        else:
+            await streamer.clip(path, 0, 1, target, overwrite=True)
+    assert path.read_bytes() == before
+
+
+async def test_a_clip_replaces_a_file_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    path, target = tmp_path / "phone.mp4", tmp_path / "clip.gif"
+    recording = await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    target.write_bytes(b"kept")
+    with pytest.raises(streamer.RecordingError, match="it exists: give another name"):
+        await streamer.clip(path, 0, 1, target)
+    with pytest.raises(streamer.RecordingError, match="it exists: give another name"):
+        await recording.clip(0, 1, target)
+    assert target.read_bytes() == b"kept"
+    await streamer.clip(path, 0, 1, target, overwrite=True)
+    assert len(moving(target)[0]) == 10
+
+
 async def test_a_clip_is_no_longer_than_a_minute(tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     await encoded_anew(path, video(), lasts_s=62, fps=1)

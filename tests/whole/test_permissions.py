@@ -76,7 +76,7 @@ async def test_a_file_that_was_private_stays_private_when_it_is_written_anew(
     before = os.umask(0o022)
     try:
         async with connect(phone) as session, asyncio.timeout(LIMIT_S):
-            async with session.record(places[0], max_duration_s=0.5) as recording:
+            async with session.record(places[0], overwrite=True, max_duration_s=0.5) as recording:
                 await recording.closed()
             (await session.screenshot()).save(places[1])
     finally:
