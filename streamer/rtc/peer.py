@@ -21,6 +21,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
+from streamer.foreign import ForeignText
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.guards import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.hooks import check_hooks
@@ -33,6 +34,7 @@ from streamer.wire import INPUT_CHANNEL_LABEL
 _logger = logging.getLogger("streamer.rtc")
 
 EARLY_CANDIDATES: Final = 100  # kept until the offer comes; more are dropped: checks find the path all the same
+SECTIONS_LIMIT: Final = 64  # different media sections over all offers: aiortc keeps what it made for each
 INPUT_BYTES_LIMIT: Final = 65_536  # not yet sent on the data channel
 _CLOSE_TIMEOUT_S: Final = 5.0
 
@@ -61,8 +63,8 @@ class Peer:
 
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
-    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, and
-    why data channels were closed.
+    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, why
+    data channels were closed, and which media sections are refused because one of their kind is received.
     `loopback` are addresses to listen on beside the machine's own, for a phone on the same machine.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
@@ -101,6 +103,8 @@ class Peer:
         self._connection.on("datachannel", self._adopt_channel)
         self._has_offer = False
         self._tracks: list[Track] = []
+        self._sections: set[tuple[str, str]] = set()  # mid and kind of each media section of any offer
+        self._surplus: list[str] = []
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
         self._alive_ns: dict[RTCDtlsTransport, int] = {}  # when each transport's latest sign of life came
@@ -121,7 +125,14 @@ class Peer:
 
         Raises ConnectionFailedError (stage "negotiation", or "ice" if no relay candidate comes).
         """
-        negotiation = Negotiation(offer, self._remote_candidates.takes)
+        received = {track.mid for track in self._tracks}
+        negotiation = Negotiation(offer, self._remote_candidates.takes, received=received)
+        if len(self._sections | {*negotiation.sections}) > SECTIONS_LIMIT:
+            raise ConnectionFailedError(
+                f"expected at most {SECTIONS_LIMIT} different media sections over all offers, got more",
+                stage="negotiation",
+            )
+        self._sections |= {*negotiation.sections}
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(negotiation.offer, "offer"))
             self._has_offer = True
@@ -140,11 +151,17 @@ class Peer:
             OperationError,
         ) as error:
             raise ConnectionFailedError(
-                f"the phone's offer cannot be answered: {error}", stage="negotiation"
+                f"the phone's offer cannot be answered: {ForeignText(error)}", stage="negotiation"
             ) from error
         if self._relay_only and " typ relay" not in self._connection.localDescription.sdp:
             problems = "; ".join(self.ice_problems)
             raise ConnectionFailedError(f"no TURN server gave a relay candidate: {problems}", stage="ice")
+        if negotiation.surplus and negotiation.surplus != self._surplus:
+            mids = ForeignText(", ".join(negotiation.surplus))
+            self._on_problem(
+                f"the phone offers more than one video or audio section: those with mid {mids} are refused"
+            )
+        self._surplus = negotiation.surplus
         for transport, media_input in self._inputs.items():
             media_input.set_tracks(self._tracks_on(transport))
         early, self._early_candidates = self._early_candidates, []

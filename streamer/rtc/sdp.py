@@ -7,11 +7,13 @@ package sends.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
 from typing import Final
 
 from streamer.errors import ConnectionFailedError
+from streamer.foreign import ForeignText
 from streamer.rtc.ice import RemoteCandidates
 from streamer.tracks import Codec, Track
 
@@ -23,10 +25,26 @@ ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-ti
 # How a sender learns what the path carries, in the order of preference: one is enough, and needs its header extension.
 _CONGESTION: Final = {"transport-cc": TRANSPORT_CC, "goog-remb": ABS_SEND_TIME}
 SECTIONS_LIMIT: Final = 32  # without a bundle, each gets sockets of its own
+LINES_LIMIT: Final = 4096  # of an offer; libwebrtc's, with every codec and extension it knows, have some 300
+_LINE_LIMIT: Final = 1024  # characters of a line that aiortc gets, and of a format's parameters
+_MID_LIMIT: Final = 256  # characters
+_FORMATS_LIMIT: Final = 128  # of a section: there are no more payload types
+_REPEATS_LIMIT: Final = 16  # lines with one attribute that aiortc gets of a section, candidates apart
 _CANDIDATE: Final = "a=candidate:"
 _BUNDLE: Final = "a=group:BUNDLE"
 _UFRAG: Final = "a=ice-ufrag:"
 _PASSWORD: Final = "a=ice-pwd:"  # noqa: S105 - an attribute's name
+# The attributes that aiortc 1.16 needs to connect. Of the others it looks some up in lists, one after another, and
+# raises on what it cannot read.
+_SESSION_ATTRIBUTES: Final = frozenset({"fingerprint", "ice-lite", "ice-options", "ice-pwd", "ice-ufrag", "setup"})
+_SECTION_ATTRIBUTES: Final = frozenset(
+    {"candidate", "mid", "rtcp-mux", "sctp-port", "sctpmap", "max-message-size"}
+    | {"sendrecv", "sendonly", "recvonly", "inactive"}
+    | _SESSION_ATTRIBUTES
+)
+_SESSION_HEADER: Final = ("v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0")
+_MID_EXTENSION: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")  # and no other: a name may hold what `str.splitlines` splits at
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
 _STAND_INS: Final = {
     "video": (
@@ -46,7 +64,7 @@ _ACCEPTED: Final = {
     "av1": (("profile", "0", {"0", "1"}),),
     "h265": (("profile-id", "1", {"1"}), ("tx-mode", "srst", {"srst"}), ("sprop-max-don-diff", "0", {"0"})),
 }
-_PLACEHOLDER: Final = "0"  # PCMU: aiortc takes it for any audio section, and the answer then refuses the section
+_PROTOCOL: Final = "UDP/TLS/RTP/SAVPF"
 
 
 @dataclass(slots=True)
@@ -57,11 +75,16 @@ class _Section:
     protocol: str
     formats: list[str]
     lines: list[str]
+    _values: dict[str, list[str]] = field(default_factory=dict)  # of each attribute, once one was asked for
 
     def values(self, name: str) -> list[str]:
         """Return what follows `a=name:`, in order."""
-        prefix = f"a={name}:"
-        return [line[len(prefix) :] for line in self.lines if line.startswith(prefix)]
+        if not self._values:
+            for line in self.lines:
+                attribute, colon, value = line.partition(":")
+                if colon:
+                    self._values.setdefault(attribute, []).append(value)
+        return self._values.get(f"a={name}", [])
 
     def by_format(self, name: str) -> dict[str, str]:
         """Return the attributes `a=name:<format> <value>`; the last of a format counts."""
@@ -70,7 +93,7 @@ class _Section:
     @property
     def mid(self) -> str:
         """The section's identification tag; empty if it has none."""
-        return (self.values("mid") or [""])[0].strip()
+        return (self.values("mid") or [""])[0].strip()[:_MID_LIMIT]
 
     def text(self, port: str) -> list[str]:
         return [f"m={self.kind} {port} {self.protocol} {' '.join(self.formats)}", *self.lines]
@@ -79,13 +102,23 @@ class _Section:
 class Negotiation:
     """One offer, made ready for aiortc (`offer`); `finish_answer` turns aiortc's answer into the phone's.
 
-    `tracks` is what the phone may send once it has the answer. `takes_candidate` says which candidates aiortc gets.
+    `tracks` is what the phone may send once it has the answer: one video track and one audio track at most. `surplus`
+    names the mids of further sections that could be received and are refused. Of several sections of a kind the one
+    whose mid is in `received` goes on, or else the first is taken. `takes_candidate` says which candidates aiortc gets.
+    `sections` is the mid and kind of each section, in order.
 
     Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in unknown codecs.
     """
 
-    def __init__(self, offer: str, takes_candidate: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        offer: str,
+        takes_candidate: Callable[[str], bool] | None = None,
+        *,
+        received: Container[str] = (),
+    ) -> None:
         session, numbered = _parse(offer)
+        ports = [port for port, _ in numbered]
         self._offered = [section for _, section in numbered]
         if not session or not self._offered:
             raise ConnectionFailedError("expected an SDP offer with media sections, got none", stage="negotiation")
@@ -97,17 +130,25 @@ class Negotiation:
         self._takes_candidate = takes_candidate or RemoteCandidates().takes
         self._has_mids = any(section.mid for section in self._offered)
         self._has_bundle = any(line.startswith(_BUNDLE) for line in session)
-        self._accepted: dict[int, Track] = {}  # by m-line index
+        for index, section in enumerate(self._offered):
+            mid = f"a=mid:{section.mid or index}"  # one each: of several, aiortc would take the last, we the first
+            others = [line for line in section.lines if not line.startswith("a=mid:")]
+            self._offered[index] = _Section(section.kind, section.protocol, section.formats, [*others, mid])
+        self.sections = [(section.mid, section.kind) for section in self._offered]
+        if len({mid for mid, _ in self.sections}) < len(self.sections):
+            raise ConnectionFailedError("expected media sections with a mid of their own", stage="negotiation")
+        self.surplus: list[str] = []
+        self._accepted = self._choose(ports, received)  # by m-line index
+        self._data = next((section for section in self._offered if section.kind == "application"), None)
         self._refused: list[str] = []  # mids
         lines: list[str] = []
-        for index, (port, section) in enumerate(numbered):
-            mid = f"a=mid:{section.mid or index}"  # one each: of several, aiortc would take the last, we the first
-            section.lines = [line for line in section.lines if not line.startswith("a=mid:")] + [mid]
+        for index, (port, section) in enumerate(zip(ports, self._offered, strict=True)):
             lines += self._for_aiortc(index, port, section)
         self.tracks = list(self._accepted.values())
         if not any(track.kind == "video" for track in self.tracks):
             raise ConnectionFailedError(
-                f"expected an offer with 8-bit video in {', '.join(VIDEO_CODECS).upper()}, got {self._offered_video()}",
+                f"expected an offer with 8-bit video in {', '.join(VIDEO_CODECS).upper()}, "
+                f"got {ForeignText(self._offered_video())}",
                 stage="negotiation",
             )
         self.offer = "\r\n".join([*self._session_for_aiortc(session), *lines]) + "\r\n"
@@ -133,35 +174,46 @@ class Negotiation:
             lines += finished.text(port)
         return "\r\n".join(lines) + "\r\n"
 
-    def _for_aiortc(self, index: int, port: str, section: _Section) -> list[str]:
-        if section.kind in {"audio", "video"}:
+    def _choose(self, ports: list[str], received: Container[str]) -> dict[int, Track]:
+        """Return the tracks to receive, one of each kind."""
+        tracks = {
+            index: track
+            for index, (port, section) in enumerate(zip(ports, self._offered, strict=True))
             # Port 0 refuses a section, but for one that is offered only as part of the bundle (RFC 8843 section 6).
-            track = _track(section) if port != "0" or "a=bundle-only" in section.lines else None
-            if track is None:
-                self._refused.append(section.mid)
-                section = _placeholder(section)
-            else:
-                self._accepted[index] = track
-                section = _stand_in(section)
-        else:  # a codec's line has no place here, and aiortc looks for the codec until a StopIteration (aiortc 1.16)
-            section = _Section(section.kind, section.protocol, section.formats, _without_codecs(section.lines))
-        kept = [line for line in section.lines if not self._is_left_out(line)]
-        return _Section(section.kind, section.protocol, section.formats, kept).text("9" if port == "0" else port)
+            if section.kind in {"audio", "video"} and (port != "0" or "a=bundle-only" in section.lines)
+            if (track := _track(section)) is not None
+        }
+        chosen: dict[str, int] = {}
+        for index in sorted(tracks, key=lambda index: (tracks[index].mid not in received, index)):
+            if chosen.setdefault(tracks[index].kind, index) != index:
+                self.surplus.append(tracks[index].mid)
+        return {index: tracks[index] for index in sorted(chosen.values())}
 
-    def _is_left_out(self, line: str) -> bool:
-        # Told that no more candidates come, aioice stops starting checks: a relay that we get later would go unused.
-        if line == "a=end-of-candidates":
-            return True
-        return line.startswith(_CANDIDATE) and not self._takes_candidate(line[len(_CANDIDATE) :])
+    def _for_aiortc(self, index: int, port: str, section: _Section) -> list[str]:
+        extensions: list[str] = []
+        takes_candidate = self._takes_candidate
+        if index in self._accepted:
+            if number := _extension(section, _MID_EXTENSION):
+                extensions = [f"a=extmap:{number} {_MID_EXTENSION}"]
+            formats, codec = _stand_in(section.kind)
+        elif section is self._data:
+            formats, codec = section.formats, ()
+        else:
+            self._refused.append(section.mid)
+            section, formats, codec = _placeholder(section)
+            takes_candidate = _never
+        lines = _for_aiortc(section.lines, _SECTION_ATTRIBUTES, takes_candidate)
+        chosen = _Section(section.kind, section.protocol, formats, [*lines, *extensions, *codec])
+        return chosen.text("9" if port == "0" else port)
 
     def _session_for_aiortc(self, session: list[str]) -> list[str]:
         # aiortc carries a bundle on its first section's transport, which has to be there and not to be refused; and it
         # would wait for the transport of a refused section: those go into the bundle whatever was offered.
         offered = next((line.split()[1:] for line in session if line.startswith(_BUNDLE)), [])
-        known = [section.mid for section in self._offered if section.mid not in self._refused]
-        bundle = [mid for mid in offered if mid in known] or [next(iter(self._accepted.values())).mid]
-        lines = [line for line in session if not line.startswith(_BUNDLE)]
-        return [*lines, " ".join([_BUNDLE, *bundle, *self._refused])]
+        known = {section.mid for section in self._offered if section.mid not in self._refused}
+        bundle = [mid for mid in dict.fromkeys(offered) if mid in known] or [next(iter(self._accepted.values())).mid]
+        lines = _for_aiortc(session, _SESSION_ATTRIBUTES, _never)
+        return [*_SESSION_HEADER, *lines, " ".join([_BUNDLE, *bundle, *self._refused])]
 
     def _offered_video(self) -> str:
         maps = [section.by_format("rtpmap").values() for section in self._offered if section.kind == "video"]
@@ -170,17 +222,25 @@ class Negotiation:
 
 def ice_credentials(offer: str) -> frozenset[tuple[str, str]]:
     """Return an offer's pairs of ICE user name and password: quite other ones restart ICE (RFC 8839 section 4.4)."""
-    lines = offer.splitlines()
+    lines = _LINE_END.split(offer) if _line_count(offer) <= LINES_LIMIT else []
     names = [line[len(_UFRAG) :].strip() for line in lines if line.startswith(_UFRAG)]
     passwords = [line[len(_PASSWORD) :].strip() for line in lines if line.startswith(_PASSWORD)]
     return frozenset(zip(names, passwords, strict=False))
+
+
+def _line_count(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n") + (not text.endswith(("\r", "\n")))
 
 
 def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
     """Return the session's lines, and each section with its port; lines that make no sense are left out."""
     session: list[str] = []
     sections: list[tuple[str, _Section]] = []
-    for raw in text.splitlines():
+    if (count := _line_count(text)) > LINES_LIMIT:
+        raise ConnectionFailedError(
+            f"expected an offer of at most {LINES_LIMIT} lines, got {count}", stage="negotiation"
+        )
+    for raw in _LINE_END.split(text):
         line = raw.strip()
         if line[1:2] != "=":
             continue
@@ -188,7 +248,9 @@ def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
             fields = line[2:].split()
             if len(fields) < 4:
                 raise ConnectionFailedError(f"expected an SDP media line, got {line[:80]!r}", stage="negotiation")
-            sections.append((fields[1], _Section(fields[0], fields[2], fields[3:], [])))
+            sections.append(
+                (fields[1], _Section(fields[0], fields[2], list(dict.fromkeys(fields[3:]))[:_FORMATS_LIMIT], []))
+            )
         elif sections:
             sections[-1][1].lines.append(line)
         else:
@@ -199,7 +261,8 @@ def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
 def _track(section: _Section) -> Track | None:
     """Return what of a section can be received; None if nothing can."""
     known = VIDEO_CODECS if section.kind == "video" else AUDIO_CODECS
-    rtpmaps, fmtps = section.by_format("rtpmap"), section.by_format("fmtp")
+    rtpmaps = section.by_format("rtpmap")
+    fmtps = {payload_type: _parameters(fmtp) for payload_type, fmtp in section.by_format("fmtp").items()}
     codecs: dict[int, Codec] = {}
     rtx: dict[int, int] = {}
     by_preference = sorted(
@@ -208,7 +271,7 @@ def _track(section: _Section) -> Track | None:
     )
     for payload_type in by_preference:
         fields = rtpmaps[payload_type].split("/")
-        parameters = _parameters(fmtps.get(payload_type, ""))
+        parameters = fmtps.get(payload_type, {})
         if (
             not _is_payload_type(payload_type)
             or len(fields) < 2
@@ -225,7 +288,7 @@ def _track(section: _Section) -> Track | None:
             parameters=parameters,
         )
     for payload_type in section.formats:
-        carried = _parameters(fmtps.get(payload_type, "")).get("apt", "")
+        carried = fmtps.get(payload_type, {}).get("apt", "")
         is_rtx = _name(rtpmaps.get(payload_type, "")) == "rtx" and _is_payload_type(payload_type)
         if is_rtx and _is_payload_type(carried) and int(carried) in codecs:
             rtx[int(payload_type)] = int(carried)
@@ -286,20 +349,35 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
     return _Section(answer.kind, answer.protocol, formats, lines)
 
 
-def _stand_in(section: _Section) -> _Section:
-    """Return the section with one codec that aiortc accepts, in place of all those offered."""
-    payload_type, codec = _STAND_INS[section.kind]
-    return _Section(section.kind, section.protocol, [payload_type], [*_without_codecs(section.lines), *codec])
+def _for_aiortc(lines: list[str], attributes: frozenset[str], takes_candidate: Callable[[str], bool]) -> list[str]:
+    """Return the lines that aiortc gets: attributes that it needs, a bounded number of each."""
+    kept: list[str] = []
+    repeats: Counter[str] = Counter()
+    for line in dict.fromkeys(lines):
+        name, _, value = line[2:].partition(":")
+        if not line.startswith("a=") or name not in attributes or len(line) > _LINE_LIMIT:
+            continue
+        repeats[name] += 1
+        if takes_candidate(value) if name == "candidate" else repeats[name] <= _REPEATS_LIMIT:
+            kept.append(line)
+    return kept
 
 
-def _placeholder(section: _Section) -> _Section:
-    directions = ("a=sendrecv", "a=sendonly", "a=recvonly")
-    lines = [line for line in _without_codecs(section.lines) if not line.startswith(directions)]
-    return _Section("audio", section.protocol, [_PLACEHOLDER], [*lines, "a=rtpmap:0 PCMU/8000", "a=inactive"])
+def _never(_: str) -> bool:
+    return False
 
 
-def _without_codecs(lines: list[str]) -> list[str]:
-    return [line for line in lines if not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
+def _stand_in(kind: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the format and the lines of one codec that aiortc accepts, in place of all those offered."""
+    payload_type, codec = _STAND_INS[kind]
+    return [payload_type], codec
+
+
+def _placeholder(section: _Section) -> tuple[_Section, list[str], tuple[str, ...]]:
+    """Return what aiortc gets of a section that the answer refuses: an inactive one, of a kind that stays the same."""
+    kind = "video" if section.kind == "video" else "audio"
+    lines = [line for line in section.lines if line not in {"a=sendrecv", "a=sendonly", "a=recvonly"}]
+    return _Section(kind, _PROTOCOL, [], [*lines, "a=inactive"]), *_stand_in(kind)
 
 
 def _is_payload_type(text: str) -> bool:
@@ -318,5 +396,5 @@ def _name(rtpmap: str) -> str:
 
 
 def _parameters(fmtp: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in fmtp.split(";"))
+    pairs = (part.partition("=") for part in fmtp[:_LINE_LIMIT].split(";"))
     return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}

@@ -845,3 +845,28 @@ async def test_a_path_is_probed_and_what_comes_over_it_is_a_sign_of_life() -> No
         vars(protocol)["send_stun"] = lambda message, addr: None
         assert not await tap.probe(transport)
     assert not await tap.probe(transport)  # closed
+
+
+async def test_a_second_video_section_of_a_later_offer_is_refused_and_named() -> None:
+    """Its packets would be told apart from the first one's by nothing but their SSRC."""
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        await pair.connect()
+        (media,) = pair.inputs
+        await media.arrived.wait()
+        pair.sender.addTrack(VideoStreamTrack())
+        offer = await pair.offer()
+        answer = await pair.peer.answer(offer)  # aiortc takes no answer that refuses a section
+        assert [section.split()[1] != "0" for section in answer.split("m=")[1:]] == [True, True, False]
+        assert [track.kind for track in media.tracks] == ["video", "audio"]
+        assert "more than one video or audio section" in await pair.problems.get()
+        assert await pair.peer.answer(offer)
+        assert pair.problems.empty()  # named once
+
+
+async def test_offers_cannot_make_aiortc_keep_ever_more_sections() -> None:
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        offer = await pair.offer()
+        await pair.connect(offer)
+        with pytest.raises(ConnectionFailedError, match="at most 64 different media sections"):
+            for number in range(64):
+                await pair.peer.answer(offer.replace("a=mid:1", f"a=mid:x{number}"))

@@ -1,6 +1,6 @@
 """Offers and answers: what is handed to aiortc, and what the phone gets back, as aiortc's own parser reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import CANDIDATES_LIMIT
-from streamer.rtc.sdp import ABS_SEND_TIME, FEEDBACK, SECTIONS_LIMIT, TRANSPORT_CC, Negotiation, ice_credentials
+from streamer.rtc.sdp import (
+    ABS_SEND_TIME,
+    FEEDBACK,
+    LINES_LIMIT,
+    SECTIONS_LIMIT,
+    TRANSPORT_CC,
+    Negotiation,
+    ice_credentials,
+)
 from streamer.tracks import Codec, Track
 
 TRANSPORT = [
@@ -213,6 +221,67 @@ def test_sections_have_a_limit() -> None:
         Negotiation(f"{at_limit}m=application{data}")
 
 
+def test_lines_have_a_limit() -> None:
+    offer = offer_of()
+    at_limit = offer + "a=x\r\n" * (LINES_LIMIT - len(offer.splitlines()))
+    assert Negotiation(at_limit).tracks
+    with pytest.raises(ConnectionFailedError, match="at most 4096 lines, got 4097"):
+        Negotiation(f"{at_limit}a=x\r\n")
+
+
+def test_sections_with_one_mid_are_refused_together() -> None:
+    with pytest.raises(ConnectionFailedError, match="a mid of their own"):
+        Negotiation(offer_of().replace("a=mid:m1", "a=mid:m0"))
+
+
+@pytest.mark.parametrize(("received", "taken"), [((), "m0"), ({"m1"}, "m1"), ({"gone"}, "m0")])
+def test_of_two_sections_of_a_kind_the_one_that_was_received_goes_on(received: Sequence[str], taken: str) -> None:
+    negotiation = Negotiation(offer_of(["video", "vp8"]), received=received)
+    assert [track.mid for track in negotiation.tracks] == [taken]
+    assert negotiation.surplus == [{"m0": "m1", "m1": "m0"}[taken]]
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "ssrc": lambda i: f"a=ssrc:{i} a:",
+    "ssrc-group": lambda _: "a=ssrc-group:F 1 2",
+    "rtcp-fb": lambda i: f"a=rtcp-fb:* x{i}",
+    "rtpmap": lambda i: f"a=rtpmap:{i % 128} H264/{i}",
+    "fmtp": lambda i: f"a=fmtp:96 x={i}",
+    "extmap": lambda i: f"a=extmap:{i % 14 + 1} u:{i} more than aiortc reads",
+    "fingerprint": lambda i: f"a=fingerprint:sha-256 {i}",
+    "candidate": lambda _: "a=candidate:1 1 udp 1 192.0.2.9 9 typ host",
+    "msid": lambda i: f"a=msid:{i} {i}",
+    "crypto": lambda i: f"a=crypto:{i} AES_CM_128_HMAC_SHA1_80 inline:x",
+    "rtcp": lambda _: "a=rtcp:x",
+    "sctpmap": lambda i: f"a=sctpmap:{i} x",
+    "connection": lambda _: "c=nonsense",
+    "bandwidth": lambda i: f"b=AS:{i}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_aiortc_gets_few_lines_of_any_attribute(name: str) -> None:
+    """The law: however many lines an offer has, aiortc gets some tens of them, and can read each."""
+    lines = "".join(f"{HOSTILE[name](i)}\r\n" for i in range(3900))
+    session, _, section = offer_of(["video"]).partition("m=")
+    for offer in (f"{session}m={section}{lines}", f"{session}{lines}m={section}"):
+        got = Negotiation(offer).offer
+        assert len(got.splitlines()) < 60
+        SessionDescription.parse(got)
+
+
+def test_formats_and_mids_that_are_named_again_and_again_count_once() -> None:
+    """A format's parameters are read once for each time that the section names it."""
+    offer = (
+        offer_of(["video"]).replace("SAVPF 96", "SAVPF" + " 96" * 10_000).replace("BUNDLE m0", "BUNDLE" + " m0" * 9999)
+    )
+    negotiation = Negotiation(offer)
+    (group,) = SessionDescription.parse(negotiation.offer).group
+    assert group.items == ["m0"]
+    (section,) = sections(negotiation.finish_answer(negotiation.offer))
+    assert section[0].split()[3:] == ["102", "96", "97", "103"]
+
+
 def test_the_candidates_of_all_sections_together_have_a_limit() -> None:
     more = "".join(f"a=candidate:1 1 udp 1 192.0.2.9 {port} typ host\r\n" for port in range(1, 500))
     parsed = SessionDescription.parse(Negotiation(offer_of().replace("a=mid:m1", f"{more}a=mid:m1")).offer)
@@ -240,30 +309,35 @@ async def test_an_answer_takes_of_each_section_what_was_offered_and_refuses_the_
     order: list[str], count: int, identified: tuple[bool, bool]
 ) -> None:
     """The law: for any sections in any order, with or without identifiers and bundle, the answer has the same sections
-    in the same order; codecs, parameters and feedback are among those offered; what cannot be decoded has port 0."""
+    in the same order; codecs, parameters and feedback are among those offered; the first section of each kind that can
+    be decoded is received, and each other one has port 0."""
     names = ["video", *order[:count]] if "video" not in order[:count] else order[:count]
     mids, bundle = identified
     offer = offer_of(names, mids=mids, bundle=bundle)
-    answer = await answered(Negotiation(offer))
+    negotiation = Negotiation(offer)
+    answer = await answered(negotiation)
     offered, found = sections(offer), sections(answer)
     assert len(found) == len(offered)
+    first = next(name for name in names if name not in {"speex", "h263", "data", "audio"})
+    taken = {first, "audio", "data"}
     for name, theirs, ours in zip(names, offered, found, strict=True):
         (kind, port, protocol, *formats), offered_formats = ours[0][2:].split(), theirs[0].split()[3:]
         assert (kind, protocol) == (theirs[0][2:].split()[0], theirs[0].split()[2])
-        assert (port == "0") == (name in {"speex", "h263"})
-        assert ("a=inactive" in ours) == (name in {"speex", "h263"})
+        assert (port != "0") == (name in taken)
+        assert ("a=inactive" in ours) == (name not in taken)
         assert set(formats) <= set(offered_formats)
         for line in ours:
             if line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=mid:", "a=extmap:4 ")):
                 assert line in theirs
-        if name not in {"speex", "h263", "data"}:
+        if name in taken - {"data"}:
             assert "a=recvonly" in ours
             assert "a=ice-options:trickle" in ours
             assert "a=end-of-candidates" not in ours
         assert any(line.startswith("a=mid:") for line in ours) == mids
     groups = [line.split()[1:] for line in answer.splitlines() if line.startswith("a=group:BUNDLE")]
-    accepted = [f"m{place}" for place, name in enumerate(names) if name not in {"speex", "h263"}]
+    accepted = [f"m{place}" for place, name in enumerate(names) if name in taken]
     assert groups == ([accepted] if bundle else [])
+    assert len(negotiation.surplus) == len(set(names) - taken - {"speex", "h263"})
     SessionDescription.parse(answer)
 
 
