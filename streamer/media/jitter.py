@@ -5,17 +5,24 @@
 3. Then the missing packets are given up, once; whoever takes the packets sees it as a jump of `index`. He may give
    them up earlier, for the sake of what is held behind them.
 
-Work per packet does not depend on how much is held. At most `capacity` packets are held; a packet further ahead
-than that means the sender started anew: the buffer is emptied and goes on from there.
+Work per packet does not depend on how much is held. At most `capacity` packets and `max_bytes` of payload are held:
+the oldest gaps are given up to make room.
+
+A packet that is `capacity` away from the others, ahead or behind, is late, or the sender has restarted. Two packets
+in a row with nothing of the former sequence between them prove a restart (the rule of RFC 3550 appendix A.1): what is
+held leaves, and the buffer goes on from the first of the two. Any other packet from far away is late. A retransmission
+proves nothing: it repeats what was sent before.
 
 Left out: playout delay. A screen wants its picture now; who wants even spacing has the RTP timestamps.
 """
 
 from typing import Final
 
+from streamer.bounded import Budget
 from streamer.media.rtp import RtpPacket, extend
 
 CAPACITY: Final = 2048  # a keyframe of 500 kB is 430 packets; four of them
+MAX_BYTES: Final = 16 * 1024 * 1024  # `CAPACITY` packets of the usual size are a sixth of it; datagrams may be 64 kB
 
 
 class Missing:
@@ -33,16 +40,19 @@ class Missing:
 class JitterBuffer:
     """Order the packets of one SSRC: `insert` each as it comes, `give_up` when `deadline_ns` has passed."""
 
-    def __init__(self, *, hold_ns: int, capacity: int = CAPACITY) -> None:
+    def __init__(self, *, hold_ns: int, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES) -> None:
         self.hold_ns = hold_ns
         self.missing: dict[int, Missing] = {}  # by index, in order of index
         self.lost = 0  # packets given up
         self.late = 0  # packets that came after they were given up, or twice
-        self.restarts = 0  # jumps too wide to be a gap
+        self.restarts = 0  # of the sender, under the same SSRC
         self._capacity = capacity
         self._held: dict[int, RtpPacket] = {}
+        self._budget = Budget(max_items=capacity, max_bytes=max_bytes)  # of what is held
         self._next = -1  # the index that leaves next; -1 before the first packet
         self._end = -1  # one more than the highest index seen
+        self._stray: RtpPacket | None = None  # the last packet from far away, if it may be the first of a restart
+        self._stray_end = -1  # `_end` when it came
 
     @property
     def deadline_ns(self) -> int | None:
@@ -50,6 +60,11 @@ class JitterBuffer:
         for oldest in self.missing.values():
             return oldest.noticed_ns + self.hold_ns
         return None
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of payload are held behind gaps."""
+        return self._budget.bytes
 
     def passes(self, packet: RtpPacket) -> bool:
         """Whether the packet is the next in order while nothing is missing: it may leave, and needs no `insert`."""
@@ -64,7 +79,7 @@ class JitterBuffer:
         """Take note of so many packets that were the next in order while nothing was missing."""
         self._next = self._end = self._next + count
 
-    def insert(self, packet: RtpPacket, now_ns: int) -> list[RtpPacket]:
+    def insert(self, packet: RtpPacket, now_ns: int, *, is_retransmission: bool = False) -> list[RtpPacket]:
         """Take a packet; return those that leave now, in order, each with its `index` set."""
         if self._next < 0:
             # Far enough from zero that packets reordered around the first one still get a positive index.
@@ -72,11 +87,15 @@ class JitterBuffer:
         if self.passes(packet):
             return [packet]
         index = packet.index = extend(self._end, packet.sequence_number, 16)
-        if index - self._next >= self._capacity or self._next - index > self._capacity:
-            return self._restart(packet)
+        if not -self._capacity <= index - self._end < self._capacity:
+            return self._take_stray(packet, is_retransmission=is_retransmission)
         if index < self._next or index in self._held:
             self.late += 1
             return []
+        released: list[RtpPacket] = []
+        size = len(packet.payload)
+        while self._next < index and self.missing and not self._fits(index, size):
+            released += self._give_up(next(iter(self.missing)))
         if index >= self._end:
             for absent in range(self._end, index):
                 self.missing[absent] = Missing(now_ns)
@@ -84,7 +103,8 @@ class JitterBuffer:
         else:
             self.missing.pop(index, None)
         self._held[index] = packet
-        return self._leave()
+        self._budget.add(size)
+        return released + self._leave()
 
     def give_up(self, now_ns: int) -> list[RtpPacket]:
         """Give up the gaps whose time is over; return the packets that leave because of it."""
@@ -133,14 +153,29 @@ class JitterBuffer:
     def _leave(self) -> list[RtpPacket]:
         released = []
         while (packet := self._held.pop(self._next, None)) is not None:
+            self._budget.remove(len(packet.payload))
             released.append(packet)
             self._next += 1
         return released
 
-    def _restart(self, packet: RtpPacket) -> list[RtpPacket]:
+    def _fits(self, index: int, size: int) -> bool:
+        return index - self._next < self._capacity and self._budget.fits(size)
+
+    def _take_stray(self, packet: RtpPacket, *, is_retransmission: bool) -> list[RtpPacket]:
+        """Take a packet from far away: late, or one of the two that prove a restart."""
+        self.late += 1
+        if is_retransmission:
+            return []
+        first, self._stray = self._stray, packet
+        is_second = first is not None and packet.sequence_number == first.sequence_number + 1 & 0xFFFF
+        if first is None or not is_second or self._stray_end != self._end:
+            self._stray_end = self._end
+            return []
+        self._stray = None
         self.restarts += 1
-        self.lost += len(self.missing)
-        self.missing.clear()
-        self._held.clear()
+        self.late -= 2  # neither of the two was
+        released = self.give_up_before(self._end)
+        first.index = extend(self._end + 0x8000, first.sequence_number, 16)  # ahead: what leaves has rising indices
+        packet.index = first.index + 1
         self._next = self._end = packet.index + 1
-        return [packet]
+        return [*released, first, packet]

@@ -273,7 +273,7 @@ class Receiver:
                 self.counters.recovered += retransmitted
                 source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)
         missing_before = len(buffer.missing)
-        units = source.release(buffer.insert(packet, packet.arrival_ns), self.counters)
+        units = source.release(buffer.insert(packet, packet.arrival_ns, is_retransmission=by_rtx), self.counters)
         if buffer.missing and source.keyframes.needed and source.completes_keyframe(packet):
             units += source.release(buffer.give_up_before(packet.index), self.counters)
         self.counters.video_gaps += source.is_video and len(buffer.missing) > missing_before
@@ -321,6 +321,7 @@ class _Source:
         self._clock = SenderClock(self.codec.clock_rate)
         self._expected = -1  # the index that follows the last packet taken
         self._rtp_time = -1  # extended
+        self._rtp_time_ns = 0  # when a packet of that time arrived
         self._packet_time = -1  # the same as the packets bear it
         self._skipping = False  # until the next access unit begins
         self._next_header = -1  # the header of a packet that plainly goes on with the picture under way, as a number
@@ -362,7 +363,7 @@ class _Source:
     def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:
         """Take the sender's report on this source."""
         self.statistics.sender_report(ntp_time, arrival_ns)
-        self._clock.report(ntp_time, self._extend_time(rtp_time))
+        self._clock.report(ntp_time, self._extend_time(rtp_time, arrival_ns))
 
     def expect_more(self, datagram: bytes) -> None:
         """Take note of a packet that was just taken: `take_run` will know those that follow it."""
@@ -427,7 +428,7 @@ class _Source:
         self._expected = packet.index + 1
         if not packet.payload:
             return _NOTHING
-        self._rtp_time = self._extend_time(packet.rtp_time)
+        self._take_time(packet)
         counters.audio_packets += 1
         return (self._unit(packet.payload, True, packet.arrival_ns),)
 
@@ -446,7 +447,7 @@ class _Source:
                 units = self._finish(packet.arrival_ns, counters)
             self._skipping = False
         self._expected = packet.index + 1
-        self._rtp_time = self._extend_time(packet.rtp_time)
+        self._take_time(packet)
         self._packet_time = packet.rtp_time
         return (*units, *self._add(packet, counters))
 
@@ -497,11 +498,20 @@ class _Source:
         self._discontinuity = True
         self.keyframes.need()
 
-    def _extend_time(self, rtp_time: int) -> int:
+    def _take_time(self, packet: RtpPacket) -> None:
+        self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
+        self._rtp_time_ns = packet.arrival_ns
+
+    def _extend_time(self, rtp_time: int, arrival_ns: int) -> int:
+        """Return the RTP time without its wrap: of all that it can be, the one nearest to what the arrival suggests.
+
+        32 bits wrap after 13 hours at 90 kHz, and a still screen may send nothing for longer than that.
+        """
         previous = self._rtp_time
         if previous < 0:
             return rtp_time + (1 << 32)
-        return previous if rtp_time == previous & 0xFFFFFFFF else extend(previous, rtp_time, 32)
+        elapsed = max(arrival_ns - self._rtp_time_ns, 0) * self.codec.clock_rate // 1_000_000_000
+        return extend(previous + elapsed, rtp_time, 32)
 
     def _unit(self, data: bytes, is_keyframe: bool, arrival_ns: int) -> AccessUnit:
         discontinuity, self._discontinuity = self._discontinuity, False

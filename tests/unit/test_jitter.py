@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -10,10 +11,11 @@ from streamer.media.rtp import RtpPacket
 
 CAPACITY = 64
 HOLD_NS = 100
+MAX_BYTES = 2_000
 
 
-def packet(sequence_number: int) -> RtpPacket:
-    return RtpPacket(96, False, sequence_number & 0xFFFF, 0, 1, b"", 0)
+def packet(sequence_number: int, size: int = 0) -> RtpPacket:
+    return RtpPacket(96, False, sequence_number & 0xFFFF, 0, 1, bytes(size), 0)
 
 
 @dataclass
@@ -124,38 +126,95 @@ def test_without_loss_everything_leaves_in_order_and_no_gap_is_given_up(first: i
     assert (buffer.lost, buffer.late, buffer.restarts) == (0, 0, 0)
 
 
-@given(st.lists(st.integers(0, 0xFFFF) | st.integers(0, 99), min_size=1, max_size=200), st.integers(0, 20))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 0xFFFF) | st.integers(0, 99), st.integers(0, 200), st.booleans()),
+        min_size=1,
+        max_size=200,
+    ),
+    st.integers(0, 20),
+)
 @settings(deadline=None)
-def test_whatever_comes_the_buffer_stays_bounded_and_goes_on(numbers: list[int], wait_ns: int) -> None:
-    """The law: for any sequence numbers at all, no more than `capacity` is held or missing; then a stream flows."""
-    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
-    now_ns = held = 0
-    for number in numbers:
+def test_whatever_comes_the_buffer_stays_bounded_and_goes_on(
+    arrivals: list[tuple[int, int, bool]], wait_ns: int
+) -> None:
+    """The law: for any sequence numbers and sizes at all, no more than `capacity` packets are held or missing, and no
+    more than `max_bytes`; indices rise; then a stream flows."""
+    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY, max_bytes=MAX_BYTES)
+    now_ns, inside, left = 0, 0, []
+    for number, size, is_retransmission in arrivals:
         now_ns += wait_ns
-        restarts, late = buffer.restarts, buffer.late
-        left = len(buffer.insert(packet(number), now_ns))
-        held = 0 if buffer.restarts > restarts else held + 1 - left - (buffer.late - late)
-        assert held < CAPACITY
+        late = buffer.late
+        released = buffer.insert(packet(number, size), now_ns, is_retransmission=is_retransmission)
+        inside += 1 - len(released) - (buffer.late - late)
+        left += released
+        assert 0 <= inside < CAPACITY
         assert len(buffer.missing) < CAPACITY
+        assert buffer.held_bytes <= MAX_BYTES
         assert buffer.deadline_ns is None or buffer.deadline_ns <= now_ns + HOLD_NS
-    buffer.give_up(now_ns + HOLD_NS)
-    start = numbers[-1] + 1000
+    assert [p.index for p in left] == sorted({p.index for p in left})
+    left = buffer.give_up(now_ns + HOLD_NS)
+    assert buffer.held_bytes == 0
+    start = arrivals[-1][0] + 1000
     fresh = [p.sequence_number for n in range(CAPACITY + 2) for p in buffer.insert(packet(start + n), now_ns)]
-    assert fresh[-1] == (start + CAPACITY + 1) & 0xFFFF
+    assert fresh == [(start + n) & 0xFFFF for n in range(CAPACITY + 2)]
 
 
-def test_a_gap_as_wide_as_the_buffer_is_the_first_that_starts_anew() -> None:
+@pytest.mark.parametrize("jump", [CAPACITY, 5_000, -CAPACITY - 2, -5_000, 0x8000])
+def test_two_packets_in_a_row_far_from_the_others_prove_a_restart(jump: int) -> None:
+    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
+    assert len(buffer.insert(packet(7), 0)) == 1
+    assert buffer.insert(packet(9), 0) == []
+    assert buffer.insert(packet(10 + jump), 0) == []
+    assert (buffer.restarts, [*buffer.missing]) == (0, [0x10000 + 8])
+    left = buffer.insert(packet(11 + jump), 0)
+    assert [p.sequence_number for p in left] == [n & 0xFFFF for n in (9, 10 + jump, 11 + jump)]
+    assert (buffer.restarts, buffer.lost, buffer.late, buffer.missing) == (1, 1, 0, {})
+    assert [p.sequence_number for p in buffer.insert(packet(12 + jump), 0)] == [12 + jump & 0xFFFF]
+
+
+def test_a_gap_as_wide_as_the_buffer_is_the_first_that_may_be_a_restart() -> None:
     def after(jump: int) -> JitterBuffer:
         buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
         buffer.insert(packet(0), 0)
-        buffer.insert(packet(2), 0)
         buffer.insert(packet(1 + jump), 0)
         return buffer
 
-    assert (after(CAPACITY - 1).restarts, len(after(CAPACITY - 1).missing)) == (0, CAPACITY - 2)
-    restarted = after(CAPACITY)
-    assert (restarted.restarts, restarted.lost, restarted.missing) == (1, 1, {})
-    assert [p.sequence_number for p in restarted.insert(packet(CAPACITY + 2), 0)] == [CAPACITY + 2]
+    assert (len(after(CAPACITY - 1).missing), after(CAPACITY - 1).late) == (CAPACITY - 1, 0)
+    assert (len(after(CAPACITY).missing), after(CAPACITY).late) == (0, 1)
+
+
+@pytest.mark.parametrize("behind", [CAPACITY + 1, 3_000, 30_000, 40_000])
+def test_a_packet_from_far_away_alone_is_late_and_changes_nothing(behind: int) -> None:
+    """A packet given up long ago comes after all, and more than once; what is in order leaves between."""
+    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
+    left = [p for n in range(100) for p in buffer.insert(packet(n), 0)]
+    for number in (100, 101, 102):
+        assert buffer.insert(packet(number - behind), 0) == []
+        left += buffer.insert(packet(number), 0)
+    assert [p.sequence_number for p in left] == [*range(103)]
+    assert (buffer.restarts, buffer.late, buffer.lost) == (0, 3, 0)
+
+
+def test_retransmissions_never_prove_a_restart() -> None:
+    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
+    buffer.insert(packet(10_000), 0)
+    for number in range(20):
+        assert buffer.insert(packet(number), 0, is_retransmission=True) == []
+    assert (buffer.restarts, buffer.late) == (0, 20)
+    assert len(buffer.insert(packet(10_001), 0)) == 1
+
+
+@pytest.mark.parametrize(("size", "held"), [(0, CAPACITY - 1), (MAX_BYTES // 8, 8)])
+def test_a_full_buffer_gives_up_the_oldest_gap_and_keeps_what_came(size: int, held: int) -> None:
+    buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY, max_bytes=MAX_BYTES)
+    buffer.insert(packet(0), 0)
+    for number in range(2, 2 + held):
+        assert buffer.insert(packet(number, size), 0) == []
+    assert buffer.lost == 0
+    left = buffer.insert(packet(2 + held, size), 0)
+    assert [p.sequence_number for p in left] == [*range(2, 3 + held)]
+    assert (buffer.lost, buffer.late, buffer.restarts, buffer.missing) == (1, 0, 0, {})
 
 
 def test_a_packet_given_up_that_comes_after_all_is_late() -> None:

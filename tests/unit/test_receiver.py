@@ -347,6 +347,48 @@ def test_a_malformed_payload_costs_its_picture_and_what_depends_on_it() -> None:
     assert by.counters.pictures_lost == 0
 
 
+@pytest.mark.parametrize("behind", [0, 1_900, 2_100, 2_700])
+def test_a_retransmission_that_comes_long_after_its_packet_was_given_up_costs_nothing(behind: int) -> None:
+    units = encoded(100, keyframe_every=10, noise=True)
+    packets = [data for made in packets_by_libavformat(units, packet_size=300) for data in made]
+    assert len(packets) > 600 + behind
+    packets = [rtp(p[12:], n, int.from_bytes(p[4:8]), marker=p[1] > 0x7F) for n, p in enumerate(packets)]
+    lost = packets.pop(500)
+    rtx = rtp(lost[2:4] + lost[12:], 7, int.from_bytes(lost[4:8]), payload_type=97, ssrc=2, marker=lost[1] > 0x7F)
+    by = receiver(VIDEO)
+    received = feed(by, packets[:500]) + by.poll(0)
+    received += feed(by, packets[500:600], MS) + by.poll(MS + VIDEO_HOLD_NS)
+    now_ns = MS + VIDEO_HOLD_NS
+    received += feed(by, packets[600 : 600 + behind], now_ns) + by.receive([rtx], now_ns)
+    received += feed(by, packets[600 + behind :], now_ns)
+    expected = receiver(VIDEO)
+    feed(expected, packets[:600], MS)
+    expected.poll(MS + VIDEO_HOLD_NS)
+    feed(expected, packets[600:], now_ns)
+    assert len(received) == by.counters.pictures == expected.counters.pictures
+    assert by.packets_lost == 1
+
+
+@pytest.mark.parametrize("hours", [5, 7, 12, 14, 30, 200])
+def test_rtp_time_goes_on_with_the_hours_though_nothing_came(hours: int) -> None:
+    """32 bits of 90 kHz wrap after 13 hours 15 minutes."""
+    ticks, pause_ns = 3600 * hours * 90_000, 3_600 * hours * 1_000 * MS
+    by = receiver()
+    keyframe, delta = encoded(2)
+    received = feed(by, flat(packets_by_aiortc([keyframe], sequence_number=0, rtp_time=0)))
+    report = RtcpSenderInfo(
+        ntp_timestamp=(2_208_988_800 + 3600 * hours) << 32,
+        rtp_timestamp=ticks % (1 << 32),
+        packet_count=0,
+        octet_count=0,
+    )
+    by.receive_rtcp(bytes(RtcpSrPacket(ssrc=1, sender_info=report)), pause_ns)
+    first = len(payloads(keyframe))
+    received += feed(by, flat(packets_by_aiortc([delta], sequence_number=first, rtp_time=ticks)), pause_ns + 40 * MS)
+    assert [unit.rtp_time - received[0].rtp_time for unit in received] == [0, ticks]
+    assert received[1].captured_ns == 3_600 * hours * 1_000 * MS
+
+
 # Keyframes
 
 
