@@ -6,7 +6,7 @@ Each open bitstream unit (OBU) gets its size, and the temporal unit the delimite
 
 from typing import Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
+from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _CONTINUES, _GOES_ON, _BEGINS = 0x80, 0x40, 0x08  # of the aggregation header: Z, Y and N
 _FORBIDDEN, _HAS_EXTENSION, _HAS_SIZE = 0x80, 0x04, 0x02  # of an OBU's header
@@ -36,16 +36,26 @@ class Av1Depacketizer:
         """Whether no access unit is under way."""
         return not self._data and not self._fragments
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a picture is under way, and nothing of it is cut."""
+        return self._has_frame and not self._fragments
+
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
         """Whether a payload can only be the first of its temporal unit: it begins a coded video sequence."""
         return bool(payload) and payload[0] & _BEGINS != 0
 
+    @staticmethod
+    def goes_on(payload: bytes) -> bool:
+        """Whether a payload can only go on with a picture: it begins within an OBU."""
+        return bool(payload) and payload[0] & _CONTINUES != 0
+
     def add(self, payload: bytes) -> None:
         """Take the next payload of the temporal unit under way. Raises MalformedPayload."""
         if not payload:
             return
-        self._size += len(payload)
+        self._size += len(payload) + PAYLOAD_COST
         if self._size > MAX_UNIT_BYTES:
             raise MalformedPayload(TOO_LARGE)
         if bool(payload[0] & _CONTINUES) != bool(self._fragments):
@@ -58,7 +68,7 @@ class Av1Depacketizer:
         else:
             self._add_element(last)
 
-    def finish(self) -> tuple[bytes, bool] | None:
+    def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
         """Return the temporal unit and whether it is a keyframe; None if it holds no frame.
 
         A decoder may start at a shown key frame with a sequence header in the same unit (AV1 specification, section

@@ -6,7 +6,11 @@ One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketize` choose
 from typing import Final, Protocol
 
 MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
+PAYLOAD_COST: Final = 64  # bytes that a payload takes besides its own: a picture of many tiny ones is large, too
+MAX_NAL_UNITS: Final = 8192  # of one picture: slices of 1200 bytes in a keyframe of 10 MB
 TOO_LARGE: Final = f"an access unit of more than {MAX_UNIT_BYTES} bytes"
+
+TOO_MANY_NAL_UNITS: Final = f"an access unit of more than {MAX_NAL_UNITS} NAL units"
 
 
 class MalformedPayload(Exception):  # noqa: N818 - a fact about the peer, counted by the caller, never an error of ours
@@ -26,8 +30,15 @@ class Depacketizer(Protocol):
     def is_empty(self) -> bool:
         """Whether no access unit is under way."""
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether what has come may be a whole picture: there is one, and nothing that is cut."""
+
     def starts_unit(self, payload: bytes) -> bool:
         """Whether a payload can only be the first of its access unit."""
+
+    def goes_on(self, payload: bytes) -> bool:
+        """Whether a payload can only go on with a picture that has begun."""
 
     def add(self, payload: bytes) -> None:
         """Take the next payload of the access unit under way; an empty one is padding, and passed over.
@@ -35,8 +46,10 @@ class Depacketizer(Protocol):
         Raises MalformedPayload; the access unit is then unusable: `reset` and look for the next.
         """
 
-    def finish(self) -> tuple[bytes, bool] | None:
+    def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
         """Return the access unit in the form of `AccessUnit.data` and whether it is a keyframe; None without a picture.
 
-        Raises MalformedPayload if the unit is not complete; it is then gone.
+        With `may_recover`, a recovery point is a keyframe, too: a decoder may start there, and withholds what it
+        decodes until that is right. A stream of periodic intra refresh has no other keyframes. Raises MalformedPayload
+        if the unit is not complete; it is then gone.
         """

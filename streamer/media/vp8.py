@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
+from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _EXTENDED: Final = 0x80
 _PLACE: Final = 0x17  # start of partition, and its index
@@ -27,16 +27,26 @@ class Vp8Depacketizer:
         """Whether no access unit is under way."""
         return not self._parts
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a picture is under way, and nothing of it is cut."""
+        return bool(self._parts)
+
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
         """Whether a payload is the first of its frame: its descriptor says so."""
         return bool(payload) and payload[0] & _PLACE == _FIRST
 
+    @staticmethod
+    def goes_on(payload: bytes) -> bool:
+        """Whether a payload can only go on with a picture: it is not the first of its frame."""
+        return bool(payload) and not Vp8Depacketizer.starts_unit(payload)
+
     def add(self, payload: bytes) -> None:
         """Take the next payload of the frame under way. Raises MalformedPayload."""
         if not payload:
             return
-        self._size += len(payload)
+        self._size += len(payload) + PAYLOAD_COST
         if self._size > MAX_UNIT_BYTES:
             raise MalformedPayload(TOO_LARGE)
         if (payload[0] & _PLACE == _FIRST) != self.is_empty:
@@ -46,7 +56,7 @@ class Vp8Depacketizer:
             raise MalformedPayload("a VP8 payload that ends within its descriptor")
         self._parts.append(payload[start:])
 
-    def finish(self) -> tuple[bytes, bool] | None:
+    def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
         """Return the frame and whether it is a keyframe; None if there is none."""
         if not self._parts:
             return None

@@ -8,7 +8,7 @@ decoder then gives a picture for each layer, of which the last is the whole one.
 
 from typing import Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
+from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _PICTURE_ID, _INTER_PICTURE, _LAYERS, _FLEXIBLE = 0x80, 0x40, 0x20, 0x10
 _BEGINS, _STRUCTURE = 0x08, 0x02
@@ -35,6 +35,11 @@ class Vp9Depacketizer:
         """Whether no access unit is under way."""
         return not self._frames
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a picture is under way, and nothing of it is cut."""
+        return bool(self._frames)
+
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
         """Whether a payload is the first of its picture: it begins a frame, of the lowest layer if there are layers."""
@@ -45,33 +50,35 @@ class Vp9Depacketizer:
         layers = 1 + _id_size(payload)
         return len(payload) > layers and not payload[layers] & _SPATIAL_ID
 
+    @staticmethod
+    def goes_on(payload: bytes) -> bool:
+        """Whether a payload can only go on with a picture: it is not the first of its picture."""
+        return bool(payload) and not Vp9Depacketizer.starts_unit(payload)
+
     def add(self, payload: bytes) -> None:
         """Take the next payload of the picture under way. Raises MalformedPayload."""
         if not payload:
             return
-        self._size += len(payload)
+        self._size += len(payload) + PAYLOAD_COST
         if self._size > MAX_UNIT_BYTES:
             raise MalformedPayload(TOO_LARGE)
         start = _descriptor_size(payload)
         if start >= len(payload):
             raise MalformedPayload("a VP9 payload that ends within its descriptor")
         if payload[0] & _BEGINS:
+            if len(self._frames) == _MAX_FRAMES:
+                raise MalformedPayload(f"a VP9 picture of more than {_MAX_FRAMES} frames")
             self._frames.append([])
         elif not self._frames:
             raise MalformedPayload("a VP9 frame without its beginning")
         self._frames[-1].append(payload[start:])
 
-    def finish(self) -> tuple[bytes, bool] | None:
-        """Return the picture and whether it is a keyframe; None if there is none.
-
-        Raises MalformedPayload if it has more frames than a superframe can have.
-        """
+    def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
+        """Return the picture and whether it is a keyframe; None if there is none."""
         frames = [b"".join(parts) for parts in self._frames]
         self.reset()
         if not frames:
             return None
-        if len(frames) > _MAX_FRAMES:
-            raise MalformedPayload(f"a VP9 picture of {len(frames)} frames")
         data = frames[0] if len(frames) == 1 else b"".join(frames) + _superframe_index(frames)
         return data, _is_key(frames[0])
 

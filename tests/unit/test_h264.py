@@ -12,8 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.media.h264 import H264Depacketizer
-from streamer.media.payload import MalformedPayload
-from tests.unit.senders import encoded, encoder, is_keyframe, nal_units, packets_by_aiortc, packets_by_libavformat
+from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
+from tests.unit.senders import (
+    encoded,
+    encoder,
+    is_keyframe,
+    nal_units,
+    packets_by_aiortc,
+    packets_by_libavformat,
+    payloads,
+)
 
 PACKETIZERS: dict[str, Callable[[list[bytes]], Iterable[list[bytes]]]] = {
     "aiortc": packets_by_aiortc,
@@ -175,6 +183,144 @@ def test_only_a_delimiter_or_a_parameter_set_can_but_be_the_first_of_a_unit() ->
         assert not any(H264Depacketizer.starts_unit(packet[12:]) for packet in keyframe[1:] if packet[12] & 0x1F == 28)
     assert not H264Depacketizer.starts_unit(b"")
     assert not H264Depacketizer.starts_unit(nal_units(SMALL[1])[-1])
+
+
+def fragmented(nal_unit: bytes, size: int) -> list[bytes]:
+    """Return the FU-A payloads of what a packetizer takes for one NAL unit."""
+    pieces = [nal_unit[start : start + size] for start in range(1, len(nal_unit), size)]
+    flags = [0x80, *[0] * (len(pieces) - 2), 0x40]
+    head = nal_unit[0] & 0xE0 | 28
+    return [bytes((head, flag | nal_unit[0] & 0x1F)) + piece for flag, piece in zip(flags, pieces, strict=True)]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_several_nal_units_sent_as_one_are_split_at_their_start_codes(data: st.DataObject) -> None:
+    """The law: start codes of three or four bytes, before the first or not, in fragments or whole: the same frames."""
+    depacketizer = H264Depacketizer()
+    for unit in encoded(4, slices=data.draw(st.sampled_from([1, 3])), keyframe_every=3):
+        units = nal_units(unit)
+        codes = [data.draw(st.sampled_from([b"\x00\x00\x01", b"\x00\x00\x00\x01"])) for _ in units]
+        if data.draw(st.booleans()):
+            codes[0] = b""
+        as_one = b"".join(itertools.chain.from_iterable(zip(codes, units, strict=True)))
+        size = data.draw(st.sampled_from([20, 300, 0]))
+        sent = fragmented(as_one, size) if 0 < size < len(as_one) - 1 else [as_one]
+        for payload in sent:
+            depacketizer.add(payload)
+        assert depacketizer.starts_unit(sent[0]) == (units[0][0] & 0x1F == SPS)
+        assert not depacketizer.goes_on(sent[0])
+        finished = depacketizer.finish()
+        assert finished is not None
+        assert nal_units(finished[0]) == units
+        assert finished[1] == is_keyframe(unit)
+
+
+def hoarded(nal_type: int, number: int, size: int) -> bytes:
+    """Return a parameter set that is no use, with an id of its own."""
+    bits = f"{number + 1:b}"
+    code = int(("0" * (len(bits) - 1) + bits).ljust(32, "1"), 2).to_bytes(4)
+    return bytes((0x60 | nal_type,)) + (b"\x42\xc0\x0d" if nal_type == SPS else b"") + code + b"\x55" * size
+
+
+@pytest.mark.parametrize("size", [10, 100, 1_000, 7_000, 60_000])
+def test_hoarded_parameter_sets_cannot_make_small_keyframes_large(size: int) -> None:
+    """The law: what is put before a keyframe has 64 NAL units and 8 KiB at the most; the sets in use stay known."""
+    depacketizer = H264Depacketizer()
+    for nal_type, count in ((SPS, 32), (PPS, 256)):
+        for number in range(count):
+            depacketizer.add(hoarded(nal_type, number, size))
+            assert depacketizer.finish() is None
+    sets, slices = nal_units(SMALL[0])[:2], nal_units(SMALL[0])[-1]
+    for payload in sets:
+        depacketizer.add(payload)
+    assert depacketizer.finish() is None
+    depacketizer.add(slices)
+    finished = depacketizer.finish()
+    assert finished is not None
+    assert finished[1]
+    assert len(finished[0]) <= 8192 + 64 * 4 + 4 + len(slices)
+    assert set(sets) < set(nal_units(finished[0]))
+
+
+def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
+    depacketizer = H264Depacketizer()
+    for payload in (*nal_units(SMALL[0])[:2], hoarded(PPS, 7, 7_000)):
+        depacketizer.add(payload)
+    assert depacketizer.finish() is None
+    depacketizer.add(b"\x7c\x85" + bytes(60_000))
+    while depacketizer._size + 66_000 < MAX_UNIT_BYTES:
+        depacketizer.add(b"\x7c\x05" + bytes(60_000))
+    rest = MAX_UNIT_BYTES - depacketizer._size - 1_000
+    depacketizer.add(b"\x7c\x45" + bytes(rest))
+    with pytest.raises(MalformedPayload, match="more than"):
+        depacketizer.finish()
+    assert depacketizer.is_empty
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\x78" + b"\x00\x01\x09" * 20_000, b"\x09" + b"\x00\x00\x01\x09" * 16_000],
+    ids=["an aggregate", "start codes"],
+)
+def test_a_picture_has_a_bounded_number_of_nal_units(payload: bytes) -> None:
+    depacketizer = H264Depacketizer()
+    with pytest.raises(MalformedPayload, match="8192 NAL units"):
+        depacketizer.add(payload)
+
+
+def test_a_picture_of_tiny_payloads_is_refused_before_they_fill_the_memory() -> None:
+    depacketizer = H264Depacketizer()
+    depacketizer.add(b"\x7c\x85x")
+    with pytest.raises(MalformedPayload, match="more than"):
+        for _ in range(260_000):
+            depacketizer.add(b"\x7c\x05y")
+
+
+REFRESHED = encoded(40, x264=":intra-refresh=1:keyint=20")
+
+
+def recovers(unit: bytes) -> bool | None:
+    """Whether a unit is a keyframe to whom a recovery point is one."""
+    depacketizer = H264Depacketizer()
+    for payload in payloads(unit):
+        depacketizer.add(payload)
+    finished = depacketizer.finish(may_recover=True)
+    return finished and finished[1]
+
+
+def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
+    assert [number for number, unit in enumerate(REFRESHED) if is_keyframe(unit)] == [0]
+    assert [number for number, unit in enumerate(REFRESHED) if recovers(unit)] == [0, 20]
+    finished = unit_of(H264Depacketizer(), list(packets_by_aiortc(REFRESHED))[20])
+    assert finished is not None
+    assert not finished[1]
+
+
+def test_a_recovery_point_without_parameter_sets_gets_them_or_is_none() -> None:
+    bare = [unit for unit in nal_units(REFRESHED[20]) if unit[0] & 0x1F not in {SPS, PPS}]
+    assert not recovers(b"".join(b"\x00\x00\x01" + unit for unit in bare))
+    depacketizer = H264Depacketizer()
+    unit_of(depacketizer, next(packets_by_aiortc(REFRESHED)))
+    for payload in bare:
+        depacketizer.add(payload)
+    finished = depacketizer.finish(may_recover=True)
+    assert finished is not None
+    assert finished[1]
+    assert types(finished[0]) == [SPS, PPS, 6, 1]
+
+
+def test_a_slice_goes_on_with_its_picture_unless_it_is_the_first() -> None:
+    slices = [unit for unit in nal_units(encoded(1, slices=4)[0]) if unit[0] & 0x1F == IDR]
+    for wrap in (
+        lambda unit: unit,
+        lambda unit: b"\x78" + len(unit).to_bytes(2) + unit,
+        lambda unit: fragmented(unit, 20)[0],
+        lambda unit: b"\x00\x00\x01" + unit,
+    ):
+        assert [H264Depacketizer.goes_on(wrap(unit)) for unit in slices] == [False, True, True, True]
+    assert all(H264Depacketizer.goes_on(payload) for payload in fragmented(slices[0], 20)[1:])
+    assert not any(map(H264Depacketizer.goes_on, [b"", b"\x67\x00", b"\x06\x00", b"\x65"]))
 
 
 MALFORMED = {

@@ -173,6 +173,84 @@ def test_nal_units_cut_and_collected_in_any_way_come_out_as_they_were(bodies: li
     assert joined == b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
 
 
+def fragmented(nal_unit: bytes, size: int) -> list[bytes]:
+    """Return the fragmentation units of what a packetizer takes for one NAL unit."""
+    pieces = [nal_unit[start : start + size] for start in range(2, len(nal_unit), size)]
+    flags = [0x80, *[0] * (len(pieces) - 2), 0x40]
+    head = bytes((nal_unit[0] & 0x81 | 49 << 1, nal_unit[1]))
+    return [head + bytes((flag | nal_unit[0] >> 1 & 0x3F,)) + part for flag, part in zip(flags, pieces, strict=True)]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_several_nal_units_sent_as_one_are_split_at_their_start_codes(data: st.DataObject) -> None:
+    """The law: start codes of three or four bytes, before the first or not, in fragments or whole: the same frames."""
+    of = H265Depacketizer()
+    for number, unit in enumerate(UNITS):
+        units = nal_units(unit)
+        codes = [data.draw(st.sampled_from([b"\x00\x00\x01", b"\x00\x00\x00\x01"])) for _ in units]
+        if data.draw(st.booleans()):
+            codes[0] = b""
+        as_one = b"".join(itertools.chain.from_iterable(zip(codes, units, strict=True)))
+        size = data.draw(st.sampled_from([20, 300, 0]))
+        sent = fragmented(as_one, size) if 0 < size < len(as_one) - 2 else [as_one]
+        assert of.starts_unit(sent[0]) == (units[0][0] >> 1 == VPS)
+        assert not of.goes_on(sent[0])
+        joined, is_keyframe = finish(of, sent)
+        assert nal_units(joined) == units
+        assert is_keyframe == (number % 2 == 0)
+
+
+@pytest.mark.parametrize("size", [10, 1_000, 60_000])
+def test_hoarded_parameter_sets_cannot_make_small_keyframes_large(size: int) -> None:
+    """The law: what is put before a keyframe has 64 NAL units and 8 KiB at the most; the sets in use stay known."""
+    of = H265Depacketizer()
+    for number in range(64):
+        of.add(
+            bytes((PPS << 1, 1))
+            + int(f"{1:0{number.bit_length()}b}{number:b}".ljust(24, "1"), 2).to_bytes(3)
+            + bytes(size)
+        )
+        assert of.finish() is None
+    for nal_unit in SETS:
+        of.add(nal_unit)
+    assert of.finish() is None
+    joined, is_keyframe = finish(of, bare(UNITS[0]))
+    assert is_keyframe
+    assert set(SETS) < set(nal_units(joined))
+    assert len(joined) <= 8192 + 66 * 4 + sum(map(len, bare(UNITS[0])))
+
+
+def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
+    sei = bytes.fromhex("4e01 0602 0514 80")  # recovery_poc_cnt 20
+    of = H265Depacketizer(sprop(SETS))
+    for may_recover in (True, False):
+        for payload in (sei, *bare(UNITS[1])):
+            of.add(payload)
+        finished = of.finish(may_recover=may_recover)
+        assert finished is not None
+        assert finished[1] == may_recover
+        assert types(finished[0])[:3] == ([VPS, SPS, PPS] if may_recover else [39, TRAIL])
+
+
+def test_a_slice_goes_on_with_its_picture_unless_it_is_the_first() -> None:
+    first, later = bytes((IDR << 1, 1, 0x80)) + bytes(40), bytes((IDR << 1, 1, 0x40)) + bytes(40)
+    for wrap in (
+        lambda unit: unit,
+        lambda unit: b"\x60\x01" + len(unit).to_bytes(2) + unit,
+        lambda unit: fragmented(unit, 20)[0],
+        lambda unit: b"\x00\x00\x01" + unit,
+    ):
+        assert [H265Depacketizer.goes_on(wrap(unit)) for unit in (first, later)] == [False, True]
+    assert all(map(H265Depacketizer.goes_on, fragmented(first, 20)[1:]))
+    assert not any(map(H265Depacketizer.goes_on, [b"", SETS[0], b"\x28\x01"]))
+
+
+def test_the_end_of_a_sequence_is_a_header_alone() -> None:
+    joined, _ = finish(H265Depacketizer(), [*nal_units(UNITS[0]), b"\x48\x01"])
+    assert nal_units(joined) == [*nal_units(UNITS[0]), b"\x48\x01"]
+
+
 MALFORMED = {
     "a type that carries control information": [b"\x64\x01abc"],
     "a type that is undefined": [b"\x7e\x01abc"],

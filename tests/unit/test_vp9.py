@@ -188,8 +188,9 @@ def test_a_superframe_has_the_frames_that_it_was_made_of(sizes: list[int]) -> No
 
 def test_more_frames_than_a_superframe_can_have_are_malformed_and_gone() -> None:
     depacketizer = Vp9Depacketizer()
-    for _ in range(9):
+    for _ in range(8):
         depacketizer.add(bytes(Descriptor()) + b"\x82")
-    with pytest.raises(MalformedPayload, match="9 frames"):
-        depacketizer.finish()
+    with pytest.raises(MalformedPayload, match="more than 8 frames"):
+        depacketizer.add(bytes(Descriptor()) + b"\x82")
+    depacketizer.reset()
     assert depacketizer.is_empty
