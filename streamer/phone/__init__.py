@@ -8,6 +8,7 @@ async with streamer.phone.serve() as phone:
 
 from streamer.phone.barcode import Barcode, draw_barcode, read_barcode
 from streamer.phone.faults import Faults
+from streamer.phone.fleet import Fleet, serve_fleet
 from streamer.phone.server import EmbeddedPhone, serve
 
-__all__ = ["Barcode", "EmbeddedPhone", "Faults", "draw_barcode", "read_barcode", "serve"]
+__all__ = ["Barcode", "EmbeddedPhone", "Faults", "Fleet", "draw_barcode", "read_barcode", "serve", "serve_fleet"]

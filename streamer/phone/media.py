@@ -1,6 +1,7 @@
 """The embedded phone's camera on itself: one thread draws and encodes pictures, one makes sound; clients get them all.
 
-Both are real: libx264 and libopus through PyAV. Each picture is encoded once, whoever watches.
+Both are real: libx264 and libopus through PyAV. Each picture is encoded once, whoever watches, and none while nobody
+does: the threads then sleep.
 """
 
 import asyncio
@@ -41,6 +42,11 @@ class EncodedTrack(MediaStreamTrack):
         self.made_at: float | None = None  # monotonic seconds: the moment that the last packet taken shows
         self._is_read = False
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a client takes packets from it."""
+        return self._is_read and self.readyState == "live"
+
     def put(self, packet: "av.Packet[Any]") -> None:
         """Offer a packet; belongs to the event loop. Before the client is connected, nobody wants any."""
         if not self._is_read:
@@ -63,6 +69,7 @@ class EncodedTrack(MediaStreamTrack):
         if not self._is_read:
             self._is_read = True
             self._media.make_keyframe()
+            self._media.look_for_readers()
         while not self._packets:
             if self.readyState != "live":
                 raise MediaStreamError
@@ -110,6 +117,7 @@ class PhoneMedia:
         self._tracks: set[EncodedTrack] = set()
         self._wants_keyframe = True
         self._closing = threading.Event()
+        self._is_watched = threading.Event()
         self._screens = {(width, height): Screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both picture and sound
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
@@ -127,6 +135,14 @@ class PhoneMedia:
     def leave(self, track: EncodedTrack) -> None:
         """Give a track no more."""
         self._tracks.discard(track)
+        self.look_for_readers()
+
+    def look_for_readers(self) -> None:
+        """Draw and play while a client takes what comes, and only then."""
+        if any(track.is_read for track in self._tracks):
+            self._is_watched.set()
+        elif not self._closing.is_set():
+            self._is_watched.clear()
 
     def request_keyframe(self) -> None:
         """Answer a client that asks for a keyframe."""
@@ -147,6 +163,7 @@ class PhoneMedia:
     async def close(self) -> None:
         """End the threads."""
         self._closing.set()
+        self._is_watched.set()
         await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
         for track in list(self._tracks):
             track.stop()
@@ -160,13 +177,26 @@ class PhoneMedia:
         if not self._closing.is_set():
             self._loop.call_soon_threadsafe(self._hand_out, kind, packet)
 
+    def _wait_until(self, moment_s: float) -> float | None:
+        """Wait for a moment, in seconds since the origin, and return it; None when the end has come.
+
+        While nobody watches, time goes on and nothing is due: then it is the moment at which somebody does again.
+        """
+        while not self._closing.wait(max(self.origin + moment_s - time.monotonic(), 0)):
+            if self._is_watched.is_set():
+                return moment_s
+            self._is_watched.wait()
+            moment_s = max(moment_s, time.monotonic() - self.origin)
+        return None
+
     def _show(self) -> None:
         encoder = None
         size = (0, 0)
         shown: Any = None
         due = 0  # ticks of the video clock since the origin: the moment that the next picture shows
-        while not self._closing.wait(max(self.origin + due / 90_000 - time.monotonic(), 0)):
-            now, due = due, self._due_after(due)
+        while (moment_s := self._wait_until(due / 90_000)) is not None:
+            now = round(moment_s * 90_000)
+            due = self._due_after(now)
             turned = size != (self.width, self.height)
             if self.is_still and not turned and not self._wants_keyframe:
                 continue
@@ -201,13 +231,12 @@ class PhoneMedia:
         return min(due, next(edge for edge in edges if edge > shown))
 
     def _sound(self) -> None:
-        encoder = av.CodecContext.create("libopus", "w")
-        assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
-        encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
-        encoder.bit_rate = 64_000
+        encoder = _sound_encoder()
         melody = _beep() if self._flashes else _melody()
         number = 0
-        while not self._closing.wait(max(self.origin + number * AUDIO_SAMPLES / 48_000 - time.monotonic(), 0)):
+        while (moment_s := self._wait_until(number * AUDIO_SAMPLES / 48_000)) is not None:
+            if (now := round(moment_s * 48_000 / AUDIO_SAMPLES)) != number:
+                number, encoder = now, _sound_encoder()  # the one there is still has something of before
             offset = number * AUDIO_SAMPLES % len(melody)
             samples = (melody[offset : offset + AUDIO_SAMPLES] * (self.volume / 100)).astype(np.int16).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
@@ -231,6 +260,14 @@ def _video_encoder(width: int, height: int, fps: int, bitrate_bps: int) -> Any:
         "x264-params": f"keyint={KEYFRAME_EVERY_S * fps}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
         f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}",
     }
+    return encoder
+
+
+def _sound_encoder() -> Any:
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
+    encoder.bit_rate = 64_000
     return encoder
 
 

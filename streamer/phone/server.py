@@ -83,7 +83,9 @@ class EmbeddedPhone:
         self.faults = faults
         self.media = media
         self.inputs: deque[dict[str, Any]] = deque(maxlen=INPUTS_LIMIT)
+        self.on_client: Callable[[str], None] = lambda _: None  # hears in a line of each client that comes and goes
         self.clients: set[_Client] = set()
+        self._came = 0
         self.device_tokens: dict[str, float] = {}  # → when each expires, monotonic seconds
         self._host = host
         self._announce_input = announce_input
@@ -282,12 +284,15 @@ class EmbeddedPhone:
             )
             await websocket.close(1013, "too many clients")
             return
-        client = _Client(self, socket, query)
+        self._came += 1
+        client = _Client(self, socket, query, number=self._came)
         self.clients.add(client)
+        client.tell(f"connected from {_address(websocket)}")
         try:
             await client.run()
         finally:
             self.clients.discard(client)
+            client.tell_end()
             if client.peer is not None:
                 self.lifecycle.ended(client.began_at)
             await client.close()
@@ -324,10 +329,12 @@ class EmbeddedPhone:
 class _Client:
     """One client's way through the conversation."""
 
-    def __init__(self, phone: EmbeddedPhone, socket: ServerSocket, query: dict[str, str]) -> None:
+    def __init__(self, phone: EmbeddedPhone, socket: ServerSocket, query: dict[str, str], *, number: int) -> None:
         self.socket = socket
         self.peer: PhonePeer | None = None
         self.began_at = time.monotonic()
+        self._number = number
+        self._ended_by = ""  # what the phone ended it for, in words
         self._phone = phone
         self._query = query
         self._stream_id = str(uuid.uuid4())
@@ -347,9 +354,20 @@ class _Client:
                 await self.socket.connect()
                 if await self._reach("authorize"):
                     code = self._phone.judge(self._query)
+                    if code != AUTHORIZE_OK:
+                        self._ended_by = f"its device token was refused (code {code})"
                     self._is_authorized = code == AUTHORIZE_OK
                     await self.socket.emit("authorize", {"authorized": code == AUTHORIZE_OK, "code": code})
         await self.socket.serve(self._handle)
+
+    def tell(self, what: str) -> None:
+        """Tell whoever watches the phone what this client does."""
+        self._phone.on_client(f"client {self._number} {what}")
+
+    def tell_end(self) -> None:
+        """Tell that it has left, after how long, and why if the phone knows."""
+        why = f": {self._ended_by}" if self._ended_by else ""
+        self.tell(f"left after {time.monotonic() - self.began_at:.1f} s{why}")
 
     async def offer(self) -> None:
         """Send an offer, the first or another."""
@@ -400,6 +418,7 @@ class _Client:
 
     async def end(self, reason: str) -> None:
         """End the stream for a reason."""
+        self._ended_by = _REASONS.get(reason, f"the phone ended the stream, with {reason}")
         await self.socket.emit("close", {"reason": reason})
         if self.peer is not None:
             await self.peer.close()
@@ -462,7 +481,8 @@ class _Client:
             return
         await self.peer.take_answer(str(payload.get("sdp", "")))
         if not self._endings:
-            self._endings = [
+            self._endings = [asyncio.create_task(self._tell_stream(self.peer), name="phone: a stream's beginning")]
+            self._endings += [
                 asyncio.create_task(self._later(after_s, end), name="phone: the stream's end")
                 for after_s, end in (
                     (faults.close_after_s, lambda: self.end(faults.close_reason)),
@@ -476,6 +496,10 @@ class _Client:
                 if after_s
             ]
 
+    async def _tell_stream(self, peer: PhonePeer) -> None:
+        await peer.connected.wait()
+        self.tell("streams")
+
     async def _lose_path(self) -> None:
         if self.peer is not None:
             self.peer.path.is_cut = True
@@ -488,6 +512,18 @@ class _Client:
         await end()
 
 
+_REASONS: Final = {
+    str(CLOSE_TAKEN_OVER): f"another client took the phone over ({CLOSE_TAKEN_OVER})",
+    str(CLOSE_TRIAL_OVER): f"its time was up ({CLOSE_TRIAL_OVER})",
+    str(CLOSE_USER_LEFT): f"the API was told to stop the stream ({CLOSE_USER_LEFT})",
+}
+
+
+def _address(websocket: ServerConnection) -> str:
+    host, port = websocket.remote_address[:2]
+    return f"{_in_url(host)}:{port}"
+
+
 def _payload(message: dict[str, Any]) -> dict[str, Any]:
     payload = message.get("payload")
     if payload is None and isinstance(message.get("data"), str):
@@ -497,6 +533,11 @@ def _payload(message: dict[str, Any]) -> dict[str, Any]:
 
 
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on → one of them
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL at which this machine reaches what listens there."""
+    return f"http://{_in_url(_EVERYWHERE.get(host, host))}:{port}"
 
 
 def _in_url(host: str) -> str:
@@ -590,10 +631,9 @@ async def serve(
             max_size=_MESSAGE_LIMIT,
             ping_interval=None,
         ) as signaling:
-            here = _in_url(_EVERYWHERE.get(host, host))
-            phone.signaling_url = f"http://{here}:{signaling.sockets[0].getsockname()[1]}"
+            phone.signaling_url = url_of(host, signaling.sockets[0].getsockname()[1])
             try:
-                phone.endpoint = f"http://{here}:{await api.start(host, port)}"
+                phone.endpoint = url_of(host, await api.start(host, port))
             except OSError as error:
                 raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
             _logger.debug("= serving at %s", phone.endpoint)

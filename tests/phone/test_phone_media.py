@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 from aiortc.mediastreams import MediaStreamError
 from phone_client import LIMIT_S
 
@@ -92,3 +94,52 @@ async def test_a_client_that_does_not_read_costs_a_bounded_number_of_packets() -
                 held.append(await track.recv())
         assert len(held) <= TRACK_LIMIT
         assert not held or held[0].is_keyframe
+
+
+async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
+    async with filming() as media:
+        assert media.frames_sent == 0
+        waits = media.join("video")  # of a client that is not connected yet
+        track = media.join("video")
+        first = await track.recv()
+        track.stop()
+        drawn = await settled(media)
+        began = time.monotonic()
+        await asyncio.sleep(0.5)  # of 15 pictures, had anybody watched
+        assert media.frames_sent == drawn
+        later = await waits.recv()
+        assert later.is_keyframe
+        assert media.frames_sent > drawn
+        assert first.pts is not None
+        assert later.pts is not None
+        assert later.pts - first.pts >= (time.monotonic() - began - 1) * 90_000
+        assert (
+            abs(later.pts / 90_000 + media.origin - time.monotonic()) < 1
+        )  # it shows the moment at which it was drawn
+
+
+async def settled(media: PhoneMedia) -> int:
+    """Return how many pictures are drawn, once the one under way is."""
+    drawn = -1
+    while drawn != (drawn := media.frames_sent):
+        await asyncio.sleep(0.2)
+    return drawn
+
+
+async def test_sound_goes_on_at_its_own_time_after_a_silence_in_which_nobody_listened() -> None:
+    media = PhoneMedia(width=360, height=640, fps=30, bitrate_bps=1_000_000, audio=True)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            for _ in range(2):
+                track = media.join("audio")
+                moments = []
+                for _ in range(5):
+                    packet = await track.recv()
+                    moments.append(media.origin + packet.pts / 48_000)
+                assert abs(moments[-1] - time.monotonic()) < 1
+                steps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+                assert steps == pytest.approx([0.02] * 4)
+                track.stop()
+                await asyncio.sleep(1.2)
+    finally:
+        await media.close()

@@ -1,0 +1,66 @@
+"""Several embedded phones behind one auth API, as a tenant has them."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamer.errors import ConfigurationError
+from streamer.phone.api import ApiServer, Request
+from streamer.phone.server import EmbeddedPhone, serve, url_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Phones that run, and the one endpoint and tenant token under which each is reached by its instance id."""
+
+    endpoint: str
+    tenant_token: str
+    phones: tuple[EmbeddedPhone, ...]
+
+
+@contextlib.asynccontextmanager
+async def serve_fleet(
+    count: int, *, host: str = "127.0.0.1", ports: Sequence[int] = (0,), instance_id: str = "demo-phone", **options: Any
+) -> AsyncIterator[Fleet]:
+    """Run so many embedded phones; leaving the block ends them. `options` are those of `serve`, for each of them.
+
+    One phone is called `instance_id`; several add a number to it, from 1. `ports` are tried in turn for the auth API;
+    0 stands for any that is free. Raises ConfigurationError if there is none, and what `serve` raises.
+    """
+    names = [instance_id] if count == 1 else [f"{instance_id}-{number}" for number in range(1, count + 1)]
+    async with contextlib.AsyncExitStack() as stack:
+        phones = []
+        for name in names:
+            phone = await stack.enter_async_context(serve(host=host, instance_id=name, **options))
+            options["tenant_token"] = phone.tenant_token  # of the first, if none was given
+            phones.append(phone)
+        by_name = {phone.instance_id: phone for phone in phones}
+        api = ApiServer(lambda request: by_name.get(_addressed(request), phones[0]).answer(request))
+        stack.push_async_callback(api.close)
+        endpoint = url_of(host, await _listen(api, host, ports))
+        yield Fleet(endpoint=endpoint, tenant_token=phones[0].tenant_token, phones=tuple(phones))
+
+
+async def _listen(api: ApiServer, host: str, ports: Sequence[int]) -> int:
+    failure: OSError | None = None
+    for port in ports:
+        try:
+            return await api.start(host, port)
+        except OSError as error:
+            failure = error
+    assert failure is not None  # noqa: S101 - some port was tried
+    raise ConfigurationError(f"cannot listen on {host}, port {ports[-1]}: {failure.strerror}") from failure
+
+
+def _addressed(request: Request) -> str:
+    """Return the instance id that a request is for; "" if it names none."""
+    instance_id, separator, verb = request.path.rpartition("/v1/instances/")[2].partition("/")
+    if separator and verb == "auth":
+        return instance_id
+    try:
+        asked = json.loads(request.body)
+        return str(asked["instance_id"] if "instance_id" in asked else asked["instance_ids"][0])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return ""
