@@ -1,11 +1,12 @@
 """What happens to a session, told as it happens to whoever listens."""
 
-import asyncio
 import time
-import weakref
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from streamer.hub import Hub, HubIterator
+from streamer.mailbox import Recent
+from streamer.own_loop import OwnLoop
 
 EVENTS_LIMIT: Final = 100  # events that a listener has not read; the oldest are dropped and counted
 
@@ -34,46 +35,33 @@ class Event:
     retry_in_s: float | None = None
 
 
-class EventIterator:
+class EventIterator(HubIterator[Event]):
     """An async iterator of events, from the one that tells the present state on; it ends after "closed".
 
-    One task reads it at a time. Who falls behind by more than EVENTS_LIMIT misses the oldest; `dropped` counts them.
+    One task reads it at a time. A consumer more than 100 events behind loses the oldest; `dropped` counts them. An
+    iterator that the program drops, such as by `break`, is closed.
     """
 
-    def __init__(self, first: Event | None) -> None:
-        self.dropped = 0
-        self._events: deque[Event] = deque([first] if first else [])
-        self._arrived = asyncio.Event()
-        self._is_over = first is not None and first.kind == "closed"
-
-    def put(self, event: Event) -> None:
-        """Hold an event; never waits."""
-        if len(self._events) >= EVENTS_LIMIT:
-            self._events.popleft()
-            self.dropped += 1
-        self._events.append(event)
-        self._is_over = event.kind == "closed"
-        self._arrived.set()
-
-    def __aiter__(self) -> Self:
-        return self
+    @property
+    def dropped(self) -> int:
+        """How many events this consumer did not get because it was too slow."""
+        return self.skipped
 
     async def __anext__(self) -> Event:
         """Return the next event."""
-        while not self._events:
-            if self._is_over:
+        while (event := self._take()) is None:
+            if self._has_ended:
                 raise StopAsyncIteration
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._events.popleft()
+            await self._change()
+        return event
 
 
-class EventHub:
+class EventHub(Hub[Event]):
     """Tell every listener; remember the event that stands for the present state."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loop: OwnLoop | None = None) -> None:
+        super().__init__(loop=loop)
         self.state: Event | None = None  # the newest one that is no "problem"
-        self._listeners: weakref.WeakSet[EventIterator] = weakref.WeakSet()  # who lets go of one listens no more
 
     def tell(
         self,
@@ -89,11 +77,13 @@ class EventHub:
         event = Event(kind=kind, reason=reason or (str(error) if error else None), error=error, retry_in_s=retry_in_s)
         if kind != "problem":
             self.state = event
-        for listener in list(self._listeners):
-            listener.put(event)
+        self.publish(event)
+        if kind == "closed":
+            self.end(None)
 
-    def subscribe(self) -> EventIterator:
+    def iterate(self) -> EventIterator:
         """Return a new listener."""
-        listener = EventIterator(self.state)
-        self._listeners.add(listener)
-        return listener
+        mailbox: Recent[Event] = Recent(EVENTS_LIMIT)
+        if self.state is not None:
+            mailbox.put(self.state)
+        return EventIterator(self, mailbox)

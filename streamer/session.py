@@ -34,6 +34,7 @@ from streamer.media.pictures import Pictures
 from streamer.media.segments import Limits
 from streamer.media.sound import Sound
 from streamer.media.transcode import Transcode
+from streamer.own_loop import OwnLoop
 from streamer.ports import AudioPort, AudioPorts
 from streamer.retry import Reconnect
 from streamer.stats import Stats
@@ -131,12 +132,13 @@ class Connecting:
         self._release = release
         self._is_used = False
         self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
-        self._events = EventHub()
+        self._loop = OwnLoop()
+        self._events = EventHub(loop=self._loop)
         self._session: Session | None = None
 
     def events(self) -> EventIterator:
         """Return an async iterator of what happens, from before the connection on; see `Session.events`."""
-        return self._events.subscribe()
+        return self._events.iterate()
 
     async def __aenter__(self) -> "Session":
         if self._is_used:
@@ -230,6 +232,7 @@ class Session:
     ) -> None:
         self.instance_id = ticket.instance_id
         self._events = events
+        self._loop = events.loop
         self._fanout = Fanout()
         self._preroll_s = preroll_s
         self._history = History(preroll_s, ask_keyframe=self._keep_past)
@@ -238,8 +241,9 @@ class Session:
             self._history,
             request_keyframe=self.request_keyframe,
             audio_port=lambda: self.audio_port,
+            loop=self._loop,
         )
-        self._sound = Sound(ticket.device_id, audio_port=lambda: self.audio_port)
+        self._sound = Sound(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._recordings: set[Recording] = set()
         self._meter = StreamMeter(
             time.monotonic_ns,
@@ -311,7 +315,7 @@ class Session:
 
         Several may be read at once. Who falls behind by more than 100 events misses the oldest; after "closed" it ends.
         """
-        return self._events.subscribe()
+        return self._events.iterate()
 
     def __aiter__(self) -> FrameIterator:
         """Iterate the decoded pictures with the policy "latest"."""
@@ -324,7 +328,9 @@ class Session:
 
         "latest" gives a slow consumer the newest picture and skips the others; "every" gives them all and raises
         FramesOverflowError to who falls behind by more than `limit`. `max_fps` gives at most so many a second, the
-        newest each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates.
+        newest each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates: an
+        iterator that the program drops, such as by `break`, is closed; one that it keeps and does not read stops the
+        decoder after 600 pictures until the next read.
         """
         return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
 
@@ -363,7 +369,7 @@ class Session:
         `sample_format` is "s16" or "f32", `rate` 8000 to 48000 samples a second, `layout` "mono" or "stereo". Lost
         packets and pauses are made up, so that there are as many samples as time has passed on the phone's clock; a gap
         of more than two seconds is a `discontinuity` instead. Who falls behind by more than 5 s loses the oldest sound.
-        Nothing is decoded while nobody iterates. A phone without sound gives nothing until the session ends.
+        Nothing is decoded while nobody iterates, as with `frames`. A phone without sound gives nothing until the end.
 
         Raises ConfigurationError for another format, rate or layout.
         """

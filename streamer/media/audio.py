@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import ConfigurationError
+from streamer.hub import Hub, HubIterator
+from streamer.mailbox import Recent
 from streamer.media import opus
-from streamer.media.consumer import Consumer
-from streamer.media.mailbox import Recent
 from streamer.ports import AudioPort
 
 SampleFormat: TypeAlias = Literal["s16", "f32"]
@@ -21,6 +21,7 @@ Layout: TypeAlias = Literal["mono", "stereo"]
 Samples: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
 LIMIT: Final = 250  # pieces that a consumer may be behind: 5 s of packets of 20 ms
+IDLE_AFTER: Final = 3_000  # pieces without a read, a minute: decoding stops until the next read
 RATES: Final = range(8_000, 48_001)
 _FULL_SCALE: Final = 32_768
 
@@ -166,67 +167,30 @@ def stereo(blocks: Iterable[av.AudioFrame]) -> npt.NDArray[np.int16]:
     return np.concatenate(arrays) if arrays else np.empty((0, 2), np.int16)
 
 
-class AudioHub:
-    """Hand decoded sound to every consumer.
+class AudioHub(Hub[Pcm]):
+    """Hand decoded sound to every consumer."""
 
-    `on_watch(True)` is called when the first consumer comes and `on_watch(False)` when the last one goes.
-    """
-
-    def __init__(self, on_watch: Callable[[bool], None]) -> None:
-        self._on_watch = on_watch
-        self._consumers: set[AudioIterator] = set()
-        self._ended = False
-        self._error: BaseException | None = None
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._consumers)
-
-    def publish(self, pcm: Pcm) -> None:
-        """Hand a piece to every consumer."""
-        for consumer in self._consumers:
-            consumer.put(pcm)
-
-    def end(self, error: BaseException | None) -> None:
-        """End every iterator, after what it has not read yet; with `error` if there is one."""
-        self._ended, self._error = True, error
-        for consumer in list(self._consumers):
-            consumer.end(error)
-
-    def subscribe(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> "AudioIterator":
+    def iterate(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> "AudioIterator":
         """Return a new consumer."""
+        self.loop.check()
         if sample_format not in {"s16", "f32"}:
             raise ConfigurationError(f'expected the sample format "s16" or "f32", got {sample_format!r}')
         if rate not in RATES:
             raise ConfigurationError(f"expected a rate from {RATES[0]} to {RATES[-1]} Hz, got {rate}")
         if layout not in {"mono", "stereo"}:
             raise ConfigurationError(f'expected the layout "mono" or "stereo", got {layout!r}')
-        consumer = AudioIterator(Converter(sample_format, rate=rate, layout=layout), self._unsubscribe)
-        if self._ended:
-            consumer.end(self._error)
-            return consumer
-        self._consumers.add(consumer)
-        if len(self._consumers) == 1:
-            self._on_watch(True)
-        return consumer
-
-    def _unsubscribe(self, consumer: "AudioIterator") -> None:
-        if consumer in self._consumers:
-            self._consumers.remove(consumer)
-            if not self._consumers and not self._ended:
-                self._on_watch(False)
+        return AudioIterator(self, Converter(sample_format, rate=rate, layout=layout))
 
 
-class AudioIterator(Consumer[Pcm]):
+class AudioIterator(HubIterator[Pcm]):
     """An async iterator of sound. It ends when the session does; `aclose` (or `async with`) ends it before.
 
-    One task reads it at a time. Who falls behind by more than 250 pieces, 5 s, loses the oldest: `skipped` counts them,
-    and the next one has its `discontinuity` set.
+    One task reads it at a time. A consumer more than 250 pieces behind, 5 s, loses the oldest: `skipped` counts them,
+    and the next one has its `discontinuity` set. An iterator that the program drops, such as by `break`, is closed.
     """
 
-    def __init__(self, converter: Converter, unsubscribe: Callable[["AudioIterator"], None]) -> None:
-        super().__init__(Recent(LIMIT), unsubscribe)
+    def __init__(self, hub: AudioHub, converter: Converter) -> None:
+        super().__init__(hub, Recent(LIMIT, idle_after=IDLE_AFTER))
         self._converter = converter
         self._ready: deque[AudioFrame] = deque()  # converted and not taken: two at the most
         self._skipped_seen = -1  # as many as were skipped when the last piece was taken
@@ -237,12 +201,12 @@ class AudioIterator(Consumer[Pcm]):
         Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
         """
         while not self._ready:
-            pcm = self._mailbox.take()
+            pcm = self._take()
             if pcm is not None:
                 is_new = pcm.discontinuity or self.skipped != self._skipped_seen
                 self._skipped_seen = self.skipped
                 self._ready += self._converter.convert(pcm, is_new=is_new)
-            elif self._ended:
+            elif self._has_ended:
                 self._ready += self._converter.finish()
                 if not self._ready:
                     self._raise_end()

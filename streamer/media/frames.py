@@ -7,23 +7,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NoReturn, Self, TypeAlias
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
-from streamer.media.consumer import Consumer
+from streamer.hub import Hub, HubIterator
+from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.images import QUALITY, ImageFormat, encode_image, image_format_of
-from streamer.media.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.whole import write_whole
+from streamer.own_loop import OwnLoop
 from streamer.ports import AudioPort
 
 Policy: TypeAlias = Literal["latest", "every"]
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
 
 EVERY_LIMIT: Final = 60  # frames a consumer of "every" may be behind: 85 MB at 720x1280
+IDLE_AFTER: Final = 600  # frames that a consumer of "latest" left unread: decoding stops until its next read
 _SIZE_LIMIT: Final = 16384
 _FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
@@ -48,8 +50,45 @@ class VideoFrame:
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool
     discontinuity: bool  # pictures were lost, or the stream began anew, since the picture that was got before
+    is_repeat: bool = False  # the picture that was got before, once more: `frames(repeat=True)` on a still screen
     audio_port: AudioPort | None = None  # the one in force when this picture came
     picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of `to_ndarray()` and `numpy.asarray(frame)`: (height, width, 3)."""
+        return self.height, self.width, 3
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the picture came. A still screen's last picture is old, and still on the screen."""
+        return (time.monotonic_ns() - self.arrival_ns) / 1e9
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the pixels as `to_ndarray()` does, for `numpy.asarray(frame)`.
+
+        `dtype` is the type to convert the values to, uint8 by default. `copy=False` raises ValueError, as NumPy asks:
+        the pixels are converted each time.
+        """
+        if copy is False:
+            raise ValueError("the pixels of a frame are converted each time: there is no array without a copy")
+        return self.to_ndarray().astype(np.uint8 if dtype is None else dtype, copy=False)
+
+    def __copy__(self) -> Self:
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "cannot pickle a VideoFrame, whose pixels belong to the decoder: "
+            "send frame.to_ndarray() or frame.encode() instead"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Show the picture in a notebook."""
+        return self.encode("png")
 
     def to_ndarray(
         self,
@@ -106,125 +145,108 @@ class VideoFrame:
         write_whole(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
 
 
-class FrameHub:
-    """Hand each decoded picture to every consumer; keep the last one for who comes later.
+class FrameHub(Hub[VideoFrame]):
+    """Hand each decoded picture to every consumer; keep the last one for consumers that come later."""
 
-    `on_watch(True)` is called when the first consumer comes and `on_watch(False)` when the last one goes.
-    """
-
-    def __init__(self, on_watch: Callable[[bool], None]) -> None:
+    def __init__(self, on_watch: Callable[[bool], None], *, loop: OwnLoop | None = None) -> None:
+        super().__init__(on_watch, loop=loop)
         self.published = 0
         self.last: VideoFrame | None = None
-        self._skipped_before = 0
-        self._on_watch = on_watch
-        self._consumers: set[FrameIterator] = set()
-        self._ended = False
-        self._error: BaseException | None = None
 
-    @property
-    def skipped(self) -> int:
-        """Pictures that were decoded and that some consumer did not get."""
-        return self._skipped_before + sum(consumer.skipped for consumer in self._consumers)
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody consumes pictures."""
-        return bool(self._consumers)
-
-    def publish(self, frame: VideoFrame) -> None:
+    def publish(self, item: VideoFrame) -> None:
         """Hand a picture to every consumer."""
         self.published += 1
-        self.last = frame
-        for consumer in self._consumers:
-            consumer.put(frame)
+        self.last = item
+        super().publish(item)
 
     def forget_last(self) -> None:
-        """Forget the last picture: the screen has changed since."""
+        """Forget the last picture: the screen has changed since. So does a consumer of the newest one."""
         self.last = None
+        for subscription in self._subscriptions:
+            if isinstance(subscription.mailbox, Latest):
+                subscription.mailbox.clear()
 
-    def end(self, error: BaseException | None) -> None:
-        """End every iterator, after what it has not read yet; with `error` if there is one."""
-        self._ended, self._error = True, error
-        for consumer in list(self._consumers):
-            consumer.end(error)
-
-    def subscribe(self, policy: Policy, *, max_fps: float | None, limit: int) -> "FrameIterator":
+    def iterate(
+        self, policy: Policy, *, max_fps: float | None = None, repeat: bool = False, limit: int = EVERY_LIMIT
+    ) -> "FrameIterator":
         """Return a new consumer, which gets the last picture at once if it is still on the screen."""
+        self.loop.check()
         if policy not in {"latest", "every"}:
             raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
         if max_fps is not None and not max_fps > 0:
             raise ConfigurationError(f"expected max_fps above 0, got {max_fps}")
-        mailbox: Mailbox[VideoFrame] = Latest(_inherit) if policy == "latest" else Every(limit)
-        consumer = FrameIterator(mailbox, self._unsubscribe, max_fps=max_fps)
+        if repeat and (max_fps is None or policy != "latest"):
+            raise ConfigurationError(
+                'expected max_fps and the policy "latest" with repeat=True, '
+                f"got max_fps={max_fps} and {policy!r}: name the rate, such as max_fps=2"
+            )
+        mailbox: Latest[VideoFrame] | Every[VideoFrame]
+        mailbox = (
+            Latest(_inherit, idle_after=IDLE_AFTER) if policy == "latest" else Every(limit, forget_after=EVERY_LIMIT)
+        )
         if self.last is not None:
-            consumer.put(self.last)
-        if self._ended:
-            consumer.end(self._error)
-            return consumer
-        self._consumers.add(consumer)
-        if len(self._consumers) == 1:
-            self._on_watch(True)
-        return consumer
-
-    def _unsubscribe(self, consumer: "FrameIterator") -> None:
-        if consumer in self._consumers:
-            self._consumers.remove(consumer)
-            self._skipped_before += consumer.skipped
-            if not self._consumers and not self._ended:
-                self._on_watch(False)
+            mailbox.put(self.last)
+        return FrameIterator(self, mailbox, max_fps=max_fps, repeat=repeat)
 
 
-class FrameIterator(Consumer[VideoFrame]):
+class FrameIterator(HubIterator[VideoFrame]):
     """An async iterator of pictures. It ends when the session does; `aclose` (or `async with`) ends it before.
 
     One task reads it at a time. Under "latest" a slow consumer gets the newest picture; `skipped` counts the others.
-    Under "every" none is left out; who falls behind by more than the limit gets FramesOverflowError after the pictures
-    that were kept.
+    Under "every" a consumer more than the limit behind gets FramesOverflowError after the pictures that were kept.
+    An iterator that the program drops, such as by `break`, is closed.
     """
 
     def __init__(
-        self,
-        mailbox: Mailbox[VideoFrame],
-        unsubscribe: Callable[["FrameIterator"], None],
-        *,
-        max_fps: float | None,
+        self, hub: FrameHub, mailbox: Mailbox[VideoFrame], *, max_fps: float | None, repeat: bool = False
     ) -> None:
-        super().__init__(mailbox, unsubscribe)
+        super().__init__(hub, mailbox)
         self._interval_s = 1 / max_fps if max_fps else 0.0
         self._next_s = 0.0
         self._is_first = True
+        self._repeats = repeat
+        self._shown: VideoFrame | None = None  # what to repeat
 
     async def __anext__(self) -> VideoFrame:
         """Return the next picture.
 
         Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
         """
-        while self._interval_s and not self._ended and (early_s := self._next_s - time.monotonic()) > 0:
+        loop = self._hub.loop.check()
+        while self._interval_s and not self._has_ended and self._next_s > loop.time():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(early_s):
+                async with asyncio.timeout_at(self._next_s):
                     await self._change()
         while True:
-            try:
-                frame = self._mailbox.take()
-            except OverflowedError:
-                limit = getattr(self._mailbox, "limit", 0)
-                self.close()
-                raise FramesOverflowError(
-                    f"the consumer of every frame fell behind by more than {limit} frames: read faster, "
-                    'or use policy="latest"',
-                    limit=limit,
-                ) from None
+            frame = self._next()
             if frame is not None:
                 if self._interval_s:
-                    now_s = time.monotonic()
                     on_time_s = self._next_s + self._interval_s
-                    self._next_s = on_time_s if on_time_s > now_s else now_s + self._interval_s
-                if self._is_first:
-                    self._is_first, frame = False, _marked(frame)
+                    self._next_s = on_time_s if on_time_s > loop.time() else loop.time() + self._interval_s
                 return frame
-            if self._ended:
+            if self._has_ended:
                 self._raise_end()
             await self._change()
+
+    def _next(self) -> VideoFrame | None:
+        """Return the picture that is there, a new one or the former one again; None if there is none."""
+        try:
+            frame = self._take()
+        except OverflowedError:
+            limit = getattr(self._mailbox, "limit", 0)
+            self.close()
+            raise FramesOverflowError(
+                f"the consumer of every frame fell behind by more than {limit} frames: read faster, "
+                'or use policy="latest"',
+                limit=limit,
+            ) from None
+        if frame is None:
+            return None if self._has_ended else self._shown
+        if self._is_first:
+            self._is_first, frame = False, _marked(frame)
+        if self._repeats:
+            self._shown = replace(frame, is_repeat=True, discontinuity=False)
+        return frame
 
 
 def _marked(frame: VideoFrame) -> VideoFrame:

@@ -10,6 +10,7 @@ from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.media.history import History
 from streamer.media.meter import DecodingMeter
 from streamer.media.units import AccessUnit
+from streamer.own_loop import OwnLoop
 from streamer.ports import AudioPort
 
 
@@ -28,6 +29,7 @@ class Pictures:
         *,
         request_keyframe: Callable[[], None],
         audio_port: Callable[[], AudioPort | None],
+        loop: OwnLoop | None = None,
     ) -> None:
         self._name = name
         self._history = history
@@ -39,7 +41,7 @@ class Pictures:
         self._is_behind = False  # whether units came that the decoder did not get
         self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
         self.meter = DecodingMeter()
-        self.hub = FrameHub(self._watch)
+        self.hub = FrameHub(self._watch, loop=loop)
 
     @property
     def counters(self) -> DecoderCounters:
@@ -54,6 +56,7 @@ class Pictures:
             self.hub.forget_last()  # the screen has changed, unseen
             self._unseen_ns = unit.arrival_ns
             self._is_behind = True
+            self._discontinuity = self._discontinuity or unit.discontinuity
             return
         if unit.is_keyframe:
             self._is_behind = False
@@ -66,7 +69,7 @@ class Pictures:
 
     def frames(self, policy: Policy, *, max_fps: float | None, limit: int) -> FrameIterator:
         """Return a new consumer."""
-        return self.hub.subscribe(policy, max_fps=max_fps, limit=limit)
+        return self.hub.iterate(policy, max_fps=max_fps, limit=limit)
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """End the iterators, with `error` if there is one, and the thread."""

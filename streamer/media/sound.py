@@ -16,6 +16,7 @@ from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFor
 from streamer.media.continuity import Continuity, Step
 from streamer.media.units import AccessUnit
 from streamer.media.worker import Worker
+from streamer.own_loop import OwnLoop
 from streamer.ports import AudioPort
 
 INBOX_LIMIT: Final = 250  # packets: 5 s; one more is lost, and concealed as any other
@@ -40,9 +41,9 @@ class Sound:
     `audio_port` is asked with each piece.
     """
 
-    def __init__(self, name: str, *, audio_port: Callable[[], AudioPort | None]) -> None:
+    def __init__(self, name: str, *, audio_port: Callable[[], AudioPort | None], loop: OwnLoop | None = None) -> None:
         self.counters = SoundCounters()
-        self.hub = AudioHub(self._watch)
+        self.hub = AudioHub(self._watch, loop=loop)
         self._name = name
         self._audio_port = audio_port
         self._loop = asyncio.get_running_loop()
@@ -66,7 +67,7 @@ class Sound:
 
     def audio(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> AudioIterator:
         """Return a new consumer."""
-        return self.hub.subscribe(sample_format, rate=rate, layout=layout)
+        return self.hub.iterate(sample_format, rate=rate, layout=layout)
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """End the iterators, with `error` if there is one, and the thread."""

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.mailbox import Every, Latest, OverflowedError, Recent
 from streamer.media.fanout import Fanout, Gate
-from streamer.media.mailbox import Every, Latest, OverflowedError, Recent
 from streamer.media.units import AccessUnit
 from tests.unit.senders import access_unit
 
@@ -85,28 +85,53 @@ def test_latest_gives_the_newest_item_once_and_counts_the_others(order: list[str
     assert newest == taken + box.dropped + held
 
 
-@given(operations, st.integers(1, 5))
+@given(operations, st.integers(1, 5), st.integers(0, 5))
 @settings(deadline=None)
-def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(order: list[str], limit: int) -> None:
+def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(
+    order: list[str], limit: int, forget_after: int
+) -> None:
     """The law: for any puts and takes, items leave in order without a gap; after an overflow exactly those that were
-    kept, then an error each time; never more than `limit` are held."""
-    box: Every[int] = Every(limit)
+    kept, then an error each time; never more than `limit` are held, and none once so many more came unread."""
+    box: Every[int] = Every(limit, forget_after=forget_after)
     held: list[int] = []
-    count, dropped = 0, 0
+    count, dropped, unread = 0, 0, 0
     for operation in order:
         if operation == "put":
             count += 1
+            unread += 1
             box.put(count)
             if dropped or len(held) == limit:
                 dropped += 1
             else:
                 held.append(count)
+            if dropped and unread > limit + forget_after:
+                dropped += len(held)
+                held.clear()
         elif held or not dropped:
+            unread = 0
             assert box.take() == (held.pop(0) if held else None)
         else:
+            unread = 0
             with pytest.raises(OverflowedError):
                 box.take()
         assert box.dropped == dropped
+        assert box.is_idle == (dropped > 0)
+
+
+@given(operations, st.integers(1, 5), st.booleans())
+@settings(deadline=None)
+def test_a_consumer_is_idle_after_so_many_puts_without_a_take(order: list[str], limit: int, is_recent: bool) -> None:
+    """The law: it is idle exactly from the put on that makes so many since the last take."""
+    box: Recent[int] | Latest[int] = Recent(1, idle_after=limit) if is_recent else Latest(idle_after=limit)
+    unread = 0
+    for operation in order:
+        if operation == "put":
+            box.put(0)
+            unread += 1
+        else:
+            box.take()
+            unread = 0
+        assert box.is_idle == (unread >= limit)
 
 
 @given(operations, st.integers(1, 5))

@@ -1,0 +1,179 @@
+"""One producer, many consumers, each with a mailbox of its own.
+
+The consumer holds a `HubIterator`. The hub holds the iterator's `Subscription` and never the iterator itself:
+
+    hub ──► subscription ◄── iterator ◄── the consumer
+                 │                ▲
+                 └──► future ──► task, only while it waits in `__anext__`
+
+A consumer unsubscribes by dropping its iterator: by `break`, or by a time-out around the loop. A task that waits keeps
+its iterator alive. An iterator in a reference cycle lives until the collector runs. Until then two laws bound its cost:
+
+1. The hub offers each item to all subscriptions, and a mailbox that nobody reads holds only what came last: the newest
+   item, 250 pieces of sound, 100 events, or what came in the last 120 frames. So all such mailboxes share their items.
+2. A consumer that has stopped reading is idle (see `mailbox`). If all consumers are idle, nobody watches the hub, and
+   its owner produces nothing. The next read ends that.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Generic, NoReturn, Self, TypeVar
+
+from streamer.mailbox import Mailbox
+from streamer.own_loop import OwnLoop
+
+T = TypeVar("T")
+
+
+class Subscription(Generic[T]):
+    """What the hub holds of one consumer."""
+
+    def __init__(self, mailbox: Mailbox[T]) -> None:
+        self.mailbox = mailbox
+        self.has_ended = False
+        self.error: BaseException | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the consumer does not wait, and has left too many items unread."""
+        return self.waiter is None and self.mailbox.is_idle
+
+    def put(self, item: T) -> None:
+        """Offer an item; never waits."""
+        self.mailbox.put(item)
+        self.wake()
+
+    def end(self, error: BaseException | None) -> None:
+        """End the iteration after what the mailbox holds; with `error` if there is one."""
+        self.has_ended, self.error = True, error
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the task that waits."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+class Hub(Generic[T]):
+    """Offer each item to every subscription.
+
+    `loop` is the event loop of the consumers. `on_watch(True)` is called when somebody begins to consume and
+    `on_watch(False)` when nobody does any more: the iterators are closed, freed, or idle.
+    """
+
+    def __init__(self, on_watch: Callable[[bool], None] = lambda _: None, *, loop: OwnLoop | None = None) -> None:
+        self.loop = loop or OwnLoop()
+        self.is_watched = False  # whether anybody consumes
+        self._on_watch = on_watch
+        self._subscriptions: set[Subscription[T]] = set()
+        self._skipped_before = 0  # by consumers that are gone
+        self._has_ended = False
+        self._error: BaseException | None = None
+
+    @property
+    def skipped(self) -> int:
+        """How many items some consumer did not get because it was too slow."""
+        return self._skipped_before + sum(each.mailbox.dropped for each in tuple(self._subscriptions))
+
+    def publish(self, item: T) -> None:
+        """Offer an item to every consumer; never waits."""
+        for subscription in tuple(self._subscriptions):
+            subscription.put(item)
+        self.look()
+
+    def end(self, error: BaseException | None) -> None:
+        """End every iterator after what its mailbox holds; with `error` if there is one."""
+        self._has_ended, self._error = True, error
+        for subscription in tuple(self._subscriptions):
+            subscription.end(error)
+
+    def subscribe(self, mailbox: Mailbox[T]) -> Subscription[T]:
+        """Return a new subscription, which gets all items from now on."""
+        subscription = Subscription(mailbox)
+        if self._has_ended:
+            subscription.end(self._error)
+        else:
+            self._subscriptions.add(subscription)
+            self.look()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription[T]) -> None:
+        """Offer nothing more to a subscription; it need not be there."""
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+            self._skipped_before += subscription.mailbox.dropped
+            self.look()
+
+    def look(self) -> None:
+        """Find out whether anybody consumes."""
+        is_watched = not all(subscription.is_idle for subscription in tuple(self._subscriptions))
+        if is_watched != self.is_watched and not self._has_ended:
+            self.is_watched = is_watched
+            self._on_watch(is_watched)
+
+
+class HubIterator(Generic[T]):
+    """The consumer's side. One task reads it at a time; the consumer closes it, or drops it."""
+
+    def __init__(self, hub: Hub[T], mailbox: Mailbox[T]) -> None:
+        self._hub = hub
+        self._mailbox = mailbox
+        self._subscription = hub.subscribe(mailbox)
+        # The collector runs in whatever thread allocates, so the loop does the rest.
+        self._finalizer = weakref.finalize(self, hub.loop.call_soon, hub.unsubscribe, self._subscription)
+        self._finalizer.atexit = False
+
+    @property
+    def skipped(self) -> int:
+        """How many items this consumer did not get because it was too slow."""
+        return self._mailbox.dropped
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def close(self) -> None:
+        """Take no more; iteration ends after what the iterator holds."""
+        self._finalizer.detach()
+        self._subscription.has_ended = True
+        self._subscription.wake()
+        self._hub.unsubscribe(self._subscription)
+
+    async def aclose(self) -> None:
+        """The same as `close`, for `contextlib.aclosing`."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._subscription.has_ended
+
+    def _take(self) -> T | None:
+        """Return the next item, None if there is none."""
+        was_idle = self._subscription.is_idle
+        item = self._mailbox.take()
+        if was_idle:
+            self._hub.look()
+        return item
+
+    def _raise_end(self) -> NoReturn:
+        """Raise the error that ended the session, once; from then on, and without one, StopAsyncIteration."""
+        error, self._subscription.error = self._subscription.error, None
+        raise error or StopAsyncIteration
+
+    async def _change(self) -> None:
+        """Wait for an item or for the end. Raises RuntimeError if another task waits: one of both would for ever."""
+        loop, subscription = self._hub.loop.check(), self._subscription
+        if subscription.waiter is not None:
+            raise RuntimeError("another task waits for this iterator: give each task one of its own")
+        subscription.waiter = loop.create_future()
+        try:
+            await subscription.waiter
+        finally:
+            subscription.waiter = None
