@@ -1,4 +1,4 @@
-"""Stores that the network fills. Each has a limit in items and a limit in bytes."""
+"""Stores that the network fills, and rates that it comes at. Each has a limit in items and a limit in bytes."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,6 +32,32 @@ class Budget:
         """Count an item out."""
         self.items -= 1
         self.bytes -= size
+
+
+class RateLimit:
+    """Count items and bytes against a rate of each. Up to `burst_s` seconds' worth may come at once."""
+
+    __slots__ = ("_burst_s", "_bytes", "_bytes_per_s", "_items", "_items_per_s", "_now")
+
+    def __init__(self, *, items_per_s: float, bytes_per_s: float, burst_s: float) -> None:
+        self._items_per_s = items_per_s
+        self._bytes_per_s = bytes_per_s
+        self._burst_s = burst_s
+        self._items = items_per_s * burst_s  # what may still come now
+        self._bytes = bytes_per_s * burst_s
+        self._now: float | None = None
+
+    def take(self, size: int, now: float) -> bool:
+        """Return whether an item of `size` bytes stays within both rates. One that does not is not counted."""
+        passed_s = 0.0 if self._now is None else max(now - self._now, 0.0)
+        self._now = now
+        self._items = min(self._items + passed_s * self._items_per_s, self._burst_s * self._items_per_s)
+        self._bytes = min(self._bytes + passed_s * self._bytes_per_s, self._burst_s * self._bytes_per_s)
+        if self._items < 1 or self._bytes < size:
+            return False
+        self._items -= 1
+        self._bytes -= size
+        return True
 
 
 class BoundedQueue(Generic[V]):

@@ -115,7 +115,10 @@ class SignalingUnreachableError(SignalingError):
 
 
 class SignalingTimeoutError(SignalingError):
-    """A step had no answer in time; `step` is one of "open", "connect", "authorize", "start", "offer", "pong"."""
+    """A step had no answer in time; `step` is one of "open", "connect", "authorize", "start", "offer", "pong".
+
+    The step "send" means that the server did not read what was sent to it.
+    """
 
     retryable = True
 
@@ -162,6 +165,8 @@ class TakenOverError(SignalingClosedError):
 
 class SignalingProtocolError(SignalingError):
     """The server sent what the protocol does not allow, or more than a limit allows."""
+
+    retryable = True
 
 
 class ConnectionFailedError(StreamerError):

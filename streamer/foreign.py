@@ -1,10 +1,12 @@
 """Text that came from outside: it reaches a terminal, a log or an error message only in an escaped, bounded form."""
 
 import unicodedata
+from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 SHOWN_LIMIT: Final = 200  # characters of a foreign text that are shown
+URL_LIMIT: Final = 4096  # characters
 
 
 class ForeignText:
@@ -35,6 +37,23 @@ class ForeignText:
 
     def __hash__(self) -> int:
         return hash(self.raw)
+
+
+def parse_url(url: str, schemes: Collection[str]) -> SplitResult | None:
+    """Return the parts of a URL, its scheme in lower case. None if it has another scheme or cannot be connected to.
+
+    The host can be resolved as far as its form goes, and `port` raises no error.
+    """
+    if len(url) > URL_LIMIT or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")  # what the resolver does to it
+        is_usable = parts.scheme in schemes and host != "" and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_usable else None
 
 
 def without_secrets(url: str) -> str:

@@ -183,7 +183,7 @@ class Link:
                 case Offer(sdp):
                     self.is_served = True
                     path = self._path_for(ice_credentials(sdp), signaling, tasks)
-                    await signaling.send_answer(await path.peer.answer(sdp))
+                    signaling.send_answer(await path.peer.answer(sdp))
                     path.answered.set()
                 case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
                     await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
@@ -257,7 +257,7 @@ class Link:
     async def _send_candidates(self, path: _Path, signaling: SignalingClient) -> Never:
         await path.answered.wait()
         while True:
-            await signaling.send_candidate(*await path.candidates.get())
+            signaling.send_candidate(*await path.candidates.get())
 
     async def _watch(self, path: _Path, tasks: asyncio.TaskGroup) -> None:
         """Follow a connection from the answer until another has taken over; raise the error that ends it before."""

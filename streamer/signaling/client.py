@@ -1,15 +1,17 @@
 """The driver: a WebSocket, the clock, and the conversation that says what to do with them."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
 from collections import deque
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Never, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -18,14 +20,20 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event as WebSocketEvent
 
+from streamer.aio import within
+from streamer.bounded import BoundedQueue, RateLimit
 from streamer.errors import (
     ConfigurationError,
     SignalingClosedError,
     SignalingError,
     SignalingProtocolError,
+    SignalingTimeoutError,
     SignalingUnreachableError,
 )
+from streamer.foreign import ForeignText
 from streamer.proxies import proxy_of
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
@@ -42,8 +50,17 @@ _silent = logging.getLogger("streamer.signaling.websocket")
 # A filter, because `disabled` is undone by any logging.config.dictConfig(disable_existing_loggers=False).
 _silent.addFilter(lambda _: False)
 
+SEND_TIMEOUT_S: Final = 5.0  # the time in which the server reads what was sent to it
+FRAMES_PER_S: Final = 200  # WebSocket frames of any kind; a phone sends a few, and some hundred at once as it connects
+BYTES_PER_S: Final = 1024 * 1024
+BURST_S: Final = 5.0  # what arrives at once may be as much as this time allows
+PIECES_LIMIT: Final = 1024  # frames of one message
+OUTGOING_LIMIT: Final = 256  # frames that wait to be sent
+OUTGOING_BYTES: Final = 4 * 1024 * 1024
+
 _ATTEMPT_PAUSE_S: Final = 1.0  # [seen] the vendor's web client
 _CLOSE_TIMEOUT_S: Final = 1.0
+_SLICE: Final = 4096  # bytes that are parsed at a time: 2048 of the smallest frames, some 20 ms
 
 
 class SignalingClient:
@@ -51,6 +68,9 @@ class SignalingClient:
 
     The heartbeat goes on whether or not the events are read; EVENTS_LIMIT of them may wait, one more ends the
     conversation with SignalingProtocolError. Iteration ends by raising the SignalingError that ended the conversation.
+
+    One task reads and keeps the deadlines, another writes. A server that reads nothing stops the second alone, and ends
+    the conversation with SignalingTimeoutError after SEND_TIMEOUT_S.
     """
 
     def __init__(
@@ -68,6 +88,8 @@ class SignalingClient:
         self._open_attempts = open_attempts
         self._websocket: ClientConnection | None = None
         self._conversation: Conversation | None = None
+        self._outgoing = BoundedQueue[str](max_items=OUTGOING_LIMIT, max_bytes=OUTGOING_BYTES, size_of=len)
+        self._has_outgoing = asyncio.Event()
         self._events: deque[Event] = deque()
         self._arrived = asyncio.Event()
         self._error: SignalingError | None = None
@@ -101,103 +123,147 @@ class SignalingClient:
             await self._arrived.wait()
         return self._events.popleft()
 
-    async def send_answer(self, sdp: str) -> None:
-        """Answer the phone's offer."""
+    def send_answer(self, sdp: str) -> None:
+        """Answer the phone's offer. Raises SignalingTimeoutError if the server has not read what was sent before."""
         if self._conversation is not None:
             self._conversation.send_answer(sdp)
-            await self._flush()
+            self._queue_frames(self._conversation)
 
-    async def send_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
-        """Tell the phone one of our candidates."""
+    def send_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
+        """Send the phone one of our candidates. Raises as `send_answer`."""
         if self._conversation is not None:
             self._conversation.send_candidate(candidate, sdp_mid, sdp_mline_index)
-            await self._flush()
+            self._queue_frames(self._conversation)
 
     async def aclose(self) -> None:
-        """Close the WebSocket and end the heartbeat."""
+        """Close the WebSocket and end the heartbeat, within _CLOSE_TIMEOUT_S."""
         try:
             if self._task is not None:
                 self._task.cancel()
                 await asyncio.wait({self._task})
             if self._websocket is not None:
-                await self._websocket.close()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_TIMEOUT_S):  # its own limit begins when its frame has left
+                        await self._websocket.close()
         finally:
             if self._websocket is not None:
                 self._websocket.transport.abort()  # nothing, after a close that was not cancelled
 
-    async def _open(self) -> ClientConnection:
-        host = urlsplit(self._request.signaling_url).netloc.rpartition("@")[2]
+    async def _open(self) -> "_Connection":
         proxy = proxy_of(self._url.reveal())
-        via = f" through the proxy {proxy}" if proxy else ""
         for attempt in range(1, self._open_attempts + 1):
             try:
-                return await connect(
-                    self._url.reveal(),
-                    create_connection=_Connection,
-                    ssl=self._ssl,
-                    logger=_silent,
-                    compression=None,
-                    open_timeout=self._open_timeout_s,
-                    close_timeout=_CLOSE_TIMEOUT_S,
-                    ping_interval=None,  # a WebSocket's own pings do not count for Engine.IO
-                    max_size=MESSAGE_LIMIT,
-                    max_queue=16,
-                )
-            except InvalidStatus as error:
-                status = error.response.status_code
-                if status < 500 or attempt == self._open_attempts:
-                    raise SignalingUnreachableError(
-                        f"the signaling server {host} answered HTTP {status} instead of opening a WebSocket",
-                        status=status,
-                    ) from None
-            except (OSError, TimeoutError) as error:
-                is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
-                if is_untrusted or attempt == self._open_attempts:
-                    unreachable = SignalingUnreachableError(
-                        f"the signaling server {host} cannot be reached{via}: {_reason(error, self._open_timeout_s)}"
-                    )
-                    unreachable.retryable = not is_untrusted
-                    raise unreachable from error
-            except ImportError as error:  # websockets looks for it only when the environment names such a proxy
-                raise ConfigurationError(
-                    "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
-                ) from error
-            except (InvalidHandshake, InvalidURI, InvalidProxy, LookupError, ValueError) as error:
-                # Their texts may hold the URL, and that the token. A ValueError: the host, or where a redirect leads.
-                # A LookupError: a redirect to several places.
-                if not isinstance(error.__cause__, EOFError):
-                    raise _no_websocket(error, host, proxy) from None
-                if attempt == self._open_attempts:
-                    raise SignalingUnreachableError(
-                        f"the signaling server {host} cannot be reached{via}: the connection broke off"
-                    ) from None
+                return await self._connect()
+            except (OSError, ImportError, InvalidHandshake, InvalidURI, InvalidProxy, ValueError) as error:
+                failed, is_passing = self._open_error(error, proxy)
+                if not is_passing or attempt == self._open_attempts:
+                    # The texts of the others may hold the URL, and that the token.
+                    raise failed from error if isinstance(error, OSError | ImportError) else None
             _logger.debug("= attempt %d to open the WebSocket failed", attempt)
             await asyncio.sleep(_ATTEMPT_PAUSE_S)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _drive(self, websocket: ClientConnection, conversation: Conversation) -> None:
+    async def _connect(self) -> "_Connection":
+        websocket = await _Connect(
+            self._url.reveal(),
+            create_connection=_Connection,
+            ssl=self._ssl,
+            logger=_silent,
+            compression=None,
+            open_timeout=self._open_timeout_s,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            ping_interval=None,  # a WebSocket's own pings do not count for Engine.IO
+            max_size=MESSAGE_LIMIT,
+            max_queue=16,
+        )
+        assert isinstance(websocket, _Connection)  # noqa: S101 - that is what create_connection is for
+        return websocket
+
+    def _open_error(self, error: Exception, proxy: str | None) -> tuple[SignalingError | ConfigurationError, bool]:
+        """Return the error for an attempt to open the WebSocket, and whether the next attempt may succeed."""
+        host = ForeignText(urlsplit(self._request.signaling_url).netloc.rpartition("@")[2])
+        via = f" through the proxy {proxy}" if proxy else ""
+        match error:
+            case InvalidStatus(response=response) if 300 <= response.status_code < 400:
+                return SignalingProtocolError(
+                    f"the signaling server {host} redirects elsewhere (HTTP {response.status_code}): "
+                    "that is not followed, because the URL carries the device token"
+                ), False
+            case InvalidStatus(response=response):
+                return SignalingUnreachableError(
+                    f"the signaling server {host} answered HTTP {response.status_code} instead of opening a WebSocket",
+                    status=response.status_code,
+                ), response.status_code >= 500
+            case OSError():  # a time-out too
+                unreachable = SignalingUnreachableError(
+                    f"the signaling server {host} cannot be reached{via}: {_reason(error, self._open_timeout_s)}"
+                )
+                unreachable.retryable = not isinstance(error, ssl.SSLCertVerificationError)
+                return unreachable, unreachable.retryable
+            case ImportError():  # websockets looks for it only when the environment names such a proxy
+                return ConfigurationError(
+                    "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
+                ), False
+            case InvalidProxy():
+                return ConfigurationError(
+                    f"the proxy settings name {proxy} in a way that is not understood: "
+                    "expected a URL such as http://user:password@proxy.example:3128"
+                ), False
+            case ProxyError():
+                return SignalingUnreachableError(
+                    f"the signaling server {host} cannot be reached: the proxy {proxy} refuses to connect to it"
+                ), False
+            case Exception(__cause__=EOFError()):
+                return SignalingUnreachableError(
+                    f"the signaling server {host} cannot be reached{via}: the connection broke off"
+                ), True
+            case _:  # a ValueError: the host
+                return SignalingProtocolError(f"{host} is not a WebSocket server"), False
+
+    async def _drive(self, websocket: "_Connection", conversation: Conversation) -> None:
         try:
-            while True:
-                deadline = conversation.deadline
-                wait_s = None if deadline is None else max(deadline - time.monotonic(), 0)
-                try:
-                    async with asyncio.timeout(wait_s):
-                        frame = await websocket.recv()
-                except TimeoutError:
-                    if wait_s:
-                        continue  # what came while the event loop was held up is read before anything is overdue
-                    conversation.poll(time.monotonic())
-                else:
-                    conversation.receive(frame, time.monotonic())
-                await self._flush()
-                self._hand_over(conversation)
-        except SignalingError as error:
-            self._error = error
-            self._hand_over(conversation)  # what came before the end is not lost
-        except ConnectionClosed as error:
-            self._error = _closed(error)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(websocket), name="signaling writer")
+                await self._read(websocket, conversation)
+        except* SignalingError as group:
+            self._error = next(error for error in group.exceptions if isinstance(error, SignalingError))
+            with contextlib.suppress(SignalingProtocolError):
+                self._hand_over(conversation)  # what came before the end is not lost
+        except* ConnectionClosed as group:
+            closed = next(error for error in group.exceptions if isinstance(error, ConnectionClosed))
+            self._error = websocket.breach or _closed(closed)
         finally:
             self._arrived.set()
+
+    async def _read(self, websocket: "_Connection", conversation: Conversation) -> Never:
+        while True:
+            deadline = conversation.deadline
+            wait_s = None if deadline is None else max(deadline - time.monotonic(), 0)
+            try:
+                async with asyncio.timeout(wait_s):
+                    frame = await websocket.recv()
+            except TimeoutError:
+                if wait_s:
+                    continue  # what came while the event loop was held up is read before anything is overdue
+                conversation.poll(time.monotonic())
+            else:
+                if websocket.breach is not None:
+                    raise websocket.breach
+                conversation.receive(frame, time.monotonic())
+            self._queue_frames(conversation)
+            self._hand_over(conversation)
+            await asyncio.sleep(0)  # `recv` does not wait while frames are there
+
+    async def _write(self, websocket: "_Connection") -> None:
+        while True:
+            while self._outgoing:
+                async with within(SEND_TIMEOUT_S, _unread_error):
+                    try:
+                        await websocket.send(self._outgoing.take())
+                    except ConnectionClosed:
+                        self._outgoing.clear()  # the reading task finds out, and says why
+            self._has_outgoing.clear()
+            await self._has_outgoing.wait()
 
     def _hand_over(self, conversation: Conversation) -> None:
         self._events.extend(conversation.events())
@@ -205,37 +271,68 @@ class SignalingClient:
         if len(self._events) > EVENTS_LIMIT and self._error is None:
             raise SignalingProtocolError(f"the signaling server sent more than {EVENTS_LIMIT} events that nobody read")
 
-    async def _flush(self) -> None:
-        if self._conversation is None or self._websocket is None:
-            return
-        for frame in self._conversation.frames_to_send():
-            try:
-                await self._websocket.send(frame)
-            except ConnectionClosed:
-                return  # the reading side finds out, and says why
+    def _queue_frames(self, conversation: Conversation) -> None:
+        for frame in conversation.frames_to_send():
+            if not self._outgoing.put(frame):
+                raise _unread_error()
+        self._has_outgoing.set()
+
+
+class _Connect(connect):
+    """Follows no redirect: the URL carries the device token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class _Connection(ClientConnection):
-    """One that is lost before it is made, as when TLS fails behind a proxy, says nothing (websockets 17 falls over)."""
+    """A connection that holds the server to its limits; `breach` is the error for the one that it broke.
+
+    websockets parses all bytes of a read before anything else runs, and queues every frame in them and an answer to
+    every ping. So bytes reach it in slices, and the frames are counted.
+    """
+
+    def __init__(self, protocol: ClientProtocol, **limits: Any) -> None:
+        super().__init__(protocol, **limits)
+        self.breach: SignalingError | None = None
+        self._rate = RateLimit(items_per_s=FRAMES_PER_S, bytes_per_s=BYTES_PER_S, burst_s=BURST_S)
+        self._pieces = 0  # of the message under way
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _SLICE):
+            if self.breach is None:
+                super().data_received(data[start : start + _SLICE])
+
+    def process_event(self, event: WebSocketEvent) -> None:
+        if self.breach is None and isinstance(event, Frame):
+            self.breach = self._breach_of(event)
+            if self.breach is not None:
+                self.transport.abort()
+        if self.breach is None:
+            super().process_event(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # One that is lost before it is made, as when TLS fails behind a proxy, says nothing (websockets 17 falls over).
         if hasattr(self, "recv_messages"):
             super().connection_lost(exc)
 
+    def _breach_of(self, frame: Frame) -> SignalingError | None:
+        if not self._rate.take(len(frame.data), time.monotonic()):
+            return SignalingProtocolError(
+                f"expected at most {FRAMES_PER_S} frames and {BYTES_PER_S} bytes a second from the signaling server, "
+                "got more"
+            )
+        if frame.opcode in DATA_OPCODES:
+            self._pieces = 0 if frame.fin else self._pieces + 1
+        if self._pieces > PIECES_LIMIT:
+            return SignalingProtocolError(f"expected messages in at most {PIECES_LIMIT} pieces, got more")
+        if self.transport.get_write_buffer_size() > OUTGOING_BYTES:  # of answers to pings of WebSocket's own
+            return _unread_error()
+        return None
 
-def _no_websocket(
-    error: Exception, host: str, proxy: str | None
-) -> SignalingUnreachableError | SignalingProtocolError | ConfigurationError:
-    if isinstance(error, InvalidProxy):
-        return ConfigurationError(
-            f"the proxy settings name {proxy} in a way that is not understood: "
-            "expected a URL such as http://user:password@proxy.example:3128"
-        )
-    if isinstance(error, ProxyError):
-        return SignalingUnreachableError(
-            f"the signaling server {host} cannot be reached: the proxy {proxy} refuses to connect to it"
-        )
-    return SignalingProtocolError(f"{host} is not a WebSocket server")
+
+def _unread_error() -> SignalingTimeoutError:
+    return SignalingTimeoutError("the signaling server does not read what is sent to it", step="send")
 
 
 def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocolError:

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
+from streamer.bounded import RateLimit
 from streamer.errors import (
     ConfigurationError,
     DeviceTokenError,
@@ -28,6 +29,7 @@ from streamer.errors import (
     SignalingTimeoutError,
     TakenOverError,
 )
+from streamer.foreign import ForeignText, parse_url, without_secrets
 from streamer.secret import Secret
 from streamer.signaling import engineio, socketio
 from streamer.wire import (
@@ -60,6 +62,10 @@ OFFERS_PER_MINUTE: Final = 30  # each is a negotiation; a phone that turns often
 CANDIDATE_LIMIT: Final = 4096
 EVENTS_LIMIT: Final = 256  # events that nobody took; one more is a protocol error: no phone sends so many
 
+MALFORMED_PER_MINUTE: Final = 60  # frames that cannot be understood
+ECHO_LIMIT: Final = 128  # characters of a ping's that are sent back
+
+_SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _CLOSE_REASONS: Final[Mapping[int, tuple[str, bool]]] = {  # the vendor's JavaScript SDK codes [doc] → worth another try
     CLOSE_CONNECT_TIMEOUT: ("connecting took too long", True),
     CLOSE_BROWSER_UNSUPPORTED: ("the client is not supported", False),
@@ -132,14 +138,12 @@ def websocket_url(request: SignalingRequest) -> Secret:
 
     Raises ConfigurationError if the signaling URL is not one of http, https, ws or wss.
     """
-    try:
-        parts = urlsplit(request.signaling_url)
-        host = parts.hostname
-    except ValueError:
-        parts, host = urlsplit(""), None
-    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
-    if scheme is None or not host:
-        raise ConfigurationError(f"expected a signaling URL with http or https, got {request.signaling_url[:200]!r}")
+    parts = parse_url(request.signaling_url, _SCHEMES)
+    if parts is None:
+        raise ConfigurationError(
+            f"expected a signaling URL with http or https, got '{without_secrets(request.signaling_url)}'"
+        )
+    scheme = _SCHEMES[parts.scheme]
     token = request.device_token.reveal()
     query = urlencode(
         {
@@ -171,6 +175,7 @@ class Conversation:
         self._events: deque[Event] = deque()
         self._offered: deque[float] = deque(maxlen=OFFERS_PER_MINUTE)  # when the latest offers came
         self._binary: tuple[socketio.SocketPacket, list[bytes]] | None = None
+        self._malformed = RateLimit(items_per_s=MALFORMED_PER_MINUTE / 60, bytes_per_s=0, burst_s=60)
 
     @property
     def deadline(self) -> float | None:
@@ -190,12 +195,31 @@ class Conversation:
         return happened
 
     def receive(self, frame: str | bytes, now: float) -> None:
-        """Take a frame from the server. Raises the SignalingError that ends the conversation."""
+        """Take a frame from the server. Raises the SignalingError that ends the conversation.
+
+        A frame that cannot be understood changes nothing and is counted, up to MALFORMED_PER_MINUTE. Before the
+        handshake it ends the conversation, because the server may speak something else.
+        """
         if len(frame) > MESSAGE_LIMIT:
             raise SignalingProtocolError(f"expected messages of at most {MESSAGE_LIMIT} bytes, got {len(frame)}")
+        try:
+            packet = self._parse(frame, now)
+        except SignalingProtocolError as error:
+            if self._step == "open":
+                raise
+            self._skip(str(error))
+            if not self._malformed.take(0, now):
+                raise SignalingProtocolError(
+                    f"expected at most {MALFORMED_PER_MINUTE} malformed frames a minute, got more: {error}"
+                ) from error
+        else:
+            if packet is not None:
+                self._receive_packet(packet, now)
+
+    def _parse(self, frame: str | bytes, now: float) -> socketio.SocketPacket | None:
+        """Return the Socket.IO packet that a frame completes, if it does. Raises SignalingProtocolError."""
         if isinstance(frame, bytes):
-            self._receive_binary(frame, now)
-            return
+            return self._parse_attachment(frame)
         packet_type, rest = engineio.split(frame)
         match packet_type:
             case engineio.OPEN:
@@ -205,14 +229,25 @@ class Conversation:
             case engineio.CLOSE:
                 raise SignalingClosedError("the server closed the conversation (Engine.IO close)")
             case engineio.PING:
-                self._outgoing.append(engineio.PONG + rest)
+                self._outgoing.append(engineio.PONG + rest[:ECHO_LIMIT])
             case engineio.PONG:
                 if self._heartbeat:
                     self._heartbeat.pong(now)
             case engineio.MESSAGE:
-                self._receive_packet(socketio.decode(rest), now)
+                return self._parse_message(rest)
             case _:
                 pass  # noop; an upgrade makes no sense on a WebSocket
+        return None
+
+    def _parse_message(self, text: str) -> socketio.SocketPacket | None:
+        packet = socketio.decode(text)
+        if self._binary is not None:
+            self._binary = None
+            self._skip("a binary event without its attachments")
+        if packet.attachments:  # whatever it is for: its binary frames follow
+            self._binary = (packet, [])
+            return None
+        return packet
 
     def poll(self, now: float) -> None:
         """Do what is due. Raises SignalingTimeoutError if an answer is overdue."""
@@ -249,24 +284,19 @@ class Conversation:
             raise SignalingProtocolError(f"the signaling server sent more than {EVENTS_LIMIT} events at once")
         self._events.append(event)
 
-    def _receive_binary(self, frame: bytes, now: float) -> None:
+    def _parse_attachment(self, frame: bytes) -> socketio.SocketPacket | None:
         if self._binary is None or frame[:1] != bytes((engineio.BINARY_MESSAGE,)):
             raise SignalingProtocolError("expected no binary frame, or one that a binary event announced")
         packet, attachments = self._binary
         attachments.append(frame[1:])
+        if len(attachments) < packet.attachments and sum(map(len, attachments)) <= MESSAGE_LIMIT:
+            return None
+        self._binary = None
         if sum(map(len, attachments)) > MESSAGE_LIMIT:
             raise SignalingProtocolError(f"expected an event of at most {MESSAGE_LIMIT} bytes with its attachments")
-        if len(attachments) == packet.attachments:
-            self._binary = None
-            data = socketio.attach(packet.data, attachments)
-            self._receive_packet(replace(packet, attachments=0, data=data), now)
+        return replace(packet, attachments=0, data=socketio.attach(packet.data, attachments))
 
     def _receive_packet(self, packet: socketio.SocketPacket, now: float) -> None:
-        if self._binary is not None:
-            raise SignalingProtocolError("expected a binary event's attachments, got another packet")
-        if packet.attachments:  # whatever it is for: its binary frames follow
-            self._binary = (packet, [])
-            return
         if packet.namespace != "/":
             self._skip("a packet of another namespace")
             return
@@ -278,7 +308,9 @@ class Conversation:
                 raise SignalingClosedError("the server closed the conversation (Socket.IO disconnect)")
             case socketio.ERROR:
                 said = self._shown(packet.data) or "no reason given"
-                raise SignalingRefusedError(f"the signaling server refused: {said}")
+                # Before the connection is there, it is a refusal by the server's middleware.
+                is_later = self._step not in {"open", "connect"}
+                raise SignalingRefusedError(f"the signaling server refused: {said}", retryable=is_later)
             case socketio.EVENT | socketio.BINARY_EVENT:
                 self._receive_event(packet.data, now)
             case _:
@@ -437,8 +469,7 @@ class Conversation:
         text = str(value)
         for form in (token, quote(token, safe="")):  # a server may echo its request line
             text = text.replace(form, "***")
-        text = text[:200]
-        return "".join(character if character.isprintable() else "?" for character in text)
+        return str(ForeignText(text))
 
 
 def _code(value: Any) -> int | None:
@@ -459,6 +490,6 @@ def _payload(message: Any) -> Any:
     if not isinstance(data, bytes):
         return data
     try:
-        return msgspec.json.decode(base64.b64decode(data, validate=True))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return socketio.decode_json(base64.b64decode(data, validate=True))
+    except (binascii.Error, SignalingProtocolError):
         return None

@@ -11,6 +11,7 @@ from streamer.errors import SignalingProtocolError
 CONNECT, DISCONNECT, EVENT, ACK, ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 
 MAX_ATTACHMENTS: Final = 16
+CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
 
 # type, attachments and a dash (binary types only), namespace and a comma, ack id, JSON
 _PACKET: Final = re.compile(
@@ -40,10 +41,7 @@ def decode(text: str) -> SocketPacket:
     attachments = int(match["attachments"] or 0)
     if (match["attachments"] is not None) != is_binary or attachments > MAX_ATTACHMENTS:
         raise SignalingProtocolError(f"expected at most {MAX_ATTACHMENTS} attachments, to binary packets only")
-    try:
-        data = msgspec.json.decode(match["data"]) if match["data"] else None
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise SignalingProtocolError(f"a Socket.IO packet's JSON is malformed: {error}") from error
+    data = decode_json(match["data"]) if match["data"] else None
     if packet_type in {EVENT, BINARY_EVENT} and not (isinstance(data, list) and data and isinstance(data[0], str)):
         raise SignalingProtocolError("expected an event to be a list that begins with its name")
     return SocketPacket(
@@ -53,6 +51,17 @@ def decode(text: str) -> SocketPacket:
         attachments=attachments,
         data=data,
     )
+
+
+def decode_json(text: str | bytes) -> Any:
+    """Return what JSON holds. Raises SignalingProtocolError if it is malformed or has too many parts."""
+    brackets: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, brackets)) > CONTAINERS_LIMIT:
+        raise SignalingProtocolError(f"expected JSON with at most {CONTAINERS_LIMIT} lists and objects, got more")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise SignalingProtocolError(f"the JSON is malformed: {error}") from error
 
 
 def attach(data: Any, attachments: list[bytes]) -> Any:

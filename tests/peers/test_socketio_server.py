@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from streamer.errors import (
+    ConfigurationError,
     DeviceTokenError,
     SignalingClosedError,
     SignalingError,
@@ -199,11 +200,11 @@ async def test_init_says_who_we_are_and_what_we_want(
 
 async def test_offer_answer_and_candidates_pass_in_both_directions(stage: Stage) -> None:
     await stage.come_to_offer()
-    await stage.signaling.send_answer("v=0 answer")
+    stage.signaling.send_answer("v=0 answer")
     assert (await stage.phone.receive("answer"))["payload"] == {"type": "answer", "sdp": "v=0 answer"}
     await stage.phone.send("candidate", payload={"label": 0, "id": "video", "candidate": f"candidate:{CANDIDATE}"})
     assert await next_event(stage.signaling) == RemoteCandidate(CANDIDATE, "video", 0)
-    await stage.signaling.send_candidate(CANDIDATE, "audio", 1)
+    stage.signaling.send_candidate(CANDIDATE, "audio", 1)
     assert (await stage.phone.receive("candidate"))["payload"] == {
         "label": 1,
         "id": "audio",
@@ -230,7 +231,7 @@ async def test_base64_data_says_the_same_as_payload(stage: Stage) -> None:
 
 async def test_a_second_offer_is_an_event_like_the_first(stage: Stage) -> None:
     await stage.come_to_offer()
-    await stage.signaling.send_answer("v=0 answer")
+    stage.signaling.send_answer("v=0 answer")
     await stage.phone.send("offer", payload={"type": "offer", "sdp": SDP + "a=second\r\n"})
     assert await next_event(stage.signaling) == Offer(SDP + "a=second\r\n")
 
@@ -254,7 +255,7 @@ async def test_an_event_that_wants_an_acknowledgement_is_an_event_and_gets_none(
     await stage.come_to_offer()
     await stage.server.tell("emitForAcknowledgement", "providerUpdate", {"load": 1})
     assert await next_event(stage.signaling) == Notice("providerUpdate", {"load": 1})
-    await stage.signaling.send_answer("after it")
+    stage.signaling.send_answer("after it")
     answer = await stage.server.wait_for("message")
     while answer["type"] != "answer":
         answer = await stage.server.wait_for("message")
@@ -378,9 +379,10 @@ async def test_a_port_at_which_nobody_listens_is_unreachable(
         await SignalingClient(request(url)).__aenter__()
 
 
-async def test_a_url_that_no_server_can_have_is_a_protocol_error() -> None:
-    with pytest.raises(SignalingProtocolError):
-        await SignalingClient(request(f"http://{'a' * 70}.example")).__aenter__()
+@pytest.mark.parametrize("url", [f"http://{'a' * 70}.example", "http://a..b", "http://host:99999", "http://host:0"])
+def test_a_url_that_no_server_can_have_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a signaling URL"):
+        SignalingClient(request(url))
 
 
 async def test_a_server_that_accepts_and_never_answers_the_upgrade_is_unreachable() -> None:
@@ -486,7 +488,7 @@ async def test_the_token_is_in_no_log_and_in_no_error(
     errors: list[BaseException] = []
     async with staged(start_signaling_server, start_socketio_client) as stage:
         await stage.come_to_offer()
-        await stage.signaling.send_answer("answer")
+        stage.signaling.send_answer("answer")
         await stage.server.tell("emit", "close", {"reason": "1402"})
         errors.append(await error_of(stage.signaling))
         assert TOKEN not in repr(vars(stage.signaling))

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.bounded import BoundedMap, BoundedQueue
+from streamer.bounded import BoundedMap, BoundedQueue, RateLimit
 
 _SIZES = st.lists(st.binary(max_size=12), max_size=40)
 
@@ -40,3 +40,34 @@ def test_a_map_drops_its_oldest_value_and_counts_it() -> None:
         store.put(key, key.encode())
     assert list(store) == ["a", "c"]
     assert store.dropped == 1
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 200)), max_size=200),
+    st.floats(1, 50),
+    st.floats(1, 1000),
+    st.floats(1, 5),
+)
+def test_a_rate_limit_lets_through_no_more_than_its_rates_allow(
+    arrivals: list[tuple[float, int]], items_per_s: float, bytes_per_s: float, burst_s: float
+) -> None:
+    """The law: in any stretch of time no more items and bytes pass than the rate allows for it and one burst."""
+    limit = RateLimit(items_per_s=items_per_s, bytes_per_s=bytes_per_s, burst_s=burst_s)
+    now, passed = 5.0, list[tuple[float, int]]()
+    for pause, size in arrivals:
+        now += pause
+        if limit.take(size, now):
+            passed.append((now, size))
+    for first in range(0, len(passed), 7):
+        stretch_s = burst_s - passed[first][0]
+        for last in range(first, len(passed)):
+            allowed_s = (passed[last][0] + stretch_s) * 1.0001
+            assert last - first + 1 <= items_per_s * allowed_s
+            assert sum(size for _, size in passed[first : last + 1]) <= bytes_per_s * allowed_s
+
+
+def test_a_rate_limit_takes_for_ever_what_comes_at_its_rate() -> None:
+    limit = RateLimit(items_per_s=10, bytes_per_s=100, burst_s=1)
+    assert all(limit.take(10, 50) for _ in range(10))
+    assert not limit.take(0, 50)
+    assert all(limit.take(10, 50 + number / 9.9) for number in range(1, 1000))

@@ -24,8 +24,10 @@ from streamer.errors import (
 from streamer.secret import Secret
 from streamer.signaling.conversation import (
     CANDIDATE_LIMIT,
+    ECHO_LIMIT,
     EVENTS_LIMIT,
     HANDSHAKE_TIMEOUT_S,
+    MALFORMED_PER_MINUTE,
     MESSAGE_LIMIT,
     OFFER_TIMEOUT_S,
     OFFERS_PER_MINUTE,
@@ -40,6 +42,7 @@ from streamer.signaling.conversation import (
     SignalingRequest,
     Started,
 )
+from streamer.signaling.socketio import CONTAINERS_LIMIT
 
 TOKEN: Final = "device-token"
 REQUEST: Final = SignalingRequest(
@@ -475,7 +478,7 @@ def test_a_token_that_is_not_accepted_has_its_error(payload: Any, code: int | No
     ("payload", "code", "meaning"),
     [
         ({"code": 7, "message": "the phone is busy", "times": 0}, 7, "the phone is busy"),
-        ({"code": "7", "message": "two\nlines"}, None, "two.lines"),
+        ({"code": "7", "message": "two\nlines"}, None, r"two\\nlines"),
         ({"streamId": ""}, None, "no reason"),
         ({"streamId": None}, None, "no reason"),
         ({}, None, "no reason"),
@@ -549,32 +552,88 @@ def test_a_refusal_says_why_if_the_server_does(frame: str, said: str) -> None:
         conversation_at("connect").receive(frame, 0)
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        "",
-        "x",
-        "0",
-        "4",
-        "42",
-        "42{}",
-        b"",
-        b"\x04nobody announced it",
-        "4517-" + '["x"]',
-        "4" + '2["x"',
-    ],
-)
-def test_what_the_protocol_does_not_allow_is_a_protocol_error(frame: str | bytes) -> None:
+MALFORMED: Final[list[str | bytes]] = [
+    "",
+    "x",
+    "0",
+    '0{"sid":1}',
+    "4",
+    "42",
+    "42{}",
+    "42[5,{}]",
+    '42["x"',
+    '42["x",' + "[]," * CONTAINERS_LIMIT + "[]]",
+    b"",
+    b"\x04nobody announced it",
+    "4517-" + '["x"]',
+    "4" + '2["x"',
+]
+
+
+@pytest.mark.parametrize("step", [step for step in [*WAY, "close"] if step != "open"])
+@pytest.mark.parametrize("frame", MALFORMED)
+def test_a_frame_that_cannot_be_understood_is_skipped_and_counted(step: str, frame: str | bytes) -> None:
+    conversation, other = conversation_at(step), conversation_at(step)
+    conversation.receive(frame, 1)
+    assert (conversation.events(), conversation.frames_to_send(), conversation.skipped) == ([], [], 1)
+    assert conversation.deadline == other.deadline
+    if step != "close":
+        conversation.receive(WAY[step], 2)
+        other.receive(WAY[step], 2)
+        assert conversation.events() == other.events()
+        assert conversation.deadline == other.deadline
+
+
+@given(st.lists(st.tuples(st.sampled_from([*WAY.values(), "2", "3", event("x", 1)]), st.sampled_from(MALFORMED))))
+def test_malformed_frames_among_good_ones_change_nothing(frames: list[tuple[str, str | bytes]]) -> None:
+    """The law: whatever malformed frames come in between, the good ones yield the same events and the same answers."""
+    disturbed, other = conversation_at("connect"), conversation_at("connect")
+    for number, (good, malformed) in enumerate(frames):
+        for conversation in (disturbed, other):
+            conversation.receive(good, number)
+        disturbed.receive(malformed, number)
+        assert disturbed.events() == other.events()
+        assert disturbed.frames_to_send() == other.frames_to_send()
+        assert disturbed.deadline == other.deadline
+
+
+@pytest.mark.parametrize("frame", MALFORMED)
+def test_a_server_that_greets_with_a_malformed_frame_is_a_protocol_error(frame: str | bytes) -> None:
     with pytest.raises(SignalingProtocolError):
-        conversation_at("close").receive(frame, 0)
+        conversation_at("open").receive(frame, 0)
 
 
-@pytest.mark.parametrize("frame", [event("x"), '451-["x"]', b"\x03wrong first byte", b""])
-def test_an_attachment_that_was_announced_has_to_come_next(frame: str | bytes) -> None:
+def test_malformed_frames_have_a_limit_a_minute() -> None:
     conversation = conversation_at("close")
-    conversation.receive('451-["x",{"_placeholder":true,"num":0}]', 0)
-    with pytest.raises(SignalingProtocolError):
-        conversation.receive(frame, 0)
+    for number in range(5 * MALFORMED_PER_MINUTE):  # evenly, as fast as may be
+        conversation.receive("", 1 + number * 60 / MALFORMED_PER_MINUTE)
+    for _ in range(MALFORMED_PER_MINUTE - 1):
+        conversation.receive("", 300)
+    with pytest.raises(SignalingProtocolError, match="60 malformed frames a minute") as caught:
+        conversation.receive("", 300)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("head", ['451-["x",{"_placeholder":true,"num":0}]', '452-["x"]'])
+def test_an_attachment_that_does_not_come_costs_its_event_alone(head: str) -> None:
+    conversation = conversation_at("close")
+    conversation.receive(head, 0)
+    conversation.receive(event("y"), 0)
+    conversation.receive(b"\x04late", 0)
+    assert (conversation.events(), conversation.skipped) == ([Notice("y", None)], 2)
+
+
+def test_an_error_packet_is_a_refusal_before_the_connection_and_may_pass_after_it() -> None:
+    for step in [*WAY, "close"]:
+        with pytest.raises(SignalingRefusedError) as caught:
+            conversation_at(step).receive('44"something went wrong"', 0)
+        assert caught.value.retryable == (step not in {"open", "connect"})
+
+
+def test_a_ping_is_answered_with_a_part_of_what_it_carries() -> None:
+    conversation = conversation_at("close")
+    conversation.receive("2" + "p" * 100_000, 0)
+    assert conversation.frames_to_send() == ["3" + "p" * ECHO_LIMIT]
 
 
 def test_a_heartbeat_may_come_between_an_event_and_its_attachment() -> None:
@@ -636,5 +695,6 @@ def test_attachments_together_have_a_limit() -> None:
     conversation.receive('453-["x"]', 0)
     conversation.receive(b"\x04" + bytes(MESSAGE_LIMIT // 2), 0)
     conversation.receive(b"\x04" + bytes(MESSAGE_LIMIT // 2), 0)
-    with pytest.raises(SignalingProtocolError):
-        conversation.receive(b"\x04" + bytes(1), 0)
+    conversation.receive(b"\x04" + bytes(1), 0)
+    conversation.receive(event("y"), 0)
+    assert (conversation.events(), conversation.skipped) == ([Notice("y", None)], 1)

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.foreign import ForeignText, without_secrets
+from streamer.foreign import ForeignText, parse_url, without_secrets
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
@@ -26,3 +27,27 @@ def test_a_url_is_shown_without_user_password_query_and_fragment(text: str) -> N
 
 def test_a_url_that_cannot_be_parsed_is_not_shown() -> None:
     assert without_secrets("http://[") == "a URL that cannot be parsed"
+
+
+@given(st.text() | st.from_regex(r"(http|ws)s?://[^/]*(:\d+)?/?.*", fullmatch=True))
+def test_any_text_is_a_url_that_can_be_connected_to_or_none(text: str) -> None:
+    parts = parse_url(text, {"http", "ws"})
+    if parts is not None:
+        assert parts.scheme in {"http", "ws"}
+        assert parts.hostname
+        assert parts.port is None or 0 < parts.port < 65536
+        assert parts.geturl().isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://[", "http://[::1", "http://a\nb", "http://a b", "http://h:x", "http://h:70000", "http://" + "a" * 5000],
+)
+def test_a_malformed_url_is_none(text: str) -> None:
+    assert parse_url(text, {"http"}) is None
+
+
+def test_a_scheme_is_known_in_any_case() -> None:
+    parts = parse_url("HTTPS://Host:443/Path", {"https"})
+    assert parts is not None
+    assert parts.geturl() == "https://Host:443/Path"

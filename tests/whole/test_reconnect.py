@@ -95,6 +95,19 @@ async def test_pictures_and_recordings_go_on_after_the_connection_was_lost(
     assert times == sorted(times)
 
 
+async def test_a_stray_frame_costs_nothing(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+    async with connect(phone, reconnect=None) as session, asyncio.timeout(LIMIT_S):
+        frames = session.frames("every", limit=1000)
+        for client in phone.clients:
+            for frame in ("", "4", "42", "42[5,{}]", '42["x"', b"\x04\x00\x01", "9", "0"):
+                await client.socket._websocket.send(frame)
+            await client.socket.emit("providerUpdate", 1)
+        first = await anext(frames)
+        while (await anext(frames)).sequence < first.sequence + 30:
+            pass
+        assert session.state == "streaming"
+
+
 async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
     phone: embedded.EmbeddedPhone, connect: Connect
 ) -> None:

@@ -146,16 +146,25 @@ async def test_closing_that_is_cancelled_still_closes_the_socket() -> None:
         assert signaling._websocket.transport.is_closing()
 
 
-async def test_a_redirect_to_two_places_is_a_protocol_error() -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
-            await writer.drain()
+@pytest.mark.parametrize("places", [["/a", "/b"], ["ws://127.0.0.1:{port}/"], ["http://127.0.0.1:{port}/"], ["/a"], []])
+async def test_a_redirect_is_not_followed(places: list[str]) -> None:
+    """The URL carries the device token: nobody but the server that the API named gets it."""
+    async with serving(greet) as port:
+        asked = 0
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        with pytest.raises(SignalingProtocolError):
-            await SignalingClient(request(server.sockets[0].getsockname()[1])).__aenter__()
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            asked += 1
+            with contextlib.closing(writer):
+                await reader.readuntil(b"\r\n\r\n")
+                locations = "".join(f"Location: {place.format(port=port)}\r\n" for place in places)
+                writer.write(f"HTTP/1.1 302 Found\r\n{locations}Content-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            with pytest.raises(SignalingProtocolError, match="redirects elsewhere"):
+                await SignalingClient(request(server.sockets[0].getsockname()[1])).__aenter__()
+    assert asked == 1
 
 
 async def test_a_socks_proxy_without_its_library_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
