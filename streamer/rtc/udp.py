@@ -157,16 +157,6 @@ class _Watch:
             self._loop.remove_reader(self._descriptor)
 
 
-def is_srtp(datagram: bytes) -> bool:
-    """Whether a datagram is SRTP or SRTCP, rather than STUN, DTLS or TURN's (RFC 7983 section 7)."""
-    return len(datagram) > 1 and 127 < datagram[0] < 192
-
-
-def is_dtls(datagram: bytes) -> bool:
-    """Whether a datagram is DTLS (RFC 7983 section 7)."""
-    return bool(datagram) and 19 < datagram[0] < 64
-
-
 def _has_more_to_come(media: list[bytes]) -> bool:
     """Whether the last packet is of a picture whose last packet has not come."""
     return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_SOUND

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import aioice
 import pylibsrtp
@@ -34,6 +34,7 @@ from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_BINARY, WEBRTC_
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL.SSL import WantReadError
 
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
 from streamer.rtc._aiortc import gathering, guards, hooks, tap
@@ -43,6 +44,8 @@ from streamer.tracks import Track
 from tests.everywhere import HAS_IPV6
 
 LIMIT_S = 20.0
+FATAL_ALERT = bytes.fromhex("15fefd000000000000000000020228")  # not encrypted (RFC 6347)
+CLOSE_NOTIFY = bytes.fromhex("15fefd000000000000000000020100")
 
 
 class Input:
@@ -416,9 +419,13 @@ def _found(name: str) -> object:
     return found
 
 
-async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept() -> None:
+async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept_nor_answered() -> None:
     unreadable = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"PRIORITY": 1})
     no_number = bytes(unreadable).replace(b"\x00\x24\x00\x04", b"\x00\x24\x00\x03")
+    unsigned = bytes(stun.Message(stun.Method.BINDING, stun.Class.REQUEST))
+    signed = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"USERNAME": "who:knows"})
+    signed.add_message_integrity(b"a guess")
+    elsewhere = bytes(stun.Message(stun.Method.ALLOCATE, stun.Class.REQUEST))
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         offer = await pair.offer()
         answer = await pair.peer.answer(offer)
@@ -426,21 +433,53 @@ async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept() -> N
         candidates = [protocol.local_candidate for protocol in connection._protocols]
         places = [(local.host, local.port) for local in candidates if ":" not in local.host]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for _ in range(guards.DATAGRAMS_LIMIT + 100):
-                stranger.sendto(b"\x16 not for you", places[0])
+            stranger.setblocking(False)
+            connecting = asyncio.create_task(pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer")))
+            while not pair.peer.connected.is_set():
+                for place in places:
+                    for datagram in (FATAL_ALERT, CLOSE_NOTIFY, b"\x16\xfe\xfd not for you", b"\x80" * 40):
+                        stranger.sendto(datagram, place)
                 await asyncio.sleep(0)
-            assert connection._queue.qsize() == guards.DATAGRAMS_LIMIT
-            await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-            await pair.peer.connected.wait()
+            await connecting
+            assert connection._queue.qsize() <= 1
             (media,) = pair.inputs
             for _ in range(5):
                 media.rtp.clear()
                 media.arrived.clear()
                 for place in places:
-                    for datagram in (no_number, b"", b"\x80", b"\x80\xc8", b"\x16", b"\x00"):
+                    for datagram in (no_number, b"", b"\x80", b"\x80\xc8", b"\x16", b"\x00", FATAL_ALERT, CLOSE_NOTIFY):
                         stranger.sendto(datagram, place)
+                    for request in (unsigned, bytes(signed), elsewhere):
+                        stranger.sendto(request, place)
                 await media.arrived.wait()
             assert pair.peer.state == "connected"
+            with pytest.raises(BlockingIOError):
+                stranger.recv(2048)
+
+
+async def test_many_dtls_records_in_a_datagram_are_all_read() -> None:
+    """aiortc 1.16 reads one of each datagram, and keeps the others."""
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("any")
+        await pair.connect()
+        theirs, ours = (cast("Any", peer.sctp).transport for peer in (pair.sender, pair.peer._connection))
+        read: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def note(data: bytes) -> None:
+            if data.startswith(b"record "):
+                read.put_nowait(data)
+
+        hooks.shadow(pair.peer._connection.sctp, "_handle_data", note)
+        for datagram in range(20):
+            records = b""
+            for record in range(30):
+                theirs._ssl.send(b"record %d" % (30 * datagram + record))
+                records += theirs._ssl.bio_read(1500)
+            await theirs.transport._send(records)
+            await asyncio.sleep(0)
+        assert [await read.get() for _ in range(600)] == [b"record %d" % number for number in range(600)]
+        with pytest.raises(WantReadError):
+            ours._ssl.recv(1500)
 
 
 async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() -> None:

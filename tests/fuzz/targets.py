@@ -48,16 +48,17 @@ from streamer.rtc._aiortc.gathering import TurnOverTcp, TurnOverUdp
 from streamer.rtc._aiortc.guards import (
     DATA_CHANNELS_LIMIT,
     DATA_PIECES_LIMIT,
+    DATAGRAM_BYTES_LIMIT,
     DATAGRAMS_LIMIT,
     REMOTE_CANDIDATES_LIMIT,
     StunProtocol,
     guard_data,
     guard_ice,
 )
+from streamer.rtc.datagrams import is_dtls, is_srtp
 from streamer.rtc.ice import parse_ice_servers, usable_candidate
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
-from streamer.rtc.udp import is_dtls, is_srtp
 from streamer.secret import Secret
 from streamer.signaling import engineio, socketio
 from streamer.signaling.conversation import EVENTS_LIMIT, Conversation, SignalingRequest, websocket_url
@@ -186,7 +187,8 @@ async def _check(datagrams: list[tuple[int, bytes]]) -> None:
             await asyncio.sleep(0)
             assert len(connection._remote_candidates) <= REMOTE_CANDIDATES_LIMIT
             assert connection._queue.qsize() <= DATAGRAMS_LIMIT
-            assert all(is_dtls(waiting) or is_srtp(waiting) for waiting, _ in connection._queue._queue)
+            waiting = [datagram for datagram, _ in connection._queue._queue]
+            assert all((is_dtls(one) or is_srtp(one)) and len(one) <= DATAGRAM_BYTES_LIMIT for one in waiting)
     finally:
         await connection.close()
 

@@ -4,17 +4,19 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from aioice import ice
+from aioice import ice, stun
 from aiortc import RTCDtlsTransport, RTCPeerConnection
 
 from streamer.rtc._aiortc.hooks import shadow
+from streamer.rtc.datagrams import is_dtls, is_srtp, split_records
 from streamer.rtc.sctp import is_bearable
-from streamer.rtc.udp import is_dtls, is_srtp
 
 _logger = logging.getLogger("streamer.rtc")
 
 REMOTE_CANDIDATES_LIMIT: Final = 200  # the phone's, and those that checks of consent come from
-DATAGRAMS_LIMIT: Final = 1024  # not STUN, and not yet looked at: before the path is chosen, anybody's
+CHECK_LIST_LIMIT: Final = 1000  # pairs of candidates, and those of one more candidate of the phone's
+DATAGRAMS_LIMIT: Final = 1024  # not STUN, and not yet looked at; of DTLS, records
+DATAGRAM_BYTES_LIMIT: Final = 2048  # of each
 
 # What a peer may have on data channels: `input` alone is used, with frames of some bytes.
 DATA_CHANNELS_LIMIT: Final = 64
@@ -77,29 +79,76 @@ class Unfailing:
 
 
 class StunProtocol(Unfailing, ice.StunProtocol):
-    """aioice's protocol of a socket or a relay of ours."""
+    """aioice's protocol of a socket or a relay of ours.
+
+    What is not STUN reaches the connection only from addresses that passed a check: DTLS believes a plain alert while
+    it comes up, whoever sent it.
+    """
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if not isinstance(data, bytes) or not data:
+            return
+        if data[0] < 4:  # STUN (RFC 7983 section 7)
+            super().datagram_received(data, addr)
+            return
+        receiver: Any = self.receiver
+        if receiver.hears((addr[0], addr[1])):
+            receiver.data_received(data, self.local_candidate.component)
 
 
 def guard_ice(transport: RTCDtlsTransport) -> None:
     """Bound what whoever finds our sockets can do (aioice 0.13 and aiortc 1.16 do not).
 
-    More peer-reflexive candidates than REMOTE_CANDIDATES_LIMIT are no candidates, more datagrams than DATAGRAMS_LIMIT
-    do not wait for the handshake, and what is nothing, such as an empty one, which would end DTLS, is dropped.
+    At most CHECK_LIST_LIMIT pairs are checked, and at most DATAGRAMS_LIMIT datagrams and DTLS records wait to be read.
     """
     connection: Any = transport.transport._connection
-    check_incoming, data_received = connection.check_incoming, connection.data_received
+    data_received, pair_remote_candidate = connection.data_received, connection._pair_remote_candidate
+
+    def pair_few(remote_candidate: Any) -> None:
+        if len(connection._check_list) < CHECK_LIST_LIMIT:
+            pair_remote_candidate(remote_candidate)
+
+    def data_received_if_any(data: bytes, component: int) -> None:
+        pieces = split_records(data) if is_dtls(data) else [data] if is_srtp(data) else []
+        for piece in pieces:
+            if len(piece) <= DATAGRAM_BYTES_LIMIT and connection._queue.qsize() < DATAGRAMS_LIMIT:
+                data_received(piece, component)
+
+    _answer_the_phone_alone(connection)
+    shadow(connection, "_pair_remote_candidate", pair_few)
+    shadow(connection, "data_received", data_received_if_any)
+
+
+def _answer_the_phone_alone(connection: Any) -> None:
+    """Answer checks that bear the connection's names and are signed with its password, and no other.
+
+    REMOTE_CANDIDATES_LIMIT addresses may send such checks; from then on `hears` is true of them. More peer-reflexive
+    candidates than that are no candidates.
+    """
+    request_received, check_incoming = connection.request_received, connection.check_incoming
+    checked: set[tuple[str, int]] = set()
+
+    def request_received_from_phone(message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        if (
+            message.message_method == stun.Method.BINDING
+            and connection._valid_username(message.attributes.get("USERNAME", ""))
+            and message.check_message_integrity(connection.local_password.encode())
+            and (len(checked) < REMOTE_CANDIDATES_LIMIT or addr in checked)
+        ):
+            checked.add(addr)
+            request_received(message, addr, protocol)
 
     def check_incoming_of_few(message: Any, addr: tuple[str, int], protocol: Any) -> None:
         remote = connection._remote_candidates
         if len(remote) < REMOTE_CANDIDATES_LIMIT or any((other.host, other.port) == addr for other in remote):
             check_incoming(message, addr, protocol)
 
-    def data_received_if_any(data: bytes, component: int) -> None:
-        if (is_dtls(data) or is_srtp(data)) and connection._queue.qsize() < DATAGRAMS_LIMIT:
-            data_received(data, component)
+    def hears(addr: tuple[str, int]) -> bool:
+        return addr in checked or any(pair.remote_addr == addr for pair in connection._nominated.values())
 
+    shadow(connection, "request_received", request_received_from_phone)
     shadow(connection, "check_incoming", check_incoming_of_few)
-    shadow(connection, "data_received", data_received_if_any)
+    shadow(connection, "hears", hears)
 
 
 def start_data_while_open(connection: RTCPeerConnection) -> None:

@@ -59,6 +59,8 @@ HOOKS: Final = (
     Hook("aioice.ice:Connection.sort_check_list", "self", "pairs for a relay", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol", "receiver", "a protocol for our own sockets", "aioice 0.13"),
     Hook("aioice.ice:StunProtocol.datagram_received", "self data addr", "datagrams that make no sense", "aioice 0.13"),
+    Hook("aioice.ice:Connection.request_received", "self message addr protocol", "answering the phone", "aioice 0.13"),
+    Hook("aioice.ice:Connection._valid_username", "self username", "answering the phone alone", "aioice 0.13"),
     Hook("aioice.ice:Connection.check_incoming", "self message addr protocol", "bounds", "aioice 0.13"),
     Hook(
         "aioice.candidate:candidate_foundation",

@@ -11,7 +11,8 @@ from aiortc import RTCDtlsTransport, RTCRtpReceiver
 from pylibsrtp._binding import ffi, lib
 
 from streamer.rtc._aiortc.hooks import shadow
-from streamer.rtc.udp import UdpTransport, is_srtp
+from streamer.rtc.datagrams import is_srtp
+from streamer.rtc.udp import UdpTransport
 
 
 def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport], None]) -> None:
