@@ -22,7 +22,8 @@ from streamer.errors import CloudRefusalError, DeviceTokenError, SignalingClosed
 from streamer.events import EventHub, EventKind
 from streamer.link import SWITCH_WITHIN_S, Link, LinkOptions, Tally
 from streamer.media.fanout import Sink
-from streamer.media.receiver import Counters, Receiver
+from streamer.media.receiver import Receiver
+from streamer.media.source import Counters
 from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
 
 _logger = logging.getLogger("streamer.session")

@@ -18,7 +18,8 @@ from streamer.errors import ConnectionFailedError, ConnectionLostError, Streamer
 from streamer.events import EventKind
 from streamer.media.fanout import Gate, Sink
 from streamer.media.inlet import Inlet
-from streamer.media.receiver import Counters, Receiver
+from streamer.media.receiver import Receiver
+from streamer.media.source import Counters
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.liveness import DEAD_AFTER_NS, Liveness
 from streamer.rtc.peer import Peer

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from streamer.media.meter import DecodingMeter, StreamMeter
-from streamer.media.receiver import VIDEO_HOLD_NS, Counters, Receiver
+from streamer.media.receiver import Receiver
+from streamer.media.source import VIDEO_HOLD_NS, Counters
 from streamer.media.units import AccessUnit
 from tests.unit.senders import AUDIO, MS, OPUS, VIDEO, access_unit, encoded, packets_by_aiortc
 

@@ -24,7 +24,8 @@ from aiortc.rtp import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.receiver import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, REPORT_INTERVAL_NS, VIDEO_HOLD_NS, Receiver
+from streamer.media.receiver import REPORT_INTERVAL_NS, Receiver
+from streamer.media.source import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, VIDEO_HOLD_NS
 from streamer.media.units import AccessUnit
 from streamer.tracks import Track
 from tests.unit.senders import (

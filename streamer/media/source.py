@@ -1,0 +1,273 @@
+"""One SSRC: its packets in, its access units out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Final, Self
+
+from streamer.media.clock import SenderClock
+from streamer.media.depacketize import depacketizer_for
+from streamer.media.feedback import KeyframeRequests, ReceptionStatistics, RetransmissionRequests, RoundTripTime
+from streamer.media.jitter import JitterBuffer
+from streamer.media.payload import MalformedPayload
+from streamer.media.rtcp import ReportBlock
+from streamer.media.rtp import RtpPacket, extend
+from streamer.media.units import AccessUnit
+from streamer.tracks import Codec, Track
+
+_MS: Final = 1_000_000
+_NOTHING: Final = ()
+_ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a wrap carries, and matches nothing
+VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
+KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is not filled by then may never be: a keyframe is asked for beside it
+AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one receiver has counted."""
+
+    packets: int = 0  # all of them, those that the next counters name too
+    bytes: int = 0
+    malformed: int = 0
+    unknown_payload_type: int = 0
+    recovered: int = 0
+    video_gaps: int = 0  # times that packets of video were found missing, whether they came in the end or not
+    pictures: int = 0
+    pictures_lost: int = 0  # incomplete; those of which nothing came are not known of
+    pictures_malformed: int = 0
+    pictures_awaiting_keyframe: int = 0  # whole, but of no use without what was lost
+    audio_packets: int = 0
+    nacks: int = 0
+    retransmission_requests: int = 0  # sequence numbers asked for by NACK
+    plis: int = 0
+    firs: int = 0
+
+    @classmethod
+    def total(cls, counters: Iterable[Self]) -> Self:
+        """Return the sums over several receivers."""
+        return cls(*(sum(values) for values in zip(*map(astuple, counters), strict=True)))
+
+
+class Source:
+    """One SSRC: its order, its depacketizer, and what is asked of its sender."""
+
+    def __init__(
+        self, ssrc: int, payload_type: int, track: Track, round_trip: RoundTripTime, keyframes: KeyframeRequests
+    ) -> None:
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.track = track
+        self.codec: Codec = track.codecs[payload_type]
+        self.is_video = track.kind == "video"
+        self.statistics = ReceptionStatistics(ssrc, self.codec.clock_rate)
+        self.buffer = JitterBuffer(hold_ns=VIDEO_HOLD_NS if self.is_video else AUDIO_HOLD_NS)
+        self.requests = RetransmissionRequests(self.buffer, round_trip)
+        self.keyframes = keyframes
+        self._clock = SenderClock(self.codec.clock_rate)
+        self._expected = -1  # the index that follows the last packet taken
+        self._rtp_time = -1  # extended
+        self._rtp_time_ns = 0  # when a packet of that time arrived
+        self._packet_time = -1  # the same as the packets bear it
+        self._skipping = False  # until the next access unit begins
+        self._next_header = -1  # the header of a packet that plainly goes on with the picture under way, as a number
+        self._run = 0  # packets that did so and are not accounted for
+        self._discontinuity = True
+        if self.is_video:
+            self._depacketizer = depacketizer_for(self.codec)
+            self.keyframes.need()
+
+    @property
+    def hurry_ns(self) -> int | None:
+        """When a keyframe is to be asked for because a gap has lasted; None if there is none, or it is asked for."""
+        deadline_ns = self.buffer.deadline_ns
+        if deadline_ns is None or not self.is_video or self.keyframes.needed:
+            return None
+        return deadline_ns - VIDEO_HOLD_NS + KEYFRAME_AFTER_NS
+
+    @property
+    def deadlines(self) -> tuple[int | None, ...]:
+        """When something is to be done about this source."""
+        return self.buffer.deadline_ns, self.hurry_ns, self.requests.deadline_ns, self.keyframes.deadline_ns
+
+    def completes_keyframe(self, packet: RtpPacket) -> bool:
+        """Whether a packet that was just held behind a gap has made a keyframe whole there."""
+        if not self.is_video:
+            return False
+        picture = self.buffer.held_picture(packet)
+        depacketizer = depacketizer_for(self.codec)
+        if not picture or not depacketizer.starts_unit(picture[0].payload):
+            return False
+        try:
+            for part in picture:
+                depacketizer.add(part.payload)
+            finished = depacketizer.finish()
+        except MalformedPayload:
+            return False
+        return finished is not None and finished[1]
+
+    def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:
+        """Take the sender's report on this source."""
+        self.statistics.sender_report(ntp_time, arrival_ns)
+        self._clock.report(ntp_time, self._extend_time(rtp_time, arrival_ns))
+
+    def expect_more(self, datagram: bytes) -> None:
+        """Take note of a packet that was just taken: `take_run` will know those that follow it."""
+        if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
+            self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
+
+    def take_run(self, datagrams: Sequence[bytes], position: int, counters: Counters) -> int:
+        """Take the datagrams from `position` on that plainly go on with the picture under way; return where they end.
+
+        Plainly: nothing is missing, and the header (RFC 3550 section 5.1) is the one before but for the sequence
+        number. Most packets are of that kind, neither the first nor the last of their picture.
+        """
+        header, begin, end, add = self._next_header, position, len(datagrams), self._depacketizer.add
+        try:
+            while position < end:
+                datagram = datagrams[position]
+                if int.from_bytes(datagram[:12]) != header or len(datagram) < 16:
+                    break
+                start = 16 + 4 * (datagram[14] << 8 | datagram[15]) if datagram[0] & 0x10 else 12
+                if start > len(datagram):
+                    break
+                header += _ONE_ON
+                position += 1
+                add(datagram[start:])
+        except MalformedPayload:
+            self._refuse(counters)
+            header = -1
+        self._next_header = header
+        self._run += position - begin
+        return position
+
+    def settle(self) -> None:
+        """Account for the packets that `take_run` took, before anything else is done with the source."""
+        self._next_header = -1
+        if self._run:
+            self.statistics.advance(self._run)
+            self.buffer.advance(self._run)
+            self._expected += self._run
+            self._run = 0
+
+    def report(self, now_ns: int) -> ReportBlock:
+        """Return the block for a receiver report."""
+        self.settle()
+        return self.statistics.report(now_ns)
+
+    def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
+        """Turn packets in order into the access units that they complete."""
+        return [unit for packet in packets for unit in self.take(packet, counters)]
+
+    def take(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Take the next packet; return the access units that it completes."""
+        if not self.is_video:
+            return self._take_audio(packet, counters)
+        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # goes on with the same picture
+            self._expected += 1
+            return self._add(packet, counters)
+        return self._begin(packet, counters)
+
+    def _take_audio(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        if packet.index != self._expected:
+            self._discontinuity = True
+        self._expected = packet.index + 1
+        if not packet.payload:
+            return _NOTHING
+        self._take_time(packet)
+        counters.audio_packets += 1
+        return (self._unit(packet.payload, True, packet.arrival_ns),)
+
+    def _begin(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Take a packet with which another picture begins, or which follows a gap."""
+        units: Sequence[AccessUnit] = _NOTHING
+        if packet.index != self._expected:
+            counters.pictures_lost += not self._depacketizer.is_empty
+            self._lose()
+            # What follows a gap may lack its beginning, unless it can only be a beginning.
+            self._skipping = not self._depacketizer.starts_unit(packet.payload)
+            if self._skipping and packet.payload and packet.rtp_time != self._packet_time:
+                counters.pictures_lost += 1  # another one than the one under way
+        else:  # nothing was lost: a beginning, also where no marker bit was before it
+            if not self._depacketizer.is_empty:
+                units = self._finish(packet.arrival_ns, counters)
+            self._skipping = False
+        self._expected = packet.index + 1
+        self._take_time(packet)
+        self._packet_time = packet.rtp_time
+        return (*units, *self._add(packet, counters))
+
+    def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """Add a packet's payload to the picture under way; return the picture if it was its last."""
+        if not self._skipping:
+            self._add_payload(packet.payload, counters)
+        if not packet.marker:
+            return _NOTHING
+        self._skipping = False
+        return self._finish(packet.arrival_ns, counters)
+
+    def _add_payload(self, payload: bytes, counters: Counters) -> None:
+        try:
+            self._depacketizer.add(payload)
+        except MalformedPayload:
+            self._refuse(counters)
+
+    def _refuse(self, counters: Counters) -> None:
+        """Give up the picture under way: one of its payloads is malformed."""
+        counters.malformed += 1
+        counters.pictures_malformed += 1
+        self._lose()
+        self._skipping = True
+
+    def _finish(self, arrival_ns: int, counters: Counters) -> Sequence[AccessUnit]:
+        try:
+            finished = self._depacketizer.finish()
+        except MalformedPayload:
+            counters.malformed += 1
+            counters.pictures_malformed += 1
+            self._lose()
+            return _NOTHING
+        if finished is None:
+            return _NOTHING
+        data, is_keyframe = finished
+        if is_keyframe:
+            self.keyframes.satisfied()
+        elif self._discontinuity:
+            counters.pictures_awaiting_keyframe += 1
+            self.keyframes.need()
+            return _NOTHING
+        counters.pictures += 1
+        return (self._unit(data, is_keyframe, arrival_ns),)
+
+    def _lose(self) -> None:
+        self._depacketizer.reset()
+        self._discontinuity = True
+        self.keyframes.need()
+
+    def _take_time(self, packet: RtpPacket) -> None:
+        self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
+        self._rtp_time_ns = packet.arrival_ns
+
+    def _extend_time(self, rtp_time: int, arrival_ns: int) -> int:
+        """Return the RTP time without its wrap: of all that it can be, the one nearest to what the arrival suggests.
+
+        32 bits wrap after 13 hours at 90 kHz, and a still screen may send nothing for longer than that.
+        """
+        previous = self._rtp_time
+        if previous < 0:
+            return rtp_time + (1 << 32)
+        elapsed = max(arrival_ns - self._rtp_time_ns, 0) * self.codec.clock_rate // 1_000_000_000
+        return extend(previous + elapsed, rtp_time, 32)
+
+    def _unit(self, data: bytes, is_keyframe: bool, arrival_ns: int) -> AccessUnit:
+        discontinuity, self._discontinuity = self._discontinuity, False
+        return AccessUnit(
+            kind=self.track.kind,
+            codec=self.codec,
+            data=data,
+            rtp_time=self._rtp_time,
+            ssrc=self.ssrc,
+            is_keyframe=is_keyframe,
+            discontinuity=discontinuity,
+            arrival_ns=arrival_ns,
+            captured_ns=self._clock.wall_ns(self._rtp_time),
+        )
