@@ -196,9 +196,10 @@ class FramesOverflowError(StreamerError):
 class RecordingError(StreamerError):
     """A recording could not be started or continued; what was written before is kept and playable.
 
-    `reason` is "begin" (the file exists, or cannot be created), "codec" (this kind of file cannot hold what the phone
-    sends), "disk-full", "write" (another error of writing), "encode" (encoding with `transcode` failed), "read" (a file
-    to clip cannot be read) or "stalled" (the disk, or who reads the pipe, takes no more).
+    `reason` is "begin" (the file exists, or cannot be created), "empty" (no frame came, and there is no file), "codec"
+    (this kind of file cannot hold what the phone sends), "disk-full", "write" (another error of writing), "encode"
+    (encoding with `transcode` failed), "read" (a file to clip cannot be read) or "stalled" (the disk, or who reads the
+    pipe, takes no more).
     """
 
     def __init__(self, message: str, *, reason: str = "write") -> None:

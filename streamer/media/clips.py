@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.fit import fit, fitted_size, framed
 from streamer.media.pace import Pace
-from streamer.media.whole import check_whole, write_whole
+from streamer.media.whole import absolute, check_whole, write_whole
 
 WIDTH: Final = 480
 FPS: Final = 10.0
@@ -68,7 +68,7 @@ async def clip(
     not have or that is longer than a minute, and RecordingError if the file cannot be read, or the target exists or
     cannot be written.
     """
-    path = Path(source)
+    path, target = absolute(source), absolute(target)
     length_s = await asyncio.to_thread(_length_s, path)
     end_s = length_s if end_s is None else end_s
     await clip_parts([Part(path)], start_s, end_s, target, length_s=length_s, width=width, fps=fps, overwrite=overwrite)

@@ -22,6 +22,7 @@ class Container:
     av_format: str = ""  # libavformat's name for it; empty for what this package writes itself
     av_options: dict[str, str] = field(default_factory=dict)
     is_live: bool = False  # whether it is read while it is written: then nothing may wait
+    longest_s: float | None = None  # another file begins after so long: its times would not go further
 
 
 MP4: Final = Container("MP4", frozenset({"h264", "h265", "vp9", "av1", "opus"}))
@@ -33,6 +34,7 @@ MPEG_TS: Final = Container(
     "mpegts",
     {**_AT_ONCE, "max_delay": "0", "pes_payload_size": "0"},
     is_live=True,
+    longest_s=24 * 3600,  # its clock wraps after 2**33 / 90,000 s, 26.5 h
 )
 
 _BY_SUFFIX: Final = {".mp4": MP4, ".mkv": MATROSKA, ".webm": WEBM, ".ts": MPEG_TS}

@@ -121,11 +121,11 @@ class Mp4File:
             self._cut(now_ns)
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
-        """Write the last fragment, and put the index first."""
+        """Write the last fragment, and put the index first. Until that is done, nobody else records into the file."""
         self._cut(end_ns)
-        self._file.close()
-        if self._mp4.is_indexed:
+        if self._mp4.can_be_whole(end_ns):
             self._rearrange(end_ns, time.monotonic() + limit_s)
+        self._file.close()
 
     def abandon(self) -> None:
         """Leave the file with the fragments that are whole."""

@@ -9,7 +9,8 @@ A file that ends after any fragment plays up to there. The last sample of a frag
 fragment is written, no longer than until the next one begins; in the regular form every duration is exact.
 
 The index for the regular form is kept in memory, eight bytes a sample, up to INDEX_LIMIT; then it is let go, and the
-file stays in fragments.
+file stays in fragments. So it does where a sample lasts longer than 32 bits of ticks tell, 13 hours of video: the
+regular form has no place for it, and each fragment says when it begins.
 """
 
 import itertools
@@ -30,7 +31,7 @@ _UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x
 _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
 _KEY_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000  # depends on no other; depends on others, and is no key
 _OFFSET, _DURATIONS, _SIZES, _FLAGS = 0x0001, 0x0100, 0x0200, 0x0400  # what a fragment's run tells of its samples
-_LONGEST_STEP: Final = 0xFFFFFFFF
+_LONGEST_STEP: Final = 0xFFFFFFFF  # ticks, in a table
 _OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, where nothing better is known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
 
@@ -131,6 +132,8 @@ class Mp4:
 
     def settle(self, track: Track, ticks: int) -> None:
         """Say that the newest sample lasts until `ticks`."""
+        if ticks - track.newest > _LONGEST_STEP:
+            self._forget_index()
         track.step = step = min(ticks - track.newest, _LONGEST_STEP)
         if len(track.steps) < len(track.sizes):
             track.steps.append(step)
@@ -162,10 +165,14 @@ class Mp4:
             self._forget_index()
         return b"".join((head, struct.pack(">I4s", 8 + sum(sizes), b"mdat"), *data))
 
+    def can_be_whole(self, now_ns: int) -> bool:
+        """Whether there is a regular form if the newest samples last until now."""
+        return self.is_indexed and all(track.end(now_ns) - track.newest <= _LONGEST_STEP for track in self._tracks)
+
     def whole(self, now_ns: int) -> tuple[bytes, list[tuple[int, int]]]:
         """Return the head of the regular form, and the positions and sizes of the media in the fragmented one.
 
-        Not without the index.
+        Only if it `can_be_whole`.
         """
         tracks = [track for track in self._tracks if track.sizes]
         for track in tracks:

@@ -16,7 +16,7 @@ from streamer.media.containers import refusal
 from streamer.media.segments import Ending, Limits, Manifest, Segment
 from streamer.media.transcode import Transcode, Transcoder
 from streamer.media.units import AccessUnit
-from streamer.media.whole import DISK_FULL
+from streamer.media.whole import DISK_FULL, absolute
 from streamer.media.worker import PacedWorker
 from streamer.media.writer import REARRANGE_S, Target, Writer
 
@@ -26,6 +26,7 @@ INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what 
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
 ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
+AT_ONCE_NS: Final = 1_000_000  # two clocks that are read within so long are read together
 WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next picture
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
 PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
@@ -49,8 +50,9 @@ class Recording:
     """A recording under way, written by a thread of its own: what the phone sends is copied, or with `transcode` its
     pictures are encoded anew, in the same thread.
 
-    It begins with a keyframe. `stop` (or leaving `async with`) ends it properly; so does a limit that was set. A write
-    error ends it too: what was written stays playable, `error` says why, and `stop` raises it.
+    It begins with a keyframe. Relative names are relative to the directory of now. `stop` (or leaving `async with`)
+    ends it properly; so does a limit that was set. A write error ends it too: what was written stays playable, `error`
+    says why, and `stop` raises it.
 
     `video_codecs` are those that the phone may send; if the kind of file can hold none of them, that is an error at
     once, or else when such a picture comes. `before` are access units from a keyframe on, which came before; the
@@ -73,11 +75,13 @@ class Recording:
         start_ns: int = 0,
         transcode: Transcode | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.error: RecordingError | None = None
         self._on_end = on_end
         self._request_keyframe = request_keyframe
         self._clock_ns = clock_ns
+        self._unix_ns = unix_ns
         self._loop = asyncio.get_running_loop()
         where = Target(target, overwrite=overwrite)
         self._is_pipe = where.is_pipe
@@ -88,7 +92,7 @@ class Recording:
         if refusals and all(refusals):
             raise ConfigurationError(refusals[0])
         now_ns = clock_ns()
-        wall_ns = time.time_ns() - now_ns
+        wall_ns = unix_ns() - now_ns
         begin_ns = max(start_ns, before[0].arrival_ns) if before else None
         ask_keyframe = functools.partial(self._tell, request_keyframe)
         self._transcoder: Transcoder | None = None
@@ -177,6 +181,7 @@ class Recording:
         """
         if self._is_pipe:
             raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
+        path = absolute(path)
         length_s, pictures = self.duration_s, self.pictures
         try:
             async with asyncio.timeout(WRITTEN_LIMIT_S):
@@ -207,13 +212,15 @@ class Recording:
     async def stop(self) -> None:
         """End the recording, and wait until its file is closed.
 
-        Raises RecordingError if it could not be written, and the session's error if the stream ended before: the file
-        then holds all that came.
+        Raises RecordingError if it could not be written, or if no frame came ("empty"): then there is no file. Raises
+        the session's error if the stream ended before: the file then holds all that came.
         """
         self.end(None)
         await self.closed()
         if error := self.error or self._ended_by:
             raise error
+        if not self.pictures:
+            raise RecordingError(f"no frame came: there is nothing to write into {self.path}", reason="empty")
 
     def end(self, reason: Exception | None) -> None:
         """Take no more and begin to close the file; `reason` is the error that ended the stream, if one did."""
@@ -274,9 +281,19 @@ class Recording:
 
     def _tick(self) -> None:
         self._take_before()
+        self._follow_wall_clock()
         self._attempt(self._advance, self._clock_ns())
         if self._writer.ended is not None:
             self._tell(self.end, None)
+
+    def _follow_wall_clock(self) -> None:
+        """Take note of what a moment is in Unix time: the wall clock is set, and the monotonic one may stand still."""
+        now_ns, unix_ns = self._clock_ns(), self._unix_ns()
+        if self._clock_ns() - now_ns > AT_ONCE_NS:
+            return  # something came in between
+        self._writer.wall_ns = unix_ns - now_ns
+        if self._transcoder is not None:
+            self._transcoder.wall_ns = unix_ns - now_ns
 
     def _finish(self) -> None:
         self._take_before()

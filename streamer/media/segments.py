@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from streamer.errors import ConfigurationError
+from streamer.media.whole import absolute
 
-LEAD_S: Final = 0.5  # before a file should end, a keyframe is asked for; the next one that comes begins another file
-_LEAD_SHARE: Final = 16  # likewise, the part of a file's bytes
+_LEAD_SHARE: Final = 16  # before a file has all its bytes, a keyframe is asked for, which begins another
 
 Ending = Literal["segment", "codec", "limit", "stopped", "lost", "error"]
 
@@ -31,11 +31,6 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigurationError(f"expected {name} above 0, got {value}")
-
-    @property
-    def cut_after_s(self) -> float:
-        """The age at which a file should end with the next keyframe."""
-        return 0.0 if self.segment_s is None else self.segment_s - min(LEAD_S, self.segment_s / 4)
 
     @property
     def cut_at_bytes(self) -> int:
@@ -79,17 +74,19 @@ class FileNames:
     A plain name is the first file's, whether or not it is there; further ones get a number (`clip-2.mp4`). In a
     pattern `{}` or `{number}` is the file's number, from 1, and `{start}` the local time at which it begins, both with
     a format if need be: `clip-{:04d}.mp4`, `{start:%Y%m%d-%H%M%S}.mp4`. Files that a pattern gives and those with a
-    further number are never written over: what is there is passed over.
+    further number are never written over: what is there is passed over. Braces that belong to the name are written
+    twice, `{{` and `}}`, whether segments are asked for or not. A relative name is relative to the directory of now.
 
     Raises ConfigurationError for a pattern that is none.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = absolute(path)
         self._is_pattern = "{" in self._path.name or "}" in self._path.name
         now = dt.datetime.now().astimezone()
         self._is_numbered = self._format(1, now) != self._format(2, now)
         self._next = 1
+        self.goes_on = self._is_pattern  # whether the name that was taken last is passed over if it is there
 
     def take(self, started_at: float) -> Path:
         """Return the next file's name; `started_at` is in Unix seconds."""
@@ -98,7 +95,8 @@ class FileNames:
             path = self._format(number, start)
             if number > 1 and not self._is_numbered:
                 path = path.with_stem(f"{path.stem}-{number}")
-            if not path.exists() or (number == 1 and not self._is_pattern):
+            self.goes_on = number > 1 or self._is_pattern
+            if not (self.goes_on and path.exists()):
                 self._next = number + 1
                 return path
         raise AssertionError("numbers do not end")
@@ -110,7 +108,8 @@ class FileNames:
             return self._path.with_name(self._path.name.format(number, number=number, start=start))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"expected a file name with {{number}} or {{start}}, such as clip-{{:04d}}.mp4, got {self._path.name!r}"
+                "expected a file name with {number} or {start}, such as clip-{:04d}.mp4, "
+                f"got {self._path.name!r}: write braces that belong to the name twice"
             ) from error
 
 
@@ -118,7 +117,7 @@ class Manifest:
     """A file of JSON lines, one for each finished file. A line is written whole, by one write, or not at all."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = absolute(path)
         self._path.open("ab").close()
 
     def add(self, segment: Segment) -> None:

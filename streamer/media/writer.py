@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import time
 from collections import deque
@@ -17,12 +18,15 @@ from streamer.media.files import MediaFile, open_media
 from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
 from streamer.media.timeline import Timeline
 from streamer.media.units import AccessUnit
-from streamer.media.whole import refuse_existing
+from streamer.media.whole import open_locked, refuse_existing
 from streamer.tracks import Kind
+
+_logger = logging.getLogger("streamer.record")
 
 SEGMENTS_LIMIT: Final = 1000  # the last ones are remembered; the manifest has them all
 REARRANGE_S: Final = 60.0  # at the end of a recording, how long it may take to put an MP4's index first
 REARRANGE_BETWEEN_S: Final = 5.0  # and between two files, while the inbox holds what comes
+CODEC_EVERY_NS: Final = 10_000_000_000  # a phone that changes its codec with each keyframe makes a file in so long
 _S: Final = 1_000_000_000
 
 
@@ -52,33 +56,38 @@ class Target:
         """Raise what `open` would raise now; whatever is there stays as it is."""
         if self._pipe is not None:
             return
-        path = self._next(time.time()).resolve()
-        try:
-            path.open("xb").close()
-        except FileExistsError:
-            path.open("ab").close()
-        else:
+        path, is_new = self._next(time.time())
+        is_there = path.exists()
+        open_locked(path.resolve(), is_new=is_new, empty=False).close()
+        if not is_there:
             path.unlink()
 
     def open(self, started_at: float) -> tuple[Path, IO[bytes]]:
-        """Open the next file; a pipe goes on. Raises OSError."""
+        """Open the next file, which nobody else then records into; a pipe goes on. Raises OSError."""
         if self._pipe is not None:
             return Path("-"), self._pipe
-        path = self._next(started_at)
-        mode = "wb" if self._overwrite else "xb"
-        return path, path.resolve().open(mode, buffering=0)  # a link goes on pointing to it
+        while True:
+            path, is_new = self._next(started_at)
+            try:
+                return path, open_locked(path.resolve(), is_new=is_new)  # a link goes on pointing to it
+            except FileExistsError:
+                if not self._names.goes_on:
+                    raise
 
-    def _next(self, started_at: float) -> Path:
+    def _next(self, started_at: float) -> tuple[Path, bool]:
+        """Return the next file, and whether it must not be there."""
         path = self._names.take(started_at)
         _refuse_pipes(path)
-        if not self._overwrite:
+        if not (self._overwrite or self._names.goes_on):
             refuse_existing(path)
-        return path
+        return path, self._names.goes_on or not self._overwrite
 
 
 def _refuse_pipes(path: Path) -> None:
-    """Raise OSError for a named pipe or a device: to open one may wait for its reader, for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    """Raise OSError for a named pipe or a device: to open one may wait for its reader, for ever. So for a directory."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is a pipe or a device: open it, and record into what you opened", str(path))
 
 
@@ -86,8 +95,8 @@ class Writer:
     """Write one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then `abandon` it.
 
     `start_ns` is the moment of arrival at which the recording begins; None for that of its first picture, which must be
-    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time. `ask_keyframe` is called, in this thread,
-    shortly before a file should end.
+    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that anew whenever the wall clock is set.
+    `ask_keyframe` is called, in this thread, when a file should end.
     """
 
     def __init__(
@@ -112,14 +121,15 @@ class Writer:
         self._limits = limits
         self._manifest = manifest
         self._start_ns = start_ns
-        self._wall_ns = wall_ns
+        self.wall_ns = wall_ns
         self._ask_keyframe = ask_keyframe
         self._timeline: Timeline | None = None
-        self._shown: tuple[int, int] = (0, 0)  # the newest picture's time, and when it arrived
+        self._shown_ns = 0  # the newest picture's time
         self._newest_ns = 0  # when the newest unit arrived
         self._finished_bytes = 0
         self._current: _File | None = None
-        self._started_at = 0.0  # Unix seconds
+        self._parts: deque[Part] = deque(maxlen=SEGMENTS_LIMIT)
+        self._refused_codec = False  # whether a keyframe of another codec came too soon after the last change
         self._unused: IO[bytes] | None  # opened, and no picture is in it
         self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
 
@@ -137,11 +147,7 @@ class Writer:
     @property
     def parts(self) -> list[Part]:
         """The files, as far as they are remembered, and when each begins."""
-        current = self._current
-        begun = [(segment.path, segment.started_at) for segment in self.segments]
-        if current is not None and (not begun or begun[-1][0] != current.path):
-            begun.append((current.path, current.started_at))
-        return [Part(path, started_at - self._started_at) for path, started_at in begun]
+        return list(self._parts)
 
     def put(self, unit: AccessUnit) -> None:
         """Write a unit."""
@@ -156,7 +162,7 @@ class Writer:
         now_ns = ticks * _S // unit.codec.clock_rate
         self._newest_ns = unit.arrival_ns
         if unit.kind == "video":
-            self._shown = (now_ns, unit.arrival_ns)
+            self._shown_ns = now_ns
         elif now_ns < 0:
             return
         if self._is_over(now_ns, len(unit.data)):
@@ -205,12 +211,11 @@ class Writer:
             self._close_file(current, int(self.duration_s * _S), "error")
 
     def _time_of(self, arrival_ns: int) -> int:
-        """Return the recording's time at a moment of arrival: what the newest picture's would be, had it stayed."""
-        shown_ns, since_ns = self._shown
-        return shown_ns + max(arrival_ns - since_ns, 0)
+        """Return the recording's time at a moment of arrival, never before the newest picture's."""
+        return self._shown_ns if self._timeline is None else max(self._timeline.time_of(arrival_ns), self._shown_ns)
 
     def _unix_s(self, arrival_ns: int) -> float:
-        return (arrival_ns + self._wall_ns) / _S
+        return (arrival_ns + self.wall_ns) / _S
 
     def _is_over(self, now_ns: int, size: int) -> bool:
         """Whether a limit of the whole recording is reached; it then ends."""
@@ -230,16 +235,28 @@ class Writer:
             return current if self._has_audio else None
         changed = current is not None and unit.codec.name != current.codec_name
         if not unit.is_keyframe:
-            return None if changed else current
+            return None if changed or self._refused_codec else current
+        if current is not None and changed and now_ns < current.next_change_ns:
+            if not current.is_warned:
+                current.is_warned = True
+                _logger.warning("%s: the phone changes its codec too often: frames are left out", self.path)
+            self._refused_codec = True
+            return None
+        self._refused_codec = False
         if current is not None and (changed or self._is_full(current, now_ns)):
             self._end_file(now_ns, "codec" if changed else "segment")
             current = None
-        return current or self._begin_file(unit, ticks, now_ns)
+        if current is not None:
+            return current
+        return self._begin_file(unit, ticks, now_ns, next_change_ns=now_ns + CODEC_EVERY_NS if changed else 0)
 
     def _is_full(self, current: "_File", now_ns: int) -> bool:
         """Whether a file should end with the next keyframe."""
         limits = self._limits
-        if limits.segment_s is not None and now_ns - current.begin_ns >= limits.cut_after_s * _S:
+        segment_s = limits.segment_s
+        if not self._target.is_pipe:
+            segment_s = min(filter(None, (segment_s, self._target.container.longest_s)), default=None)
+        if segment_s is not None and now_ns - current.begin_ns >= segment_s * _S:
             return True
         return limits.segment_bytes is not None and current.media.size >= limits.cut_at_bytes
 
@@ -247,13 +264,14 @@ class Writer:
         if not current.is_ending and self._is_full(current, now_ns):
             current.is_ending = True
             self._ask_keyframe()
+        elif self._refused_codec and now_ns >= current.next_change_ns > 0:
+            current.next_change_ns = 0
+            self._ask_keyframe()
 
-    def _begin_file(self, keyframe: AccessUnit, ticks: int, now_ns: int) -> "_File":
-        is_first = self._unused is not None
-        begin_ns, begin = (0, 0) if is_first else (now_ns, ticks)
-        started_at = self._unix_s((self._start_ns or 0) + begin_ns)
-        if is_first:
-            self._started_at = started_at
+    def _begin_file(self, keyframe: AccessUnit, ticks: int, now_ns: int, *, next_change_ns: int) -> "_File":
+        assert self._timeline is not None  # noqa: S101 - a unit was laid on it
+        begin_ns, begin = (0, 0) if self._unused is not None else (now_ns, ticks)
+        started_at = self._unix_s(self._timeline.arrival_of(begin_ns))
         if self._unused is None:
             self.path, self._unused = self._target.open(started_at)
         media = open_media(
@@ -271,8 +289,10 @@ class Writer:
             started_at=started_at,
             begin_ns=begin_ns,
             begin=begin,
+            next_change_ns=next_change_ns,
         )
         self._unused = None
+        self._parts.append(Part(self.path, begin_ns / _S))
         return self._current
 
     def _end(self, end_ns: int, ending: Ending) -> None:
@@ -331,6 +351,8 @@ class _File:
     begin: int  # the same in ticks of the picture's clock
     pictures: int = 0
     is_ending: bool = False  # whether the keyframe that ends it was asked for
+    is_warned: bool = False  # whether it was said that the codec changes too often
+    next_change_ns: int = 0  # before this time of the recording another codec begins no other file
     last: dict[Kind, int] = field(default_factory=lambda: {"video": -1, "audio": -1})
 
     def write(self, unit: AccessUnit, ticks: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import random
 import resource
@@ -24,13 +25,16 @@ from streamer.errors import ConfigurationError, ConnectionLostError, RecordingEr
 from streamer.media import mux
 from streamer.media.mux import INBOX_LIMIT, Recording, check_target
 from streamer.media.segments import Limits
+from streamer.media.transcode import Transcode
 from streamer.media.units import AccessUnit
+from streamer.media.whole import check_whole, write_whole
 from streamer.media.writer import Writer
 from tests.unit.recordings import STREAM, boxes, interleaved, packets, pictures, pieces, sent, sound, times, video
 from tests.unit.senders import encoded
 
 LIMIT_S = 30.0
 S = 1_000_000_000
+NOON_NS = 1_800_000_000 * S
 
 
 class Session:
@@ -39,6 +43,7 @@ class Session:
     def __init__(self) -> None:
         self.now_ns = 0
         self.asked = 0
+        self.noon_ns = NOON_NS
         self.ended: list[Recording] = []
 
     def ask(self) -> None:
@@ -51,6 +56,7 @@ class Session:
             on_end=self.ended.append,
             request_keyframe=self.ask,
             clock_ns=lambda: self.now_ns,
+            unix_ns=lambda: self.noon_ns + self.now_ns,
             **options,
         )
 
@@ -95,7 +101,7 @@ async def test_the_file_holds_every_picture_as_it_came_at_its_time(tmp_path: Pat
     assert boxes(recording.path) == ["ftyp", "moov", "mdat"]
     (segment,) = recording.segments
     assert (segment.path, segment.pictures, segment.ended) == (recording.path, 12, "stopped")
-    assert abs(segment.started_at - time.time()) < LIMIT_S
+    assert segment.started_at == pytest.approx((NOON_NS + units[0].arrival_ns) / S)
 
 
 async def test_a_recording_begins_with_a_keyframe_which_is_asked_for(tmp_path: Path) -> None:
@@ -151,7 +157,105 @@ async def test_keyframes_for_segments_are_asked_for_in_the_loop(tmp_path: Path) 
     assert asked_in == [loop, loop]
 
 
+@pytest.mark.parametrize("options", [{}, {"limits": Limits(segment_s=0.2)}, {"transcode": Transcode()}])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+async def test_relative_names_are_relative_to_the_directory_in_which_it_was_begun(
+    tmp_path: Path, suffix: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    monkeypatch.chdir(home)
+    session = Session()
+    async with session.record(f"a-{{}}{suffix}", manifest="m.jsonl", **options) as recording:
+        monkeypatch.chdir(away)
+        session.put(recording, video())
+        session.now_ns += S // 30
+    await recording.clip(0, 0.2, "clip.mp4")
+    lines = [json.loads(line) for line in (home / "m.jsonl").read_text().splitlines()]
+    files = [segment.path for segment in recording.segments]
+    assert [line["file"] for line in lines] == [str(path) for path in files]
+    assert sorted(home.iterdir()) == sorted([*files, home / "m.jsonl"])
+    assert [path.name for path in away.iterdir()] == ["clip.mp4"]  # whose name was given there
+    assert sum(len(pictures(path)) for path in files) == recording.pictures
+
+
+@pytest.mark.parametrize("other", ["thread", "process"])
+async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(tmp_path: Path, other: str) -> None:
+    path = tmp_path / "a.mp4"
+    link = tmp_path / "b.mp4"
+    link.symlink_to(path)
+    session = Session()
+    async with session.record(path) as recording:
+        session.put(recording, video())
+        session.now_ns += S // 30
+        if other == "thread":
+            for name in (path, link):
+                with pytest.raises(RecordingError, match=f"cannot write {path}: another recording is written into it"):
+                    Session().record(name, overwrite=True)
+                with pytest.raises(RecordingError, match="another recording is written into it"):
+                    check_target(name, overwrite=True)
+            with pytest.raises(RecordingError, match="another recording is written into it"):
+                write_whole(path, b"a clip")
+            with pytest.raises(RecordingError, match="another recording is written into it"):
+                check_whole(path)
+        else:
+            program = (
+                "import sys; from streamer.media.mux import check_target; check_target(sys.argv[1], overwrite=True)"
+            )
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, str(path), stderr=asyncio.subprocess.PIPE
+            )
+            _, words = await process.communicate()
+            assert process.returncode
+            assert b"another recording is written into it" in words
+    assert len(pictures(path)) == 12
+    assert (await recorded(path, video()[:6], overwrite=True)).pictures == 6  # now it may
+
+
+async def test_two_recordings_into_one_pattern_take_names_of_their_own(tmp_path: Path) -> None:
+    session = Session()
+    async with (
+        session.record(tmp_path / "a-{}.mp4", limits=Limits(segment_s=0.2)) as one,
+        session.record(tmp_path / "a-{}.mp4", limits=Limits(segment_s=0.2)) as other,
+    ):
+        for unit in video():
+            session.put(one, [unit])
+            session.put(other, [unit])
+        session.now_ns += S // 30
+    paths = [segment.path for recording in (one, other) for segment in recording.segments]
+    assert len(set(paths)) == len(paths) == len(list(tmp_path.iterdir()))
+    assert sum(len(pictures(path)) for path in paths) == 24
+
+
+async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
+    session = Session()
+    async with session.record(tmp_path / "a-{start:%Y}-{}.mkv", limits=Limits(segment_s=0.1)) as recording:
+        session.put(recording, video()[:6])
+        await until(lambda: recording.pictures == 6)
+        session.noon_ns += 366 * 86_400 * S
+        session.now_ns += S // 30
+        await asyncio.to_thread(recording._tick)
+        session.put(recording, video()[6:])
+    assert [segment.path.name for segment in recording.segments] == ["a-2027-1.mkv", "a-2028-2.mkv"]
+    assert [segment.duration_s for segment in recording.segments] == pytest.approx([0.2, 0.2], abs=0.04)
+
+
 # How it ends
+
+
+@pytest.mark.parametrize("transcode", [None, Transcode()])
+@pytest.mark.parametrize("units", [[], sound(3)])
+async def test_a_recording_to_which_no_frame_came_says_so_and_leaves_no_file(
+    tmp_path: Path, units: list[AccessUnit], transcode: Transcode | None
+) -> None:
+    session = Session()
+    recording = session.record(tmp_path / "a.mp4", has_audio=True, transcode=transcode)
+    session.put(recording, units)
+    with pytest.raises(RecordingError, match=r"no frame came: there is nothing to write into .*a\.mp4") as caught:
+        await recording.stop()
+    assert caught.value.reason == "empty"
+    assert not list(tmp_path.iterdir())
 
 
 async def test_what_comes_after_the_end_is_not_taken_and_stopping_twice_does_no_harm(tmp_path: Path) -> None:
@@ -425,7 +529,8 @@ async def test_two_recordings_that_begin_with_one_name_are_not_mixed(tmp_path: P
     first = Session().record(tmp_path / "a.mp4")
     with pytest.raises(RecordingError, match="it exists"):
         Session().record(tmp_path / "a.mp4")
-    await first.stop()
+    first.end(None)
+    await first.closed()
 
 
 NOISE = encoded(40, keyframe_every=10, noise=True)

@@ -61,9 +61,14 @@ def test_what_is_there_is_written_over_by_a_plain_first_name_only(tmp_path: Path
 @pytest.mark.parametrize(
     "name", ["{.mp4", "}.mp4", "{what}.mp4", "{1}.mp4", "{:zz}.mp4", "{number.x}.mp4", "{0[1]}.mp4"]
 )
-def test_a_pattern_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(f"such as clip-{{:04d}}.mp4, got {name!r}")):
+def test_a_pattern_that_is_none_is_refused_with_how_to_write_braces(name: str) -> None:
+    said = f"such as clip-{{:04d}}.mp4, got {name!r}: write braces that belong to the name twice"
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
         FileNames(name)
+
+
+def test_braces_that_are_written_twice_belong_to_the_name(tmp_path: Path) -> None:
+    assert names(tmp_path / "a{{b}}.mp4", 1) == ["a{b}.mp4"]
 
 
 @pytest.mark.parametrize("name", ["segment_s", "segment_bytes", "max_duration_s", "max_bytes"])
