@@ -7,7 +7,9 @@ _INTERRUPTED = 130  # as `streamer.cli.running.EPILOG` says
 
 
 def main() -> None:
-    """Run the command line. While it has nothing open, Ctrl-C and SIGTERM end it at once; when it is done, no more."""
+    """Run the command line. While it has nothing open, Ctrl-C, SIGTERM and SIGHUP end it at once; when it is done, they
+    do nothing more. A SIGHUP that `nohup` has ignored stays so.
+    """
     _on_signals(lambda *_: os._exit(_INTERRUPTED))
     from streamer import cli  # noqa: PLC0415 - see above
 
@@ -18,8 +20,9 @@ def main() -> None:
 
 
 def _on_signals(handler: object) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)  # type: ignore[arg-type]
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+        if number is not None and not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
+            signal.signal(number, handler)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ EXIT_CODES: Final = (
 EPILOG: Final = (
     "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
     "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 the recording could not be written; "
-    "130 interrupted at once, by Ctrl-C or SIGTERM."
+    "130 interrupted at once, by Ctrl-C, SIGTERM or SIGHUP."
 )
 
 
@@ -43,14 +43,14 @@ def run(work: Coroutine[Any, Any, None], *, debug: bool) -> None:
 
 
 async def _interruptible(work: Coroutine[Any, Any, None]) -> None:
-    """Do some work, which Ctrl-C and SIGTERM cancel, so that it closes what it has opened."""
+    """Do some work, which Ctrl-C, SIGTERM and SIGHUP cancel, so that it closes what it has opened."""
     with _on_signal(_current_task().cancel):
         await work
 
 
 @contextlib.asynccontextmanager
 async def stop_on_signal() -> AsyncIterator[asyncio.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
+    """Give an event that the first Ctrl-C, SIGTERM or SIGHUP sets; the second one interrupts at once."""
     stopped = asyncio.Event()
     task = _current_task()
 
@@ -65,9 +65,11 @@ async def stop_on_signal() -> AsyncIterator[asyncio.Event]:
 
 @contextlib.contextmanager
 def _on_signal(call: Callable[[], object]) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM call something in the running loop, and never raise KeyboardInterrupt anywhere in it."""
+    """Have Ctrl-C, SIGTERM and SIGHUP call something in the running loop; KeyboardInterrupt is raised nowhere in it."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` ignores
+        numbers.append(signal.SIGHUP)
     # Not `loop.add_signal_handler`, which Windows lacks, and which cannot give back what was there before.
     before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(call)) for number in numbers]
     try:

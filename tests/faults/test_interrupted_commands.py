@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment of a command: an exit code that is documented, and never a traceback."""
+"""Ctrl-C, SIGTERM and SIGHUP at any moment of a command: an exit code that is documented, and never a traceback."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.faults.test_programs import pictures
 from tests.whole.test_cli import environment
 
 LIMIT_S: Final = 60.0
-NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WAYS: Final = ((sys.executable, "-m", "streamer"), (str(Path(sys.executable).with_name("streamer")),))
 
 pytestmark = pytest.mark.skipif(

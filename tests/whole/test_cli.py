@@ -245,7 +245,7 @@ async def test_a_pipe_whose_reader_goes_away_ends_with_6(phone: EmbeddedPhone) -
     assert "Exception ignored" not in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_recording_that_is_interrupted_is_whole(
     phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -277,6 +277,25 @@ async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
         os.kill(process.pid, signal.SIGCONT)
         ended = await end(process)
     assert ended.code == 130, ended.err
+    assert streams(path)[1] > 0
+
+
+async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: EmbeddedPhone, tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is begun inherits that
+    try:
+        async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
+            while size_of(path) < 20_000:
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGHUP)
+            hung_up = size_of(path)
+            while size_of(path) < hung_up + 20_000:
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert (await end(process)).code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert streams(path)[1] > 0
 
 
