@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 
 import streamer
-from streamer import errors
 from streamer.cli.connecting import Connect, connected
 from streamer.cli.display import file_size, live, progress, stats_table
 from streamer.cli.output import err, out, refuse_terminal
@@ -54,8 +53,6 @@ async def _record(
         finally:
             if show_stats:
                 console.print(stats_table(session.stats()))
-    if recording.pictures == 0:
-        raise errors.RecordingError(f"no picture came: {output} holds nothing")
     files = f"{len(recording.segments)} files  " if len(recording.segments) > 1 else ""
     console.print(
         f"[bold]{escape(str(output))}[/]  {files}{recording.duration_s:.1f} s  {recording.pictures} pictures  "

@@ -26,6 +26,7 @@ _logger = logging.getLogger("streamer.record")
 SEGMENTS_LIMIT: Final = 1000  # the last ones are remembered; the manifest has them all
 REARRANGE_S: Final = 60.0  # at the end of a recording, how long it may take to put an MP4's index first
 REARRANGE_BETWEEN_S: Final = 5.0  # and between two files, while the inbox holds what comes
+FIRST_FRAME_S: Final = 10.0  # a recording that is to end by itself waits at least so long for its first frame
 CODEC_EVERY_NS: Final = 10_000_000_000  # a phone that changes its codec with each keyframe makes a file in so long
 _S: Final = 1_000_000_000
 
@@ -123,6 +124,7 @@ class Writer:
         self._start_ns = start_ns
         self.wall_ns = wall_ns
         self._ask_keyframe = ask_keyframe
+        self._opened_ns = now_ns
         self._timeline: Timeline | None = None
         self._shown_ns = 0  # the newest picture's time
         self._newest_ns = 0  # when the newest unit arrived
@@ -178,7 +180,12 @@ class Writer:
 
     def tick(self, now_ns: int) -> None:
         """Do what is due also when nothing comes: call it some times a second."""
-        if self._current is None or self.ended is not None:
+        if self.ended is not None:
+            return
+        if self._current is None:
+            longest_s = self._limits.max_duration_s
+            if longest_s is not None and now_ns - self._opened_ns >= max(longest_s, FIRST_FRAME_S) * _S:
+                self._end(0, "limit")
             return
         now_ns = self._time_of(now_ns)
         self.duration_s = max(self.duration_s, now_ns / _S)

@@ -244,6 +244,24 @@ async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
 # How it ends
 
 
+@pytest.mark.parametrize(("max_duration_s", "waits_s"), [(0.5, 10), (60, 60)])
+@pytest.mark.parametrize("transcode", [None, Transcode()])
+async def test_a_recording_that_is_to_end_by_itself_does_so_although_no_frame_comes(
+    tmp_path: Path, max_duration_s: float, waits_s: int, transcode: Transcode | None
+) -> None:
+    session = Session()
+    recording = session.record(tmp_path / "a.mp4", limits=Limits(max_duration_s=max_duration_s), transcode=transcode)
+    session.now_ns = waits_s * S - 1
+    recording._tick()
+    await asyncio.sleep(0)
+    assert session.ended == []
+    session.now_ns = waits_s * S
+    async with asyncio.timeout(LIMIT_S):
+        await recording.closed()
+    with pytest.raises(RecordingError, match="no frame came"):
+        await recording.stop()
+
+
 @pytest.mark.parametrize("transcode", [None, Transcode()])
 @pytest.mark.parametrize("units", [[], sound(3)])
 async def test_a_recording_to_which_no_frame_came_says_so_and_leaves_no_file(

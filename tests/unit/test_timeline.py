@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamer.media.timeline import BELIEVED_NS, REPORT_TOLERANCE_NS, SLEW, Timeline
 from streamer.media.units import AccessUnit
-from tests.unit.senders import MS, OPUS, access_unit
+from tests.unit.senders import H264, MS, OPUS, access_unit
 
 S = 1000 * MS
 NOON_NS = 1_800_000_000 * S
@@ -112,6 +112,26 @@ def test_timestamps_that_run_ahead_stay_near_their_arrival(ahead_ms: int, fps: i
     places = placed(ahead)
     assert places == sorted(places)
     assert all(abs(place / 90 - 1000 * n / fps) <= 2100 for n, place in enumerate(places))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10 * S), st.booleans()), max_size=60))
+def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
+    steps: list[tuple[int, int, bool]],
+) -> None:
+    """Law: in each stream no unit lies before the one before it, or more than two seconds after its arrival."""
+    timeline, arrival_ns = Timeline(5 * S), 5 * S
+    rtp_times, last = {"video": 1000, "audio": 1000}, {"video": -(10**9), "audio": -(10**9)}
+    timeline.place(access_unit(b"", 1000, keyframe=True, arrival_ns=arrival_ns))
+    for step, later_ns, is_video in steps:
+        kind = "video" if is_video else "audio"
+        rtp_times[kind] += step
+        arrival_ns += later_ns
+        codec = H264 if is_video else OPUS
+        unit = access_unit(b"", rtp_times[kind], codec=codec, keyframe=True, arrival_ns=arrival_ns)
+        place = timeline.place(unit)
+        assert last[kind] <= place <= (timeline.time_of(arrival_ns) + 2 * S) * codec.clock_rate // S + 1
+        last[kind] = place
 
 
 @pytest.mark.parametrize("share", [0.0, 0.33, 0.9, 1.5])

@@ -280,6 +280,17 @@ async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
     assert streams(path)[1] > 0
 
 
+async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file(
+    phone: EmbeddedPhone, tmp_path: Path
+) -> None:
+    phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
+    path = tmp_path / "phone.mp4"
+    ended = await run("record", phone.instance_id, "-o", path, "--duration", 1, env=environment(phone))
+    assert ended.code == 6
+    assert ended.err.startswith("error: no frame came: there is nothing to write into ")
+    assert not list(tmp_path.iterdir())
+
+
 async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: EmbeddedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is begun inherits that
