@@ -494,7 +494,9 @@ class Session:
             pictures_received=came.pictures,
             pictures_lost=came.pictures_lost,
             pictures_malformed=came.pictures_malformed,
-            pictures_awaiting_keyframe=came.pictures_awaiting_keyframe + decoder.awaiting_keyframe,
+            pictures_awaiting_keyframe=came.pictures_awaiting_keyframe
+            + decoder.passed_over
+            + decoder.awaiting_keyframe,
             picture_rate_hz=stream.pictures.per_second(now_ns),
             freezes=stream.freezes.count,
             frozen_s=stream.freezes.total_ns / 1e9,
@@ -506,6 +508,7 @@ class Session:
             frames_decoded=decoder.decoded,
             decode_errors=decoder.errors,
             pictures_too_large=decoder.too_large,
+            frames_corrupt=decoder.corrupt,
             decoder_overflows=decoder.overflows,
             frames_skipped=hub.skipped,
             decode_s=decoder.decode_ns / 1e9,

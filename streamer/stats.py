@@ -10,9 +10,9 @@ class Stats:
     """A snapshot of a session, in the order of a picture's way: what came, what was asked for, what was decoded.
 
     Counts and totals are since the session began, retransmissions included; rates and means are over the last second.
-    What was dropped is in six counters, one for each reason: `pictures_lost`, `pictures_malformed`,
-    `pictures_awaiting_keyframe`, `decode_errors`, `pictures_too_large` and `decoder_overflows`; `frames_skipped` were
-    decoded.
+    What was dropped is in seven counters, one for each reason: `pictures_lost`, `pictures_malformed`,
+    `pictures_awaiting_keyframe`, `decode_errors`, `pictures_too_large`, `frames_corrupt` and `decoder_overflows`;
+    `frames_skipped` were decoded.
     """
 
     state: str  # "connecting", "streaming", "interrupted" or "closed"
@@ -49,6 +49,7 @@ class Stats:
     frames_decoded: int  # nothing is decoded while nobody iterates
     decode_errors: int  # pictures that the decoder refused
     pictures_too_large: int  # pictures of more than 4096 x 4096 pixels: the decoder may not take the memory
+    frames_corrupt: int  # the decoder had to make up parts of these: they are not handed out
     decoder_overflows: int  # pictures thrown away because the decoder had fallen behind
     frames_skipped: int  # decoded, but a newer frame came before the consumer took them
     decode_s: float  # spent decoding, in all

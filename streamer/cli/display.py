@@ -85,11 +85,15 @@ def stats_table(stats: streamer.Stats) -> Table:
             f"{stats.audio_overflows} dropped for want of time",
             f"{_ms(stats.audio_concealed_s)} concealed",
         ]
-    if stats.frames_decoded or stats.decode_errors or stats.pictures_too_large or stats.decoder_overflows:
+    if (
+        any((stats.frames_decoded, stats.decode_errors, stats.pictures_too_large, stats.frames_corrupt))
+        or stats.decoder_overflows
+    ):
         rows["frames"] = [
             f"{stats.frames_decoded} decoded",
             f"{stats.decode_errors} refused",
             *([f"{stats.pictures_too_large} too large"] if stats.pictures_too_large else []),
+            *([f"{stats.frames_corrupt} corrupt"] if stats.frames_corrupt else []),
             f"{stats.decoder_overflows} dropped for want of time",
             f"{stats.frames_skipped} skipped for newer ones",
         ]

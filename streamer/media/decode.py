@@ -1,4 +1,4 @@
-"""The decoder: one thread, one access unit in, one picture out, while somebody looks."""
+"""The decoder: one access unit in, one frame out, each with its own times, in one thread while somebody looks."""
 
 import asyncio
 import contextlib
@@ -6,20 +6,27 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import av
 from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
 
+from streamer.bounded import Budget
 from streamer.errors import IncompatibleLibraryError
 from streamer.media.limits import PIXELS_LIMIT, is_too_large, pixel_options
+from streamer.media.reorder import Reordering
 from streamer.media.units import AccessUnit
 from streamer.media.worker import Worker
 
 _logger = logging.getLogger("streamer.decode")
 
 INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding goes on at the next keyframe
+WAITING_LIMIT: Final = 32  # units whose frames have not come: H.264 and H.265 hold back 16 at the most
+GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded anew if need be: what the history keeps of one
+GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
+# A screen on which nothing has come for three intervals stands still; within these limits.
+LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
 
 # libavcodec's names where they are not the SDP's. Its own "av1" decodes in hardware only.
 _DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
@@ -46,22 +53,246 @@ def open_decoder(codec_name: str) -> av.VideoCodecContext:
 
 @dataclass(slots=True)
 class DecoderCounters:
-    """What one decoder has counted: pictures, and access units that became none. The first three are the thread's."""
+    """What one decoder has counted: frames, and access units that became none. The last two are the loop's."""
 
     decoded: int = 0
     decode_ns: int = 0  # what they took
     errors: int = 0  # refused by the decoder
     too_large: int = 0  # refused for their size
+    corrupt: int = 0  # decoded with parts made up: never handed out
+    passed_over: int = 0  # after one of these, up to the next keyframe
     overflows: int = 0  # dropped because decoding was slower than the stream
     awaiting_keyframe: int = 0  # passed over after that
 
 
-class Decoder:
-    """Decode video access units in a thread; hand the pictures to `on_picture` in the event loop.
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """A frame, and the access unit that it was sent in."""
 
-    `put` and `aclose` belong to the event loop. `on_trouble` is called there when pictures are lost on this side (the
-    decoder refused one, or fell behind) and only a keyframe helps, `on_failure` when nothing does. `on_picture` gets
-    the ns that decoding took, too.
+    unit: AccessUnit
+    picture: av.VideoFrame
+    decode_ns: int
+
+
+class FrameDecoder:
+    """Decode a stream's access units in the caller's thread; give each frame with its own unit.
+
+    A frame comes with its unit at once, unless the stream reorders frames (see `reorder`). Then frames come in the
+    order in which they are shown, some of them late: `release` gives those that are held back while nothing else comes,
+    and `drain` gives them at the end. A serial number that goes through libavcodec says which unit a frame is of.
+
+    `on_damage` is called when libavcodec refuses a unit or makes up a part of a frame: units are then passed over up to
+    the next keyframe, since what refers to the damaged frame is no better. (libavcodec tells of the damage when the
+    frame is shown: of a stream that reorders, frames that refer to it and are shown before it have been given.)
+    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder; no method raises anything else.
+    """
+
+    def __init__(self, on_damage: Callable[[], None]) -> None:
+        self.counters = DecoderCounters()
+        self._on_damage = on_damage
+        self._needs_keyframe = True
+        self._has_given = False  # a frame, since the last keyframe that was needed
+        self._codec_name = ""
+        self._context: av.VideoCodecContext | None = None
+        self._reordering = Reordering("")
+        self._serial = 0
+        self._waiting: dict[int, AccessUnit] = {}  # units whose frames have not come
+        self._gap: int | None = None  # the first unit after a gap, until a frame has come since
+        self._groups: list[_Group] = []  # what the frames that are held back can be decoded from anew
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether units have come whose frames have not."""
+        return bool(self._waiting)
+
+    def decode(self, unit: AccessUnit) -> list[DecodedFrame]:
+        """Take the next unit; return the frames that come with it."""
+        if self._needs_keyframe and not unit.is_keyframe:
+            self.counters.passed_over += 1
+            return []
+        frames: list[DecodedFrame] = []
+        if self._context is None or unit.codec.name != self._codec_name:
+            frames = self.drain()
+            self._open(unit.codec.name)
+        if unit.discontinuity or self._needs_keyframe:
+            self._reordering.begin()
+            self._has_given = False
+        has_changed = self._reordering.add(unit.data)
+        if self._reordering.begins_sequence and self._waiting:
+            frames += self.drain()
+        if has_changed and not self._reordering.is_reordered:
+            self._context = open_decoder(self._codec_name)  # one that has held frames back goes on to do so
+        self._serial += 1
+        if unit.discontinuity and self._gap is None:
+            self._gap = self._serial
+        self._keep(unit)
+        if has_changed and self._reordering.is_reordered and not self._replay():
+            self.counters.passed_over += 1
+            self._damage()
+            return frames
+        self._needs_keyframe = False
+        self._waiting[self._serial] = unit
+        while len(self._waiting) > WAITING_LIMIT:
+            self._waiting.pop(next(iter(self._waiting)))
+        return frames + self._decoded(self._serial, unit)
+
+    def drain(self) -> list[DecodedFrame]:
+        """Return the frames that are held back, at the end of the stream or before a unit that begins it anew."""
+        if self._context is None or not self._waiting:
+            return []
+        with contextlib.suppress(av.FFmpegError):
+            frames = self._taken(self._context.decode(None), 0)
+            self._context.flush_buffers()
+            self._waiting.clear()
+            return frames
+        self._context = None
+        self._waiting.clear()
+        return []
+
+    def release(self, is_wanted: Callable[[], bool]) -> list[DecodedFrame]:
+        """Return the frames that are held back although nothing else comes; decoding then goes on as if nothing were.
+
+        libavcodec gives them only at the end of a stream, and forgets with them what later frames refer to. So they are
+        decoded a second time, from the last keyframe on and aside. Before each unit `is_wanted` is asked.
+        """
+        frames: list[DecodedFrame] = []
+        with contextlib.suppress(av.FFmpegError):
+            context = open_decoder(self._codec_name)
+            for serial, unit in self._kept():
+                if not is_wanted():
+                    return frames
+                frames += self._taken(context.decode(self._packet(serial, unit)), 0)
+            frames += self._taken(context.decode(None), 0)
+        self._waiting.clear()  # the rest are of units without a frame
+        return frames
+
+    def _open(self, codec_name: str) -> None:
+        self._context = open_decoder(codec_name)
+        if codec_name != self._codec_name:
+            self._codec_name, self._reordering = codec_name, Reordering(codec_name)
+        self._waiting.clear()
+        self._groups.clear()
+
+    def _keep(self, unit: AccessUnit) -> None:
+        """Keep a unit for `release` and `_replay`, with those from the last keyframe on.
+
+        Frames from before a keyframe may come after it, unless a sequence begins with it: then the group before it is
+        kept too.
+        """
+        if not self._reordering.can_delay:
+            return
+        if unit.is_keyframe:
+            self._groups = [*(self._groups[-1:] if self._waiting else ()), _Group()]
+        if self._groups and not self._groups[-1].put((self._serial, unit)):
+            self._groups.clear()
+
+    def _kept(self) -> list[tuple[int, AccessUnit]]:
+        return [entry for group in self._groups for entry in group.units]
+
+    def _replay(self) -> bool:
+        """Decode the last units anew, now that the stream is known to reorder; return whether they were kept."""
+        kept = self._kept()[:-1]
+        if not kept:
+            return False
+        self._context = open_decoder(self._codec_name)
+        with contextlib.suppress(av.FFmpegError):
+            for serial, unit in kept:
+                self._context.decode(self._packet(serial, unit))
+        return True
+
+    def _packet(self, serial: int, unit: AccessUnit) -> "av.Packet[Any]":
+        packet = av.Packet(self._reordering.prepared(unit.data))
+        packet.pts = serial
+        return packet
+
+    def _decoded(self, serial: int, unit: AccessUnit) -> list[DecodedFrame]:
+        assert self._context is not None  # noqa: S101 - opened by the caller
+        begin_ns = time.perf_counter_ns()
+        try:
+            pictures = self._context.decode(self._packet(serial, unit))
+        except av.FFmpegError as error:
+            self._count(error)
+            return self._refused(serial)
+        decode_ns = time.perf_counter_ns() - begin_ns
+        self.counters.decode_ns += decode_ns
+        frames = self._taken(pictures, decode_ns)
+        if not pictures and self._has_given and self._reordering.gives_at_once:
+            self.counters.errors += (
+                1  # H.265's decoder passes over what it cannot read, and then over all up to a keyframe
+            )
+            return self._refused(serial)
+        self._has_given = self._has_given or bool(frames)
+        return frames
+
+    def _refused(self, serial: int) -> list[DecodedFrame]:
+        """Give up a unit that gave no frame; return the frames that came before it."""
+        del self._waiting[serial]
+        frames = self.drain()
+        self._context = None  # after some errors it is of no more use
+        self._damage()
+        return frames
+
+    def _taken(self, pictures: "list[av.VideoFrame]", decode_ns: int) -> list[DecodedFrame]:
+        """Return the frames that are whole and were not given before, each with its unit."""
+        frames: list[DecodedFrame] = []
+        # A superframe of several spatial layers gives a picture of each, under one number: the last is the whole.
+        for serial, picture in {picture.pts: picture for picture in pictures}.items():
+            unit = None if serial is None else self._waiting.pop(serial, None)
+            if unit is None or serial is None:
+                continue
+            if picture.is_corrupt:
+                self.counters.corrupt += 1
+                for later in [later for later in self._waiting if later > serial]:
+                    del self._waiting[later]
+                    self.counters.passed_over += 1
+                self._damage()
+                continue
+            follows_gap = self._gap is not None and serial >= self._gap
+            if follows_gap:
+                self._gap = None
+            if unit.discontinuity != follows_gap:  # the gap was before a unit that gave no frame
+                unit = replace(unit, discontinuity=follows_gap)
+            self.counters.decoded += 1
+            frames.append(DecodedFrame(unit, picture, decode_ns))
+            decode_ns = 0
+        return frames
+
+    def _damage(self) -> None:
+        self._needs_keyframe = True
+        self._on_damage()
+
+    def _count(self, error: av.FFmpegError) -> None:
+        if self._context is None or not is_too_large(self._context, error):
+            self.counters.errors += 1
+            return
+        if not self.counters.too_large:
+            _logger.warning("= pictures of more than %d pixels are not decoded", PIXELS_LIMIT)
+        self.counters.too_large += 1
+
+
+class _Group:
+    """A keyframe and what followed it, each unit with its number."""
+
+    def __init__(self) -> None:
+        self.units: list[tuple[int, AccessUnit]] = []
+        self._budget = Budget(max_items=GROUP_LIMIT, max_bytes=GROUP_BYTES_LIMIT)
+
+    def put(self, entry: tuple[int, AccessUnit]) -> bool:
+        """Keep a unit; false if it is one too many."""
+        size = len(entry[1].data)
+        if not self._budget.fits(size):
+            return False
+        self._budget.add(size)
+        self.units.append(entry)
+        return True
+
+
+class Decoder:
+    """Decode video access units in a thread; hand the frames to `on_picture` in the event loop.
+
+    `put` and `aclose` belong to the event loop. `on_trouble` is called there when frames are lost on this side (the
+    decoder refused one, made up a part of one, or fell behind) and only a keyframe helps, `on_failure` when nothing
+    does. `on_picture` gets the ns that decoding took, too.
     """
 
     def __init__(
@@ -71,16 +302,20 @@ class Decoder:
         on_trouble: Callable[[], None],
         on_failure: Callable[[IncompatibleLibraryError], None],
     ) -> None:
-        self.counters = DecoderCounters()
         self._loop = asyncio.get_running_loop()
         self._on_picture = on_picture
-        self._on_trouble = on_trouble
         self._on_failure = on_failure
-        self._needs_keyframe = True
-        self._codec_name = ""
-        self._has_gap = False  # the thread's: a unit came after a gap, and no picture has come since
-        self._context: av.VideoCodecContext | None = None
-        self._worker = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
+        self._on_trouble = on_trouble
+        self._needs_keyframe = True  # the inbox does: it was emptied
+        self._frames = FrameDecoder(lambda: self._tell(on_trouble))
+        self._latest_ns = 0  # the thread's: when the newest unit came
+        self._still: asyncio.TimerHandle | None = None
+        self._worker: Worker[tuple[AccessUnit, ...]] = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
+
+    @property
+    def counters(self) -> DecoderCounters:
+        """What it has counted."""
+        return self._frames.counters
 
     def put(self, unit: AccessUnit) -> None:
         """Decode an access unit soon; never waits."""
@@ -90,60 +325,65 @@ class Decoder:
         self._put((unit,))
 
     def catch_up(self, units: Sequence[AccessUnit]) -> None:
-        """Decode units from a keyframe on, soon, and hand over the picture of the last one only."""
+        """Decode units from a keyframe on, soon, and hand over only the frame that is shown last."""
         self._put(tuple(units))
 
     async def aclose(self) -> None:
         """Decode what is in the inbox and end the thread."""
+        self._moves()
         await self._worker.aclose()
 
     def _put(self, units: tuple[AccessUnit, ...]) -> None:
         self._needs_keyframe = False
+        self._moves()
         if not self._worker.put(units):
             self.counters.overflows += 1 + self._worker.discard()
-            self._lose()
+            self._needs_keyframe = True
+            self._on_trouble()
 
-    def _lose(self) -> None:
-        self._needs_keyframe = True
-        self._on_trouble()
+    def _moves(self) -> None:
+        if self._still is not None:
+            self._still.cancel()
+            self._still = None
+
+    def _stands_still(self, after_s: float) -> None:
+        """Have the frames that are held back released, unless another unit comes before."""
+        self._moves()
+        if not self._worker.waiting:
+            self._still = self._loop.call_later(after_s, self._worker.put, ())
 
     def _decode(self, units: tuple[AccessUnit, ...]) -> None:
+        frames: list[DecodedFrame] = []
         try:
             for unit in units:
-                begin_ns = time.perf_counter_ns()
-                pictures = self._context_for(unit.codec.name).decode(av.Packet(unit.data))
-                decode_ns = time.perf_counter_ns() - begin_ns
-                self.counters.decode_ns += decode_ns
-                self.counters.decoded += bool(pictures)
-                self._has_gap = self._has_gap or unit.discontinuity
-                if pictures and unit is units[-1]:
-                    if self._has_gap and not unit.discontinuity:
-                        unit = replace(unit, discontinuity=True)  # noqa: PLW2901 - it was of one that gave no picture
-                    self._has_gap = False
-                    self._tell(self._on_picture, unit, pictures[-1], decode_ns)  # of several spatial layers the whole
-        except av.FFmpegError as error:
-            self._count(error)
-            self._tell(self._lose)
+                frames += self._frames.decode(unit)
+            if not units or (len(units) > 1 and self._frames.is_holding):
+                frames += self._frames.release(lambda: not self._worker.waiting)
         except IncompatibleLibraryError as error:
             self._tell(self._on_failure, error)
-
-    def _count(self, error: av.FFmpegError) -> None:
-        if self._context is None or not is_too_large(self._context, error):
-            self.counters.errors += 1
             return
-        if not self.counters.too_large:
-            _logger.warning("= pictures of more than %d pixels are not decoded", PIXELS_LIMIT)
-        self.counters.too_large += 1
-        self._context = None  # VP9's is of no more use (libavcodec 62)
-
-    def _context_for(self, codec_name: str) -> av.VideoCodecContext:
-        if self._context is None or codec_name != self._codec_name:
-            self._context, self._codec_name = open_decoder(codec_name), codec_name
-        return self._context
+        if len(units) > 1 and frames:
+            frames = [_last_of(frames)]
+        for frame in frames:
+            self._tell(self._on_picture, frame.unit, frame.picture, frame.decode_ns)
+        if units:
+            interval_s = (units[-1].arrival_ns - self._latest_ns) / 1e9
+            self._latest_ns = units[-1].arrival_ns
+            if self._frames.is_holding and not self._worker.waiting:
+                self._tell(self._stands_still, min(max(3 * interval_s, LEAST_STILL_S), MOST_STILL_S))
 
     def _finish(self) -> None:
-        self._context = None
+        for frame in self._frames.drain():
+            self._tell(self._on_picture, frame.unit, frame.picture, frame.decode_ns)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody looks any more
             self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _last_of(frames: list[DecodedFrame]) -> DecodedFrame:
+    """Return the frame that is shown last, marked if any of them came after a gap."""
+    last = max(reversed(frames), key=lambda frame: frame.unit.rtp_time)
+    if any(frame.unit.discontinuity for frame in frames) and not last.unit.discontinuity:
+        return replace(last, unit=replace(last.unit, discontinuity=True))
+    return last

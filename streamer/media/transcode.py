@@ -22,7 +22,7 @@ import numpy.typing as npt
 from av.video.frame import PictureType
 
 from streamer.errors import ConfigurationError, RecordingError
-from streamer.media.decode import open_decoder
+from streamer.media.decode import MOST_STILL_S, DecodedFrame, FrameDecoder
 from streamer.media.fit import fit, fitted_size, framed
 from streamer.media.pace import Pace
 from streamer.media.priority import ordinary_priority
@@ -169,21 +169,25 @@ class Transcoder:
     def __init__(
         self, options: Transcode, *, start_ns: int | None, wall_ns: int, ask_keyframe: Callable[[], None]
     ) -> None:
-        self.dropped = 0  # pictures that could not be decoded, and steps for which there was no time
+        self._left_out = 0  # steps for which there was no time
         self._options = options
         self._start_ns = start_ns
         self.wall_ns = wall_ns
-        self._ask_keyframe = ask_keyframe
         self._codec = Codec(name=options.codec, clock_rate=_CLOCK)
         self._timeline: Timeline | None = None
         self._pace: Pace[_Picture] = Pace(options.rate)
         self._sound: deque[AccessUnit] = deque()  # waits for its pictures, for STILL_AFTER_NS or so
-        self._decoder: av.VideoCodecContext | None = None
-        self._decoder_name = ""
-        self._needs_keyframe = True
+        self._decoder = FrameDecoder(ask_keyframe)
+        self._latest_ns = 0  # when the newest picture came
         self._encoder: av.VideoCodecContext | None = None
         self._wants_keyframe = False
         self._captured: dict[int, int | None] = {}  # of the steps that are in the encoder
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that could not be decoded, and steps for which there was no time."""
+        counted = self._decoder.counters
+        return self._left_out + counted.errors + counted.too_large + counted.corrupt + counted.passed_over
 
     @property
     def now_ns(self) -> int | None:
@@ -197,27 +201,24 @@ class Transcoder:
         if unit.kind == "audio":
             self._sound.append(unit)
             return self._released()
-        if self._timeline is None:
-            self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
-            self._timeline = Timeline(self._start_ns)
-        time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
-        picture = self._decode(unit)
-        if picture is None:
-            return self._released()
-        return self._encoded(self._pace.put(_Picture(picture, unit, time_ns), time_ns), now_ns)
+        self._latest_ns = unit.arrival_ns
+        return self._shown(self._decoder.decode(unit), now_ns)
 
     def tick(self, now_ns: int) -> list[AccessUnit]:
         """Return what is due although nothing came: call it some times a second, when all that came was put."""
+        if self._decoder.is_holding and now_ns - self._latest_ns > MOST_STILL_S * _S:
+            return self._shown(self._decoder.release(lambda: True), now_ns)
         if self._timeline is None:
             return []
         return self._encoded(self._pace.advance(self._timeline.time_of(now_ns) - STILL_AFTER_NS), now_ns)
 
     def close(self, end_ns: int) -> tuple[list[AccessUnit], int]:
         """Return the rest, and the moment at which its last picture ends: that of a whole step."""
+        units = self._shown(self._decoder.drain(), end_ns)
         if self._start_ns is None or self._timeline is None or not self._pace.has_begun:
-            return list(self._sound), end_ns
+            return [*units, *self._sound], end_ns
         least_ns = self._pace.time_ns(max(self._pace.next, 1))
-        units = self._encoded(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
+        units += self._encoded(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
         if self._encoder is not None:
             units += self._made(self._encoder.encode(None))
         units += map(self._beside_pictures, self._sound)
@@ -228,28 +229,24 @@ class Transcoder:
         """Make the next picture a keyframe."""
         self._wants_keyframe = True
 
-    def _decode(self, unit: AccessUnit) -> av.VideoFrame | None:
-        if self._needs_keyframe and not unit.is_keyframe:
-            self.dropped += 1
-            return None
-        if self._decoder is None or unit.codec.name != self._decoder_name:
-            self._decoder, self._decoder_name = open_decoder(unit.codec.name), unit.codec.name
-        try:
-            pictures = self._decoder.decode(av.Packet(unit.data))
-        except av.FFmpegError:
-            self.dropped += 1
-            self._decoder, self._needs_keyframe = None, True  # after some errors it is of no more use
-            self._ask_keyframe()
-            return None
-        self._needs_keyframe = False
-        return pictures[-1] if pictures else None
+    def _shown(self, frames: list[DecodedFrame], now_ns: int) -> list[AccessUnit]:
+        """Lay decoded pictures on their steps; return what can be written."""
+        units: list[AccessUnit] = []
+        for frame in frames:
+            unit = frame.unit
+            if self._timeline is None:
+                self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
+                self._timeline = Timeline(self._start_ns)
+            time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
+            units += self._encoded(self._pace.put(_Picture(frame.picture, unit, time_ns), time_ns), now_ns)
+        return units + self._released()
 
     def _encoded(self, steps: Iterator[tuple[int, _Picture]], now_ns: int) -> list[AccessUnit]:
         units: list[AccessUnit] = []
         for step, shown in steps:
             late_ns = now_ns - self._arrival_ns(step + 1)
             if late_ns > BEHIND_NS and self._encoder is not None:  # it begins where it begins
-                self.dropped += 1
+                self._left_out += 1
             else:
                 units += self._encode(step, shown)
         return units + self._released()

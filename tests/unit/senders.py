@@ -5,6 +5,7 @@ import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -133,6 +134,55 @@ def _encoded(
     context.encode(None)
     assert len(units) == pictures
     return units
+
+
+def allowing_reordering(
+    codec: str, frames: int, *, size: tuple[int, int] = (160, 128), keyframe_every: int = 1000, bidirectional: int = 0
+) -> list[tuple[int, bytes]]:
+    """Return access units whose parameter sets allow reordering, in decoding order, each with its frame's number.
+
+    With `bidirectional` so many B-frames come between two others. Without, nothing is reordered although it is allowed:
+    what hardware encoders make.
+    """
+    between = bidirectional or 1
+    name, options = {
+        "h264": (
+            "libx264",
+            {"x264-params": f"bframes={between}:b-adapt=0:rc-lookahead=0:sync-lookahead=0:annexb=1:repeat-headers=1:"
+            "scenecut=0:keyint=1000:weightp=0:threads=1"},
+        ),
+        "h265": (
+            "libx265",
+            {"x265-params": f"bframes={between}:b-adapt=0:rc-lookahead={between + 1}:repeat-headers=1:info=0:"
+            "scenecut=0:keyint=1000:open-gop=0:pools=none:frame-threads=1:log-level=none"},
+        ),
+    }[codec]  # fmt: skip
+    context = av.CodecContext.create(name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = *size, "yuv420p"
+    context.framerate, context.time_base = fractions.Fraction(30), fractions.Fraction(1, 90_000)
+    context.options = {"preset": "ultrafast", "forced-idr": "1", **options}
+    made: list[av.Packet[Any]] = []
+    with ordinary_priority():
+        context.open()
+    for number in range(frames):
+        frame = drawn(number, size, noise=False)
+        frame.pts = number
+        if number % keyframe_every == 0:
+            frame.pict_type = PictureType.I
+        elif not bidirectional:
+            frame.pict_type = PictureType.P
+        made += context.encode(frame)
+    made += context.encode(None)
+    assert len(made) == frames
+    return [(packet.pts or 0, bytes(packet)) for packet in made]
+
+
+def number_in(picture: av.VideoFrame) -> int:
+    """Return the number, up to 39, of the frame that `drawn` drew 160 pixels wide and an encoder blurred."""
+    columns = picture.to_ndarray(format="gray").astype(int).mean(axis=0)
+    bars = [np.abs(columns - np.where((np.arange(160) - 4 * number) // 8 == 0, 200, 60)).sum() for number in range(40)]
+    return int(np.argmin(bars))
 
 
 def decoded(codec: str, units: Iterable[bytes]) -> list[npt.NDArray[np.uint8]]:

@@ -21,7 +21,18 @@ from streamer.media.units import AccessUnit
 from streamer.media.vp9 import Vp9Depacketizer
 from streamer.ports import AudioPort
 from streamer.tracks import Codec
-from tests.unit.senders import OPUS, VIDEO_CODECS, access_unit, decoded, drawn, encoded, encoded_as, nal_units
+from tests.unit.senders import (
+    OPUS,
+    VIDEO_CODECS,
+    access_unit,
+    allowing_reordering,
+    decoded,
+    drawn,
+    encoded,
+    encoded_as,
+    nal_units,
+    number_in,
+)
 
 LIMIT_S = 20.0
 STREAM = encoded(12, keyframe_every=6)
@@ -177,13 +188,14 @@ async def test_units_that_are_caught_up_with_give_the_picture_of_the_last_one() 
 
 BROKEN = {
     "h264": b"\x00\x00\x00\x01\x41",
+    "h265": b"\x00\x00\x00\x01\x02\x01",
     "vp8": b"\x10\x02\x00broken",
     "vp9": b"\x00broken",
     "av1": b"\x12\x00\x32\x02\x10\xff",
 }
 
 
-@pytest.mark.parametrize("codec", BROKEN)  # libavcodec passes over H.265 that it cannot read
+@pytest.mark.parametrize("codec", BROKEN)
 async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted(codec: str) -> None:
     async with decoding() as (decoder, screen):
         sent = coded_units(codec, encoded_as(codec, 12, keyframe_every=6))
@@ -194,7 +206,7 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
             decoder.put(unit)
         await screen.until(pictures=7)
     assert decoder.counters.errors == 1
-    assert decoder.counters.awaiting_keyframe == 4
+    assert decoder.counters.passed_over == 4
     assert decoder.counters.decoded == 7
     assert screen.numbers == [0, *range(6, 12)]
 
@@ -256,6 +268,53 @@ async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
         for unit in units():
             decoder.put(unit)
     await screen.until(pictures=len(STREAM))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("last", [0, 1, 5, 11])
+async def test_the_last_frame_before_a_still_screen_comes_without_another_unit(codec: str, last: int) -> None:
+    """Also of a stream that is allowed to reorder, or does: what is held back comes once the screen stands still."""
+    for bidirectional in (0, 2):
+        made = allowing_reordering(codec, 12, bidirectional=bidirectional)
+        sent = [
+            access_unit(data, 3000 * number, codec=Codec(name=codec, clock_rate=90_000), keyframe=number == 0)
+            for number, data in made
+        ]
+        async with decoding() as (decoder, screen):
+            for unit in sent[: last + 1]:
+                decoder.put(unit)
+            await screen.until(pictures=last + 1)
+            for unit in sent[last + 1 :]:
+                decoder.put(unit)
+        await screen.until(pictures=12)
+        assert sorted(screen.numbers) == list(range(12))
+        assert all(number_in(picture) == unit.rtp_time // 3000 for unit, picture in screen.pictures)
+        assert screen.troubles == 0
+
+
+async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last() -> None:
+    made = allowing_reordering("h264", 12, bidirectional=2)
+    sent = [access_unit(data, 3000 * number, keyframe=number == 0) for number, data in made]
+    for count in range(2, 13):
+        async with decoding() as (decoder, screen):
+            decoder.catch_up(sent[:count])
+            await screen.until(pictures=1)
+            shown_last = max(unit.rtp_time for unit in sent[:count])
+            assert [unit.rtp_time for unit, _ in screen.pictures] == [shown_last]
+            assert number_in(screen.pictures[0][1]) == shown_last // 3000
+
+
+async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
+    sent = units(encoded(12, keyframe_every=6, noise=True))
+    async with decoding() as (decoder, screen):
+        decoder.put(sent[0])
+        decoder.put(replace(sent[1], data=sent[1].data[: len(sent[1].data) // 2]))
+        await screen.until(pictures=1, troubles=1)
+        for unit in sent[2:]:
+            decoder.put(unit)
+        await screen.until(pictures=7)
+    assert (decoder.counters.corrupt, decoder.counters.errors, decoder.counters.passed_over) == (1, 0, 4)
+    assert screen.numbers == [0, *range(6, 12)]
 
 
 # Pictures: the decoder with its consumers

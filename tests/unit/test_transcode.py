@@ -20,8 +20,9 @@ from streamer.media.segments import Limits
 from streamer.media.stamp import _ROWS, draw_stamp
 from streamer.media.transcode import BEHIND_NS, Transcode, Transcoder
 from streamer.media.units import AccessUnit
+from streamer.tracks import Codec
 from tests.unit.recordings import boxes, duration_s, interleaved, packets, sound, streams, video, video_as
-from tests.unit.senders import access_unit, drawn, encoded
+from tests.unit.senders import access_unit, allowing_reordering, drawn, encoded
 from tests.unit.test_mux import LIMIT_S, NOON_NS, Session
 
 S = 1_000_000_000
@@ -78,6 +79,33 @@ async def test_whatever_the_phone_sends_can_be_encoded_anew(tmp_path: Path, code
     await recorded(path, video_as(codec, 8))
     assert streams(path) == ["h264"]
     assert [is_picture(image, number) for number, image in enumerate(shown(path))] == [True] * 8
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize(("bidirectional", "right_from"), [(0, 0), (1, 3), (2, 4)])
+async def test_each_step_shows_its_own_picture_also_of_a_phone_that_may_reorder_or_does(
+    tmp_path: Path, codec: str, bidirectional: int, right_from: int
+) -> None:
+    """That a phone reorders is seen at its first such picture: before it, some come too late for their steps.
+
+    Pictures that are sent ahead of their turn are quicker on their way than the first: the recording begins earlier.
+    """
+    path = tmp_path / "a.mp4"
+    sent = [
+        access_unit(
+            data,
+            900_000 + 3000 * number,
+            codec=Codec(name=codec, clock_rate=90_000),
+            keyframe=number == 0,
+            arrival_ns=10 * S + position * S // 30,
+        )
+        for position, (number, data) in enumerate(allowing_reordering(codec, 12, bidirectional=bidirectional))
+    ]
+    recording = await recorded(path, sent)
+    assert recording.dropped == 0
+    images = shown(path)[bidirectional:]
+    assert len(images) == 12
+    assert [is_picture(image, number) for number, image in enumerate(images)][right_from:] == [True] * (12 - right_from)
 
 
 @pytest.mark.parametrize(("fps", "count"), [(10, 20), (60, 120), (29.97, 60), (25, 50)])
