@@ -4,7 +4,7 @@ Each open bitstream unit (OBU) gets its size, and the temporal unit the delimite
 (AV1 specification, sections 5.2 and 7.5). With spatial layers a temporal unit holds the frames of all of them.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
@@ -18,6 +18,8 @@ _MAX_SIZE_BYTES: Final = 8  # of a number in LEB128 (AV1 specification, section 
 
 class Av1Depacketizer:
     """Collect the OBUs of one temporal unit; see `payload.Depacketizer`."""
+
+    has_slices: ClassVar = False
 
     def __init__(self) -> None:
         self.reset()

@@ -6,7 +6,7 @@ a packetizer that takes it for one NAL unit: it is split where it is put togethe
 """
 
 import struct
-from typing import Final
+from typing import ClassVar, Final
 
 from streamer.media.nal import (
     START_CODE,
@@ -39,6 +39,8 @@ class H264Depacketizer:
     Parameter sets are remembered, also those of the SDP (`sprop-parameter-sets`, section 8.1), and put before a
     keyframe that comes without them: a decoder may start at any keyframe.
     """
+
+    has_slices: ClassVar = True
 
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         self._sets = ParameterSets((_SPS, _PPS))

@@ -6,7 +6,7 @@ unit holds start codes, it is split, as in `h264`.
 """
 
 import struct
-from typing import Final
+from typing import ClassVar, Final
 
 from streamer.media.nal import (
     START_CODES,
@@ -41,6 +41,8 @@ class H265Depacketizer:
     Parameter sets are remembered, also those of the SDP (`sprop-vps`, `sprop-sps`, `sprop-pps`, section 7.1), and put
     before a keyframe that comes without them: a decoder may start at any keyframe.
     """
+
+    has_slices: ClassVar = True
 
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         self._sets = ParameterSets(_PARAMETER_SETS)

@@ -3,7 +3,7 @@
 One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketize` chooses.
 """
 
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
 PAYLOAD_COST: Final = 64  # bytes that a payload takes besides its own: a picture of many tiny ones is large, too
@@ -22,6 +22,8 @@ class Depacketizer(Protocol):
 
     The caller sees to it that no packet is missing between the payloads of a unit.
     """
+
+    has_slices: ClassVar[bool]  # whether a frame has parts that a sender may take for frames
 
     def reset(self) -> None:
         """Drop the access unit under way."""

@@ -105,7 +105,7 @@ class Receiver:
         if source.is_video:
             source.expect_more(datagram)
             self._latest = source
-        if source.keyframes.needed:
+        if source.keyframes.needed or source.quiet_since_ns is not None:
             self._feedback_of(source, arrival_ns)
         return units
 
@@ -127,6 +127,9 @@ class Receiver:
             deadline_ns = source.buffer.deadline_ns
             if deadline_ns is not None and deadline_ns <= now_ns:
                 units += source.release(source.buffer.give_up(now_ns), self.counters)
+            end_ns = source.end_ns
+            if end_ns is not None and end_ns <= now_ns:
+                units += source.end_quiet(self.counters)
             if source.hurry_ns is not None and source.hurry_ns <= now_ns:
                 source.keyframes.need()
             self._feedback_of(source, now_ns)

@@ -1,7 +1,21 @@
-"""One SSRC: its packets in, its access units out."""
+"""One SSRC: its packets in, its access units out.
+
+A frame ends with its marker bit, at once, once the sender has proved that its marker bits end frames: a packet of
+another RTP time followed the only marker bit of a frame. Before that proof, which takes one frame, a marked frame
+waits for the packet that follows, or for PROBATION_NS without one.
+
+- Some senders mark each slice. A packet after a marker bit that has the same RTP time and goes on with the frame shows
+  it. From then on a frame ends with the next RTP time, with a packet that begins a frame, or after QUIET_NS of silence.
+- Some senders mark nothing. A frame that ended without a marker bit shows it. The same rules hold, and every packet
+  that completes a NAL unit begins the silence.
+- A frame that left too early is a loss: the rest of it is skipped, and a keyframe is needed.
+
+The silence does not end a frame while a packet is missing: the frame may go on with it.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from enum import Enum
 from typing import Final, Self
 
 from streamer.media.clock import SenderClock
@@ -20,6 +34,17 @@ _ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
 KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is not filled by then may never be: a keyframe is asked for beside it
 AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
+PROBATION_NS: Final = 20 * _MS  # packets of one frame leave together, or each 5 ms where a sender paces them
+QUIET_NS: Final = 100 * _MS  # a path may hold packets up for longer than a sender
+
+
+class _Markers(Enum):
+    """What a sender's marker bits mean."""
+
+    UNPROVED = "nothing is known of them"
+    FRAMES = "each ends a frame"
+    SLICES = "each ends a slice"
+    NONE = "there are none"
 
 
 @dataclass(slots=True)
@@ -67,13 +92,18 @@ class Source:
         self._expected = -1  # the index that follows the last packet taken
         self._rtp_time = -1  # extended
         self._rtp_time_ns = 0  # when a packet of that time arrived
-        self._packet_time = -1  # the same as the packets bear it
+        self._packet_time = -1  # the same as the packets bear it; -1 if another frame may begin with the same time
+        self._markers = _Markers.FRAMES
+        self._is_marked = False  # whether the last packet bore the marker bit and may have ended its frame
+        self.quiet_since_ns: int | None = None  # when the last packet came, if the frame may end with it
         self._skipping = False  # until the next access unit begins
         self._next_header = -1  # the header of a packet that plainly goes on with the picture under way, as a number
         self._run = 0  # packets that did so and are not accounted for
         self._discontinuity = True
         if self.is_video:
             self._depacketizer = depacketizer_for(self.codec)
+            if self._depacketizer.has_slices:
+                self._markers = _Markers.UNPROVED
             self.keyframes.need()
 
     @property
@@ -87,11 +117,33 @@ class Source:
     @property
     def deadlines(self) -> tuple[int | None, ...]:
         """When something is to be done about this source."""
-        return self.buffer.deadline_ns, self.hurry_ns, self.requests.deadline_ns, self.keyframes.deadline_ns
+        return (
+            self.buffer.deadline_ns,
+            self.hurry_ns,
+            self.end_ns,
+            self.requests.deadline_ns,
+            self.keyframes.deadline_ns,
+        )
+
+    @property
+    def end_ns(self) -> int | None:
+        """When the frame under way ends though nothing follows it; None if that is not to be."""
+        if self.quiet_since_ns is None or self.buffer.missing:
+            return None
+        return self.quiet_since_ns + (PROBATION_NS if self._markers is _Markers.UNPROVED else QUIET_NS)
+
+    def end_quiet(self, counters: Counters) -> Sequence[AccessUnit]:
+        """End the frame under way, since nothing has followed it."""
+        arrival_ns, self.quiet_since_ns = self.quiet_since_ns, None
+        if arrival_ns is None or not self._depacketizer.may_be_whole:
+            return _NOTHING
+        self.settle()
+        self._packet_time = -1
+        return self._finish(arrival_ns, counters)
 
     def completes_keyframe(self, packet: RtpPacket) -> bool:
         """Whether a packet that was just held behind a gap has made a keyframe whole there."""
-        if not self.is_video:
+        if not self.is_video or self._markers is _Markers.SLICES:
             return False
         picture = self.buffer.held_picture(packet)
         depacketizer = depacketizer_for(self.codec)
@@ -100,7 +152,7 @@ class Source:
         try:
             for part in picture:
                 depacketizer.add(part.payload)
-            finished = depacketizer.finish()
+            finished = depacketizer.finish(may_recover=True)
         except MalformedPayload:
             return False
         return finished is not None and finished[1]
@@ -112,6 +164,8 @@ class Source:
 
     def expect_more(self, datagram: bytes) -> None:
         """Take note of a packet that was just taken: `take_run` will know those that follow it."""
+        if self._markers is _Markers.NONE:
+            return  # when each packet came is of interest
         if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
             self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
 
@@ -178,32 +232,62 @@ class Source:
         return (self._unit(packet.payload, True, packet.arrival_ns),)
 
     def _begin(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
-        """Take a packet with which another picture begins, or which follows a gap."""
+        """Take a packet that does not plainly go on with the frame under way."""
         units: Sequence[AccessUnit] = _NOTHING
+        is_same_time = packet.rtp_time == self._rtp_time & 0xFFFFFFFF
         if packet.index != self._expected:
             counters.pictures_lost += not self._depacketizer.is_empty
             self._lose()
             # What follows a gap may lack its beginning, unless it can only be a beginning.
             self._skipping = not self._depacketizer.starts_unit(packet.payload)
-            if self._skipping and packet.payload and packet.rtp_time != self._packet_time:
+            if self._skipping and packet.payload and not is_same_time:
                 counters.pictures_lost += 1  # another one than the one under way
-        else:  # nothing was lost: a beginning, also where no marker bit was before it
-            if not self._depacketizer.is_empty:
-                units = self._finish(packet.arrival_ns, counters)
+        elif is_same_time and self._depacketizer.goes_on(packet.payload):
+            if self._is_marked:
+                self._markers = _Markers.SLICES
+            if self._depacketizer.is_empty and not self._skipping:  # the frame has left without this part
+                self._lose()
+                self._skipping = True
+        else:
+            units = self._end(packet, counters)
             self._skipping = False
+        self._is_marked = False
+        self.quiet_since_ns = None
         self._expected = packet.index + 1
         self._take_time(packet)
         self._packet_time = packet.rtp_time
         return (*units, *self._add(packet, counters))
 
+    def _end(self, following: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
+        """End the frame before a packet that begins another; learn what the sender's marker bits mean."""
+        if self._markers is not _Markers.SLICES:
+            if self._is_marked:
+                self._markers = _Markers.FRAMES
+            elif self._depacketizer.may_be_whole:
+                self._markers = _Markers.NONE
+        if self._depacketizer.is_empty:
+            return _NOTHING
+        return self._finish(
+            following.arrival_ns if self.quiet_since_ns is None else self.quiet_since_ns,
+            counters,
+        )
+
     def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
-        """Add a packet's payload to the picture under way; return the picture if it was its last."""
+        """Add a packet's payload to the frame under way; return the frame if it was its last."""
         if not self._skipping:
             self._add_payload(packet.payload, counters)
         if not packet.marker:
+            if self._markers is _Markers.NONE:
+                self.quiet_since_ns = packet.arrival_ns
             return _NOTHING
-        self._skipping = False
-        return self._finish(packet.arrival_ns, counters)
+        if not (self._skipping or self._depacketizer.may_be_whole):
+            return _NOTHING  # parameter sets, or a part of a slice
+        self._is_marked = True
+        self._packet_time = -1
+        if self._markers is _Markers.FRAMES:
+            return self._finish(packet.arrival_ns, counters)
+        self.quiet_since_ns = packet.arrival_ns
+        return _NOTHING
 
     def _add_payload(self, payload: bytes, counters: Counters) -> None:
         try:
@@ -220,7 +304,7 @@ class Source:
 
     def _finish(self, arrival_ns: int, counters: Counters) -> Sequence[AccessUnit]:
         try:
-            finished = self._depacketizer.finish()
+            finished = self._depacketizer.finish(may_recover=self.keyframes.needed)
         except MalformedPayload:
             counters.malformed += 1
             counters.pictures_malformed += 1

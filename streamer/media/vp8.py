@@ -1,6 +1,6 @@
 """VP8 from RTP payloads to access units (RFC 7741): the frames as the encoder made them."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
@@ -13,6 +13,8 @@ _INTERFRAME: Final = 0x01  # of the payload header (section 4.3)
 
 class Vp8Depacketizer:
     """Join the payloads of one frame; see `payload.Depacketizer`."""
+
+    has_slices: ClassVar = False
 
     def __init__(self) -> None:
         self.reset()

@@ -6,7 +6,7 @@ lowest first, with the superframe index that lets a decoder find them (VP9 bitst
 decoder then gives a picture for each layer, of which the last is the whole one.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
@@ -21,6 +21,8 @@ _SHOWN_AGAIN_OR_INTER: Final = 0x0C  # of the uncompressed header: show_existing
 
 class Vp9Depacketizer:
     """Join the payloads of one picture; see `payload.Depacketizer`."""
+
+    has_slices: ClassVar = False
 
     def __init__(self) -> None:
         self.reset()
