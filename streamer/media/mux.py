@@ -23,6 +23,7 @@ from streamer.media.writer import REARRANGE_S, Target, Writer
 _logger = logging.getLogger("streamer.record")
 
 INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what a slow disk may hold up
+INBOX_BYTES: Final = 128 * 1024 * 1024
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
 ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
@@ -110,6 +111,8 @@ class Recording:
                 ask_keyframe=self._transcoder.make_keyframe if self._transcoder else ask_keyframe,
             )
         self._has_failed = False  # the writing thread's
+        self._put_bytes = 0  # ever put into the inbox
+        self._taken_bytes = 0  # ever taken out of it, by the writing thread
         self._before = before
         self._refused = 0  # access units that the inbox had no room for, and the pictures after them
         self._has_begun = bool(before)
@@ -204,7 +207,10 @@ class Recording:
                 self._ask_again()
                 return
             self._needs_keyframe, self._has_begun = False, True
-        if not self._worker.put(unit):
+        size = len(unit.data)
+        if self._waiting_bytes + size <= INBOX_BYTES and self._worker.put(unit):
+            self._put_bytes += size
+        else:
             self._refused += 1
             if unit.kind == "video":
                 self._needs_keyframe, self._is_asked = True, False
@@ -252,9 +258,14 @@ class Recording:
 
     def _ask_again(self) -> None:
         """Ask for the keyframe after which the recording goes on, once there is room for it."""
-        if not self._is_asked and self._worker.waiting < INBOX_LIMIT // 2:
+        has_room = self._worker.waiting < INBOX_LIMIT // 2 and self._waiting_bytes < INBOX_BYTES // 2
+        if not self._is_asked and has_room:
             self._is_asked = True
             self._request_keyframe()
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._put_bytes - self._taken_bytes
 
     async def _close(self) -> None:
         try:
@@ -268,6 +279,7 @@ class Recording:
     # What follows runs in the worker's thread.
 
     def _take(self, unit: AccessUnit) -> None:
+        self._taken_bytes += len(unit.data)
         if self._before:
             self._take_before()
         if self._has_failed:

@@ -328,7 +328,12 @@ async def test_who_is_cancelled_while_stopping_leaves_a_file_that_is_closed_all_
 # When it cannot be written
 
 
-async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("items", "size"), [(INBOX_LIMIT, None), (0, 200_000)])
+async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
+    tmp_path: Path, items: int, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if size is not None:
+        monkeypatch.setattr(mux, "INBOX_BYTES", size)
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     flood = [
@@ -344,7 +349,9 @@ async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(tmp_path: Path
         sys.setswitchinterval(interval)
     await recording.stop()
     assert recording.pictures + recording.dropped == len(flood)
-    assert recording.pictures >= INBOX_LIMIT
+    assert recording.pictures >= items
+    if size is not None:
+        assert recording.size_bytes < 2 * size
     found = packets(recording.path)
     assert len(found) == recording.pictures
     gaps = [later.time - earlier.time > Fraction(1, 20) for earlier, later in itertools.pairwise(found)]
