@@ -88,7 +88,8 @@ async def test_each_step_shows_its_own_picture_also_of_a_phone_that_may_reorder_
 ) -> None:
     """That a phone reorders is seen at its first such picture: before it, some come too late for their steps.
 
-    Pictures that are sent ahead of their turn are quicker on their way than the first: the recording begins earlier, and so it lasts longer.
+    Pictures that are sent ahead of their turn are quicker on their way than the first: the recording begins earlier,
+    and so it lasts longer.
     """
     path = tmp_path / "a.mp4"
     sent = [
