@@ -322,20 +322,32 @@ class Session:
         return self.frames()
 
     def frames(
-        self, policy: Policy = "latest", *, max_fps: float | None = None, limit: int = EVERY_LIMIT
+        self,
+        policy: Policy = "latest",
+        *,
+        max_fps: float | None = None,
+        repeat: bool = False,
+        limit: int = EVERY_LIMIT,
     ) -> FrameIterator:
-        """Return an async iterator of decoded pictures; several may be read at once, and each picture is decoded once.
+        """Return an async iterator of decoded frames. Several may be read at once; each frame is decoded once.
 
-        "latest" gives a slow consumer the newest picture and skips the others; "every" gives them all and raises
-        FramesOverflowError to who falls behind by more than `limit`. `max_fps` gives at most so many a second, the
-        newest each time. The last picture of a still screen comes at once. Nothing is decoded while nobody iterates: an
-        iterator that the program drops, such as by `break`, is closed; one that it keeps and does not read stops the
-        decoder after 600 pictures until the next read.
+        The first frame comes at once if one is known, also on a still screen. Nothing is decoded while nobody iterates.
+        An iterator that the program drops, such as by `break`, is closed. An iterator that it keeps and does not read
+        stops the decoder after 600 frames; the next read starts it again.
+
+        `policy` is "latest" (a slow consumer gets the newest frame and skips the others) or "every" (it gets all).
+        `max_fps` gives at most so many frames a second, the newest each time. A still screen gives nothing new, so the
+        iterator waits; None, the default, sets no limit.
+        `repeat` gives exactly `max_fps` frames a second from the first one on: where nothing new came, the last frame
+        again, with `is_repeat` set. It needs `max_fps` and "latest". It also repeats while the stream is interrupted.
+        `limit` is for "every": a consumer more than so many frames behind gets FramesOverflowError.
+
+        Raises ConfigurationError for another policy or rate, and outside the session's event loop.
         """
-        return self._pictures.frames(policy, max_fps=max_fps, limit=limit)
+        return self._pictures.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
-        """Return the picture that is on the screen, also on a still one, and whether or not anybody iterates.
+        """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
 
         While somebody iterates, that is the last picture decoded, at once. Otherwise what came since the last keyframe
         is decoded first. Raises ConnectionFailedError if no picture comes within `timeout_s`, and what ended the

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import av
 import numpy as np
@@ -57,6 +57,23 @@ class AudioFrame:
     concealed: int  # how many of the samples were made up for lost packets
     discontinuity: bool  # the first of all, or sound is missing right before this piece, or the stream began anew
     audio_port: AudioPort | None = None  # the one in force when this piece came
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of `samples` and `numpy.asarray(frame)`: (samples, channels)."""
+        count, channels = self.samples.shape
+        return count, channels
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return `samples`, for `numpy.asarray(frame)`.
+
+        `dtype` is the type to convert the values to, without scaling; None leaves them. `copy=True` copies always,
+        `copy=False` raises ValueError where `dtype` needs a copy.
+        """
+        wanted = self.samples.dtype if dtype is None else np.dtype(dtype)
+        if copy is False and wanted != self.samples.dtype:
+            raise ValueError(f"the samples are {self.samples.dtype}: there is no array of {wanted} without a copy")
+        return self.samples.astype(wanted, copy=bool(copy))
 
     @property
     def duration_s(self) -> float:

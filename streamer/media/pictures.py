@@ -67,9 +67,9 @@ class Pictures:
             self._got = unit
         self._decoder.put(unit)
 
-    def frames(self, policy: Policy, *, max_fps: float | None, limit: int) -> FrameIterator:
+    def frames(self, policy: Policy, *, max_fps: float | None, repeat: bool = False, limit: int) -> FrameIterator:
         """Return a new consumer."""
-        return self.hub.iterate(policy, max_fps=max_fps, limit=limit)
+        return self.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """End the iterators, with `error` if there is one, and the thread."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import copy
+import pickle
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -346,6 +349,91 @@ async def test_a_rate_limit_does_not_keep_a_reader_from_being_cancelled() -> Non
         await waiting
 
 
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop whose time goes on only while all tasks wait, and then at once."""
+
+    now_s = 1000.0
+
+    def time(self) -> float:
+        return self.now_s
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now_s = max(self.now_s, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def in_virtual_time(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(main)
+
+
+def publish_at(hub: FrameHub, *times_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    for number, time_s in enumerate(times_s):
+        loop.call_later(time_s, hub.publish, (AFTER_GAP if number == 2 else FRAMES)[number])
+
+
+def test_a_repeating_iterator_gives_the_last_picture_again_at_a_steady_rate() -> None:
+    async def main() -> None:
+        hub, loop, begin = make_hub(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        got = []
+        publish_at(hub, 0.25, 1.0, 1.1, 3.0)
+        async with hub.iterate("latest", max_fps=2, repeat=True) as frames:
+            async for picture in frames:
+                got.append((loop.time() - begin, picture.sequence, picture.is_repeat, picture.discontinuity))
+                if len(got) == 7:
+                    break
+        assert got == [
+            (0.25, 0, False, True),
+            (0.75, 0, True, False),
+            (1.25, 2, False, True),
+            (1.75, 2, True, False),
+            (2.25, 2, True, False),
+            (2.75, 2, True, False),
+            (3.25, 3, False, False),
+        ]
+
+    in_virtual_time(main())
+
+
+def test_a_repeating_iterator_that_is_read_too_slowly_skips_beats_and_never_bursts() -> None:
+    async def main() -> None:
+        hub, loop, begin = make_hub(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        hub.publish(FRAMES[0])
+        times = []
+        async with hub.iterate("latest", max_fps=1, repeat=True) as frames:
+            for pause_s in (0, 0.5, 3.5, 0, 0):
+                await asyncio.sleep(pause_s)
+                await anext(frames)
+                times.append(loop.time() - begin)
+        assert times == [0, 1, 4.5, 5.5, 6.5]
+
+    in_virtual_time(main())
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError("the session's")])
+def test_a_repeating_iterator_ends_with_the_session(error: Exception | None) -> None:
+    async def main() -> None:
+        hub = make_hub()
+        iterator = hub.iterate("latest", max_fps=1, repeat=True)
+        hub.publish(FRAMES[0])
+        asyncio.get_running_loop().call_later(2.5, hub.end, error)
+        got = []
+        with pytest.raises(StopAsyncIteration if error is None else ZeroDivisionError):
+            while True:
+                got.append(await anext(iterator))
+        assert [picture.is_repeat for picture in got] == [False, True, True]
+
+    in_virtual_time(main())
+
+
+@pytest.mark.parametrize(("policy", "max_fps"), [("latest", None), ("every", 2)])
+async def test_a_repeating_iterator_needs_a_rate_and_the_latest_picture(policy: Any, max_fps: float | None) -> None:
+    with pytest.raises(ConfigurationError, match="expected max_fps and the policy"):
+        make_hub().iterate(policy, max_fps=max_fps, repeat=True)
+
+
 @pytest.mark.parametrize(
     ("policy", "max_fps"), [("newest", None), ("", None), ("latest", 0), ("latest", -1.0), ("every", float("nan"))]
 )
@@ -398,6 +486,33 @@ def test_colours_are_in_their_order(kind: PixelFormat) -> None:
     picture = replace(frame(), picture=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
     pixel = picture.to_ndarray(kind)[16, 32].astype(int)
     assert abs(pixel - ([255, 0, 0] if kind == "rgb24" else [0, 0, 255])).max() < 6
+
+
+def test_a_frame_is_an_array_for_numpy() -> None:
+    picture = frame(luma=90)
+    assert np.array_equal(np.asarray(picture), picture.to_ndarray("rgb24"))
+    assert picture.shape == np.asarray(picture).shape == (32, 64, 3)
+    assert np.asarray(picture, dtype=np.float32).dtype == np.float32
+    assert np.stack([picture, picture]).shape == (2, 32, 64, 3)
+    with pytest.raises(ValueError, match="no array without a copy"):
+        picture.__array__(copy=False)
+
+
+def test_a_notebook_shows_a_frame() -> None:
+    picture = frame(luma=90)
+    assert picture._repr_png_() == picture.encode("png")
+
+
+def test_a_frame_cannot_be_pickled_and_says_what_can_be_and_its_copy_is_itself() -> None:
+    picture = frame()
+    with pytest.raises(TypeError, match=r"cannot pickle a VideoFrame.*send frame\.to_ndarray\(\) or frame\.encode\(\)"):
+        pickle.dumps(picture)
+    assert copy.copy(picture) is copy.deepcopy([picture])[0] is picture
+
+
+def test_a_frame_tells_its_age() -> None:
+    picture = replace(frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
+    assert 5 <= picture.age_s < 5 + LIMIT_S
 
 
 def test_an_image_is_what_the_array_is() -> None:

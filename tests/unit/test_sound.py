@@ -3,6 +3,7 @@
 import asyncio
 import fractions
 import math
+import pickle
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -203,6 +204,18 @@ def test_levels_are_those_of_full_scale() -> None:
     )
     assert loudest.samples.min() == -32_768
     assert loudest.peak == 1.0
+
+
+@pytest.mark.parametrize("sample_format", ["s16", "f32"])
+def test_a_frame_is_an_array_for_numpy_and_goes_to_another_process(sample_format: SampleFormat) -> None:
+    (sound,) = Converter(sample_format, rate=48_000, layout="mono").convert(pcm(tone(960), 0), is_new=True)
+    assert np.shares_memory(np.asarray(sound), sound.samples)
+    assert sound.shape == np.asarray(sound).shape == (960, 1)
+    assert not np.shares_memory(np.array(sound, copy=True), sound.samples)
+    assert np.asarray(sound, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="no array of float64 without a copy"):
+        sound.__array__(np.dtype(np.float64), copy=False)
+    assert np.array_equal(pickle.loads(pickle.dumps(sound)).samples, sound.samples)
 
 
 @asynccontextmanager
