@@ -1,6 +1,7 @@
 """A session with a phone, as the user holds it: it owns the link, the decoder and the recordings."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import IO, Final, Self
 
+from streamer.aio import within
 from streamer.cloud.client import CloudClient, check_user_id
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.http import trust_of
@@ -42,6 +44,7 @@ from streamer.stats import Stats
 _logger = logging.getLogger("streamer.session")
 
 PREROLL_LIMIT_S: Final = 120.0
+STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
 def connect(
@@ -355,19 +358,41 @@ class Session:
         """
         if not timeout_s > 0:
             raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
-        async with self.frames() as frames:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    return await anext(frames)
-            except StopAsyncIteration:
-                raise ConnectionLostError("there is no picture to be had: the session was left") from None
-            except TimeoutError:
-                stats = self.stats()
-                raise ConnectionFailedError(
-                    f"no picture came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
-                    f"{stats.pictures_received} pictures, {stats.plis_sent + stats.firs_sent} requests for a keyframe",
-                    stage="media",
-                ) from None
+        async with within(timeout_s, lambda: self._no_frame(timeout_s)):
+            async for _ in self.events():
+                if not self._line.is_interrupted:
+                    break
+            if self._is_over:
+                raise self._error or ConnectionLostError("there is no picture to be had: the session was left")
+            async with self.frames() as frames:
+                try:
+                    return await self._present(frames)
+                except StopAsyncIteration:
+                    raise ConnectionLostError("there is no picture to be had: the session was left") from None
+
+    async def _present(self, frames: FrameIterator) -> VideoFrame:
+        """Return the first frame; but not one from before an interruption that has ended just now."""
+        frame = await anext(frames)
+        status = self.status
+        left_s = status.at + STILL_AFTER_S - time.time()
+        if status.kind == "resumed" and frame.received_at < status.at and left_s > 0:
+            self.request_keyframe()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    while frame.received_at < status.at:
+                        frame = await anext(frames)
+        return frame
+
+    def _no_frame(self, timeout_s: float) -> ConnectionFailedError:
+        if self._line.is_interrupted:
+            message = f"no frame came within {timeout_s:g} s: the stream is interrupted"
+            return ConnectionFailedError(": ".join(filter(None, [message, self.status.reason])), stage="media")
+        stats = self.stats()
+        return ConnectionFailedError(
+            f"no picture came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
+            f"{stats.pictures_received} pictures, {stats.plis_sent + stats.firs_sent} requests for a keyframe",
+            stage="media",
+        )
 
     def audio(
         self,

@@ -101,3 +101,64 @@ async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
         await phone.close_clients("1402")
         with pytest.raises(streamer.TakenOverError):
             await waiting
+
+
+async def test_a_screenshot_waits_while_the_stream_is_interrupted_and_is_of_what_comes_then(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    reconnect = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=LIMIT_S)
+    async with connect(phone, reconnect=reconnect) as session, asyncio.timeout(LIMIT_S):
+        async with session.frames() as frames:  # so that the last picture before is there
+            before = await anext(frames)
+            phone.faults.drop_at = "authorize"
+            events = session.events()
+            await phone.cut_signaling()
+            async for event in events:
+                if event.kind == "interrupted":
+                    break
+            with pytest.raises(streamer.ConnectionFailedError, match=r"within 0\.3 s: the stream is interrupted"):
+                await session.screenshot(timeout_s=0.3)
+            waiting = asyncio.create_task(session.screenshot())
+            await asyncio.sleep(0)
+            phone.faults.drop_at = ""
+            after = await waiting
+        assert session.state == "streaming"
+        assert shown(after).counter > shown(before).counter
+        assert after.received_at > event.at
+
+
+async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_is_its_last_picture(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.session.STILL_AFTER_S", 0.5)
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.screenshot()
+        phone.go_still()
+        while not session._history.is_still(time.monotonic_ns()):
+            await asyncio.sleep(0.02)
+        phone.media.make_keyframe = lambda: None  # type: ignore[method-assign]  # nothing more comes, whoever asks
+        events = session.events()
+        phone.cut_path()
+        async for event in events:
+            if event.kind == "interrupted":
+                phone.mend_path()
+            elif event.kind == "resumed":
+                break
+        asked = phone.keyframe_requests
+        frame = await session.screenshot()
+        assert shown(frame).counter == phone.frames_sent - 1
+        assert frame.received_at < event.at
+        assert phone.keyframe_requests > asked
+
+
+async def test_a_screenshot_of_a_session_that_has_ended_is_what_ended_it(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        async with session.frames() as frames:
+            await anext(frames)
+            await phone.close_clients("1402")
+            with pytest.raises(streamer.TakenOverError):
+                await session.wait_ended()
+        with pytest.raises(streamer.TakenOverError):
+            await session.screenshot()
