@@ -156,6 +156,7 @@ class HubIterator(Generic[T]):
 
     def _take(self) -> T | None:
         """Return the next item, None if there is none."""
+        self._hub.loop.check()
         was_idle = self._subscription.is_idle
         item = self._mailbox.take()
         if was_idle:

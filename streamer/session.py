@@ -144,6 +144,7 @@ class Connecting:
         return self._events.iterate()
 
     async def __aenter__(self) -> "Session":
+        self._loop.check()
         if self._is_used:
             raise ConfigurationError("expected to be entered once: call connect again")
         self._is_used = True
@@ -176,6 +177,7 @@ class Connecting:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._loop.check()
         await self._close()
 
     async def _close(self, error: BaseException | None = None) -> None:
@@ -220,6 +222,9 @@ class Session:
 
     It is made by `connect`, and ends when its block is left or the stream ends; iterators then end too, with the error
     that ended the stream, if there is one.
+
+    It belongs to the event loop that opened it: in another one, and in a thread without one, its methods and iterators
+    raise ConfigurationError. `asyncio.run_coroutine_threadsafe(..., loop)` is the way there.
     """
 
     def __init__(
@@ -318,6 +323,7 @@ class Session:
 
         Several may be read at once. Who falls behind by more than 100 events misses the oldest; after "closed" it ends.
         """
+        self._loop.check()
         return self._events.iterate()
 
     def __aiter__(self) -> FrameIterator:
@@ -352,10 +358,15 @@ class Session:
     async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
         """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
 
-        While somebody iterates, that is the last picture decoded, at once. Otherwise what came since the last keyframe
-        is decoded first. Raises ConnectionFailedError if no picture comes within `timeout_s`, and what ended the
-        session if it has ended and no picture of it is left.
+        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe
+        is decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a
+        screen that sends none within 3 s is still, and its last frame is returned.
+
+        `timeout_s` bounds all of it, 10 s by default.
+
+        Raises ConnectionFailedError if no frame comes in time, and what ended the session if it has ended.
         """
+        self._loop.check()
         if not timeout_s > 0:
             raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
         async with within(timeout_s, lambda: self._no_frame(timeout_s)):
@@ -441,6 +452,7 @@ class Session:
         Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends,
         RecordingError if the file cannot be created, and what ended the session if it has ended.
         """
+        self._loop.check()
         if self._is_over:
             raise self._error or ConnectionLostError("there is nothing to record: the session was left")
         if not 0 <= before_s <= self._preroll_s:
@@ -475,10 +487,12 @@ class Session:
 
     def request_keyframe(self) -> None:
         """Ask the phone for a keyframe; asked again until one comes."""
+        self._loop.check()
         self._link.request_keyframe()
 
     async def wait_connected(self) -> None:
         """Wait until media can flow. Raises what ended the session before."""
+        self._loop.check()
         waiting = asyncio.ensure_future(self._line.connected.wait())
         try:
             await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
@@ -489,12 +503,14 @@ class Session:
 
     async def wait_ended(self) -> None:
         """Wait until the session ends. Raises the error that ended it."""
+        self._loop.check()
         await asyncio.wait({self._task})
         if self._error is not None:
             raise self._error
 
     async def wait_input(self) -> None:
         """Wait until the phone's data channel `input` is open. Raises what ended the session before."""
+        self._loop.check()
         while not (link := self._link).input_opened.is_set():
             waiting = [asyncio.ensure_future(event.wait()) for event in (link.input_opened, link.ended)]
             try:
@@ -507,6 +523,7 @@ class Session:
 
     def stats(self) -> Stats:
         """Return a snapshot of the session's counters."""
+        self._loop.check()
         now_ns = time.monotonic_ns()
         receivers = self._line.receivers
         came = self._line.counters()
@@ -558,6 +575,7 @@ class Session:
 
     async def aclose(self) -> None:
         """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
+        self._loop.check()
         self._task.cancel()
         try:
             await to_the_end(self._task)

@@ -19,6 +19,7 @@ from streamer.media.units import AccessUnit
 from streamer.media.whole import DISK_FULL, absolute
 from streamer.media.worker import PacedWorker
 from streamer.media.writer import REARRANGE_S, Target, Writer
+from streamer.own_loop import OwnLoop
 
 _logger = logging.getLogger("streamer.record")
 
@@ -83,7 +84,8 @@ class Recording:
         self._request_keyframe = request_keyframe
         self._clock_ns = clock_ns
         self._unix_ns = unix_ns
-        self._loop = asyncio.get_running_loop()
+        self._loop = OwnLoop()
+        self._loop.check()
         where = Target(target, overwrite=overwrite)
         self._is_pipe = where.is_pipe
         if transcode is not None:
@@ -95,7 +97,7 @@ class Recording:
         now_ns = clock_ns()
         wall_ns = unix_ns() - now_ns
         begin_ns = max(start_ns, before[0].arrival_ns) if before else None
-        ask_keyframe = functools.partial(self._tell, request_keyframe)
+        ask_keyframe = functools.partial(self._loop.call_soon, request_keyframe)
         self._transcoder: Transcoder | None = None
         if transcode is not None:
             self._transcoder = Transcoder(transcode, start_ns=begin_ns, wall_ns=wall_ns, ask_keyframe=ask_keyframe)
@@ -122,7 +124,7 @@ class Recording:
         self._ended_by: Exception | None = None
         self._end_ns = 0
         self._closing: asyncio.Task[None] | None = None
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.check().create_future()
         self._worker = PacedWorker(
             f"record {self.path.name}",
             self._take,
@@ -230,6 +232,7 @@ class Recording:
 
     def end(self, reason: Exception | None) -> None:
         """Take no more and begin to close the file; `reason` is the error that ended the stream, if one did."""
+        self._loop.check()
         if self._closing is None:
             self._ended_by = reason
             self._ending = "stopped" if reason is None else "lost"
@@ -239,6 +242,7 @@ class Recording:
 
     async def closed(self) -> None:
         """Wait until the recording has ended, for whatever reason, and its file is closed."""
+        self._loop.check()
         await asyncio.shield(self._closed)
 
     @property
@@ -296,7 +300,7 @@ class Recording:
         self._follow_wall_clock()
         self._attempt(self._advance, self._clock_ns())
         if self._writer.ended is not None:
-            self._tell(self.end, None)
+            self._loop.call_soon(self.end, None)
 
     def _follow_wall_clock(self) -> None:
         """Take note of what a moment is in Unix time: the wall clock is set, and the monotonic one may stand still."""
@@ -353,7 +357,3 @@ class Recording:
             )
             self.error.__cause__ = error
         _logger.error("%s", self.error)
-
-    def _tell(self, callback: Callable[..., object], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
-            self._loop.call_soon_threadsafe(callback, *arguments)

@@ -272,13 +272,16 @@ def in_a_loop(make: Callable[[], Any]) -> None:
     asyncio.run(call())
 
 
+@pytest.mark.parametrize("is_full", [False, True])
 @pytest.mark.parametrize("kind", ALL)
-async def test_an_iterator_read_in_another_loop_names_the_bridge(kind: str) -> None:
+async def test_an_iterator_read_in_another_loop_names_the_bridge(kind: str, is_full: bool) -> None:
     rig = Rig(kind)
     iterator = rig.iterate()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0):
             await anext(iterator)
+    if is_full:
+        rig.publish()
     with pytest.raises(ConfigurationError, match=r"another event loop: use asyncio\.run_coroutine_threadsafe"):
         await asyncio.to_thread(in_a_loop, lambda: anext(iterator))
 
