@@ -20,7 +20,7 @@ from benchmarks.clips import CLIPS, Clip, access_units
 from benchmarks.report import Grid, console, print_grid
 from benchmarks.sender import packetized
 from streamer.media.receiver import Receiver
-from streamer.rtc._aiortc.tap import unprotector
+from streamer.rtc._aiortc.srtp import decrypter
 from streamer.tracks import Codec, Track
 
 PICTURES: Final = 300
@@ -54,7 +54,9 @@ def main() -> None:
 def _measure(clip: Clip, units: list[bytes], *, how: str) -> dict[str, float]:
     """Return the median of each stage's CPU time for a picture, in µs."""
     outbound = Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=_PROFILE))
-    unprotect = unprotector(Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=_PROFILE)))
+    unprotect = decrypter(
+        Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=_PROFILE)), lambda *_: None
+    )
     receiver = Receiver([_TRACK], own_ssrc=1, cname="bench")
     decoder = av.CodecContext.create("h264", "r")
     costs: dict[str, list[float]] = {stage: [] for stage in STAGES}

@@ -21,7 +21,7 @@ from streamer.media.inlet import Inlet
 from streamer.media.receiver import Receiver
 from streamer.media.source import Counters
 from streamer.rtc.ice import parse_ice_servers
-from streamer.rtc.liveness import DEAD_AFTER_NS, Liveness
+from streamer.rtc.liveness import Liveness
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import ice_credentials
 from streamer.signaling.client import SignalingClient
@@ -279,11 +279,13 @@ class Link:
             if peer.ended.is_set():
                 raise peer.lost_error()
             now_ns = time.monotonic_ns()
-            state, probe = liveness.poll(now_ns, peer.alive_ns)
+            refused_ns = peer.refused_since_ns(now_ns)
+            state, probe = liveness.poll(now_ns, peer.alive_ns, refused_ns)
             if state == "dead":
-                raise ConnectionLostError(
-                    f"nothing has come from the phone for {DEAD_AFTER_NS // 10**9} s: the path to it is gone"
-                )
+                what = "nothing has come from the phone for 10 s: the path to it is gone"
+                if refused_ns is not None:
+                    what = "the phone's packets have failed authentication for 2 s"
+                raise ConnectionLostError(what)
             self._note_interruption(path, state == "interrupted")
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")

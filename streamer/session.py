@@ -40,6 +40,7 @@ from streamer.own_loop import OwnLoop
 from streamer.ports import AudioPort, AudioPorts
 from streamer.retry import Reconnect
 from streamer.stats import Stats
+from streamer.troubles import LOOK_EVERY_S, LastingTroubles
 
 _logger = logging.getLogger("streamer.session")
 
@@ -537,6 +538,9 @@ class Session:
             packets_lost=self._line.packets_lost(),
             packets_recovered=came.recovered,
             packets_malformed=came.malformed,
+            packets_unknown=came.unknown_payload_type,
+            packets_refused=came.refused,
+            packets_duplicated=came.duplicated,
             bytes_received=came.bytes,
             bitrate_bps=8 * stream.bytes.per_second(now_ns),
             jitter_s=max((receiver.jitter_s for receiver in receivers), default=0.0),
@@ -590,12 +594,14 @@ class Session:
         await self.aclose()
 
     async def _run(self) -> None:
+        watching = asyncio.create_task(self._watch_troubles(), name="troubles")
         try:
             await self._line.run()
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
             self._error = error
             _logger.debug("= ended: %s", error)
         finally:
+            watching.cancel()
             await self._finish()
 
     async def _finish(self) -> None:
@@ -607,6 +613,20 @@ class Session:
         await self._pictures.aclose(self._error)
         self._events.tell("closed", error=self._error)
         await self._sound.aclose(self._error)
+
+    async def _watch_troubles(self) -> None:
+        """Emit a "problem" for what keeps going wrong."""
+        troubles = LastingTroubles()
+        while True:
+            came, decoder = self._line.counters(), self._pictures.counters
+            counts = {
+                "packets keep failing authentication: damaged on the way, or not the phone's": came.refused,
+                "packets keep coming with payload types that were not negotiated": came.unknown_payload_type,
+                "the decoder keeps refusing frames": decoder.errors,
+            }
+            for problem in troubles.look(counts):
+                self._events.tell("problem", problem)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _keep_past(self) -> None:
         """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""

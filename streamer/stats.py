@@ -22,6 +22,9 @@ class Stats:
     packets_lost: int  # given up: neither they nor a retransmission came in time
     packets_recovered: int  # by retransmission
     packets_malformed: int
+    packets_unknown: int  # of payload types that were not negotiated
+    packets_refused: int  # not among those received: they fail authentication, and may be a stranger's
+    packets_duplicated: int  # not among those received: they came before, or later than SRTP can tell
     bytes_received: int  # RTP headers included
     bitrate_bps: float  # of pictures and sound, without headers
     jitter_s: float  # of video (RFC 3550 section 6.4.1)

@@ -62,6 +62,7 @@ def stats_table(stats: streamer.Stats) -> Table:
             f"{stats.packets_lost} lost",
             f"{stats.packets_recovered} recovered",
             f"{stats.packets_malformed} malformed",
+            f"{stats.packets_refused} refused",
         ],
         "network": [f"jitter {_ms(stats.jitter_s)}", f"round trip {_ms(stats.round_trip_s)}"],
         "requests": [

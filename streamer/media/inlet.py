@@ -43,6 +43,11 @@ class Inlet:
         self.receiver.receive_rtcp(packet, arrival_ns)
         self._settle()
 
+    def on_refused(self, *, is_duplicate: bool) -> None:
+        """Count a packet that SRTP refused: a duplicate, or one that it does not authenticate."""
+        self.receiver.counters.duplicated += is_duplicate
+        self.receiver.counters.refused += not is_duplicate
+
     def on_round_trip(self, round_trip_ns: int) -> None:
         """Take a measurement of the round-trip time."""
         self.receiver.round_trip.measured(round_trip_ns)

@@ -55,6 +55,8 @@ class Counters:
     bytes: int = 0
     malformed: int = 0
     unknown_payload_type: int = 0
+    refused: int = 0  # before they were counted as packets: SRTP does not authenticate them
+    duplicated: int = 0  # the same: they came before, or too late for SRTP to know
     recovered: int = 0
     video_gaps: int = 0  # times that packets of video were found missing, whether they came in the end or not
     pictures: int = 0

@@ -7,6 +7,12 @@ A screen at rest sends no pictures, perhaps for minutes, and a phone without sou
 of silence the phone is asked for its consent (RFC 7675), and again every second. Any authenticated packet and any
 answer is a sign of life. aioice's own checks, one in 5 s and six of them in a row, take half a minute to notice.
 
+    refused packets ────────── "dead"
+    0 s                        2 s
+
+A path that brings only packets that SRTP refuses is dead sooner, whatever else comes over it: no frame will. When that
+is so, `refusals` says; a stranger's packets are no reason.
+
 Left out: a phone that answers checks while its media goes elsewhere. Its reports come every 2.5 to 7.5 s (RFC 3550
 section 6.2, for the least interval of 5 s), may be lost, and need not come for a track that it pauses: told from them
 within DEAD_AFTER_NS, a path that is well would now and then be dead.
@@ -21,6 +27,7 @@ PROBE_AFTER_NS: Final = 1_000 * _MS
 PROBE_EVERY_NS: Final = 1_000 * _MS
 INTERRUPTED_AFTER_NS: Final = 2_500 * _MS
 DEAD_AFTER_NS: Final = 10_000 * _MS
+REFUSED_AFTER_NS: Final = 2_000 * _MS
 _STALL_NS: Final = 500 * _MS
 
 
@@ -40,8 +47,10 @@ class Liveness:
         self._alive_ns = now_ns
         self._probe_ns = now_ns + PROBE_AFTER_NS
 
-    def poll(self, now_ns: int, alive_ns: int) -> Verdict:
+    def poll(self, now_ns: int, alive_ns: int, refused_ns: int | None = None) -> Verdict:
         """Judge the path; `alive_ns` is when its latest sign of life came.
+
+        `refused_ns` is since when the phone's packets are only refused; None if they are not.
 
         Time in which nobody listened, because the event loop was held up, does not count as silence.
         """
@@ -52,7 +61,8 @@ class Liveness:
             self._alive_ns = alive_ns
             self._probe_ns = alive_ns + PROBE_AFTER_NS
         silence_ns = now_ns - self._alive_ns
-        if self._state == "dead" or silence_ns >= DEAD_AFTER_NS:
+        is_refused = refused_ns is not None and now_ns - refused_ns >= REFUSED_AFTER_NS
+        if self._state == "dead" or silence_ns >= DEAD_AFTER_NS or is_refused:
             self._state = "dead"
         else:
             self._state = "interrupted" if silence_ns >= INTERRUPTED_AFTER_NS else "alive"
@@ -60,5 +70,7 @@ class Liveness:
         if probe:
             self._probe_ns = now_ns + PROBE_EVERY_NS
         change_ns = self._alive_ns + (DEAD_AFTER_NS if self._state == "interrupted" else INTERRUPTED_AFTER_NS)
+        if refused_ns is not None:
+            change_ns = min(change_ns, refused_ns + REFUSED_AFTER_NS)
         self.deadline_ns = min(self._probe_ns, change_ns)
         return Verdict(self._state, probe)

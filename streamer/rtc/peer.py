@@ -25,6 +25,7 @@ from streamer.foreign import ForeignText
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.guards import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.hooks import check_hooks
+from streamer.rtc._aiortc.srtp import SOURCES_LIMIT, Inbound, phone_policy
 from streamer.rtc._aiortc.tap import Tap, hook_receive, probe
 from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
@@ -54,6 +55,9 @@ class MediaInput(Protocol):
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
         """An RTCP compound packet, decrypted, and when it came (monotonic)."""
 
+    def on_refused(self, *, is_duplicate: bool) -> None:
+        """A packet was refused: it is a duplicate, or SRTP does not authenticate it."""
+
     def on_round_trip(self, round_trip_ns: int) -> None:
         """How long a request to the phone and its answer took."""
 
@@ -64,7 +68,8 @@ class Peer:
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
     `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
     `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, why
-    data channels were closed, and which media sections are refused because one of their kind is received.
+    data channels were closed, which media sections are refused because one of their kind is received, and that a jump
+    of packet numbers was healed.
     `loopback` are addresses to listen on beside the machine's own, for a phone on the same machine.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
@@ -107,6 +112,8 @@ class Peer:
         self._surplus: list[str] = []
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
         self._inputs: dict[RTCDtlsTransport, MediaInput] = {}
+        self._inbound: dict[RTCDtlsTransport, Inbound] = {}
+        self._lost_reason = "the phone closed it, or the path to it is gone"
         self._alive_ns: dict[RTCDtlsTransport, int] = {}  # when each transport's latest sign of life came
         self._remote_candidates = RemoteCandidates()
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
@@ -206,6 +213,11 @@ class Peer:
         """When the latest sign of life came (monotonic); of several transports, from the one that is silent longest."""
         return min(self._alive_ns.values(), default=0)
 
+    def refused_since_ns(self, now_ns: int) -> int | None:
+        """Return since when the phone's packets are only refused (monotonic); None if they are not."""
+        since = [inbound.refused_since_ns(now_ns) for inbound in self._inbound.values()]
+        return min((since_ns for since_ns in since if since_ns is not None), default=None)
+
     async def probe(self) -> None:
         """Ask for a sign of life on every transport; takes up to 1.5 s."""
         for transport in list(self._alive_ns):
@@ -214,7 +226,7 @@ class Peer:
 
     def lost_error(self) -> ConnectionLostError:
         """Return the error for a connection that ended."""
-        return ConnectionLostError("the WebRTC connection ended: the phone closed it, or the path to it is gone")
+        return ConnectionLostError(f"the WebRTC connection ended: {self._lost_reason}")
 
     def failed_error(self, timeout_s: float) -> ConnectionFailedError:
         """Return the error for a connection that did not come up: what was tried, and what did not help."""
@@ -249,7 +261,7 @@ class Peer:
         sections = {transceiver.receiver.transport: transceiver.mid for transceiver in reversed(transceivers)}
         if self._connection.sctp is not None:
             start_data_while_open(self._connection)
-            guard_data(self._connection, self._on_data_fault)
+            guard_data(self._connection, self._on_fault)
             sections.setdefault(self._connection.sctp.transport, self._connection.sctp.mid)
             if self._own_input is None:
                 self._own_input = self._connection.createDataChannel(
@@ -277,7 +289,13 @@ class Peer:
     def _open_input(self, transport: RTCDtlsTransport) -> None:
         if transport not in self._inputs:
             media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
-            tap = Tap(transport, *self._listening(transport, media_input))
+            inbound = self._inbound[transport] = Inbound(
+                phone_policy(transport),
+                on_refused=lambda reason: media_input.on_refused(is_duplicate=reason == "replay"),
+                on_resumed=self._on_fault,
+                on_exhausted=self._on_exhausted,
+            )
+            tap = Tap(transport, inbound, *self._listening(transport, media_input))
             media_input.open(tap.send_rtcp)
             tap.open()
 
@@ -316,7 +334,11 @@ class Peer:
         self.note_problem(f"{server}: {reason}")
         _logger.warning("= ICE server %s gave no candidate: %s", server, reason)
 
-    def _on_data_fault(self, problem: str) -> None:
+    def _on_exhausted(self) -> None:
+        self._lost_reason = f"the phone sent more than {SOURCES_LIMIT} SSRCs on it"
+        self.ended.set()
+
+    def _on_fault(self, problem: str) -> None:
         self._on_problem(problem)
         _logger.warning("= %s", problem)
 

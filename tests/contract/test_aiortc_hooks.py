@@ -37,7 +37,7 @@ from hypothesis import strategies as st
 from OpenSSL.SSL import WantReadError
 
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
-from streamer.rtc._aiortc import gathering, guards, hooks, tap
+from streamer.rtc._aiortc import gathering, guards, hooks, srtp, tap
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.tracks import Track
@@ -55,6 +55,7 @@ class Input:
         self.tracks = tracks
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
+        self.refused: list[bool] = []
         self.arrived = asyncio.Event()
         self.round_trips: asyncio.Queue[int] = asyncio.Queue()
 
@@ -71,6 +72,9 @@ class Input:
 
     def on_rtcp(self, packet: bytes, arrival_ns: int) -> None:
         self.rtcp.append(packet)
+
+    def on_refused(self, *, is_duplicate: bool) -> None:
+        self.refused.append(is_duplicate)
 
     def on_round_trip(self, round_trip_ns: int) -> None:
         self.round_trips.put_nowait(round_trip_ns)
@@ -513,7 +517,7 @@ def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[b
         pylibsrtp.Session(pylibsrtp.Policy(ssrc_type=kind, **policy))
         for kind in (pylibsrtp.Policy.SSRC_ANY_OUTBOUND, *[pylibsrtp.Policy.SSRC_ANY_INBOUND] * 2)
     )
-    unprotect = tap.unprotector(ours)
+    unprotect = srtp.decrypter(ours, lambda *_: None)
     del ours  # what unprotects keeps alive what it needs
     gc.collect()
     for number, payload in enumerate(payloads):
@@ -909,3 +913,30 @@ async def test_offers_cannot_make_aiortc_keep_ever_more_sections() -> None:
         with pytest.raises(ConnectionFailedError, match="at most 64 different media sections"):
             for number in range(64):
                 await pair.peer.answer(offer.replace("a=mid:1", f"a=mid:x{number}"))
+
+
+async def test_a_jump_of_packet_numbers_is_healed_and_named() -> None:
+    """The same over a connection: the key of the phone's packets is the one that DTLS agreed on."""
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        await pair.connect()
+        (media,) = pair.inputs
+        await media.arrived.wait()
+        transport = pair.sender.getSenders()[0].transport
+        send, jump = transport._send_rtp, 100_000
+
+        async def send_shifted(data: bytes) -> None:
+            if not 192 <= data[1] <= 223:
+                data = data[:2] + ((int.from_bytes(data[2:4]) + jump) & 0xFFFF).to_bytes(2) + data[4:]
+            await send(data)
+
+        number = int.from_bytes(media.rtp[-1][2:4])
+        for step in range(500, jump, 20_000):  # packets of which none arrives
+            lost = struct.pack("!BBHI", 0x80, 96, (number + step) & 0xFFFF, 0) + media.rtp[-1][8:12]
+            transport._tx_srtp.protect(lost + b"lost")
+        hooks.shadow(transport, "_send_rtp", send_shifted)
+        assert "accepted again" in await pair.problems.get()
+        media.rtp.clear()
+        media.arrived.clear()
+        await media.arrived.wait()
+        assert media.refused
+        assert pair.peer.refused_since_ns(time.monotonic_ns()) is None

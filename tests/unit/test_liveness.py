@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.rtc.liveness import DEAD_AFTER_NS, INTERRUPTED_AFTER_NS, PROBE_AFTER_NS, PROBE_EVERY_NS, Liveness
+from streamer.rtc.liveness import (
+    DEAD_AFTER_NS,
+    INTERRUPTED_AFTER_NS,
+    PROBE_AFTER_NS,
+    PROBE_EVERY_NS,
+    REFUSED_AFTER_NS,
+    Liveness,
+)
 
 S = 1_000_000_000
 START = 1_000 * S
@@ -70,3 +77,21 @@ def test_a_dead_path_stays_dead() -> None:
     liveness = Liveness(START)
     *_, (dead_ns, _, _) = states(liveness, [], START + 2 * DEAD_AFTER_NS)
     assert liveness.poll(dead_ns + 1, dead_ns + 1).state == "dead"
+
+
+def test_a_path_that_brings_only_refused_packets_is_dead_after_two_seconds() -> None:
+    liveness = Liveness(START)
+    since_ns = START + S // 2
+    now_ns = START + S
+    while (verdict := liveness.poll(now_ns, now_ns, since_ns)).state != "dead":  # consent is given all the while
+        assert now_ns < since_ns + REFUSED_AFTER_NS
+        now_ns = liveness.deadline_ns
+    assert now_ns == since_ns + REFUSED_AFTER_NS
+    assert not verdict.probe
+    assert liveness.poll(now_ns + S, now_ns + S).state == "dead"
+
+
+def test_a_path_whose_packets_are_accepted_again_lives_on() -> None:
+    liveness = Liveness(START)
+    assert liveness.poll(START + S, START + S, START).state == "alive"
+    assert liveness.poll(START + 3 * S, START + 3 * S).state == "alive"

@@ -24,6 +24,15 @@ class Hook:
 HOOKS: Final = (
     Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
     Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
+    Hook(
+        "aiortc.rtcdtlstransport:RTCDtlsTransport._setup_srtp", "self", "the key of the phone's packets", "aiortc 1.16"
+    ),
+    Hook(
+        "aiortc.rtcdtlstransport:SRTPProtectionProfile.get_key_and_salt",
+        "self src idx",
+        "the key of the phone's packets",
+        "aiortc 1.16",
+    ),
     Hook("pylibsrtp:Session.unprotect", "self packet", "decrypting in one call, in its buffer", "pylibsrtp 1.0"),
     Hook("aioice.ice:Connection.data_received", "self data component", "datagrams that relays bring", "aioice 0.13"),
     Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),

@@ -8,9 +8,9 @@ from typing import Any
 import pylibsrtp
 from aioice import stun
 from aiortc import RTCDtlsTransport, RTCRtpReceiver
-from pylibsrtp._binding import ffi, lib
 
 from streamer.rtc._aiortc.hooks import shadow
+from streamer.rtc._aiortc.srtp import Inbound
 from streamer.rtc.datagrams import is_srtp
 from streamer.rtc.udp import UdpTransport
 
@@ -25,25 +25,6 @@ def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport]
         on_ready(receiver.transport)  # looked up now: BUNDLE may have moved it
 
     shadow(receiver, "receive", receive)
-
-
-def unprotector(session: pylibsrtp.Session) -> Callable[[bytes], bytes | None]:
-    """Return `session.unprotect` as one call instead of three, which says None to what is forged, replayed or too long.
-
-    It shares the session's own buffer: the two are not used at the same time.
-    """
-    decrypt, owner, memory, buffer = lib.srtp_unprotect, session._srtp, session._cdata, session._buffer
-    size_pointer, capacity = ffi.new("int *"), len(memory)
-
-    def unprotect(datagram: bytes) -> bytes | None:
-        size = size_pointer[0] = len(datagram)
-        if size > capacity:
-            return None
-        buffer[0:size] = datagram
-        # Through the owner: libsrtp's session lives as long as that does.
-        return buffer[0 : size_pointer[0]] if decrypt(owner[0], memory, size_pointer) == 0 else None
-
-    return unprotect
 
 
 async def probe(transport: RTCDtlsTransport) -> bool:
@@ -66,20 +47,20 @@ class Tap:
     """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
 
     The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken
-    from the socket. Datagrams that fail authentication are dropped. The transport must be connected; `open` begins.
+    from the socket. Datagrams that `inbound` refuses are dropped. The transport must be connected; `open` begins.
     `on_round_trip` gets the ns that each check of the peer's consent took, every 5 s or so (RFC 7675).
     """
 
     def __init__(
         self,
         transport: RTCDtlsTransport,
+        inbound: Inbound,
         on_rtp: Callable[[list[bytes], int], None],
         on_rtcp: Callable[[bytes, int], None],
         on_round_trip: Callable[[int], None],
     ) -> None:
         self._connection: Any = transport.transport._connection
-        self._inbound: Any = transport._rx_srtp
-        self._unprotect = unprotector(self._inbound)
+        self._inbound = inbound
         self._outbound: Any = transport._tx_srtp
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
@@ -135,12 +116,16 @@ class Tap:
 
     def _take(self, datagrams: list[bytes]) -> None:
         arrival_ns = time.monotonic_ns()
-        unprotect, packets = self._unprotect, []
+        inbound = self._inbound
+        unprotect, packets = inbound.unprotect, []
         for datagram in datagrams:
             if 192 <= datagram[1] <= 223:  # RTCP (RFC 5761 section 4)
-                with contextlib.suppress(pylibsrtp.Error, ValueError):
-                    self._on_rtcp(self._inbound.unprotect_rtcp(datagram), arrival_ns)
+                if (report := inbound.unprotect_rtcp(datagram)) is not None:
+                    self._on_rtcp(report, arrival_ns)
             elif (packet := unprotect(datagram)) is not None:
                 packets.append(packet)
         if packets:
+            inbound.has_accepted = True
+            if inbound.refusals.any:
+                inbound.note_accepted(packets)
             self._on_rtp(packets, arrival_ns)

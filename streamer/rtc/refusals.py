@@ -1,0 +1,79 @@
+"""RTP packets that libsrtp refuses: told apart from a stranger's junk, and from a phone that has nothing to send.
+
+A source is an SSRC. A source that only brings refused packets is in trouble until a packet of it is accepted. Two kinds
+of trouble say that the phone's own packets do not come through:
+
+- the source brought accepted packets before. A stranger off the path does not know its SSRC.
+- no packet was ever accepted on this path, whatever the source.
+
+Junk with other SSRCs says nothing: a screen at rest sends no packets, and whoever finds the port may send some.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from streamer.bounded import BoundedMap
+
+IN_A_ROW: Final = 8  # refused packets of a source that make a trouble: single ones are damaged on the way
+LASTS_NS: Final = 200_000_000  # and how long it takes: where each packet comes twice, many of a burst are refused
+SOURCES_LIMIT: Final = 64  # sources in trouble; the oldest ones are forgotten
+_FORGET_AFTER_NS: Final = 5_000_000_000
+
+
+@dataclass(slots=True)
+class _Trouble:
+    since_ns: int
+    latest_ns: int
+    is_known: bool  # the source brought accepted packets before
+    count: int = 0  # refused packets in a row
+
+    @property
+    def lasts(self) -> bool:
+        return self.count >= IN_A_ROW and self.latest_ns - self.since_ns >= LASTS_NS
+
+
+class Refusals:
+    """The sources of one path that are in trouble. While there are `any`, report what is `accepted`, too."""
+
+    def __init__(self) -> None:
+        self._troubles: BoundedMap[int, _Trouble] = BoundedMap(
+            max_items=SOURCES_LIMIT, max_bytes=SOURCES_LIMIT, size_of=lambda _: 1
+        )
+
+    @property
+    def any(self) -> bool:
+        """Whether any source's latest packet was refused."""
+        return len(self._troubles) > 0
+
+    def refused(self, ssrc: int, now_ns: int, *, is_known: bool) -> bool:
+        """Take a refused packet; return whether its source's trouble lasts."""
+        trouble = self._troubles.get(ssrc)
+        if trouble is None or now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
+            trouble = _Trouble(now_ns, now_ns, is_known)
+            self._troubles.put(ssrc, trouble)
+        trouble.latest_ns = now_ns
+        trouble.count += 1
+        return trouble.lasts
+
+    def accepted(self, ssrcs: set[int]) -> None:
+        """Take the sources of accepted packets: their trouble is over."""
+        for ssrc in ssrcs:
+            self._troubles.pop(ssrc)
+
+    def since_ns(self, now_ns: int, *, has_accepted: bool) -> int | None:
+        """Return since when the phone's packets are only refused; None if they are not.
+
+        `has_accepted` says whether any RTP packet was ever accepted on this path.
+        """
+        for ssrc in list(self._troubles):
+            trouble = self._troubles.get(ssrc)
+            if trouble is not None and now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
+                self._troubles.pop(ssrc)
+        return min(
+            (
+                trouble.since_ns
+                for trouble in self._troubles.values()
+                if trouble.lasts and (trouble.is_known or not has_accepted)
+            ),
+            default=None,
+        )

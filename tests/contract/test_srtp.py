@@ -1,0 +1,192 @@
+"""SRTP as it comes, by libsrtp's own sessions: jumps, replays, many sources, and what is counted."""
+
+import struct
+from collections import Counter
+
+import pylibsrtp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pylibsrtp import Policy
+
+from streamer.rtc._aiortc.srtp import ROLLOVERS_LIMIT, SOURCES_LIMIT, Inbound, Reason
+from streamer.rtc.refusals import IN_A_ROW
+
+S = 1_000_000_000
+KEYS = {Policy.SRTP_PROFILE_AES128_CM_SHA1_80: bytes(range(30)), Policy.SRTP_PROFILE_AEAD_AES_128_GCM: bytes(range(28))}
+CM, GCM = KEYS
+
+
+class Path:
+    """A phone that protects packets, and what takes them, with a clock of its own."""
+
+    def __init__(self, profile: int = CM) -> None:
+        self.profile = profile
+        self.now_ns = 1000 * S
+        self.refused: Counter[Reason] = Counter()
+        self.resumed: list[str] = []
+        self.exhausted = 0
+        self.phone = pylibsrtp.Session(self.policy(Policy.SSRC_ANY_OUTBOUND, 0))
+        self.index: dict[int, int] = {}
+        self.inbound = Inbound(
+            self.policy,
+            on_refused=self._count,
+            on_resumed=self.resumed.append,
+            on_exhausted=self._exhaust,
+            clock=lambda: self.now_ns,
+        )
+
+    def policy(self, ssrc_type: int, ssrc: int) -> Policy:
+        policy = Policy(key=KEYS[self.profile], ssrc_type=ssrc_type, ssrc_value=ssrc, srtp_profile=self.profile)
+        policy.window_size = 1024
+        policy.allow_repeat_tx = True
+        return policy
+
+    def protect(self, index: int, ssrc: int = 7) -> bytes:
+        """Return the packet with a number of 48 bits, the ones in between being lost."""
+        for between in range(self.index.setdefault(ssrc, index), index, 30_000):
+            self.phone.protect(struct.pack("!BBHII", 0x80, 96, between & 0xFFFF, 0, ssrc) + b"lost")
+        self.index[ssrc] = index
+        return bytes(self.phone.protect(struct.pack("!BBHII", 0x80, 96, index & 0xFFFF, 0, ssrc) + b"%d" % index))
+
+    def take(self, datagram: bytes, after_ns: int = S // 30) -> bytes | None:
+        """Take a datagram as the tap does; return its payload."""
+        self.now_ns += after_ns
+        packet = self.inbound.unprotect(datagram)
+        if packet is not None:
+            self.inbound.has_accepted = True
+            if self.inbound.refusals.any:
+                self.inbound.note_accepted([packet])
+        return packet and packet[12:]
+
+    def refused_since_ns(self) -> int | None:
+        return self.inbound.refused_since_ns(self.now_ns)
+
+    def _count(self, reason: Reason) -> None:
+        self.refused[reason] += 1
+
+    def _exhaust(self) -> None:
+        self.exhausted += 1
+
+
+@pytest.mark.parametrize("profile", KEYS)
+@given(st.integers(0, 65_535), st.integers(1 << 15, 1 << 18))
+@settings(deadline=None, max_examples=25)
+def test_after_a_jump_of_any_length_packets_are_accepted_again(profile: int, first: int, jump: int) -> None:
+    """The law: whatever number a source begins with and however far it jumps, packets are soon accepted again, as they
+    were sent, and it was told if some were refused."""
+    path = Path(profile)
+    for index in range(first, first + 10):
+        assert path.take(path.protect(index)) == b"%d" % index
+    found = [path.take(path.protect(first + jump + number)) for number in range(30)]
+    accepted = [payload for payload in found if payload is not None]
+    assert accepted == [b"%d" % (first + jump + number) for number in range(30)][-len(accepted) :]
+    assert len(accepted) >= 30 - IN_A_ROW
+    assert len(path.resumed) == (len(accepted) < 30)
+    assert path.refused_since_ns() is None
+
+
+def test_a_jump_late_in_a_session_is_found_a_slice_at_a_time() -> None:
+    path = Path()
+    path.now_ns += 10_000 * S
+    first = 300 << 16
+    path.index[7] = 0
+    for index in range(0, first, 30_000):
+        assert path.take(path.protect(index), after_ns=0) is not None
+    found = [path.take(path.protect(first + 200_000 + number)) for number in range(60)]
+    assert None not in found[-30:]
+    assert path.resumed
+
+
+def test_a_jump_too_far_to_be_found_is_given_up() -> None:
+    path = Path()
+    assert path.take(path.protect(5)) is not None
+    far = path.protect((ROLLOVERS_LIMIT + 2) << 16)
+    for _ in range(200):
+        assert path.take(far) is None
+    assert path.refused_since_ns() is not None
+
+
+def test_old_packets_sent_again_are_never_accepted_and_do_no_harm() -> None:
+    """An old packet authenticates at an earlier roll-over: the source must not be led back to it."""
+    path = Path()
+    old = [path.protect(index) for index in range(40_000, 40_100)]
+    assert path.take(old[0]) is not None
+    for index in range(40_100, 400_000, 20_000):
+        assert path.take(path.protect(index)) is not None
+    for replayed in old * 3:
+        assert path.take(replayed) is None
+    assert path.take(path.protect(400_000)) == b"400000"
+    assert path.resumed == []
+    assert sum(path.refused.values()) == 300
+
+
+@pytest.mark.parametrize("first", [65_530, 65_535])
+def test_a_source_whose_first_packets_were_lost_at_a_roll_over_is_found(first: int) -> None:
+    path = Path()
+    path.protect(first)
+    found = [path.take(path.protect(65_540 + number)) for number in range(20)]
+    assert None not in found[IN_A_ROW:]
+    assert found[0] is None
+
+
+def test_sources_are_bounded() -> None:
+    path = Path()
+    for ssrc in range(SOURCES_LIMIT):
+        assert path.take(path.protect(1, ssrc)) is not None
+    assert path.exhausted == 0
+    for ssrc in range(SOURCES_LIMIT, 2 * SOURCES_LIMIT):
+        assert path.take(path.protect(1, ssrc)) is None
+    assert path.exhausted == SOURCES_LIMIT
+    assert path.take(path.protect(2, 0)) is not None
+
+
+def test_sources_of_reports_are_sources_too() -> None:
+    path = Path()
+    report = path.phone.protect_rtcp(struct.pack("!BBHI", 0x80, 201, 1, 9))
+    assert path.inbound.unprotect_rtcp(report) == struct.pack("!BBHI", 0x80, 201, 1, 9)
+    assert path.inbound.unprotect_rtcp(report) is None
+    assert path.inbound.unprotect_rtcp(struct.pack("!BBHI", 0x80, 201, 1, 10) + bytes(20)) is None
+    assert path.refused == {"replay": 1, "authentication": 1}
+    assert path.take(path.protect(1, 9)) is not None
+
+
+def test_a_stranger_s_junk_is_counted_and_says_nothing_of_the_phone() -> None:
+    path = Path()
+    assert path.take(path.protect(1)) is not None
+    for number in range(500):
+        junk = struct.pack("!BBHII", 0x80, 96, number, 0, 1000 + number % 5) + bytes(40)
+        assert path.take(junk) is None
+    assert path.refused == {"authentication": 500}
+    assert path.refused_since_ns() is None
+
+
+def test_forged_packets_of_the_phone_s_source_say_nothing_while_its_own_come() -> None:
+    path = Path()
+    for number in range(1, 100, 2):
+        assert path.take(path.protect(number)) is not None
+        for _ in range(20):
+            path.take(struct.pack("!BBHII", 0x80, 96, number + 1, 0, 7) + bytes(40), after_ns=0)
+        assert path.take(path.protect(number + 1)) is not None
+        assert path.refused_since_ns() is None
+
+
+def test_packets_that_never_authenticate_say_that_the_path_brings_nothing() -> None:
+    path = Path()
+    begun_ns = path.now_ns
+    for number in range(50):
+        assert path.take(struct.pack("!BBHII", 0x80, 96, number, 0, 7) + bytes(40)) is None
+    since_ns = path.refused_since_ns()
+    assert since_ns is not None
+    assert since_ns - begun_ns <= S
+
+
+@given(st.lists(st.binary(max_size=1600), max_size=30))
+@settings(deadline=None, max_examples=50)
+def test_any_datagram_is_refused_and_counted(datagrams: list[bytes]) -> None:
+    path = Path()
+    assert path.take(path.protect(1)) is not None
+    assert [path.take(datagram) for datagram in datagrams] == [None] * len(datagrams)
+    assert path.inbound.unprotect_rtcp(b"") is None
+    assert sum(path.refused.values()) == len(datagrams) + 1
+    assert path.take(path.protect(2)) is not None
