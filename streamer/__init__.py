@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Credentials,
         Password,
         Token,
+        TokenFile,
         TokenProvider,
         credentials_from_environment,
     )
@@ -92,6 +93,7 @@ __all__ = [
     "StreamerError",
     "TakenOverError",
     "Token",
+    "TokenFile",
     "TokenProvider",
     "Transcode",
     "VideoFrame",

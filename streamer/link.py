@@ -146,7 +146,7 @@ class Link:
             times=self._times,
             volume=self._options.volume,
         )
-        for problem in self._problems:
+        for problem in (*ticket.problems, *self._problems):
             self._tell(self, "problem", problem)
         if self._options.relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
             raise ConnectionFailedError(

@@ -52,7 +52,7 @@ def connect(
     instance_id: str,
     *,
     endpoint: str,
-    credentials: Credentials,
+    credentials: Credentials | str,
     timeout_s: float = 20.0,
     verify: bool | ssl.SSLContext | str | os.PathLike[str] = True,
     relay_only: bool = False,
@@ -67,6 +67,8 @@ def connect(
     """Return an async context manager that connects to a phone and gives a `Session`.
 
     `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
+    `credentials` proves who the tenant is: a Token, TokenFile, TokenProvider, Password or AccessKey; a text is a Token.
+    A Token is never replaced, so a session longer than its life (24 hours [doc]) needs one of the others.
     `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API, signaling and TURN:
     False switches verification off; a PEM file, or a context, brings other authorities.
     `relay_only` has all media pass through the TURN servers that the API names, so that the phone does not learn this

@@ -1,5 +1,7 @@
 """The calls of the API around a stream, the auth call first of all (httpx at the edge, its errors mapped)."""
 
+import asyncio
+import contextlib
 import contextvars
 import logging
 import ssl
@@ -10,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import stamina
 
-from streamer.cloud.credentials import Credentials
+from streamer.cloud.credentials import Credentials, as_credentials
 from streamer.cloud.http import checked_endpoint, open_http, read_reply
 from streamer.cloud.models import Progress, Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
@@ -31,6 +33,7 @@ _is_ours = contextvars.ContextVar("is_ours", default=False)
 logging.getLogger("stamina").addFilter(lambda _: not _is_ours.get())
 
 ATTEMPTS: Final = 3
+CLOSE_TIMEOUT_S: Final = 1.0
 _ID_LIMIT: Final = 128
 _USER_LIMIT: Final = 32  # [doc]
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}  # a limit on the body then is one
@@ -40,20 +43,20 @@ class CloudClient:
     """The vendor's API at one endpoint, over one pool of kept-alive HTTP/1.1 connections. Use it with `async with`.
 
     `endpoint` is a base URL that may carry a path. `stream_type` goes into the auth call as it is [doc: 1 is SDK, 2 is
-    browser streaming]; None leaves it out. Raises ConfigurationError for an endpoint that is none.
+    browser streaming]; None leaves it out. Raises ConfigurationError for an endpoint or credentials that are none.
     """
 
     def __init__(
         self,
         endpoint: str,
-        credentials: Credentials,
+        credentials: Credentials | str,
         *,
         timeout_s: float = 10.0,
         verify: bool | ssl.SSLContext = True,
         stream_type: int | None = 2,
     ) -> None:
         self._endpoint = checked_endpoint(endpoint, example="https://koophone.myhuaweicloud.com")
-        self._credentials = credentials
+        self._credentials = as_credentials(credentials)
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
         self._has_warned = False  # of signaling without TLS
         if verify is False:
@@ -67,8 +70,15 @@ class CloudClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+        """Close the connections, within CLOSE_TIMEOUT_S."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._http.aclose()
+
+    @property
+    def credentials_last_s(self) -> float | None:
+        """How long the credentials are good for at most; None if they renew themselves."""
+        return self._credentials.lasts_s
 
     async def fetch_ticket(self, instance_id: str) -> Ticket:
         """Return a fresh ticket for an instance, by `POST /v1/instances/{instance_id}/auth` [doc].

@@ -1,4 +1,4 @@
-"""How a tenant proves who it is: a token, its own provider of tokens, an IAM user, or an access key."""
+"""How a tenant proves who it is: a token, a file or a provider of tokens, an IAM user, or an access key."""
 
 import asyncio
 import inspect
@@ -8,23 +8,29 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import httpx
 import msgspec
 
+from streamer.aio import within
 from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
 from streamer.secret import Secret
 from streamer.wire import TENANT_TOKEN_HEADER
 
 RENEW_BEFORE_S: Final = 300.0  # the vendor asks not to use a token that is about to expire [doc]
+READ_TIMEOUT_S: Final = 5.0  # of a token's file, which may lie on another machine
+TOKEN_LIMIT: Final = 64 * 1024  # bytes of it
 DEFAULT_LIFETIME_S: Final = 24 * 3600.0  # [doc] of a token whose reply does not tell
 
 
 class Credentials(ABC):
     """What proves a tenant's identity to the API. One object may serve many sessions of one event loop."""
+
+    lasts_s: float | None = None  # how long the proof is good for at most; None if it renews itself
 
     @abstractmethod
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
@@ -39,16 +45,61 @@ class Credentials(ABC):
 class Token(Credentials):
     """A tenant token that was obtained elsewhere; without an argument, the one in STREAMER_AUTH_TOKEN.
 
-    Raises ConfigurationError if there is none.
+    It is never replaced. A session that lasts longer than the token (24 hours [doc]) does not survive its next
+    renewal or reconnection: use TokenFile, TokenProvider, Password or AccessKey there.
+
+    Raises ConfigurationError if there is none, or if no header can carry it.
     """
 
+    lasts_s = DEFAULT_LIFETIME_S
+
     def __init__(self, token: str | Secret | None = None) -> None:
-        self._token = _secret(token or os.environ.get("STREAMER_AUTH_TOKEN"), "a tenant token", "STREAMER_AUTH_TOKEN")
+        value = token or _from_environment("STREAMER_AUTH_TOKEN")
+        self._token = _secret(value, "a tenant token", "STREAMER_AUTH_TOKEN")
 
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Add the token's header."""
         del http
         request.headers[TENANT_TOKEN_HEADER] = self._token.reveal()
+
+
+class TokenFile(Credentials):
+    """A tenant token in a file, which is read before every call. Another program keeps the token fresh.
+
+    White space around the token does not count. A call raises ConfigurationError if the file cannot be read or holds
+    no token.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+
+    async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Add the header with the token that the file holds now."""
+        del http
+        async with within(READ_TIMEOUT_S, lambda: self._unreadable("it took too long")):
+            text = await asyncio.to_thread(self._read)
+        if not text.isascii() or not text.isprintable():
+            raise self._unreadable("it holds characters that cannot be sent")
+        if not text:
+            raise self._unreadable("it is empty")
+        request.headers[TENANT_TOKEN_HEADER] = text
+
+    def renew(self, request: httpx.Request) -> bool:
+        """Read the file once more."""
+        del request
+        return True
+
+    def _read(self) -> str:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(TOKEN_LIMIT).decode("latin-1").strip()
+        except OSError as error:
+            raise self._unreadable(error.strerror or type(error).__name__) from error
+
+    def _unreadable(self, why: str) -> ConfigurationError:
+        error = ConfigurationError(f"the tenant token cannot be read from {self._path}: {why}")
+        error.retryable = True  # another program may be writing it
+        return error
 
 
 class TokenProvider(Credentials):
@@ -164,32 +215,51 @@ class AccessKey(Credentials):
         request.headers.update(signed.header_params)
 
 
+def as_credentials(value: object) -> Credentials:
+    """Return the credentials that an argument stands for: a text or a Secret is a Token. Raises ConfigurationError."""
+    if isinstance(value, Credentials):
+        return value
+    if isinstance(value, str | Secret):
+        return Token(_secret(value, "a tenant token", "credentials"))
+    kind = f"the class {value.__name__}" if isinstance(value, type) else f"an object of type {type(value).__name__}"
+    raise ConfigurationError(
+        "expected credentials: a tenant token as text, or a Token, TokenFile, TokenProvider, Password or AccessKey; "
+        f"got {kind}"
+    )
+
+
 def credentials_from_environment() -> Credentials:
     """Return the credentials that the environment holds.
 
-    STREAMER_AUTH_TOKEN; or STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT, each after
-    STREAMER_IAM; or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY. Raises ConfigurationError that says what to set.
+    STREAMER_AUTH_TOKEN; or STREAMER_AUTH_TOKEN_FILE, the path of a file that is read before every call; or
+    STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT, each after STREAMER_IAM; or STREAMER_ACCESS_KEY
+    and STREAMER_SECRET_KEY. White space around a value does not count. Raises ConfigurationError that says what to set.
     """
-    environment = os.environ
-    if environment.get("STREAMER_AUTH_TOKEN"):
+    if _from_environment("STREAMER_AUTH_TOKEN"):
         return Token()
-    if environment.get("STREAMER_IAM_ENDPOINT"):
+    if path := _from_environment("STREAMER_AUTH_TOKEN_FILE"):
+        return TokenFile(path)
+    if endpoint := _from_environment("STREAMER_IAM_ENDPOINT"):
         names = {name: f"STREAMER_IAM_{name.upper()}" for name in ("domain", "user", "password")}
-        if missing := [name for name in names.values() if not environment.get(name)]:
+        values = {argument: _from_environment(name) for argument, name in names.items()}
+        if missing := [name for argument, name in names.items() if not values[argument]]:
             raise ConfigurationError(f"STREAMER_IAM_ENDPOINT is set: set {', '.join(missing)} too")
-        return Password(
-            iam_endpoint=environment["STREAMER_IAM_ENDPOINT"],
-            project=environment.get("STREAMER_IAM_PROJECT"),
-            **{argument: environment[name] for argument, name in names.items()},
-        )
-    if environment.get("STREAMER_ACCESS_KEY"):
-        return AccessKey(
-            access_key=environment["STREAMER_ACCESS_KEY"], secret_key=environment.get("STREAMER_SECRET_KEY", "")
-        )
+        return Password(iam_endpoint=endpoint, project=_from_environment("STREAMER_IAM_PROJECT") or None, **values)
+    if access_key := _from_environment("STREAMER_ACCESS_KEY"):
+        return AccessKey(access_key=access_key, secret_key=_from_environment("STREAMER_SECRET_KEY"))
     raise ConfigurationError(
-        "no credentials: set STREAMER_AUTH_TOKEN to a tenant token; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, "
-        "STREAMER_IAM_USER and STREAMER_IAM_PASSWORD; or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY"
+        "no credentials: set STREAMER_AUTH_TOKEN to a tenant token, or STREAMER_AUTH_TOKEN_FILE to a file that holds "
+        "one; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, STREAMER_IAM_USER and STREAMER_IAM_PASSWORD; or "
+        "STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY"
     )
+
+
+def _from_environment(name: str) -> str:
+    """Return a variable's value without white space around it, such as the newline of the file that it came from."""
+    value = os.environ.get(name, "").strip()
+    if not value.isprintable():
+        raise ConfigurationError(f"expected printable characters in {name}, got others")
+    return value
 
 
 def _secret(value: object, what: str, where: str, *, is_for_header: bool = True) -> Secret:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpcore  # noqa: F401 - httpx imports it while it connects, which would hold up the event loop for 50 ms
 import httpx
 
+from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
+from streamer.foreign import ForeignText, parse_url, without_secrets
 from streamer.proxies import proxy_of
 
 with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
@@ -116,6 +117,7 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
 
 
 async def _read_body(response: httpx.Response) -> bytes:
+    """Return the body, decoded. Some gateways compress every reply, whatever the request accepts."""
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
@@ -124,24 +126,29 @@ async def _read_body(response: httpx.Response) -> bytes:
                 f"expected at most {BODY_LIMIT} bytes from {response.url.host}, got more: check the endpoint",
                 status=response.status_code,
             )
-    return bytes(body)
+    encodings = response.headers.get("content-encoding", "")
+    try:
+        return decode_body(bytes(body), encodings=encodings, charset=response.charset_encoding, limit=BODY_LIMIT)
+    except UnreadableBodyError as error:
+        raise CloudReplyError(
+            f"the reply of {response.url.host} {error} (content-encoding '{ForeignText(encodings, 40)}')",
+            status=response.status_code,
+        ) from error
 
 
 def checked_endpoint(endpoint: str, *, example: str) -> str:
     """Return a base URL without its trailing slashes. Raises ConfigurationError if it is none, or carries secrets."""
+    parts = parse_url(endpoint, {"http", "https"})
     try:
-        parts = urlsplit(endpoint)
-        host, _ = httpx.URL(endpoint).host, parts.port
-        host.encode("idna")  # what the resolver does to it
+        is_usable = parts is not None and bool(httpx.URL(endpoint).host) and not set(endpoint) & set("?#@")
     except (ValueError, httpx.InvalidURL):
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host or set(endpoint) & set("?#@"):
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        is_usable = False
+    if parts is None or not is_usable:
         raise ConfigurationError(
-            f"expected an endpoint such as {example}, got {shown!r}: "
+            f"expected an endpoint such as {example}, got '{without_secrets(endpoint)}': "
             "a base URL with http or https, without user, query and fragment"
         )
-    return endpoint.rstrip("/")
+    return parts.geturl().rstrip("/")
 
 
 def _host(location: str) -> str:

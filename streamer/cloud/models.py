@@ -1,13 +1,15 @@
 """What the vendor's replies say, as plain objects (reply → Ticket, Progress)."""
 
+import contextlib
 import math
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from streamer.cloud.codes import meaning_of
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
+from streamer.foreign import ForeignText, parse_url, without_secrets
 from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
 from streamer.wire import (
@@ -32,6 +34,7 @@ class Ticket:
     expires_in_s: float | None = None  # how long the stream may last [doc]
     ice_servers: tuple[object, ...] = field(default=(), repr=False)  # as they came; may hold TURN passwords
     audio_ports: AudioPorts = field(default_factory=AudioPorts)
+    problems: tuple[str, ...] = ()  # a sentence for each optional field that could not be understood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,84 +68,80 @@ _PROGRESS: Final = {
 }
 
 
-# The reply's own shapes. Every leaf is nullable, and numbers are sometimes strings [doc]; unknown fields pass.
-
-
-class _Port(msgspec.Struct):
-    address: str | None = None
-    aport: int | str | None = None
-    atype: int | str | None = None
-    address_ipv6: str | None = None
-
-
-class _Sdk(msgspec.Struct):
-    internal: _Port | None = None
-    external: _Port | None = None
-
-
-class _IceSignaling(msgspec.Struct):
-    signaling_url: str | None = None
-    expired_time: int | float | str | None = None
-    ice_servers: list[Any] | None = None
-
-
-class _Rtc(_IceSignaling):  # older pages list the fields here, without the level below [doc]
-    ice_signaling: _IceSignaling | None = None
-
-
-class _Resource(msgspec.Struct):
-    device_id: str | None = None
-    kp_id: str | None = None
-    sdk: _Sdk | None = None
-    rtc: _Rtc | None = None
-
-
-class _Data(msgspec.Struct, rename={"streaming_id": "streamingId"}):
-    device_token: str | None = None
-    streaming_id: str | None = None
-    resource: _Resource | None = None
-
-
-class _Reply(msgspec.Struct):
-    data: _Data | None = None
-    error_code: int | str | None = None
-    error_msg: str | None = None
-
-
-class _Verdict(msgspec.Struct):
-    """The part of any reply that says whether it is a success; read first, for a refusal may look like anything."""
-
-    error_code: int | str | None = None
-    error_msg: str | None = None
-
-
-class _InstanceStatus(msgspec.Struct):
-    instance_id: str | None = None
-    status: int | str | None = None
-
-
-class _Prepared(msgspec.Struct):  # the names are those of the vendor's Java SDK [doc]
-    status_list: list[_InstanceStatus] | None = None
-
-
-class _PrepareReply(msgspec.Struct):
-    data: _Prepared | None = None
-
-
-class _ProgressData(msgspec.Struct, rename={"waiting_count": "waitingCount"}):
-    status: int | str | None = None
-    waiting_count: int | str | None = None
-
-
-class _ProgressReply(msgspec.Struct):
-    data: _ProgressData | None = None
-
-
-_decode_verdict: Final = msgspec.json.Decoder(_Verdict).decode
-_decode_reply: Final = msgspec.json.Decoder(_Reply).decode
-_decode_prepared: Final = msgspec.json.Decoder(_PrepareReply).decode
-_decode_progress: Final = msgspec.json.Decoder(_ProgressReply).decode
+_NUMBER_LIMIT: Final = 10**12
+_KINDS: Final = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+_SIGNALING_URL: Final = "data.resource.rtc.ice_signaling.signaling_url"
+_SIGNALING_SCHEMES: Final = {"http", "https", "ws", "wss"}
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested without end
+
+
+class _Fields:
+    """The fields of a JSON object in a reply. Every one may be missing or null, and numbers may be strings [doc].
+
+    A field of another form counts as missing, and a sentence about it is added to `problems`.
+    """
+
+    def __init__(self, values: dict[str, object], path: str, problems: list[str]) -> None:
+        self._values = values
+        self._path = path
+        self._problems = problems
+
+    def path_of(self, name: str) -> str:
+        """Return the JSON path of a field."""
+        return f"{self._path}.{name}" if self._path else name
+
+    def level(self, name: str) -> "_Fields | None":
+        """Return the fields of an object."""
+        value = self._values.get(name)
+        if isinstance(value, dict):
+            return _Fields(value, self.path_of(name), self._problems)
+        self._note(name, "an object", value)
+        return None
+
+    def text(self, name: str) -> str | None:
+        """Return a text; a whole number counts as one."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            return value or None
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _NUMBER_LIMIT:
+            return str(value)
+        self._note(name, "a text", value)
+        return None
+
+    def number(self, name: str) -> float | None:
+        """Return a number below 10^12."""
+        value = self._values.get(name)
+        number = math.nan
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)
+        if abs(number) < _NUMBER_LIMIT:  # not NaN, and not infinite
+            return number
+        self._note(name, "a number", value)
+        return None
+
+    def entries(self, name: str) -> list[object]:
+        """Return a list; a text or an object counts as a list of it alone."""
+        value = self._values.get(name)
+        if isinstance(value, list):
+            return value
+        if isinstance(value, str | dict) and value:
+            return [value]
+        self._note(name, "a list", value)
+        return []
+
+    def _note(self, name: str, expected: str, value: object) -> None:
+        """Note a field that has another form; its value may be a secret."""
+        if value not in (None, ""):
+            kind = _KINDS.get(type(value), "something else")
+            self._problems.append(f"expected {expected} at {self.path_of(name)} of the API's reply, got {kind}")
 
 
 def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None = None) -> None:
@@ -155,7 +154,7 @@ def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None
     """
     where = f"HTTP {status}, request {request_id}"
     try:
-        verdict = _decode_verdict(body)
+        verdict = _read(body, [])
     except _UNREADABLE as error:
         if status in {401, 403}:
             raise _refusal(None, None, status, where) from error
@@ -163,29 +162,33 @@ def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None
         raise CloudReplyError(
             f"expected a JSON object from the API, got {kind} ({where}): check the endpoint", status=status
         ) from error
-    code = None if verdict.error_code is None else str(verdict.error_code)
+    code = verdict.text("error_code")
     if code in {None, API_SUCCESS} and status < 400:
         return
-    raise _refusal(_shown(code, 80, hidden), _shown(verdict.error_msg, 300, hidden), status, where)
+    raise _refusal(_shown(code, 80, hidden), _shown(verdict.text("error_msg"), 300, hidden), status, where)
 
 
 def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
-    """Return what a successful auth reply says. Raises CloudReplyError, which names the JSON path at fault."""
+    """Return what a successful auth reply says.
+
+    Only the device token, the device id and the signaling URL are needed. Any other field may have any form.
+
+    Raises CloudReplyError, which names the JSON path at fault.
+    """
+    problems: list[str] = []
+    nothing = _Fields({}, "", problems)
     try:
-        reply = _decode_reply(body)
+        reply = _read(body, problems)
     except _UNREADABLE as error:
-        path = str(error).partition("`$.")[2].removesuffix("`") or None
-        raise CloudReplyError(
-            f"the auth reply is not of the documented form (HTTP {status}): {error}", status=status, path=path
-        ) from error
-    data = reply.data or _Data()
-    resource = data.resource or _Resource()
-    rtc = resource.rtc or _Rtc()
-    signaling = rtc.ice_signaling or rtc
+        raise _malformed("auth", status, error) from error
+    data = reply.level("data") or nothing
+    resource = data.level("resource") or nothing
+    rtc = resource.level("rtc") or nothing
+    signaling = rtc.level("ice_signaling") or rtc  # older pages list the fields there, without the level below [doc]
     needed = {
-        "data.device_token": data.device_token,
-        "data.resource.device_id": resource.device_id,
-        "data.resource.rtc.ice_signaling.signaling_url": signaling.signaling_url,
+        "data.device_token": data.text("device_token"),
+        "data.resource.device_id": resource.text("device_id"),
+        _SIGNALING_URL: signaling.text("signaling_url"),
     }
     for path, value in needed.items():
         if not value:
@@ -194,48 +197,58 @@ def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
                 status=status,
                 path=path,
             )
-    sdk = resource.sdk or _Sdk()
+    device_token, device_id, signaling_url = (value or "" for value in needed.values())
+    url = parse_url(signaling_url, _SIGNALING_SCHEMES)
+    if url is None:
+        raise CloudReplyError(
+            f"expected a URL with http or https at {_SIGNALING_URL} of the auth reply, "
+            f"got '{without_secrets(signaling_url)}' (HTTP {status})",
+            status=status,
+            path=_SIGNALING_URL,
+        )
+    sdk = resource.level("sdk") or nothing
     return Ticket(
         instance_id=instance_id,
-        device_id=resource.device_id or "",
-        device_token=Secret(data.device_token or ""),
-        signaling_url=signaling.signaling_url or "",
-        streaming_id=data.streaming_id or None,
-        expires_in_s=_number(signaling.expired_time, "data.resource.rtc.ice_signaling.expired_time", status),
-        ice_servers=tuple(signaling.ice_servers or ()),
-        audio_ports=AudioPorts(
-            internal=_port(sdk.internal, "data.resource.sdk.internal", status),
-            external=_port(sdk.external, "data.resource.sdk.external", status),
-        ),
+        device_id=device_id,
+        device_token=Secret(device_token),
+        signaling_url=url.geturl(),
+        streaming_id=data.text("streamingId"),
+        expires_in_s=signaling.number("expired_time"),
+        ice_servers=tuple(signaling.entries("ice_servers")),
+        audio_ports=AudioPorts(internal=_port(sdk.level("internal")), external=_port(sdk.level("external"))),
+        problems=tuple(problems),
     )
 
 
 def parse_prepared(body: bytes, instance_id: str, *, status: int) -> bool:
     """Return whether the reply to prepare says that the instance is ready. Raises CloudReplyError."""
+    problems: list[str] = []
     try:
-        reply = _decode_prepared(body)
+        data = _read(body, problems).level("data")
     except _UNREADABLE as error:
         raise _malformed("prepare", status, error) from error
-    states = (reply.data.status_list if reply.data else None) or []
-    return any(
-        state.instance_id == instance_id and _number(state.status, "data.status_list[].status", status) == PREPARE_READY
-        for state in states
-    )
+    entries = data.entries("status_list") if data else []  # the names are those of the vendor's Java SDK [doc]
+    states = [_Fields(entry, "data.status_list[]", problems) for entry in entries if isinstance(entry, dict)]
+    return any(state.text("instance_id") == instance_id and state.number("status") == PREPARE_READY for state in states)
 
 
 def parse_progress(body: bytes, *, status: int) -> Progress:
     """Return what the reply to prepare-progress says. Raises CloudReplyError."""
+    problems: list[str] = []
     try:
-        data = _decode_progress(body).data or _ProgressData()
+        data = _read(body, problems).level("data") or _Fields({}, "data", problems)
     except _UNREADABLE as error:
         raise _malformed("prepare-progress", status, error) from error
-    code = _number(data.status, "data.status", status)
+    code, waiting = data.number("status"), data.number("waitingCount")
     if code is None:
         raise CloudReplyError(
             f"the prepare-progress reply has no data.status (HTTP {status})", status=status, path="data.status"
         )
-    waiting = _number(data.waiting_count, "data.waitingCount", status)
     return Progress(status=int(code), waiting_count=None if waiting is None else int(waiting))
+
+
+def _read(body: bytes, problems: list[str]) -> _Fields:
+    return _Fields(msgspec.json.decode(body, type=dict[str, object]), "", problems)
 
 
 def _malformed(call: str, status: int, error: Exception) -> CloudReplyError:
@@ -246,9 +259,7 @@ def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:
     """Return a short, printable form of what the server said, without our secret."""
     if not text:
         return None
-    if hidden:
-        text = text.replace(hidden, "***")
-    return "".join(character if character.isprintable() else "?" for character in text[:limit])
+    return str(ForeignText(text.replace(hidden, "***") if hidden else text, limit))
 
 
 def _refusal(code: str | None, said: str | None, status: int, where: str) -> CloudRefusalError:
@@ -269,29 +280,14 @@ def _refusal(code: str | None, said: str | None, status: int, where: str) -> Clo
     )
 
 
-def _port(port: _Port | None, path: str, status: int) -> AudioPort | None:
-    if port is None or port == _Port():
+def _port(port: _Fields | None) -> AudioPort | None:
+    if port is None:
         return None
-    number, kind = _number(port.aport, f"{path}.aport", status), _number(port.atype, f"{path}.atype", status)
-    return AudioPort(
-        address=port.address or None,
+    number, kind = port.number("aport"), port.number("atype")
+    found = AudioPort(
+        address=port.text("address"),
         port=None if number is None else int(number),
         type=None if kind is None else int(kind),
-        address_ipv6=port.address_ipv6 or None,
+        address_ipv6=port.text("address_ipv6"),
     )
-
-
-def _number(value: float | str | None, path: str, status: int) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not abs(number) < 1e12:  # NaN and infinity too
-        raise CloudReplyError(
-            f"expected a number at {path} of the auth reply, got {str(value)[:40]!r} (HTTP {status})",
-            status=status,
-            path=path,
-        )
-    return number
+    return None if found == AudioPort(address=None, port=None, type=None) else found

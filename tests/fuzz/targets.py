@@ -23,6 +23,8 @@ from aiortc import RTCDataChannel, RTCDataChannelParameters, rtcsctptransport
 from aiortc.sdp import candidate_from_sdp
 from google_crc32c import value as crc32c
 
+from streamer.cloud.encoding import UnreadableBodyError, decode_body
+from streamer.cloud.http import BODY_LIMIT
 from streamer.cloud.models import check_reply, parse_ticket
 from streamer.errors import (
     CloudError,
@@ -302,6 +304,16 @@ def ice_servers(data: bytes) -> None:
             assert SECRET not in "".join(map(repr, servers))
 
 
+def http_body(data: bytes) -> None:
+    """The Content-Encoding, the charset and the body, cut at 0x1E → at most so many bytes, or the documented error."""
+    encodings, charset, body = ([*data.split(b"\x1e", 2), b"", b""])[:3]
+    with contextlib.suppress(UnreadableBodyError):
+        decoded = decode_body(
+            body, encodings=encodings.decode("latin-1"), charset=charset.decode("latin-1") or None, limit=BODY_LIMIT
+        )
+        assert len(decoded) <= max(BODY_LIMIT, 3 * len(body))
+
+
 def auth_reply(data: bytes) -> None:
     """The HTTP status in two bytes, then the body → a ticket that can be used, or an error without secrets."""
     status, body = 200 + int.from_bytes(data[:2]) % 400, data[2:]
@@ -482,6 +494,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "data_channels": data_channels,
     "candidate": ice_candidate,
     "ice_servers": ice_servers,
+    "http_body": http_body,
     "auth_reply": auth_reply,
     "rtp": rtp,
     "rtcp": rtcp,

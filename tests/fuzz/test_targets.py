@@ -18,6 +18,7 @@ CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
     "turn": 10_000,
     "data_channels": 10_000,
     "recording": 15_000,
+    "http_body": 5000,
 }
 
 

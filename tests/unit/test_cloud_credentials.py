@@ -1,8 +1,10 @@
 import hashlib
 import hmac
 import itertools
+import os
 import pickle
 import sys
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import httpx
@@ -10,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import streamer
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import (
     AccessKey,
     Credentials,
     Password,
     Token,
+    TokenFile,
     TokenProvider,
+    as_credentials,
     credentials_from_environment,
 )
 from streamer.errors import ConfigurationError, MissingExtraError
@@ -26,6 +31,7 @@ VALUE = "secret-value-7d1f"  # looked for in everything that is shown
 URL = "https://api.example.com/v1/instances/i/auth?stream_type=2"
 SETTINGS = {
     "STREAMER_AUTH_TOKEN": VALUE,
+    "STREAMER_AUTH_TOKEN_FILE": "/run/token",
     "STREAMER_IAM_ENDPOINT": "https://iam.example.com",
     "STREAMER_IAM_DOMAIN": "domain",
     "STREAMER_IAM_USER": "user",
@@ -218,6 +224,8 @@ def expected_from(environment: set[str]) -> type[Credentials] | None:
     """Say what the documented order of the variables gives; None is an error."""
     if "STREAMER_AUTH_TOKEN" in environment:
         return Token
+    if "STREAMER_AUTH_TOKEN_FILE" in environment:
+        return TokenFile
     if "STREAMER_IAM_ENDPOINT" in environment:
         return Password if environment.issuperset(IAM_NEEDED) else None
     if "STREAMER_ACCESS_KEY" in environment:
@@ -283,6 +291,85 @@ def test_credentials_show_no_secret_and_are_not_pickled(credentials: Credentials
     assert VALUE not in repr(vars(credentials))
     with pytest.raises((TypeError, pickle.PicklingError, AttributeError)):
         pickle.dumps(credentials)
+
+
+async def test_a_token_file_is_read_before_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    path.write_text("first\r\n")
+    monkeypatch.chdir(tmp_path)
+    credentials = TokenFile("token")
+    monkeypatch.chdir("/")  # a relative path is relative to where it was given
+    assert (await sign(credentials)).headers["x-auth-token"] == "first"
+    path.write_text(" second ")
+    request = await sign(credentials)
+    assert request.headers["x-auth-token"] == "second"
+    assert credentials.renew(request)
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", VALUE.encode() + b"\nx: y", b"\xff" + VALUE.encode(), b"\0"])
+async def test_a_token_file_without_a_token_is_a_passing_error_that_names_it(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"cannot be read from .*token: ") as caught:
+        await sign(TokenFile(path))
+    assert caught.value.retryable
+    assert VALUE not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_white_space_around_a_value_of_the_environment_does_not_count(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = (
+        {"STREAMER_AUTH_TOKEN"},
+        {"STREAMER_AUTH_TOKEN_FILE"},
+        {"STREAMER_ACCESS_KEY", "STREAMER_SECRET_KEY"},
+        {*IAM_NEEDED, "STREAMER_IAM_ENDPOINT", "STREAMER_IAM_PROJECT"},
+    )
+    for other in next(group for group in groups if name in group):
+        monkeypatch.setenv(other, f" {SETTINGS[other]}\r\n")
+    credentials = credentials_from_environment()
+    assert type(credentials) is expected_from({other for other in SETTINGS if os.environ.get(other)})
+    for value in vars(credentials).values():
+        shown = value.reveal() if isinstance(value, Secret) else value
+        assert not isinstance(shown, str) or shown == shown.strip()
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r\nx: y", "\x1b[31m", "\x7f"])
+def test_control_characters_in_a_value_of_the_environment_are_refused(
+    inside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMER_AUTH_TOKEN", f"{VALUE}{inside}{VALUE}")
+    for make in (Token, credentials_from_environment):
+        with pytest.raises(ConfigurationError, match="STREAMER_AUTH_TOKEN") as caught:
+            make()
+        assert VALUE not in str(caught.value)
+
+
+async def test_a_text_is_a_token_wherever_credentials_are_expected() -> None:
+    for text in (VALUE, Secret(VALUE)):
+        assert (await sign(as_credentials(text))).headers["x-auth-token"] == VALUE
+    token = Token(VALUE)
+    assert as_credentials(token) is token
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 5, b"abc", Token, AccessKey, lambda: VALUE, {"token": VALUE}, "", f"{VALUE}\n"]
+)
+def test_what_is_no_credentials_is_refused_at_the_call(wrong: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected (credentials|a tenant token)") as caught:
+        streamer.connect("any", endpoint="https://api.example", credentials=wrong)  # type: ignore[arg-type]
+    assert VALUE not in str(caught.value)
+
+
+def test_only_a_plain_token_has_an_end() -> None:
+    password = Password(iam_endpoint="https://iam.example.com", domain="domain", user="user", password=VALUE)
+    others = [TokenFile("x"), TokenProvider(lambda: VALUE), password, AccessKey(access_key="AK", secret_key=VALUE)]
+    assert Token(VALUE).lasts_s == 24 * 3600
+    assert {other.lasts_s for other in others} == {None}
 
 
 def test_a_secret_shows_itself_only_when_asked() -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -254,26 +255,99 @@ def test_a_missing_level_names_the_field_that_is_needed_from_it(level: str, path
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("path", [path for path in ALL_PATHS if path.startswith("data")])
 @pytest.mark.parametrize("wrong", [True, [[1]], 7.5], ids=repr)
-def test_a_wrong_type_is_named_by_its_path(path: str, wrong: object) -> None:
-    if (path, wrong) in ((f"{SIGNALING}.expired_time", 7.5), (f"{SIGNALING}.ice_servers", [[1]])):
-        return  # the one field that may have a fraction, and the one list, whose entries are judged one by one
+@pytest.mark.parametrize("path", [*NEEDED_PATHS, *LEVELS_ABOVE])
+def test_a_wrong_type_of_what_is_needed_is_named_by_its_path(path: str, wrong: object) -> None:
+    needed = LEVELS_ABOVE.get(path, path)
     with pytest.raises(CloudReplyError) as caught:
         read(changed((path, wrong)))
-    assert caught.value.path == path
-    assert path in str(caught.value)
+    assert caught.value.path == needed
+    assert needed in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", ["ten", "NaN", "inf", "1e12", 10**40])
+OPTIONAL_PATHS = [path for path in ALL_PATHS if path.startswith("data.") and path not in {*NEEDED_PATHS, *LEVELS_ABOVE}]
+
+
+valid_json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(OPTIONAL_PATHS), valid_json_values))
+def test_no_optional_field_ever_ends_a_connection(changes: dict[str, object]) -> None:
+    """The law: whatever stands in the optional fields, there is a ticket with all that is needed."""
+    ticket = read(changed(*sorted(changes.items(), key=lambda change: -change[0].count("."))))
+    assert (ticket.device_id, ticket.signaling_url) == ("device-1", "http://203.0.113.8:18082")
+    assert ticket.device_token.reveal() == TOKEN
+    assert all(problem.isprintable() for problem in ticket.problems)
+
+
+@pytest.mark.parametrize("wrong", [True, [[1]], 7.5], ids=repr)
+@pytest.mark.parametrize("path", [path for path in OPTIONAL_PATHS if path != "data.resource.kp_id"])  # it is not read
+def test_an_optional_field_of_a_wrong_type_is_a_problem_that_names_its_path(path: str, wrong: Any) -> None:
+    name = path.rpartition(".")[2]
+    if (name in {"aport", "atype", "expired_time"} and wrong == 7.5) or (name == "ice_servers" and wrong == [[1]]):
+        return  # a number; and a list, whose entries are judged one by one
+    problems = read(changed((path, wrong))).problems
+    assert len(problems) == 1
+    assert f" {path} " in problems[0]
+
+
+@pytest.mark.parametrize("wrong", ["ten", "NaN", "inf", "1e12", 10**40, "one hour"])
 @pytest.mark.parametrize(
     "path", ["data.resource.sdk.internal.aport", "data.resource.sdk.external.atype", f"{SIGNALING}.expired_time"]
 )
-def test_a_string_that_is_no_usable_number_is_named_by_its_path(path: str, wrong: object) -> None:
+def test_what_is_no_usable_number_is_a_problem(path: str, wrong: object) -> None:
+    ticket = read(changed((path, wrong)))
+    assert ticket == dataclasses.replace(read(changed((path, None))), problems=ticket.problems)
+    assert [path in problem for problem in ticket.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [("", ()), ({}, ()), ("stun:a", ("stun:a",)), ({"uri": "turn:b"}, ({"uri": "turn:b"},)), (None, ())],
+)
+def test_ice_servers_that_are_no_list_are_one_or_none(servers: object, expected: tuple[object, ...]) -> None:
+    assert read(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == expected
+
+
+@pytest.mark.parametrize("message", [{"en": "no"}, ["no"], 7, True])
+@pytest.mark.parametrize("code", ["KOOPHONE.API.1012", "0"])
+def test_a_message_of_another_form_changes_no_verdict(message: object, code: str) -> None:
+    reply = changed(("error_code", code), ("error_msg", message))
+    if code == "0":
+        assert read(reply).device_id == "device-1"
+    else:
+        with pytest.raises(CloudRefusalError) as caught:
+            read(reply)
+        assert caught.value.error_code == code
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "host", "ftp://host", "http://", "http://h:99999", "http://a..b", "http://a\nb", "h" * 5000]
+)
+def test_a_signaling_url_that_cannot_be_used_is_named_by_its_path(url: str) -> None:
     with pytest.raises(CloudReplyError) as caught:
-        read(changed((path, wrong)))
-    assert caught.value.path == path
-    assert path in str(caught.value)
+        read(changed((f"{SIGNALING}.signaling_url", url)))
+    assert caught.value.path == f"{SIGNALING}.signaling_url"
+
+
+def test_a_signaling_url_shows_no_password() -> None:
+    with pytest.raises(CloudReplyError) as caught:
+        read(changed((f"{SIGNALING}.signaling_url", "ftp://user:hunter2@host/?token=hunter2")))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_scheme_of_a_signaling_url_may_be_in_capitals() -> None:
+    assert read(changed((f"{SIGNALING}.signaling_url", "HTTPS://host/x"))).signaling_url == "https://host/x"
 
 
 def test_what_is_no_object_has_no_path() -> None:
