@@ -1,19 +1,28 @@
-# Every target sets up its own environment on first use; later uses start at once.
+# Every target sets up its own environment on first use; later uses start at once. Another PYTHON has another environment.
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+OLDEST := python3.11
+CORE := tests/unit tests/contract tests/cloud tests/phone tests/whole/test_cli.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz docs clean
+.PHONY: help demo test test-core test-lowest lint bench fuzz docs clean
 
 help:  ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## Connect to the embedded phone, stream, and record an MP4
 	@$(BIN)/streamer demo
 
-test: $(VENV)/.dev  ## Run the whole suite
+test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
 	@$(BIN)/python -m pytest
+
+test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
+	@$(BIN)/python -m pytest $(CORE)
+
+test-lowest: $(LOWEST)/.dev  ## Run the same part with the lowest versions that pyproject.toml allows
+	@$(LOWEST)/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabilities
 	@$(BIN)/ruff format --check .
@@ -33,7 +42,7 @@ docs: $(VENV)/.docs  ## Build the documentation into site/
 	@echo "site/index.html"
 
 clean:  ## Remove the environment and everything that was made
-	rm -rf $(VENV) .fuzz out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
+	rm -rf .venv .venv-* .fuzz out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -59,3 +68,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "installing streamer and its tools …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev
 	@touch $@ $(VENV)/.demo
+
+$(LOWEST)/.dev: pyproject.toml
+	@echo "installing streamer with the lowest versions …"
+	@$(OLDEST) -m venv $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@grep -oE '[a-z0-9-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' >$(LOWEST)/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e . --group test --constraint $(LOWEST)/lowest.txt
+	@touch $@

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import hypothesis
 import pytest
 
 import streamer
@@ -25,6 +26,9 @@ from streamer import phone as embedded
 
 Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
 MARK: Final = "TRIPWIRE-"  # of each token that the embedded phone makes
+# How long an example takes tells of the machine. Whatever else the profile in force says (CI's repeats itself) stays.
+hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 _PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
 
 

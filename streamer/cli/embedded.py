@@ -66,7 +66,7 @@ async def demo(output: Path, duration_s: float) -> None:
     counters, picture = await asyncio.to_thread(_read_back, output, embedded.read_barcode)
     gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
     preview = output.with_suffix(".png")
-    av.VideoFrame.from_ndarray(picture, format="rgb24").save(preview)
+    av.VideoFrame.from_ndarray(picture, format="rgb24").save(str(preview))  # a Path from PyAV 18.1 on alone
     if out.is_terminal:
         out.print(half_blocks(picture))
     out.print(

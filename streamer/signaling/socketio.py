@@ -12,6 +12,7 @@ CONNECT, DISCONNECT, EVENT, ACK, ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 
 MAX_ATTACHMENTS: Final = 16
 CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
+MAX_DEPTH: Final = 64  # lists and objects inside one another, in an event with attachments
 
 # type, attachments and a dash (binary types only), namespace and a comma, ack id, JSON
 _PACKET: Final = re.compile(
@@ -67,22 +68,21 @@ def decode_json(text: str | bytes) -> Any:
 def attach(data: Any, attachments: list[bytes]) -> Any:
     """Return an event's data with its placeholders replaced by the binary frames that they stand for.
 
-    Raises SignalingProtocolError if the data is nested too deeply.
+    Raises SignalingProtocolError if the data is nested more deeply than MAX_DEPTH.
     """
-    try:
-        return _attached(data, attachments)
-    except RecursionError:
-        raise SignalingProtocolError("a binary event's JSON is nested too deeply") from None
+    return _attached(data, attachments, MAX_DEPTH)
 
 
-def _attached(data: Any, attachments: list[bytes]) -> Any:
+def _attached(data: Any, attachments: list[bytes], depth: int) -> Any:
     match data:
         case {"_placeholder": True, "num": int(number)} if 0 <= number < len(attachments):
             return attachments[number]
+        case dict() | list() if not depth:
+            raise SignalingProtocolError(f"expected at most {MAX_DEPTH} levels of nesting in a binary event, got more")
         case dict():
-            return {name: _attached(value, attachments) for name, value in data.items()}
+            return {name: _attached(value, attachments, depth - 1) for name, value in data.items()}
         case list():
-            return [_attached(value, attachments) for value in data]
+            return [_attached(value, attachments, depth - 1) for value in data]
         case _:
             return data
 

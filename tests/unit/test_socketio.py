@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import SignalingProtocolError
-from streamer.signaling.socketio import MAX_ATTACHMENTS, SocketPacket, attach, decode, encode_event
+from streamer.signaling.socketio import MAX_ATTACHMENTS, MAX_DEPTH, SocketPacket, attach, decode, encode_event
 
 EVENT, ACK, BINARY_EVENT, BINARY_ACK = "2", "3", "5", "6"
 TYPES: Final = "0123456"
@@ -153,7 +153,11 @@ def test_a_placeholder_without_its_attachment_stays_what_it_is(number: object) -
     assert attach([placeholder], [b"only one"]) == [placeholder]
 
 
-def test_attachments_to_data_that_is_nested_too_deeply_are_a_protocol_error() -> None:
-    data = decode('51-["a",' + "[" * 600 + "]" * 600 + "]").data
-    with pytest.raises(SignalingProtocolError):
-        attach(data, [b""])
+@pytest.mark.parametrize(("depth", "fits"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False), (300, False)])
+def test_data_of_an_event_with_attachments_is_nested_up_to_a_limit(depth: int, fits: bool) -> None:
+    data = decode('51-["a",' + "[" * depth + "]" * depth + "]").data
+    if fits:
+        assert attach(data, [b""]) == data
+    else:
+        with pytest.raises(SignalingProtocolError, match="nesting"):
+            attach(data, [b""])

@@ -21,6 +21,8 @@ class Hook:
     since: str
 
 
+VERSIONS: Final = ("aiortc>=1.16,<1.17", "aioice>=0.13,<0.14", "pylibsrtp>=1.0,<1.1")  # those that were looked at
+
 HOOKS: Final = (
     Hook("aiortc.rtcrtpreceiver:RTCRtpReceiver.receive", "self parameters", "the moment SRTP is ready", "aiortc 1.16"),
     Hook("aiortc.rtcdtlstransport:RTCCertificate._create_ssl_context", "self srtp_profiles", "ciphers", "aiortc 1.16"),
@@ -115,7 +117,7 @@ def check_hooks() -> None:
             )
             raise IncompatibleLibraryError(
                 f"expected {hook.name}({hook.parameters.replace(' ', ', ')}), found {parameters} in {versions}: "
-                "pip install 'aiortc>=1.16,<1.17' 'aioice>=0.13,<0.14' 'pylibsrtp>=1.0,<1.1'"
+                f"pip install {' '.join(map(repr, VERSIONS))}"
             )
 
 

@@ -1,0 +1,83 @@
+"""What `pyproject.toml` says of the packages that this one needs, against what the code imports and CI installs."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from streamer.rtc._aiortc.hooks import HOOKS, VERSIONS
+
+ROOT: Final = Path(__file__).parents[2]
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS: Final[dict[str, list[str]]] = PROJECT["project"]["optional-dependencies"]
+TESTING: Final[list[str]] = PROJECT["dependency-groups"]["test"]
+NEEDED: Final = {
+    requirement.name: requirement
+    for requirement in map(Requirement, [*PROJECT["project"]["dependencies"], *chain(*EXTRAS.values()), *TESTING])
+    if requirement.name != PROJECT["project"]["name"]
+}
+IMPORTED_AS: Final = {"PIL": "pillow", "pygame": "pygame-ce"}  # where a package has another name
+
+
+def bound(name: str, operator: str) -> Version | None:
+    """Return the version that a package's requirement has with this operator."""
+    found = [specifier.version for specifier in NEEDED[name].specifier if specifier.operator == operator]
+    return Version(found[0]) if found else None
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_lowest_versions_that_are_run_are_the_lower_bounds(name: str) -> None:
+    """`make test-lowest` reads the bounds with a regular expression, which has to find each of them."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pattern = re.search(r"grep -oE '([^']+)' pyproject.toml", makefile)
+    assert pattern is not None
+    lowest = {found.group() for found in re.finditer(pattern[1], (ROOT / "pyproject.toml").read_text(encoding="utf-8"))}
+    assert f"{name}>={bound(name, '>=')}" in lowest
+
+
+@pytest.mark.parametrize("name", sorted({hook.since.partition(" ")[0] for hook in HOOKS}))
+def test_a_library_whose_private_names_are_used_is_pinned_to_the_versions_that_were_looked_at(name: str) -> None:
+    lower, upper = bound(name, ">="), bound(name, "<")
+    assert lower is not None
+    assert upper == Version(f"{lower.major}.{lower.minor + 1}")
+    assert {hook.since for hook in HOOKS if hook.since.startswith(f"{name} ")} == {f"{name} {lower}"}
+    assert f"{name}{NEEDED[name].specifier}" in {str(Requirement(text)) for text in VERSIONS}
+
+
+def test_a_version_of_av_that_was_not_run_is_not_installed() -> None:
+    assert Version("19.0.0") not in NEEDED["av"].specifier
+
+
+def test_each_package_that_is_imported_is_named() -> None:
+    imported = set()
+    for path in (ROOT / "streamer").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).partition(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"streamer"}
+    assert {IMPORTED_AS.get(name, name) for name in foreign} <= NEEDED.keys() - set(map(_name, TESTING))
+
+
+def _name(requirement: str) -> str:
+    return Requirement(requirement).name
+
+
+@pytest.mark.parametrize(
+    ("python", "folder"),
+    [("python3", ".venv"), ("python3.12", ".venv-python3.12"), ("/opt/py/python3", ".venv-python3")],
+)
+def test_each_python_has_an_environment_of_its_own(python: str, folder: str) -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "test", f"PYTHON={python}"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert f"{folder}/bin/python -m pytest" in said
