@@ -10,10 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
+from streamer.foreign import ForeignText
+
 _logger = logging.getLogger("streamer.phone.api")
 
 BODY_LIMIT: Final = 64 * 1024
-IDLE_S: Final = 30.0  # a connection on which nothing comes for so long is closed
+CONNECTIONS_LIMIT: Final = 64  # at once; one more is closed
+REQUEST_S: Final = 30.0  # a connection on which no whole request comes for so long is closed
+REPLY_S: Final = 10.0  # a client that does not take its reply for so long is dropped
 
 
 class Request(NamedTuple):
@@ -59,22 +63,24 @@ class ApiServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio runs this as a task
+        if len(self._connections) >= CONNECTIONS_LIMIT:
+            writer.transport.abort()
+            return
         self._connections.add(task)
         try:
             with contextlib.suppress(ConnectionError, TimeoutError, asyncio.CancelledError):
                 await self._converse(h11.Connection(h11.SERVER), reader, writer)
         finally:
             self._connections.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+            await _close(writer)
 
     async def _converse(
         self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while True:
             try:
-                request = await _read_request(connection, reader)
+                async with asyncio.timeout(REQUEST_S):
+                    request = await _read_request(connection, reader)
             except h11.RemoteProtocolError as error:
                 if connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
                     reply = Reply(error.error_status_hint, {"error_code": "APIGW.0101", "error_msg": "bad request"})
@@ -84,13 +90,15 @@ class ApiServer:
                 return
             reply = self._answer(request)
             if reply.is_silent:
-                await reader.read()
+                while await reader.read(4096):
+                    pass
                 return
-            _logger.debug("%s %s: HTTP %d", request.method, request.path, reply.status)
-            await _write_reply(connection, writer, reply)
+            _logger.debug("%s %s: HTTP %d", request.method, ForeignText(request.path), reply.status)
+            await _write_reply(connection, writer, reply._replace(body=b"") if request.method == "HEAD" else reply)
             if reply.truncated or connection.our_state is not h11.DONE:
                 return
             connection.start_next_cycle()
+            await asyncio.sleep(0)  # of many requests in one piece, others are served in between
 
 
 async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
@@ -100,8 +108,7 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            async with asyncio.timeout(IDLE_S):
-                connection.receive_data(await reader.read(4096))
+            connection.receive_data(await reader.read(4096))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
@@ -110,10 +117,16 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
                 raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-            path = unquote(urlsplit(head.target.decode("latin-1")).path)
-            return Request(head.method.decode("ascii"), path, headers, bytes(body))
+            return Request(head.method.decode("ascii"), _path(head.target), headers, bytes(body))
         else:
             return None
+
+
+def _path(target: bytes) -> str:
+    try:
+        return unquote(urlsplit(target.decode("latin-1")).path)
+    except ValueError as error:
+        raise h11.RemoteProtocolError("the target is not a URL") from error
 
 
 async def _write_reply(connection: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> None:
@@ -125,4 +138,16 @@ async def _write_reply(connection: h11.Connection, writer: asyncio.StreamWriter,
     else:
         writer.write(connection.send(h11.Data(data=body)) or b"")
         writer.write(connection.send(h11.EndOfMessage()) or b"")
-    await writer.drain()
+    async with asyncio.timeout(REPLY_S):
+        await writer.drain()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; what the client does not take in time is dropped."""
+    writer.close()
+    with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+        try:
+            async with asyncio.timeout(REPLY_S):
+                await writer.wait_closed()
+        except TimeoutError:
+            writer.transport.abort()

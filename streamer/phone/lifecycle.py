@@ -1,6 +1,5 @@
 """What the embedded phone's API does before a stream and after it: bringing the instance up, and taking it back."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from typing import Any, Final
 
 from streamer.phone.api import Reply
 from streamer.phone.faults import Faults
+from streamer.phone.jsontext import parse_json
 from streamer.wire import (
     PREPARE_PATH,
     PREPARE_READY,
@@ -46,11 +46,11 @@ class Lifecycle:
     def answer(self, path: str, body: bytes) -> Reply:
         """Answer a call that is one of the four."""
         self.calls.append(path)
+        asked = parse_json(body)
         try:
-            asked = json.loads(body)
             named = asked["instance_ids"] if path == PREPARE_PATH else [asked["instance_id"]]
             is_complete = isinstance(asked.get("user_id"), str) or path in {STOP_PATH, RELEASE_PATH}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             named, is_complete = [], False
         if not named or not is_complete:
             return Reply(400, {"error_code": "KOOPHONE.API.1000", "error_msg": "a parameter is missing"})

@@ -1,6 +1,7 @@
 """The embedded phone's WebRTC side: one peer connection a client, and the phone is the offerer."""
 
 import asyncio
+import ipaddress
 import logging
 import struct
 import time
@@ -8,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiortc import (
-    InvalidStateError,
     RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
@@ -16,9 +16,9 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.exceptions import OperationError
 from aiortc.sdp import candidate_from_sdp
 
+from streamer.foreign import ForeignText
 from streamer.phone.faults import Faults
 from streamer.phone.media import PhoneMedia
 from streamer.phone.path import Path
@@ -26,7 +26,9 @@ from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUC
 
 _logger = logging.getLogger("streamer.phone.rtc")
 
-EARLY_CANDIDATES: Final = 100  # of the client's, before its answer; more are dropped
+ANSWER_LIMIT: Final = 64 * 1024  # characters; a longer answer is passed over
+CANDIDATES_LIMIT: Final = 100  # of the client's; further ones are passed over
+INPUT_LIMIT: Final = 16 * 1024  # bytes; a longer input frame is passed over
 _UNIX_TO_NTP_S: Final = 2_208_988_800  # from 1900 to 1970
 _ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -56,6 +58,8 @@ class PhonePeer:
         self._send = send
         self._on_input = on_input
         self._early_candidates: list[dict[str, Any]] = []
+        self._candidates = 0
+        self._has_answer = False
         self._closing: asyncio.Future[None] | None = None
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._on_state)
@@ -99,25 +103,32 @@ class PhonePeer:
         ]
 
     async def take_answer(self, sdp: str) -> None:
-        """Take the client's answer; one that is none, or that nothing was asked for, is passed over."""
+        """Take the client's answer. One that cannot be used, or that no offer asked for, is passed over."""
+        if self._connection.signalingState != "have-local-offer" or len(sdp) > ANSWER_LIMIT:
+            return
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-        except (ValueError, AttributeError, InvalidStateError, OperationError) as error:
-            _logger.debug("< an answer that cannot be used: %s", error)
+        except Exception as error:  # noqa: BLE001 - aiortc's parser checks little, and stumbles in many ways
+            _logger.debug("< an answer that cannot be used: %s: %s", type(error).__name__, ForeignText(error))
             return
+        self._has_answer = True
         early, self._early_candidates = self._early_candidates, []
         for payload in early:
             await self.take_candidate(payload)
 
     async def take_candidate(self, payload: dict[str, Any]) -> None:
         """Take a candidate of the client's, before or after its answer."""
-        if self._connection.signalingState != "stable" or self._connection.remoteDescription is None:
-            if len(self._early_candidates) < EARLY_CANDIDATES:
+        if self._connection.signalingState != "stable" or not self._has_answer:
+            if len(self._early_candidates) < CANDIDATES_LIMIT:
                 self._early_candidates.append(payload)
+            return
+        self._candidates += 1
+        if self._candidates > CANDIDATES_LIMIT:
             return
         text = str(payload.get("candidate") or "").removeprefix("candidate:")
         try:
             candidate = candidate_from_sdp(text)
+            ipaddress.ip_address(candidate.ip)  # a name would have to be resolved
         except (ValueError, AssertionError, IndexError):
             return
         candidate.sdpMid, candidate.sdpMLineIndex = str(payload.get("id")), payload.get("label")
@@ -195,7 +206,7 @@ class PhonePeer:
 
 def parse_input(message: bytes) -> dict[str, Any] | None:
     """Return what a frame of the data channel `input` says [seen]; None if its length is wrong or its type unknown."""
-    if len(message) < 5 or int.from_bytes(message[:4]) != len(message):
+    if not 5 <= len(message) <= INPUT_LIMIT or int.from_bytes(message[:4]) != len(message):
         return None
     kind, body = message[4], message[5:]
     try:

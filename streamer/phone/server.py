@@ -20,6 +20,7 @@ from websockets.asyncio.server import serve as serve_websocket
 from streamer.errors import ConfigurationError
 from streamer.phone.api import ApiServer, Reply, Request
 from streamer.phone.faults import Faults
+from streamer.phone.jsontext import parse_json
 from streamer.phone.lifecycle import Lifecycle
 from streamer.phone.media import PhoneMedia
 from streamer.phone.peer import PhonePeer
@@ -46,6 +47,7 @@ _silent = logging.getLogger("streamer.phone.websocket")
 _silent.addFilter(lambda _: False)
 
 TOKEN_LEAST: Final = 16  # characters of a tenant token that others could guess at
+UNAUTHORIZED_S: Final = 30.0  # a client that is not authorized is sent away after so long
 CLIENTS_LIMIT: Final = 32  # WebSockets at once, whether or not they stream; one more is refused
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
@@ -135,8 +137,7 @@ class EmbeddedPhone:
 
     async def close_clients(self, reason: str) -> None:
         """End every client's stream for a reason, such as "1402"."""
-        for client in list(self.clients):
-            await client.end(reason)
+        await asyncio.gather(*(client.end(reason) for client in self.clients))
 
     async def cut_signaling(self) -> None:
         """Reset every client's WebSocket without a word; the stream ends with it."""
@@ -195,6 +196,8 @@ class EmbeddedPhone:
         return self.lifecycle.refusal() or self._shape(self._ticket(self._signaling_url_for(request)))
 
     def _stop_streams(self) -> None:
+        if self._stopping:
+            return
         task = asyncio.create_task(self.close_clients(str(CLOSE_USER_LEFT)), name="phone: streaming/stop")
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
@@ -221,7 +224,9 @@ class EmbeddedPhone:
 
     def _signaling_url_for(self, request: Request) -> str:
         """Return the URL as a client can reach it: listening everywhere, by the name by which it reached the API."""
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        name = None
+        with contextlib.suppress(ValueError):
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname
         if self._host not in _EVERYWHERE or not name:
             return self.signaling_url
         return f"http://{_in_url(name)}:{urlsplit(self.signaling_url).port}"
@@ -270,19 +275,18 @@ class EmbeddedPhone:
 
     async def accept(self, websocket: ServerConnection) -> None:
         """Serve one client's WebSocket to its end."""
-        request = websocket.request
-        parts = urlsplit(request.path if request is not None else "")
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if parts.path != SOCKETIO_PATH or query.get("EIO") != "3":
-            await websocket.close(1008, "unknown transport")
-            return
         socket = ServerSocket(websocket, ping_interval_s=self._ping_interval_s, ping_timeout_s=self._ping_timeout_s)
+        path, _, parameters = (websocket.request.path if websocket.request is not None else "").partition("?")
+        query = {name: values[0] for name, values in parse_qs(parameters).items()}
+        if path != SOCKETIO_PATH or query.get("EIO") != "3":
+            await socket.close(1008, "unknown transport")
+            return
         if len(self.clients) >= CLIENTS_LIMIT:
             await socket.open()
             await socket.refuse(
                 f"this phone serves {CLIENTS_LIMIT} clients at once, and they are here: leave with one first"
             )
-            await websocket.close(1013, "too many clients")
+            await socket.close(1013, "too many clients")
             return
         self._came += 1
         client = _Client(self, socket, query, number=self._came)
@@ -358,7 +362,11 @@ class _Client:
                         self._ended_by = f"its device token was refused (code {code})"
                     self._is_authorized = code == AUTHORIZE_OK
                     await self.socket.emit("authorize", {"authorized": code == AUTHORIZE_OK, "code": code})
-        await self.socket.serve(self._handle)
+        try:
+            async with asyncio.timeout(None if self._is_authorized else UNAUTHORIZED_S):
+                await self.socket.serve(self._handle)
+        except TimeoutError:
+            await self.socket.close(1008, "not authorized")
 
     def tell(self, what: str) -> None:
         """Tell whoever watches the phone what this client does."""
@@ -528,7 +536,7 @@ def _payload(message: dict[str, Any]) -> dict[str, Any]:
     payload = message.get("payload")
     if payload is None and isinstance(message.get("data"), str):
         with contextlib.suppress(ValueError):
-            payload = json.loads(base64.b64decode(message["data"]))
+            payload = parse_json(base64.b64decode(message["data"]))
     return payload if isinstance(payload, dict) else {}
 
 

@@ -1,19 +1,24 @@
 """The server's side of Engine.IO 3 and Socket.IO 2 on one WebSocket: written apart from the client's, on purpose."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from streamer.foreign import ForeignText
+from streamer.phone.jsontext import parse_json
+
 _logger = logging.getLogger("streamer.phone.signaling")
 
+SEND_S: Final = 10.0  # a client that does not take a frame for so long is dropped
 _LINGER_NO_TIME: Final = struct.pack("ii", 1, 0)
 
 Handler = Callable[[str, Any], Awaitable[None]]
@@ -64,6 +69,11 @@ class ServerSocket:
         transport.abort()
         await self._websocket.wait_closed()
 
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the WebSocket; a client that does not take that is dropped."""
+        async with _or_dropped(self._websocket):
+            await self._websocket.close(code, reason)
+
     async def serve(self, handle: Handler) -> None:
         """Hand each of the client's events to `handle` until the client leaves.
 
@@ -77,7 +87,7 @@ class ServerSocket:
                     return
         except TimeoutError:
             _logger.debug("= no sign of life: dropped")
-            await self._websocket.close()
+            await self.close()
         except ConnectionClosed:
             pass
 
@@ -92,17 +102,24 @@ class ServerSocket:
             return False
         elif frame.startswith("42"):
             start = rest.find("[")
-            try:
-                event = json.loads(rest[start:]) if start >= 0 else None
-            except ValueError:
-                event = None
+            event = parse_json(rest[start:]) if start >= 0 else None
             if isinstance(event, list) and event and isinstance(event[0], str):
-                _logger.debug("< %s", event[0])
+                _logger.debug("< %s", ForeignText(event[0]))
                 await handle(event[0], event[1] if len(event) > 1 else None)
         return True
 
     async def _send(self, frame: str) -> None:
-        try:
-            await self._websocket.send(frame)
-        except ConnectionClosed:
-            return  # `serve` finds out
+        with contextlib.suppress(ConnectionClosed):  # `serve` finds out
+            async with _or_dropped(self._websocket):
+                await self._websocket.send(frame)
+
+
+@contextlib.asynccontextmanager
+async def _or_dropped(websocket: ServerConnection) -> AsyncIterator[None]:
+    """Drop a client that does not take what the block sends within SEND_S."""
+    try:
+        async with asyncio.timeout(SEND_S):
+            yield
+    except TimeoutError:
+        _logger.debug("= the client takes nothing: dropped")
+        websocket.transport.abort()
