@@ -32,6 +32,7 @@ _logger = logging.getLogger("streamer.link")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
+PATHS_LIMIT: Final = 3  # one that is left, the one in force, one that comes up
 SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then what comes up takes over without one
 
 
@@ -74,6 +75,7 @@ class _Path:
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
         self.answered = asyncio.Event()
         self.left = asyncio.Event()  # another one has taken over
+        self.closed = asyncio.Event()
         self.patience: asyncio.TimerHandle | None = None
 
     def queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
@@ -126,7 +128,7 @@ class Link:
             tls_context(options.verify) if any(server.scheme == "turns" for server in self._servers) else None
         )
         self._is_interrupted = False
-        self._paths: list[_Path] = []  # at most three: one that is left, the one in force, one that comes up
+        self._paths: list[_Path] = []  # at most PATHS_LIMIT
         self._path: _Path | None = None  # the one in force
 
     @property
@@ -183,7 +185,7 @@ class Link:
                     self.has_started = True
                 case Offer(sdp):
                     self.is_served = True
-                    path = self._path_for(ice_credentials(sdp), signaling, tasks)
+                    path = await self._path_for(ice_credentials(sdp), signaling, tasks)
                     signaling.send_answer(await path.peer.answer(sdp))
                     path.answered.set()
                 case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
@@ -191,7 +193,7 @@ class Link:
                 case _:
                     _logger.debug("< %s", type(event).__name__)
 
-    def _path_for(
+    async def _path_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
     ) -> _Path:
         """Return the path that an offer is for: the newest one, or another one if it restarts ICE."""
@@ -202,6 +204,8 @@ class Link:
             _logger.debug("= the phone restarts ICE")
             if path is not self._path:
                 path.left.set()  # it did not come up, and now it need not
+            while len(self._paths) >= PATHS_LIMIT:
+                await next(other for other in self._paths if other.left.is_set()).closed.wait()
             path = self._open_path(signaling, tasks)
             path.gate.state = "waits"
         path.credentials = credentials
@@ -251,6 +255,7 @@ class Link:
                         self._switch(other)
         await self._close_path(path)
         self._paths.remove(path)
+        path.closed.set()
         if path.inlets and path is not self._path:
             self.tally.add(path.inlets)
             self.inlets = [inlet for inlet in self.inlets if inlet not in path.inlets]

@@ -11,6 +11,7 @@ import pytest
 import streamer
 from streamer import line, link
 from streamer import phone as embedded
+from streamer.link import PATHS_LIMIT
 from streamer.phone import Faults
 from streamer.signaling import conversation
 from tests.everywhere import Connect
@@ -507,8 +508,11 @@ async def test_the_phone_may_restart_ice_many_times(phone: embedded.EmbeddedPhon
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames()
         await anext(frames)
-        for _ in range(4):  # some of them before the last one is up
+        most = 0
+        for _ in range(8):  # some of them before the last one is up
             await phone.restart_ice()
+            most = max(most, len(session._link._paths))
+        assert most <= PATHS_LIMIT
         last = counter(await anext(frames))
         async for frame in frames:
             if counter(frame) > last + 60:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
@@ -12,6 +11,7 @@ from aioice import Candidate, TransportPolicy, ice, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport
 
+from streamer.names import resolve
 from streamer.rtc._aiortc.guards import StunProtocol, Unfailing
 from streamer.rtc._aiortc.hooks import shadow
 from streamer.rtc.ice import IceServer
@@ -64,13 +64,6 @@ def _reason(error: Exception) -> str:
             return getattr(error, "strerror", None) or str(error)
         case _:
             return f"its answer makes no sense ({error!r})"
-
-
-async def _addresses_of(host: str) -> list[str]:
-    """Return a server's first address of each family. Raises OSError if its name does not resolve."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    first = {family: address[0] for family, _, _, _, address in reversed(found)}
-    return [str(first[family]) for family in (socket.AF_INET, socket.AF_INET6) if family in first]
 
 
 class Gathering:
@@ -201,12 +194,10 @@ class Gathering:
         """Return what is to be done at once to get a server's candidates: by IPv4 and by IPv6, if it has both."""
         if server.scheme == "turns" and server.transport != "tcp":
             raise ValueError("TURN over DTLS is not supported; use transport=tcp")
-        if server.scheme in {"turn", "turns"} and server.transport == "tcp":
-            return [self._allocate(server, server.host)]  # asyncio tries all addresses, and TLS wants the name
-        if server.scheme == "stuns" or server.transport != "udp":
+        if server.scheme in {"stun", "stuns"} and (server.scheme == "stuns" or server.transport != "udp"):
             raise ValueError("STUN over TCP or TLS gives no candidate that UDP can use")
-        addresses = await _addresses_of(server.host)
-        if server.scheme == "turn":
+        addresses = await resolve(server.host)
+        if server.scheme in {"turn", "turns"}:
             return [self._allocate(server, address) for address in addresses]
         hosts = [protocol for protocol in self._connection._protocols if protocol.local_candidate.type == "host"]
         pairs = [(protocol, address) for protocol in hosts for address in addresses]
@@ -282,7 +273,8 @@ class Gathering:
         transport: Any
         if is_tcp:
             tls = (self._tls or True) if server.scheme == "turns" else None
-            transport, client = await loop.create_connection(make, host, server.port, ssl=tls)
+            name = server.host if tls else None  # the certificate's
+            transport, client = await loop.create_connection(make, host, server.port, ssl=tls, server_hostname=name)
         else:
             transport, client = await loop.create_datagram_endpoint(make, remote_addr=(host, server.port))
             widen(transport.get_extra_info("socket"))

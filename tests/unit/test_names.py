@@ -1,0 +1,71 @@
+"""Names resolve without the event loop's pool."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from streamer import names
+
+IPV6 = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", 0, 0, 0))
+IPV4 = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, 0)) for address in ("192.0.2.1", "192.0.2.2")]
+
+
+@pytest.fixture
+def tarpit(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let no name resolve before the event is set."""
+    released = threading.Event()
+
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        assert released.wait(20)
+        return [IPV6, *IPV4]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield released
+    released.set()
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("resolve ")]:
+        thread.join()
+
+
+async def test_the_first_address_of_each_family_is_returned(tarpit: threading.Event) -> None:
+    tarpit.set()
+    assert await names.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+async def test_an_address_needs_no_thread(address: str, tarpit: threading.Event) -> None:
+    assert await names.resolve(address) == [address]
+
+
+@pytest.mark.parametrize("fault", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("no name")])
+async def test_a_name_that_does_not_resolve_is_an_os_error(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(OSError, match=r"unknown|no name"):
+        await names.resolve("phone.example")
+
+
+async def test_a_slow_name_holds_up_neither_the_pool_nor_more_than_its_threads(tarpit: threading.Event) -> None:
+    waiting = [asyncio.ensure_future(names.resolve("slow.example")) for _ in range(names.THREADS_LIMIT)]
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(lambda: 1) == 1
+    with pytest.raises(OSError, match="16 names are being resolved already"):
+        await names.resolve("slow.example")
+    tarpit.set()
+    assert await asyncio.gather(*waiting) == [["192.0.2.1", "2001:db8::1"]] * names.THREADS_LIMIT
+    assert await names.resolve("slow.example") == ["192.0.2.1", "2001:db8::1"]
+
+
+def test_a_program_ends_without_its_slow_names(tarpit: threading.Event) -> None:
+    async def program() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(names.resolve("slow.example"), 0.01)
+
+    asyncio.run(program())
+    assert not tarpit.is_set()
+    tarpit.set()  # now the answer comes, to a loop that is closed
