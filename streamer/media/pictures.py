@@ -38,6 +38,7 @@ class Pictures:
         self._decoder: Decoder | None = None
         self._discontinuity = False
         self._unseen_ns = 0  # when the latest unit came that nobody looked at
+        self._unseen_time = 0  # the latest RTP time of one: a phone that reorders sends others after it
         self._is_behind = False  # whether units came that the decoder did not get
         self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
         self.meter = DecodingMeter()
@@ -55,6 +56,7 @@ class Pictures:
         if not self.hub.is_watched or self._decoder is None:
             self.hub.forget_last()  # the screen has changed, unseen
             self._unseen_ns = unit.arrival_ns
+            self._unseen_time = unit.rtp_time if unit.is_keyframe else max(unit.rtp_time, self._unseen_time)
             self._is_behind = True
             self._discontinuity = self._discontinuity or unit.discontinuity
             return
@@ -100,7 +102,7 @@ class Pictures:
         self._request_keyframe()
 
     def _publish(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
-        if unit.arrival_ns < self._unseen_ns:
+        if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
             return  # it was still in the decoder when the last consumer went, and is on the screen no more
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         self.meter.add(now_ns, wall_ns, unit, decode_ns)

@@ -41,6 +41,10 @@ class Faults:
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")
     former_lingers_s: float = _fault(0.0, "after a restart of ICE, the former path goes on for so many seconds")
     no_keyframes: bool = _fault(False, "no keyframe is made for who asks for one, or comes late: only each in its turn")
+    reordering_sps: bool = _fault(
+        False, "the parameter sets allow reordered pictures, and none is, as of some encoders"
+    )
+    b_frames: bool = _fault(False, "pictures are sent in another order than they are shown (B-frames)")
     restart_after_s: float = _fault(0.0, "so many seconds after the answer, the phone restarts: all is dropped")
     early_candidates: bool = _fault(False, "candidates come before the offer")
     data_payload: bool = _fault(False, "messages carry base64 `data` instead of `payload`")

@@ -191,28 +191,39 @@ class PhoneMedia:
 
     def _show(self) -> None:
         encoder = None
-        size = (0, 0)
+        size, between = (0, 0), 0
+        held: set[int] = set()  # the times of pictures that the encoder has kept so far, as one that reorders does
         shown: Any = None
         due = 0  # ticks of the video clock since the origin: the moment that the next picture shows
         while (moment_s := self._wait_until(due / 90_000)) is not None:
             now = round(moment_s * 90_000)
             due = self._due_after(now)
-            turned = size != (self.width, self.height)
-            if self.is_still and not turned and not self._wants_keyframe:
+            allowed = 2 if self._faults.b_frames else int(self._faults.reordering_sps)
+            is_other = (size, between) != ((self.width, self.height), allowed)
+            if self.is_still and not is_other and not self._wants_keyframe and not held:
                 continue
-            if encoder is None or turned:
-                size = (self.width, self.height)
-                encoder = _video_encoder(*size, self.fps, self._bitrate_bps)
+            if encoder is None or is_other:
+                if encoder is not None:
+                    for packet in encoder.encode(None):
+                        self._tell("video", packet)
+                size, between = (self.width, self.height), allowed
+                encoder = _video_encoder(size, self.fps, self._bitrate_bps, between=between)
                 shown = None
+                held.clear()
+            if shown is None or not self.is_still or self._wants_keyframe:
+                held.add(now)  # a picture that only repeats the last one pushes that out of the encoder, and may stay
             if shown is None or not self.is_still:
                 picture = self._draw(self._screens[size], now)
                 shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
                 self.frames_sent += 1
             shown.pts = now
             shown.time_base = VIDEO_CLOCK
-            shown.pict_type = PictureType.I if self._wants_keyframe else PictureType.NONE
+            shown.pict_type = PictureType.P if between == 1 else PictureType.NONE
+            if self._wants_keyframe:
+                shown.pict_type = PictureType.I
             self._wants_keyframe = False
             for packet in encoder.encode(shown):
+                held.discard(packet.pts)
                 self._tell("video", packet)
 
     def _draw(self, screen: Screen, now: int) -> Any:
@@ -246,19 +257,21 @@ class PhoneMedia:
                 self._tell("audio", packet)
 
 
-def _video_encoder(width: int, height: int, fps: int, bitrate_bps: int) -> Any:
+def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int) -> Any:
+    """Return an encoder that may put so many B-frames between two other pictures, and does unless it is told a type."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)  # noqa: S101 - what "libx264" is
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
     encoder.time_base, encoder.framerate = VIDEO_CLOCK, fractions.Fraction(fps)
     encoder.bit_rate = bitrate_bps
     encoder.options = {
         "preset": "superfast",
         "tune": "zerolatency",
-        "profile": "baseline",
+        "profile": "main" if between else "baseline",
         "forced-idr": "1",
         "x264-params": f"keyint={KEYFRAME_EVERY_S * fps}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
-        f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}",
+        f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}:"
+        f"bframes={between}:b-adapt=0:b-pyramid=none",
     }
     return encoder
 

@@ -41,8 +41,10 @@ from streamer.media.files import open_media
 from streamer.media.jitter import CAPACITY
 from streamer.media.mp4 import video_sample
 from streamer.media.nal import sprop
+from streamer.media.parameter_sets import SequenceSet, h264_sequence_set, h265_sequence_set
 from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
 from streamer.media.receiver import Receiver
+from streamer.media.reorder import Reordering
 from streamer.media.rtcp import parse_rtcp
 from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
 from streamer.media.units import AccessUnit
@@ -483,6 +485,34 @@ def _tracks(choice: int) -> list[Track]:
     return [video, audio]
 
 
+def parameter_sets(data: bytes) -> None:
+    """Access units of H.264 and H.265 → the same for a decoder: an SPS stays as it is, or one that differs in order."""
+    for codec, parse in (("h264", h264_sequence_set), ("h265", h265_sequence_set)):
+        reordering = Reordering(codec)
+        for kind, content in _packets(data):
+            if kind & 1 and (known := parse(content)) is not None:
+                for frames in (0, kind >> 4 if codec == "h264" else min(kind >> 4, 15)):
+                    _check_sequence_set(known, parse, frames)
+            reordering.add(content)
+            prepared = reordering.prepared(content)
+            assert len(prepared) <= len(content) + 64 * 64
+            if reordering.can_delay and kind & 2:
+                reordering.begin()
+
+
+def _check_sequence_set(known: SequenceSet, parse: Callable[[bytes], SequenceSet | None], frames: int) -> None:
+    written = known.with_reordering(frames)
+    again = parse(written)
+    assert again is not None
+    assert again.reorder == frames
+    assert (again.set_id, again.poc_bits, again.frame_num_bits) == (known.set_id, known.poc_bits, known.frame_num_bits)
+    assert (again.has_fields, again.has_separate_planes) == (known.has_fields, known.has_separate_planes)
+    assert (again._before, again._after) == (known._before, known._after)
+    assert again.with_reordering(frames) == written
+    if written != known.nal_unit:
+        assert not any(pattern in written for pattern in (b"\0\0\0", b"\0\0\1", b"\0\0\2"))
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "engineio": engine_io,
     "socketio": socket_io,
@@ -499,6 +529,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "rtp": rtp,
     "rtcp": rtcp,
     **{codec: _depacketizer(codec) for codec in _VIDEO_CODECS},
+    "parameter_sets": parameter_sets,
     "receiver": receiver,
     "recording": recording,
 }

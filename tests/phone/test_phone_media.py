@@ -13,13 +13,14 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from phone_client import LIMIT_S
 
+from streamer.phone import Faults
 from streamer.phone.barcode import read_barcode
 from streamer.phone.media import TRACK_LIMIT, EncodedTrack, PhoneMedia
 
 
 @contextlib.asynccontextmanager
-async def filming(fps: int = 30) -> AsyncIterator[PhoneMedia]:
-    media = PhoneMedia(width=360, height=640, fps=fps, bitrate_bps=1_000_000, audio=False)
+async def filming(fps: int = 30, faults: Faults | None = None) -> AsyncIterator[PhoneMedia]:
+    media = PhoneMedia(width=360, height=640, fps=fps, bitrate_bps=1_000_000, audio=False, faults=faults)
     try:
         async with asyncio.timeout(LIMIT_S):
             yield media
@@ -116,6 +117,35 @@ async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
         assert (
             abs(later.pts / 90_000 + media.origin - time.monotonic()) < 1
         )  # it shows the moment at which it was drawn
+
+
+@pytest.mark.parametrize(("fault", "is_reordered"), [("reordering_sps", False), ("b_frames", True)])
+async def test_an_encoder_that_may_reorder_sends_every_picture_also_the_last_of_a_still_screen(
+    fault: str, is_reordered: bool
+) -> None:
+    async with filming(faults=Faults.parse([fault])) as media:
+        track = media.join("video")
+        decoder = av.CodecContext.create("h264", "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        times, seen = list[int](), dict[int, int]()
+
+        async def read() -> None:
+            packet = await track.recv()
+            times.append(packet.pts or 0)
+            for frame in decoder.decode(packet):
+                assert isinstance(frame, av.VideoFrame)
+                barcode = read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+                assert barcode is not None
+                seen[frame.pts or 0] = barcode.counter
+
+        for _ in range(20):
+            await read()
+        media.is_still = True
+        drawn = await settled(media)
+        while max(seen.values()) < drawn - 2:  # the decoder, not the phone, may keep the last ones
+            await read()
+        assert (times == sorted(times)) != is_reordered
+        assert [seen[time] for time in sorted(seen)] == list(range(min(seen.values()), max(seen.values()) + 1))
 
 
 async def settled(media: PhoneMedia) -> int:

@@ -1,0 +1,71 @@
+"""Phones whose encoder may reorder frames, or does: each frame at once or in order, and with its own times."""
+
+import asyncio
+import itertools
+
+import pytest
+
+import streamer
+from streamer import phone as embedded
+from streamer.phone import Faults
+from tests.everywhere import Connect
+
+LIMIT_S = 30.0
+WRAP_MS = 2**32  # the strip's clock counts modulo this
+
+
+def shown(frame: streamer.VideoFrame) -> embedded.Barcode:
+    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+    assert barcode is not None
+    return barcode
+
+
+@pytest.mark.parametrize("fault", ["reordering_sps", "b_frames"])
+async def test_a_screenshot_of_a_still_screen_is_its_last_frame(connect: Connect, fault: str) -> None:
+    faults = Faults.parse([fault])
+    async with (
+        embedded.serve(width=360, height=640, faults=faults) as phone,
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        await session.screenshot()
+        for _ in range(2):
+            phone.go_still()
+            before = -1
+            while before != (before := session.stats().pictures_received):
+                await asyncio.sleep(0.5)
+            assert {shown(await session.screenshot()).counter for _ in range(2)} == {phone.frames_sent - 1}
+            phone.media.is_still = False
+            await asyncio.sleep(0.5)
+
+
+@pytest.mark.parametrize("fault", ["reordering_sps", "b_frames"])
+async def test_every_frame_comes_with_its_own_times_also_the_last_of_a_still_screen(
+    connect: Connect, fault: str
+) -> None:
+    faults = Faults.parse([fault])
+    frames: list[streamer.VideoFrame] = []
+    async with (
+        embedded.serve(width=360, height=640, faults=faults) as phone,
+        connect(phone) as session,
+        session.frames("every") as iterator,
+        asyncio.timeout(LIMIT_S),
+    ):
+        while len(frames) < 40:
+            frames.append(await anext(iterator))
+        phone.go_still()
+        await asyncio.sleep(0.3)  # what was being drawn is drawn
+        while shown(frames[-1]).counter < phone.frames_sent - 1:
+            frames.append(await anext(iterator))
+    assert [frame.sequence for frame in frames] == list(range(len(frames)))
+    # That the phone reorders is seen with its first B-frame: before it, one frame was early.
+    late = sum(earlier.rtp_time > later.rtp_time for earlier, later in itertools.pairwise(frames))
+    assert late == (1 if fault == "b_frames" else 0)
+    frames.sort(key=lambda frame: frame.rtp_time)
+    counters = [shown(frame).counter for frame in frames]
+    assert sorted(set(counters)) == list(range(counters[0], counters[-1] + 1))  # none is missing
+    assert counters == sorted(counters)  # each has its own time
+    for earlier, later in itertools.pairwise(frames):  # and the time is the phone's
+        steps_ms = (shown(later).clock_ms - shown(earlier).clock_ms) % WRAP_MS
+        if shown(later).counter != shown(earlier).counter:
+            assert abs(steps_ms - (later.rtp_time - earlier.rtp_time) / 90) < 500
