@@ -239,8 +239,8 @@ def h264_slice_order(
 
 def h265_sequence_set(nal_unit: bytes) -> SequenceSet | None:
     """Return what an H.265 SPS says of order (section 7.3.2.2); None if it is none. The rest of it is not looked at."""
-    if not 16 < len(nal_unit) <= MAX_SET_BYTES or nal_unit[0] >> 1 != 33 or nal_unit[1] >> 3:
-        return None  # the last: of another layer
+    if not 16 < len(nal_unit) <= MAX_SET_BYTES or nal_unit[0] >> 1 != 33 or not 0 < nal_unit[1] < 8:
+        return None  # the last: of another layer, or of none
     try:
         return _h265_sequence_set(nal_unit, BitReader(unescaped(nal_unit[2:])))
     except SyntaxViolation:

@@ -29,7 +29,7 @@ from tests.everywhere import Connect
 from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.peers.presence import require_peer
 from tests.unit.recordings import START, SUFFIXES, interleaved, packets, sound, video
-from tests.unit.senders import VIDEO_CODECS, encoded_as
+from tests.unit.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
 
 LIMIT_S = 30.0
 S = 1_000_000_000
@@ -272,6 +272,49 @@ async def test_chromium_shows_the_phone_s_picture_of_each_moment(
         assert barcode is not None
         assert barcode.counter == counter
     assert len(packets(path)) == recording.pictures
+
+
+def write_allowing_reordering(path: Path, codec: str) -> None:
+    """Write a phone's 40 frames whose SPS allows reordering, though none is reordered. Recordings keep it as it is."""
+    writer = Writer(
+        Target(path), has_audio=False, limits=Limits(), manifest=None, start_ns=None, now_ns=0, wall_ns=0,
+        ask_keyframe=lambda: None,
+    )  # fmt: skip
+    made = [data for _, data in allowing_reordering(codec, 40, keyframe_every=10)]
+    units = video(made, codec=codec, keyframe_every=10)
+    for unit in units:
+        writer.put(unit)
+        writer.tick(unit.arrival_ns)
+    writer.close(units[-1].arrival_ns + S // 30, "stopped")
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+async def test_ffmpeg_shows_each_frame_at_its_time_although_the_phone_allowed_reordering(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_allowing_reordering(path, codec)
+    ffprobe, ffmpeg = (require_peer(name, shutil.which(name)) for name in ("ffprobe", "ffmpeg"))
+    said, _ = await run(ffprobe, "-v", "error", "-show_entries", "frame=pts_time", "-of", "csv=p=0", str(path))
+    times = [float(line.strip(",")) for line in said.split()]
+    assert [round((time - times[0]) * 30) for time in times] == list(range(40))
+    pixels = tmp_path / "pixels"
+    as_they_are = ("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray")
+    await run(ffmpeg, "-v", "error", "-i", str(path), *as_they_are, str(pixels))
+    shown = np.frombuffer(pixels.read_bytes(), dtype=np.uint8).reshape(-1, 128, 160)
+    assert [number_in(av.VideoFrame.from_ndarray(image.copy(), format="gray")) for image in shown] == list(range(40))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+async def test_chromium_shows_each_frame_at_its_time_although_the_phone_allowed_reordering(
+    player: Page, tmp_path: Path, suffix: str
+) -> None:
+    write_allowing_reordering(tmp_path / f"a{suffix}", "h264")
+    await player.evaluate(f"load('a{suffix}')")
+    for number in (7, 0, 39, 10, 23):
+        shown = await player.evaluate(f"seek({number / 30 + 0.01})")
+        assert number_in(av.VideoFrame.from_ndarray(picture_of(shown), format="rgb24")) == number
 
 
 async def test_chromium_plays_a_recording_that_began_before_it_was_asked_for(player: Page, tmp_path: Path) -> None:
