@@ -442,6 +442,32 @@ async def test_who_looks_again_pays_for_what_came_between_only() -> None:
         assert phone.pictures.counters.decoded == 4 + 2 + 3  # the last are a new group's
 
 
+@pytest.mark.parametrize("has_gap", [False, True])
+async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, has_gap: bool
+) -> None:
+    """It then gets the newest picture, and is told of a gap also if nothing of that time was decoded."""
+    monkeypatch.setattr("streamer.media.frames.IDLE_AFTER", 3)
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch("latest")
+        phone.put(sent[0])
+        await anext(frames)
+        for unit in sent[1:4]:
+            phone.put(unit)
+        while phone.pictures.hub.is_watched:
+            await asyncio.sleep(0.01)
+        phone.put(replace(sent[4], discontinuity=has_gap))
+        for unit in sent[5:9]:
+            phone.put(unit)
+        await asyncio.sleep(0.05)
+        assert phone.pictures.counters.decoded == 4
+        frame = await anext(frames)
+        assert (number_in(frame.picture), frame.rtp_time, frame.discontinuity) == (8, sent[8].rtp_time, has_gap)
+        phone.put(sent[9])
+        assert (await anext(frames)).rtp_time == sent[9].rtp_time
+
+
 async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_whole_group() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):

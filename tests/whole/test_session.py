@@ -99,6 +99,30 @@ async def test_every_picture_carries_the_audio_port_in_force(phone: embedded.Emb
     )
 
 
+async def test_nothing_is_decoded_after_loops_that_were_left_by_break_or_ran_out_of_time(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        for _ in range(10):
+            async for _ in session:
+                break
+            async for _ in session.frames("every"):
+                break
+            async for _ in session.audio():
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    async for _ in session.frames(max_fps=1, repeat=True):
+                        pass
+        while session._pictures.hub.is_watched or session._sound.hub.is_watched:
+            await asyncio.sleep(0)
+        before = session.stats()
+        while (after := session.stats()).pictures_received < before.pictures_received + 30:
+            await asyncio.sleep(0.02)
+    assert after.frames_decoded < before.frames_decoded + 15  # no more than was in the decoder's inbox
+    assert after.audio_decoded < before.audio_decoded + 25
+
+
 async def test_every_gives_each_picture_once_and_latest_the_newest(
     phone: embedded.EmbeddedPhone, connect: Connect
 ) -> None:
