@@ -114,13 +114,16 @@ class FrameDecoder:
         if self._context is None or unit.codec.name != self._codec_name:
             frames = self.drain()
             self._open(unit.codec.name)
-        if unit.discontinuity or self._needs_keyframe:
+        starts = unit.discontinuity or self._needs_keyframe
+        if starts:
             self._reordering.begin()
             self._has_given = False
         has_changed = self._reordering.add(unit.data)
-        if self._reordering.begins_sequence and self._waiting:
+        # A decoder that is begun at a recovery point withholds what is not yet refreshed; one that goes on does not.
+        recovers = starts and self._reordering.can_delay and not self._reordering.begins_sequence
+        if recovers or (self._reordering.begins_sequence and self._waiting):
             frames += self.drain()
-        if has_changed and not self._reordering.is_reordered:
+        if recovers or (has_changed and not self._reordering.is_reordered):
             self._context = open_decoder(self._codec_name)  # one that has held frames back goes on to do so
         self._serial += 1
         if unit.discontinuity and self._gap is None:
