@@ -34,6 +34,7 @@ from streamer.errors import (
     SignalingError,
     SignalingProtocolError,
 )
+from streamer.foreign import SHOWN_LIMIT, ForeignText, without_secrets
 from streamer.media.containers import FRAGMENT_S, MATROSKA, MP4, MPEG_TS, WEBM
 from streamer.media.depacketize import depacketizer_for
 from streamer.media.feedback import RetransmissionRequests
@@ -48,6 +49,9 @@ from streamer.media.reorder import Reordering
 from streamer.media.rtcp import parse_rtcp
 from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
 from streamer.media.units import AccessUnit
+from streamer.phone.faults import Faults
+from streamer.phone.media import EncodedTrack
+from streamer.phone.peer import PhonePeer
 from streamer.rtc._aiortc.gathering import TurnOverTcp, TurnOverUdp
 from streamer.rtc._aiortc.guards import (
     DATA_CHANNELS_LIMIT,
@@ -288,6 +292,30 @@ async def _associate(*, is_server: bool, packets: list[bytes]) -> None:
         await sctp.stop()
 
 
+def phone_answer(data: bytes) -> None:
+    """A client's answer and candidates → the embedded phone's connection: nothing is raised."""
+    asyncio.run(_take(*_texts(data)))
+
+
+async def _take(sdp: str, *candidates: str) -> None:
+    media: Any = SimpleNamespace(has_audio=True, request_keyframe=lambda: None, leave=lambda _: None)
+    media.join = lambda kind: EncodedTrack(kind, media)
+    phone = PhonePeer(
+        media, faults=Faults(), host="127.0.0.1", announce_input=False, send=_unsent, on_input=lambda _: None
+    )
+    try:
+        await phone.offer()
+        await phone.take_answer(sdp)
+        for candidate in candidates:
+            await phone.take_candidate({"candidate": candidate, "id": "0", "label": 0})
+    finally:
+        await phone.close()
+
+
+async def _unsent(*_: object) -> None:
+    raise AssertionError("a peer's answer makes the phone send nothing by signaling")
+
+
 def ice_candidate(data: bytes) -> None:
     """A candidate that is found usable is one that aiortc can read."""
     for line in _texts(data):
@@ -335,6 +363,18 @@ def auth_reply(data: bytes) -> None:
     )
     with contextlib.suppress(ConfigurationError):
         websocket_url(request)
+
+
+def foreign(data: bytes) -> None:
+    """A text from outside → one bounded line; a URL → no user, password, query or fragment of it."""
+    for text in (data.decode(errors="replace"), data.decode("utf-16-le", errors="replace")):
+        shown = str(ForeignText(text))
+        assert shown.isprintable()
+        assert len(shown) <= 10 * SHOWN_LIMIT + 1
+        shown.encode()  # holds no lone surrogate
+        url = without_secrets(f"https://user:{SECRET}@{text}?token={SECRET}#{SECRET}")
+        assert url.isprintable()
+        assert SECRET not in url
 
 
 def rtp(data: bytes) -> None:
@@ -526,6 +566,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "ice_servers": ice_servers,
     "http_body": http_body,
     "auth_reply": auth_reply,
+    "foreign": foreign,
+    "phone_answer": phone_answer,
     "rtp": rtp,
     "rtcp": rtcp,
     **{codec: _depacketizer(codec) for codec in _VIDEO_CODECS},
