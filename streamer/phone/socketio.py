@@ -67,7 +67,8 @@ class ServerSocket:
         if not transport.is_closing():
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NO_TIME)
         transport.abort()
-        await self._websocket.wait_closed()
+        async with _or_dropped(self._websocket):
+            await self._websocket.wait_closed()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the WebSocket; a client that does not take that is dropped."""

@@ -1,0 +1,91 @@
+"""What docs/architecture.md says of modules, against the modules."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = ROOT / "streamer"
+TEXT: Final = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+SOCKETS: Final = {
+    "AsyncClient",
+    "create_connection",
+    "create_datagram_endpoint",
+    "getaddrinfo",
+    "open_connection",
+    "_Connect",  # a subclass of websockets'
+    "socket.socket",
+}
+THREADS: Final = {"Thread", "ThreadPoolExecutor", "run_in_executor", "to_thread"}
+
+
+def trees(*, client: bool) -> Iterator[tuple[str, ast.Module]]:
+    """Yield each module's name below the package and its syntax; `client` leaves out the command line and the phone."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__")
+        if not client or not name.startswith(("cli", "phone")):
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def modules_that_call(names: set[str]) -> set[str]:
+    """Return the client's modules that call a function of one of these names, dotted or its last part."""
+    return {
+        module
+        for module, tree in trees(client=True)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and {called := ast.unparse(node.func), called.rpartition(".")[2]} & names
+    }
+
+
+def named_in(sentence: str) -> set[str]:
+    """Return what stands in backticks in the one sentence of the document that matches a pattern."""
+    (found,) = re.findall(sentence, " ".join(TEXT.split()))
+    return set(re.findall(r"`([^`]+)`", found))
+
+
+def first_column(header: str) -> set[str]:
+    """Return what stands in backticks in the first column of the table with this header."""
+    table = TEXT.partition(header)[2].partition("\n\n")[0]
+    return {name for row in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def test_each_module_has_a_row_in_the_table_of_layers() -> None:
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" and path.stem != "__init__"}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert first_column("| layer | what it knows |\n") == modules | packages
+
+
+def test_each_module_of_the_command_line_has_a_row() -> None:
+    modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__"}
+    assert first_column("| module | what is in it |\n") == modules
+
+
+def test_sockets_are_opened_where_the_document_says() -> None:
+    assert named_in(r"Sockets are opened in ([^.]*)\.") == modules_that_call(SOCKETS)
+
+
+def test_threads_start_where_the_document_says() -> None:
+    assert named_in(r"Threads start in ([^.]*)\.") == modules_that_call(THREADS)
+
+
+def test_private_names_of_libraries_are_used_where_the_document_says() -> None:
+    allowed = named_in(r"Private names of libraries are used in ([^.]*) alone\.")
+    users = {module for module, tree in trees(client=False) if foreign_private_names(tree)}
+    assert {
+        module.partition("_aiortc")[0] + "_aiortc" if "_aiortc" in module else module for module in users
+    } == allowed
+
+
+def foreign_private_names(tree: ast.Module) -> set[str]:
+    """Return the private attributes that a module uses and does not define: `os._exit` and named tuples' are public."""
+    nodes = list(ast.walk(tree))
+    own = {
+        node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"self", "cls"}
+    }
+    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    private = {name for name in used if name.startswith("_") and not name.startswith("__")}
+    return private - own - {"_exit", "_replace", "_asdict", "_fields"}
