@@ -219,16 +219,15 @@ async def test_nothing_and_a_pipe_have_no_clips(
     phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
-    async with (
-        connect(phone) as session,
-        asyncio.timeout(LIMIT_S),
-        session.record(tmp_path / "a.mp4") as recording,
-        session.record(io.BytesIO()) as pipe,
-    ):
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        recording, pipe = session.record(tmp_path / "a.mp4"), session.record(io.BytesIO())
         with pytest.raises(streamer.ConfigurationError, match="nothing is recorded so far"):
             await recording.clip(0, 1, tmp_path / "a.gif")
         with pytest.raises(streamer.ConfigurationError, match="a recording into a pipe cannot be read back"):
             await pipe.clip(0, 1, tmp_path / "a.gif")
+        for each in (recording, pipe):
+            with pytest.raises(streamer.RecordingError, match="no frame came"):
+                await each.stop()
 
 
 async def test_a_clip_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
