@@ -1,0 +1,64 @@
+"""The limits in the tables of docs/architecture.md, against the constants that set them."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from streamer.cloud import http
+from streamer.media import decode, frames, history, limits, mp4, mux, payload, sound, source, transcode, writer
+from streamer.phone import api, peer, server, socketio
+from streamer.rtc import ice, sdp
+from streamer.rtc._aiortc import guards, srtp
+from streamer.signaling import client, conversation
+
+TEXT: Final = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+
+# How a row of a table begins, and the numbers that its second column has to hold.
+ROWS: Final = [
+    ("signaling events waiting for the link", conversation.EVENTS_LIMIT),
+    ("candidates before the offer", ice.CANDIDATES_LIMIT),
+    ("a gap |", source.VIDEO_HOLD_NS // 1_000_000, source.AUDIO_HOLD_NS // 1_000_000),
+    ("one access unit", payload.MAX_UNIT_BYTES // MIB),
+    ("the last keyframe", history.GROUP_LIMIT, history.AUDIO_LIMIT, history.BYTES_LIMIT // MIB),
+    ("decoder's inbox", decode.INBOX_LIMIT),
+    ("units whose frames the decoder holds back", decode.WAITING_LIMIT),
+    ("a consumer, `every`", frames.EVERY_LIMIT),
+    ("the sound decoder's inbox", sound.INBOX_LIMIT),
+    ("a recording's inbox", mux.INBOX_LIMIT, mux.INBOX_BYTES // MIB),
+    ("pictures behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),
+    ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
+    ("a recording's finished files", writer.SEGMENTS_LIMIT),
+    ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
+    ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
+    ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),
+    ("an offer |", conversation.SDP_LIMIT // KIB),
+    ("media sections of an offer", sdp.SECTIONS_LIMIT),
+    ("lines of an offer", sdp.LINES_LIMIT),
+    ("a candidate |", conversation.CANDIDATE_LIMIT // KIB),
+    ("different candidates of the phone", ice.CANDIDATES_LIMIT),
+    ("peer-reflexive candidates", guards.REMOTE_CANDIDATES_LIMIT),
+    ("SSRCs of a connection", srtp.SOURCES_LIMIT),
+    ("pairs of candidates", guards.CHECK_LIST_LIMIT),
+    ("datagrams and DTLS records", guards.DATAGRAMS_LIMIT, guards.DATAGRAM_BYTES_LIMIT // KIB),
+    ("data channels; their streams", guards.DATA_CHANNELS_LIMIT, guards.DATA_STREAMS_LIMIT),
+    ("messages of data channels", guards.DATA_BYTES_LIMIT // KIB, guards.DATA_PIECES_LIMIT),
+    ("ICE servers", ice.SERVERS_LIMIT),
+    ("a picture |", int(limits.PIXELS_LIMIT**0.5)),
+    ("clients of the embedded phone", server.CLIENTS_LIMIT),
+    ("a client of the embedded phone that is not authorized", server.UNAUTHORIZED_S),
+    ("a client that does not take", socketio.SEND_S, api.REPLY_S),
+    ("HTTP connections to the embedded phone", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
+    ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, peer.INPUT_LIMIT // KIB),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip(" |"))
+def test_a_row_has_the_limits_that_are_in_force(row: tuple[str, *tuple[float, ...]]) -> None:
+    begin, *values = row
+    (found,) = re.findall(rf"^\| {re.escape(begin)}[^\n]*", TEXT, re.MULTILINE)
+    told = {float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", found.split("|")[2])}
+    assert set(values) <= told
