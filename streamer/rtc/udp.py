@@ -129,8 +129,12 @@ class _Watch:
         self._on_readable = on_readable
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll is not None:
-            self._epoll.register(descriptor, select.EPOLLIN)
-            loop.add_reader(self._epoll.fileno(), on_readable)
+            try:
+                self._epoll.register(descriptor, select.EPOLLIN)
+                loop.add_reader(self._epoll.fileno(), on_readable)
+            except BaseException:
+                self._epoll.close()
+                raise
         else:
             loop.add_reader(descriptor, on_readable)
 
@@ -168,12 +172,23 @@ def widen(udp: socket.socket) -> None:
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
-def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:
+async def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:
     """Return a protocol connected to a new socket on a free port of `address`.
 
-    Raises OSError if the address cannot be bound, NotImplementedError if the running loop cannot watch sockets
-    (Windows' default one).
+    Where the running loop cannot watch sockets, as Windows' default one, asyncio's own transport is used: it wakes the
+    loop for each packet. Raises OSError if the address cannot be bound.
     """
+    try:
+        return _open_watched(address, make_protocol)
+    except NotImplementedError:
+        transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+            make_protocol, local_addr=(address, 0)
+        )
+        widen(transport.get_extra_info("socket"))
+        return protocol
+
+
+def _open_watched(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_DGRAM)

@@ -40,6 +40,7 @@ from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
 from streamer.rtc._aiortc import gathering, guards, hooks, srtp, tap
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
+from streamer.rtc.udp import UdpTransport
 from streamer.tracks import Track
 from tests.everywhere import HAS_IPV6
 
@@ -940,3 +941,23 @@ async def test_a_jump_of_packet_numbers_is_healed_and_named() -> None:
         await media.arrived.wait()
         assert media.refused
         assert pair.peer.refused_since_ns(time.monotonic_ns()) is None
+
+
+async def test_a_loop_that_cannot_watch_sockets_connects_and_hears_no_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Windows' default loop."""
+
+    def cannot(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", cannot)
+    async with Pair() as pair, asyncio.timeout(LIMIT_S):
+        await pair.connect()
+        connection: Any = pair.peer._connection.getTransceivers()[0].receiver.transport.transport._connection
+        assert connection._protocols
+        for protocol in connection._protocols:
+            assert isinstance(protocol, guards.StunProtocol)
+            assert not isinstance(protocol.transport, UdpTransport)
+            protocol.datagram_received(CLOSE_NOTIFY, ("192.0.2.1", 9))
+        await pair.inputs[0].arrived.wait()

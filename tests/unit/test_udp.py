@@ -1,6 +1,7 @@
 """The socket that takes a picture's packets together."""
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator
 
@@ -14,13 +15,15 @@ LAST, MIDDLE = b"\x80\xe0", b"\x80\x60"  # with and without the marker bit, payl
 
 
 class Stage(asyncio.DatagramProtocol):
-    """A transport, its protocol, and a socket that sends to it."""
+    """A protocol, its transport once it is opened, and a socket that sends to it."""
 
     def __init__(self) -> None:
         self.others: list[bytes] = []
         self.bursts: asyncio.Queue[list[bytes]] = asyncio.Queue()
         self.lost = asyncio.Event()
-        open_udp("127.0.0.1", lambda: self)
+
+    async def open(self) -> None:
+        assert await open_udp("127.0.0.1", lambda: self) is self
         self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = self.transport.get_extra_info("sockname")
 
@@ -43,9 +46,12 @@ class Stage(asyncio.DatagramProtocol):
             return await self.bursts.get()
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+@pytest.fixture(params=["epoll", "no epoll"])
+async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    if request.param == "no epoll":  # macOS
+        monkeypatch.delattr(select, "epoll", raising=False)
     stage = Stage()
+    await stage.open()
     stage.transport.on_media = stage.bursts.put_nowait
     yield stage
     stage.transport.close()
@@ -122,3 +128,43 @@ async def test_closed_in_the_middle_of_a_picture_it_hands_over_nothing_more(stag
     await stage.lost.wait()
     await asyncio.sleep(0.01)
     assert stage.bursts.empty()
+
+
+class Plain(asyncio.DatagramProtocol):
+    """A protocol that takes any transport."""
+
+    def __init__(self) -> None:
+        self.taken: asyncio.Queue[bytes] = asyncio.Queue()
+        self.lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.taken.put_nowait(data)
+
+
+async def test_a_loop_that_cannot_watch_sockets_gets_asyncio_s_own_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows' default loop."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", _cannot)
+    protocol = await open_udp("127.0.0.1", Plain)
+    assert isinstance(protocol, Plain)
+    assert not isinstance(protocol.transport, UdpTransport)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"hello", protocol.transport.get_extra_info("sockname"))
+        async with asyncio.timeout(LIMIT_S):
+            assert await protocol.taken.get() == b"hello"
+    protocol.transport.close()
+    await protocol.lost.wait()
+
+
+async def test_an_address_that_is_not_this_machine_s_cannot_be_opened() -> None:
+    with pytest.raises(OSError, match="address"):
+        await open_udp("192.0.2.1", Plain)
+
+
+def _cannot(*_: object) -> None:
+    raise NotImplementedError

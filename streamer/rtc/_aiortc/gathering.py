@@ -119,10 +119,7 @@ class Gathering:
         if connection._transport_policy == TransportPolicy.ALL:
             addresses = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
             addresses += self._loopback or ([] if addresses else ["127.0.0.1"])
-        try:
-            connection._local_candidates += self._host_candidates(addresses)
-        except NotImplementedError:
-            connection._local_candidates += await connection.get_component_candidates(1, addresses)
+        connection._local_candidates += await self._host_candidates(addresses)
         for server in self._servers:
             self._start(self._ask(server), f"ask {server}")
         if connection._transport_policy == TransportPolicy.RELAY:  # aiortc never connects without a candidate
@@ -149,15 +146,18 @@ class Gathering:
         while self._check_next():  # noqa: ASYNC110 - the interval is the point
             await asyncio.sleep(CHECK_INTERVAL_S)
 
-    def _host_candidates(self, addresses: list[str]) -> list[Candidate]:
-        """Return a candidate for each address that can be bound, on a socket of ours (see `udp`)."""
+    async def _host_candidates(self, addresses: list[str]) -> list[Candidate]:
+        """Return a candidate for each address that can be bound."""
         connection = self._connection
         candidates = []
         for address in addresses:
             try:
-                protocol: Any = open_udp(address, lambda: StunProtocol(connection))
+                protocol: Any = await open_udp(address, lambda: StunProtocol(connection))
             except OSError:
                 continue
+            if connection._closing:
+                protocol.transport.abort()
+                break
             host, port = protocol.transport.get_extra_info("sockname")[:2]
             protocol.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", host),

@@ -38,12 +38,6 @@ HOOKS: Final = (
     Hook("pylibsrtp:Session.unprotect", "self packet", "decrypting in one call, in its buffer", "pylibsrtp 1.0"),
     Hook("aioice.ice:Connection.data_received", "self data component", "datagrams that relays bring", "aioice 0.13"),
     Hook("aioice.ice:Connection.gather_candidates", "self", "answer before servers do", "aioice 0.13"),
-    Hook(
-        "aioice.ice:Connection.get_component_candidates",
-        "self component addresses timeout",
-        "host candidates on chosen addresses",
-        "aioice 0.13",
-    ),
     Hook("aioice.ice:Connection._check_periodic", "self", "connected as soon as a check succeeds", "aioice 0.13"),
     Hook("aioice.ice:Connection.query_consent", "self", "no task is left behind", "aioice 0.13"),
     Hook("aioice.ice:Connection.build_request", "self pair nominate", "asking a silent path", "aioice 0.13"),
