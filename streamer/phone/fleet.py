@@ -1,13 +1,13 @@
 """Several embedded phones behind one auth API, as a tenant has them."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from streamer.errors import ConfigurationError
 from streamer.phone.api import ApiServer, Request
+from streamer.phone.jsontext import parse_json
 from streamer.phone.server import EmbeddedPhone, serve, url_of
 
 
@@ -59,8 +59,8 @@ def _addressed(request: Request) -> str:
     instance_id, separator, verb = request.path.rpartition("/v1/instances/")[2].partition("/")
     if separator and verb == "auth":
         return instance_id
+    asked = parse_json(request.body)
     try:
-        asked = json.loads(request.body)
         return str(asked["instance_id"] if "instance_id" in asked else asked["instance_ids"][0])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError):
         return ""

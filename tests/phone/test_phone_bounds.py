@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from streamer import phone as embedded
 from streamer.phone import EmbeddedPhone, Faults, api, peer, server, socketio
+from streamer.phone.fleet import Fleet, serve_fleet
 from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 
 DEEP = "[" * 60_000  # JSON that is nested deeper than any parser follows
@@ -38,7 +39,7 @@ async def connected(
         writer.transport.abort()
 
 
-async def ask(phone: EmbeddedPhone, request: bytes) -> bytes:
+async def ask(phone: EmbeddedPhone | Fleet, request: bytes) -> bytes:
     """Send a request; return the first line of what comes."""
     async with connected(phone.endpoint) as (reader, writer), asyncio.timeout(LIMIT_S):
         writer.write(request)
@@ -74,12 +75,13 @@ async def test_a_host_that_is_no_host_gets_the_usual_signaling_url() -> None:
 
 
 async def test_a_body_that_is_nested_too_deeply_is_refused() -> None:
-    async with embedded.serve(prepare_s=1) as phone:
-        head = (
-            f"POST {PREPARE_PATH} HTTP/1.1\r\nHost: x\r\n{TENANT_TOKEN_HEADER}: {phone.tenant_token}\r\n"
-            f"{REQUEST_ID_HEADER}: 1\r\nContent-Length: {len(DEEP)}\r\n\r\n"
-        )
-        assert (await ask(phone, (head + DEEP).encode())).startswith(b"HTTP/1.1 400")
+    async with embedded.serve(prepare_s=1) as phone, serve_fleet(1) as fleet:
+        for server_of_it in (phone, fleet):
+            head = (
+                f"POST {PREPARE_PATH} HTTP/1.1\r\nHost: x\r\n{TENANT_TOKEN_HEADER}: {server_of_it.tenant_token}\r\n"
+                f"{REQUEST_ID_HEADER}: 1\r\nContent-Length: {len(DEEP)}\r\n\r\n"
+            )
+            assert (await ask(server_of_it, (head + DEEP).encode())).startswith(b"HTTP/1.1 400")
 
 
 async def test_what_a_client_says_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
