@@ -12,7 +12,7 @@ import pytest
 
 from streamer.errors import IncompatibleLibraryError
 from streamer.media import decode, limits
-from streamer.media.decode import INBOX_LIMIT, Decoder
+from streamer.media.decode import INBOX_LIMIT, Decoder, FrameDecoder
 from streamer.media.frames import FrameIterator
 from streamer.media.history import GROUP_LIMIT, History
 from streamer.media.nal import annex_b
@@ -302,6 +302,27 @@ async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last()
             shown_last = max(unit.rtp_time for unit in sent[:count])
             assert [unit.rtp_time for unit, _ in screen.pictures] == [shown_last]
             assert number_in(screen.pictures[0][1]) == shown_last // 3000
+
+
+@pytest.mark.parametrize("before", [0, 5])
+def test_from_a_recovery_point_on_frames_are_withheld_until_they_are_right(before: int) -> None:
+    """A stream of periodic intra refresh begins there, or goes on there after a loss."""
+    stream = encoded(60, x264=":intra-refresh=1:keyint=20")
+    right = decoded("h264", stream)
+    decoder = FrameDecoder(on_damage=lambda: None)
+    sent = units(stream[:before])
+    sent += [
+        replace(unit, is_keyframe=number == 20, discontinuity=number == 20)
+        for number, unit in enumerate(units(stream[20:], start=20), start=20)
+    ]
+    frames = [frame for unit in sent for frame in decoder.decode(unit)]
+    numbers = [frame.unit.rtp_time // 3000 for frame in frames]
+    assert numbers[:before] == [*range(before)]
+    assert numbers[before:] == [*range(numbers[before], 60)]
+    assert 21 < numbers[before] < 40
+    assert frames[before].unit.discontinuity
+    for number, frame in zip(numbers, frames, strict=True):
+        assert np.array_equal(frame.picture.to_ndarray(), right[number])
 
 
 async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
