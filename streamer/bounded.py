@@ -23,6 +23,11 @@ class Budget:
         """Whether one more item of `size` bytes stays within both limits."""
         return self.items < self.max_items and self.bytes + size <= self.max_bytes
 
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more was counted in than the limits allow."""
+        return self.items > self.max_items or self.bytes > self.max_bytes
+
     def add(self, size: int) -> None:
         """Count an item in."""
         self.items += 1

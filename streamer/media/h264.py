@@ -114,20 +114,19 @@ class H264Depacketizer:
 
         Parameter sets alone are no picture: they wait for the next keyframe. Raises MalformedPayload.
         """
-        nal_units, size, is_cut, has_slice = self._nal_units, self._size, bool(self._fragments), self._has_slice
-        is_keyframe = self._has_idr or (may_recover and self._has_recovery_point)
-        has_sets = self._has_sps and self._has_pps
-        self.reset()
-        if is_cut:
+        if self._fragments:
+            self.reset()
             raise MalformedPayload("a fragmented NAL unit without an end")
-        if not has_slice:
-            return None
-        if is_keyframe and not has_sets:
-            if size + self._sets.size > MAX_UNIT_BYTES:
+        nal_units, has_slice = self._nal_units, self._has_slice
+        is_keyframe = self._has_idr or (may_recover and self._has_recovery_point)
+        if is_keyframe and not (self._has_sps and self._has_pps):
+            if self._size + self._sets.size > MAX_UNIT_BYTES:
+                self.reset()
                 raise MalformedPayload(TOO_LARGE)
             nal_units = [*self._sets.in_order(), *nal_units]
             is_keyframe = self._sets.is_complete
-        return annex_b(nal_units), is_keyframe
+        self.reset()
+        return (annex_b(nal_units), is_keyframe) if has_slice else None
 
     def _add_nal_unit(self, nal_unit: bytes) -> None:
         nal_type = nal_unit[0] & _NAL_TYPE

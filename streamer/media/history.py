@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
+from streamer.bounded import Budget
 from streamer.media.units import AccessUnit
 
 GROUP_LIMIT: Final = 600  # pictures of one group: a second of decoding, at the most
 BYTES_LIMIT: Final = 64 * 1024 * 1024  # of all groups
+UNITS_LIMIT: Final = 20_000  # of all groups: five minutes at 60 a second
 AUDIO_LIMIT: Final = 10_000  # packets: more than three minutes
+AUDIO_BYTES_LIMIT: Final = 16 * 1024 * 1024
 KEYFRAME_EVERY_NS: Final = 4_000_000_000  # asked for while a past is kept: it can begin with a keyframe only
 
 STILL_NS: Final = 500_000_000
@@ -25,7 +28,6 @@ STILL_NS: Final = 500_000_000
 @dataclass(slots=True)
 class _Group:
     units: list[AccessUnit] = field(default_factory=list)
-    size: int = 0
     is_asked: bool = False  # whether the next keyframe was asked for
 
     @property
@@ -43,8 +45,9 @@ class History:
         self._kept_ns = round(seconds * 1e9)
         self._ask_keyframe = ask_keyframe
         self._groups: deque[_Group] = deque()
-        self._audio: deque[AccessUnit] = deque(maxlen=AUDIO_LIMIT)
-        self._size = 0
+        self._audio: deque[AccessUnit] = deque()
+        self._audio_budget = Budget(max_items=AUDIO_LIMIT, max_bytes=AUDIO_BYTES_LIMIT)
+        self._budget = Budget(max_items=UNITS_LIMIT, max_bytes=BYTES_LIMIT)  # of all groups
 
     def put(self, unit: AccessUnit) -> None:
         """Keep a unit, and forget what is no longer needed."""
@@ -57,12 +60,11 @@ class History:
             return
         group = self._groups[-1]
         group.units.append(unit)
-        group.size += len(unit.data)
-        self._size += len(unit.data)
+        self._budget.add(len(unit.data))
         oldest_ns = unit.arrival_ns - self._kept_ns
-        while len(self._groups) > 1 and (self._groups[1].units[0].arrival_ns <= oldest_ns or self._size > BYTES_LIMIT):
+        while len(self._groups) > 1 and (self._groups[1].units[0].arrival_ns <= oldest_ns or self._budget.is_exceeded):
             self._forget_oldest()
-        if len(group.units) > GROUP_LIMIT or self._size > BYTES_LIMIT:
+        if len(group.units) > GROUP_LIMIT or self._budget.is_exceeded:
             while self._groups:
                 self._forget_oldest()
             self._ask_keyframe()
@@ -91,8 +93,10 @@ class History:
         if not self._kept_ns:
             return
         self._audio.append(unit)
-        while self._audio[0].arrival_ns < unit.arrival_ns - self._kept_ns:
-            self._audio.popleft()
+        self._audio_budget.add(len(unit.data))
+        while self._audio_budget.is_exceeded or self._audio[0].arrival_ns < unit.arrival_ns - self._kept_ns:
+            self._audio_budget.remove(len(self._audio.popleft().data))
 
     def _forget_oldest(self) -> None:
-        self._size -= self._groups.popleft().size
+        for unit in self._groups.popleft().units:
+            self._budget.remove(len(unit.data))

@@ -127,8 +127,7 @@ class Receiver:
             deadline_ns = source.buffer.deadline_ns
             if deadline_ns is not None and deadline_ns <= now_ns:
                 units += source.release(source.buffer.give_up(now_ns), self.counters)
-            end_ns = source.end_ns
-            if end_ns is not None and end_ns <= now_ns:
+            if source.quiet_since_ns is not None and source.is_quiet(now_ns):
                 units += source.end_quiet(self.counters)
             if source.hurry_ns is not None and source.hurry_ns <= now_ns:
                 source.keyframes.need()

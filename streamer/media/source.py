@@ -34,6 +34,7 @@ _ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
 KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is not filled by then may never be: a keyframe is asked for beside it
 AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
+_LONG_PAUSE_NS: Final = 3600 * 1_000 * _MS  # a part of the 6 h 37 min within which the nearest time is the right one
 PROBATION_NS: Final = 20 * _MS  # packets of one frame leave together, or each 5 ms where a sender paces them
 QUIET_NS: Final = 100 * _MS  # a path may hold packets up for longer than a sender
 
@@ -45,6 +46,9 @@ class _Markers(Enum):
     FRAMES = "each ends a frame"
     SLICES = "each ends a slice"
     NONE = "there are none"
+
+
+_UNPROVED, _FRAMES, _SLICES, _NONE = _Markers  # looking a member up in its class costs more
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ class Source:
         self._rtp_time = -1  # extended
         self._rtp_time_ns = 0  # when a packet of that time arrived
         self._packet_time = -1  # the same as the packets bear it; -1 if another frame may begin with the same time
-        self._markers = _Markers.FRAMES
+        self._markers = _FRAMES
         self._is_marked = False  # whether the last packet bore the marker bit and may have ended its frame
         self.quiet_since_ns: int | None = None  # when the last packet came, if the frame may end with it
         self._skipping = False  # until the next access unit begins
@@ -105,7 +109,7 @@ class Source:
         if self.is_video:
             self._depacketizer = depacketizer_for(self.codec)
             if self._depacketizer.has_slices:
-                self._markers = _Markers.UNPROVED
+                self._markers = _UNPROVED
             self.keyframes.need()
 
     @property
@@ -132,7 +136,11 @@ class Source:
         """When the frame under way ends though nothing follows it; None if that is not to be."""
         if self.quiet_since_ns is None or self.buffer.missing:
             return None
-        return self.quiet_since_ns + (PROBATION_NS if self._markers is _Markers.UNPROVED else QUIET_NS)
+        return self.quiet_since_ns + (PROBATION_NS if self._markers is _UNPROVED else QUIET_NS)
+
+    def is_quiet(self, now_ns: int) -> bool:
+        """Whether the frame under way is to end."""
+        return (end_ns := self.end_ns) is not None and end_ns <= now_ns
 
     def end_quiet(self, counters: Counters) -> Sequence[AccessUnit]:
         """End the frame under way, since nothing has followed it."""
@@ -145,7 +153,7 @@ class Source:
 
     def completes_keyframe(self, packet: RtpPacket) -> bool:
         """Whether a packet that was just held behind a gap has made a keyframe whole there."""
-        if not self.is_video or self._markers is _Markers.SLICES:
+        if not self.is_video or self._markers is _SLICES:
             return False
         picture = self.buffer.held_picture(packet)
         depacketizer = depacketizer_for(self.codec)
@@ -166,7 +174,7 @@ class Source:
 
     def expect_more(self, datagram: bytes) -> None:
         """Take note of a packet that was just taken: `take_run` will know those that follow it."""
-        if self._markers is _Markers.NONE:
+        if self._markers is _NONE:
             return  # when each packet came is of interest
         if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
             self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
@@ -229,7 +237,8 @@ class Source:
         self._expected = packet.index + 1
         if not packet.payload:
             return _NOTHING
-        self._take_time(packet)
+        self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
+        self._rtp_time_ns = packet.arrival_ns
         counters.audio_packets += 1
         return (self._unit(packet.payload, True, packet.arrival_ns),)
 
@@ -246,27 +255,29 @@ class Source:
                 counters.pictures_lost += 1  # another one than the one under way
         elif is_same_time and self._depacketizer.goes_on(packet.payload):
             if self._is_marked:
-                self._markers = _Markers.SLICES
+                self._markers = _SLICES
             if self._depacketizer.is_empty and not self._skipping:  # the frame has left without this part
                 self._lose()
                 self._skipping = True
         else:
-            units = self._end(packet, counters)
+            if not (self._is_marked and self._markers is _FRAMES):  # else it has left
+                units = self._end(packet, counters)
             self._skipping = False
         self._is_marked = False
         self.quiet_since_ns = None
         self._expected = packet.index + 1
-        self._take_time(packet)
+        self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
+        self._rtp_time_ns = packet.arrival_ns
         self._packet_time = packet.rtp_time
         return (*units, *self._add(packet, counters))
 
     def _end(self, following: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
         """End the frame before a packet that begins another; learn what the sender's marker bits mean."""
-        if self._markers is not _Markers.SLICES:
+        if self._markers is not _SLICES:
             if self._is_marked:
-                self._markers = _Markers.FRAMES
+                self._markers = _FRAMES
             elif self._depacketizer.may_be_whole:
-                self._markers = _Markers.NONE
+                self._markers = _NONE
         if self._depacketizer.is_empty:
             return _NOTHING
         return self._finish(
@@ -279,14 +290,14 @@ class Source:
         if not self._skipping:
             self._add_payload(packet.payload, counters)
         if not packet.marker:
-            if self._markers is _Markers.NONE:
+            if self._markers is _NONE:
                 self.quiet_since_ns = packet.arrival_ns
             return _NOTHING
         if not (self._skipping or self._depacketizer.may_be_whole):
             return _NOTHING  # parameter sets, or a part of a slice
         self._is_marked = True
         self._packet_time = -1
-        if self._markers is _Markers.FRAMES:
+        if self._markers is _FRAMES:
             return self._finish(packet.arrival_ns, counters)
         self.quiet_since_ns = packet.arrival_ns
         return _NOTHING
@@ -329,10 +340,6 @@ class Source:
         self._discontinuity = True
         self.keyframes.need()
 
-    def _take_time(self, packet: RtpPacket) -> None:
-        self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
-        self._rtp_time_ns = packet.arrival_ns
-
     def _extend_time(self, rtp_time: int, arrival_ns: int) -> int:
         """Return the RTP time without its wrap: of all that it can be, the one nearest to what the arrival suggests.
 
@@ -341,8 +348,10 @@ class Source:
         previous = self._rtp_time
         if previous < 0:
             return rtp_time + (1 << 32)
-        elapsed = max(arrival_ns - self._rtp_time_ns, 0) * self.codec.clock_rate // 1_000_000_000
-        return extend(previous + elapsed, rtp_time, 32)
+        elapsed_ns = arrival_ns - self._rtp_time_ns
+        if elapsed_ns > _LONG_PAUSE_NS:
+            previous += elapsed_ns * self.codec.clock_rate // 1_000_000_000
+        return extend(previous, rtp_time, 32)
 
     def _unit(self, data: bytes, is_keyframe: bool, arrival_ns: int) -> AccessUnit:
         discontinuity, self._discontinuity = self._discontinuity, False

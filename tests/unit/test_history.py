@@ -129,3 +129,19 @@ def test_a_screen_is_still_when_nothing_new_has_come_for_a_while() -> None:
     phone.show(10 * S, key=True)
     assert not phone.history.is_still(10 * S + STILL_NS)
     assert phone.history.is_still(10 * S + STILL_NS + 1)
+
+
+def test_the_number_of_units_that_are_kept_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNITS_LIMIT", 50)
+    phone = Phone(seconds=60)
+    shown = [phone.show(n * MS, key=n % 10 == 0, size=0) for n in range(100)]
+    assert phone.history.since(0) == shown[50:]
+
+
+def test_the_audio_that_is_kept_is_bounded_in_bytes_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AUDIO_LIMIT", 30)
+    monkeypatch.setattr(module, "AUDIO_BYTES_LIMIT", 100)
+    phone = Phone(seconds=60)
+    phone.show(0, key=True)
+    heard = [phone.sound(n * MS) for n in range(1, 100)]  # of five bytes
+    assert phone.history.since(0)[1:] == heard[-20:]
