@@ -625,6 +625,7 @@ class Session:
                 "packets keep failing authentication: damaged on the way, or not the phone's": came.refused,
                 "packets keep coming with payload types that were not negotiated": came.unknown_payload_type,
                 "the decoder keeps refusing frames": decoder.errors,
+                "frames keep coming damaged": decoder.corrupt,
             }
             for problem in troubles.look(counts):
                 self._events.tell("problem", problem)
