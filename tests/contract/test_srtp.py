@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy
 
+from streamer.rtc._aiortc import srtp
 from streamer.rtc._aiortc.srtp import ROLLOVERS_LIMIT, SOURCES_LIMIT, Inbound, Reason
 from streamer.rtc.refusals import IN_A_ROW
 
@@ -169,6 +170,38 @@ def test_forged_packets_of_the_phone_s_source_say_nothing_while_its_own_come() -
             path.take(struct.pack("!BBHII", 0x80, 96, number + 1, 0, 7) + bytes(40), after_ns=0)
         assert path.take(path.protect(number + 1)) is not None
         assert path.refused_since_ns() is None
+
+
+@pytest.mark.parametrize("ssrc", [7, 1000])
+def test_junk_makes_no_more_than_a_slice_of_searching_in_20_ms(ssrc: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The law: however fast junk comes, whether it bears the phone's SSRC or another, searching takes bounded time."""
+    slices = 0
+    advance = srtp._Search.advance
+
+    def counted(search: srtp._Search, steps: int) -> None:
+        nonlocal slices
+        slices += 1
+        advance(search, steps)
+
+    monkeypatch.setattr(srtp._Search, "advance", counted)
+    path = Path()
+    assert path.take(path.protect(1)) is not None
+    for number in range(2000):
+        junk = struct.pack("!BBHII", 0x80, 96, number, 0, ssrc) + bytes(40)
+        assert path.take(junk, after_ns=S // 1000) is None
+    assert 1 < slices <= 2 * S // srtp._SLICE_EVERY_NS
+
+
+def test_a_jump_is_found_although_a_stranger_sends_junk_all_the_time() -> None:
+    path = Path()
+    for index in range(10):
+        assert path.take(path.protect(index)) is not None
+    found = []
+    for number in range(60):
+        for part in range(30):
+            path.take(struct.pack("!BBHII", 0x80, 96, 30 * number + part, 0, 1000) + bytes(40), after_ns=S // 1000)
+        found.append(path.take(path.protect(200_000 + number), after_ns=0))
+    assert None not in found[-30:]
 
 
 def test_packets_that_never_authenticate_say_that_the_path_brings_nothing() -> None:

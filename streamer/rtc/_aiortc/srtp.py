@@ -112,7 +112,7 @@ class Inbound:
         self._session = pylibsrtp.Session()
         self._any = pylibsrtp.Session(policy(pylibsrtp.Policy.SSRC_ANY_INBOUND, 0))
         self._search: _Search | None = None
-        self._search_ns = 0  # when its next slice may begin
+        self._next_slice_ns = {True: 0, False: 0}  # when searches for known and for unknown sources may go on
         self.unprotect: Final = decrypter(self._session, self._refuse)
         self.unprotect_rtcp: Final = decrypter(self._session, self._refuse_rtcp, rtcp=True)
         self._again: Final = decrypter(self._session, _none)
@@ -164,14 +164,15 @@ class Inbound:
     def _seek(self, datagram: bytes, ssrc: int, now_ns: int) -> bytes | None:
         """Go on looking for the roll-over of a source; return the packet once it can be read."""
         is_known = ssrc in self._sources
+        if now_ns < self._next_slice_ns[is_known]:
+            return None
         search = self._search
         if search is None or (is_known and search.ssrc not in self._sources):
             rollovers = _ROLLOVERS + (now_ns - self._begun_ns) // _ROLLOVER_NS if is_known else _NEW_SOURCE_ROLLOVERS
             search = self._search = _Search(self._policy, datagram, ssrc, min(rollovers, ROLLOVERS_LIMIT))
-            self._search_ns = now_ns
-        if search.ssrc != ssrc or now_ns < self._search_ns:
+        if search.ssrc != ssrc:
             return None
-        self._search_ns = now_ns + _SLICE_EVERY_NS
+        self._next_slice_ns[is_known] = now_ns + _SLICE_EVERY_NS
         search.advance(_SLICE)
         if not search.is_over:
             return None
