@@ -29,7 +29,7 @@ class Ticket:
     instance_id: str
     device_id: str
     device_token: Secret
-    signaling_url: str
+    signaling_url: str = field(repr=False)  # may hold a user, a password or a token
     streaming_id: str | None = None
     expires_in_s: float | None = None  # how long the stream may last [doc]
     ice_servers: tuple[object, ...] = field(default=(), repr=False)  # as they came; may hold TURN passwords

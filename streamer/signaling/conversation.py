@@ -13,7 +13,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -83,7 +83,7 @@ _CLOSE_REASONS: Final[Mapping[int, tuple[str, bool]]] = {  # the vendor's JavaSc
 class SignalingRequest:
     """What a conversation needs to know. `times` counts reconnects; `volume` is 0 to 100; `profile` a quality level."""
 
-    signaling_url: str
+    signaling_url: str = field(repr=False)  # may hold a user, a password or a token
     device_id: str
     device_token: Secret
     streaming_id: str

@@ -435,12 +435,15 @@ def test_a_long_message_of_the_server_is_cut() -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_a_ticket_shows_neither_the_device_token_nor_the_ice_servers() -> None:
+def test_a_ticket_shows_no_secret() -> None:
+    """Neither the device token, nor the ICE servers, nor what a signaling URL may hold."""
     servers = [{"uri": "turn:b", "usr": "u", "pwd": "turn-password"}]
-    shown = repr(read(changed((f"{SIGNALING}.ice_servers", servers))))
+    url = "https://user:hunter2@host/?token=hunter2"
+    shown = repr(read(changed((f"{SIGNALING}.ice_servers", servers), (f"{SIGNALING}.signaling_url", url))))
     assert "device-1" in shown
     assert TOKEN not in shown
     assert "turn-password" not in shown
+    assert "hunter2" not in shown
 
 
 def test_an_instance_is_ready_when_the_reply_to_prepare_says_so_of_it() -> None:

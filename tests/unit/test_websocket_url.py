@@ -84,7 +84,7 @@ def test_any_text_is_a_url_or_a_configuration_error(signaling_url: str) -> None:
 @given(texts)
 def test_a_urls_repr_does_not_show_the_token(token: str) -> None:
     request = SignalingRequest(
-        signaling_url="http://host",
+        signaling_url="http://user:hunter2@host/?token=hunter2",
         device_id="box",
         device_token=Secret(token),
         streaming_id="stream",
@@ -92,3 +92,4 @@ def test_a_urls_repr_does_not_show_the_token(token: str) -> None:
     )
     assert repr(websocket_url(request)) == str(websocket_url(request)) == "Secret(***)"
     assert "Secret(***)" in repr(request)
+    assert "hunter2" not in repr(request)
