@@ -49,7 +49,11 @@ async def resolve(host: str) -> list[str]:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(tell, finish)
 
-    threading.Thread(target=run, name=f"resolve {next(_numbers)}", daemon=True).start()
+    try:
+        threading.Thread(target=run, name=f"resolve {next(_numbers)}", daemon=True).start()
+    except RuntimeError as error:  # the system has no thread left
+        _free.release()
+        raise OSError(str(error)) from error
     return await resolved
 
 

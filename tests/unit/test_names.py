@@ -50,6 +50,21 @@ async def test_a_name_that_does_not_resolve_is_an_os_error(fault: Exception, mon
         await names.resolve("phone.example")
 
 
+async def test_a_thread_that_cannot_start_is_an_os_error_and_takes_no_place(
+    tarpit: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        for _ in range(names.THREADS_LIMIT + 1):
+            with pytest.raises(OSError, match="can't start"):
+                await names.resolve("phone.example")
+    tarpit.set()
+    assert await names.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
+
+
 async def test_a_slow_name_holds_up_neither_the_pool_nor_more_than_its_threads(tarpit: threading.Event) -> None:
     waiting = [asyncio.ensure_future(names.resolve("slow.example")) for _ in range(names.THREADS_LIMIT)]
     await asyncio.sleep(0)
