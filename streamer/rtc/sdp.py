@@ -30,7 +30,6 @@ _LINE_LIMIT: Final = 1024  # characters of a line that aiortc gets, and of a for
 _MID_LIMIT: Final = 256  # characters
 _FORMATS_LIMIT: Final = 128  # of a section: there are no more payload types
 _REPEATS_LIMIT: Final = 16  # lines with one attribute that aiortc gets of a section, candidates apart
-_CANDIDATE: Final = "a=candidate:"
 _BUNDLE: Final = "a=group:BUNDLE"
 _UFRAG: Final = "a=ice-ufrag:"
 _PASSWORD: Final = "a=ice-pwd:"  # noqa: S105 - an attribute's name
