@@ -1,8 +1,11 @@
 """Print a phone's audio ports, and the one in force when each of the first pictures came.
 
-python examples/audio_ports.py INSTANCE
+Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
+
+    python examples/audio_ports.py INSTANCE
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -12,7 +15,9 @@ import streamer
 
 async def main(instance_id: str) -> None:
     async with streamer.connect(
-        instance_id, endpoint=os.environ["STREAMER_ENDPOINT"], credentials=streamer.credentials_from_environment()
+        instance_id,
+        endpoint=os.environ.get("STREAMER_ENDPOINT", ""),
+        credentials=streamer.credentials_from_environment(),
     ) as phone:
         print("internal:", phone.audio_ports.internal)
         print("external:", phone.audio_ports.external)
@@ -23,4 +28,12 @@ async def main(instance_id: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instance", help="the phone's instance id")
+    given = parser.parse_args()
+    try:
+        asyncio.run(main(given.instance))
+    except streamer.StreamerError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

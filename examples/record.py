@@ -1,8 +1,11 @@
 """Record ten seconds of a phone's screen and sound into an MP4 file, without encoding anything again.
 
-python examples/record.py INSTANCE phone.mp4
+Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
+
+    python examples/record.py INSTANCE phone.mp4
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -12,7 +15,9 @@ import streamer
 
 async def main(instance_id: str, path: str, seconds: float = 10) -> None:
     async with streamer.connect(
-        instance_id, endpoint=os.environ["STREAMER_ENDPOINT"], credentials=streamer.credentials_from_environment()
+        instance_id,
+        endpoint=os.environ.get("STREAMER_ENDPOINT", ""),
+        credentials=streamer.credentials_from_environment(),
     ) as phone:
         async with phone.record(path) as recording:
             await asyncio.sleep(seconds)
@@ -20,4 +25,13 @@ async def main(instance_id: str, path: str, seconds: float = 10) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instance", help="the phone's instance id")
+    parser.add_argument("path", help="the file: .mp4, .mkv, .webm or .ts")
+    given = parser.parse_args()
+    try:
+        asyncio.run(main(given.instance, given.path))
+    except streamer.StreamerError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

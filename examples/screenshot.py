@@ -1,8 +1,11 @@
 """Save what is on a phone's screen now, as a PNG and as a small JPEG.
 
-python examples/screenshot.py INSTANCE screen.png
+Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
+
+    python examples/screenshot.py INSTANCE screen.png
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -13,7 +16,9 @@ import streamer
 
 async def main(instance_id: str, path: str) -> None:
     async with streamer.connect(
-        instance_id, endpoint=os.environ["STREAMER_ENDPOINT"], credentials=streamer.credentials_from_environment()
+        instance_id,
+        endpoint=os.environ.get("STREAMER_ENDPOINT", ""),
+        credentials=streamer.credentials_from_environment(),
     ) as phone:
         frame = await phone.screenshot()  # the last picture, also if the screen stands still
     frame.save(path)
@@ -23,4 +28,13 @@ async def main(instance_id: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instance", help="the phone's instance id")
+    parser.add_argument("path", help="the file: .png or .jpg")
+    given = parser.parse_args()
+    try:
+        asyncio.run(main(given.instance, given.path))
+    except streamer.StreamerError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

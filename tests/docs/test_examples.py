@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pygame
 import pytest
 from PIL import Image
 
-from streamer.phone import EmbeddedPhone, read_barcode
+from streamer.phone import EmbeddedPhone, Faults, read_barcode
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 30.0
@@ -82,6 +84,44 @@ async def test_the_viewer_shows_the_phone_follows_it_round_and_closes(phone: Emb
                 await asyncio.sleep(0.02)
         pygame.event.post(pygame.event.Event(pygame.QUIT))
     assert not pygame.display.get_init()
+
+
+async def test_the_viewer_closes_while_the_screen_is_still_and_before_it_is_connected(phone: EmbeddedPhone) -> None:
+    for faults in (Faults(), Faults(silent_at="offer")):
+        phone.faults = faults
+        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
+            viewer = tasks.create_task(load("viewer").main(phone.instance_id))
+            while not (pygame.display.get_init() and (faults.silent_at or shows(phone))):
+                assert not viewer.done()
+                await asyncio.sleep(0.02)
+            phone.go_still()
+            sent = -1
+            while sent != (sent := phone.frames_sent):
+                await asyncio.sleep(0.2)
+            pygame.event.post(pygame.event.Event(pygame.QUIT))
+        assert not pygame.display.get_init()
+        phone.wake()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_an_example_without_what_it_needs_says_so_in_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        command = [sys.executable, str(EXAMPLES / f"{name}.py"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("pygame"))
+        assert "Traceback" not in said
+        return done.returncode, said
+
+    words = ["any", "file.mp4" if name == "record" else "file.png"][: 2 if name in {"record", "screenshot"} else 1]
+    code, said = run()
+    assert (code, said.startswith(f"usage: {name}.py [-h] instance")) == (2, True)
+    monkeypatch.delenv("STREAMER_ENDPOINT")
+    code, said = run(*words)
+    assert (code, said.startswith("error: expected an endpoint such as https://")) == (1, True), said
+    assert len(said.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
 
 
 def shows(phone: EmbeddedPhone) -> bool:
