@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from streamer.session import Connecting, Session, connect
     from streamer.stats import Stats
 
+    __version__: str
+
 __all__ = [
     "AccessKey",
     "AudioFrame",
@@ -121,17 +123,26 @@ _HOMES = (
 if not TYPE_CHECKING:  # else nothing would be unknown to a type checker
 
     def __getattr__(name: str) -> object:
-        """Import all names, and with them the modules that have them, such as `streamer.errors`."""
+        """Import all names with the first of them; a module, such as `streamer.errors`, alone."""
         import importlib  # noqa: PLC0415 - see above
 
-        if name.startswith("_"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        for home in _HOMES:
-            public = {name: value for name, value in vars(importlib.import_module(home)).items() if name in __all__}
-            globals().update(public)
-        if name not in globals():
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return globals()[name]
+        if name == "__version__":
+            import importlib.metadata  # noqa: PLC0415 - see above
+
+            return importlib.metadata.version("koophone-streamer")
+        if name in __all__:
+            for home in _HOMES:
+                globals().update(
+                    {key: value for key, value in vars(importlib.import_module(home)).items() if key in __all__}
+                )
+            return globals()[name]
+        if not name.startswith("_"):
+            try:
+                return importlib.import_module(f"{__name__}.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"{__name__}.{name}":
+                    raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
         return __all__

@@ -1,9 +1,11 @@
 """`streamer` and `python -m streamer` begin here, before the half second that importing the rest takes."""
 
+import io
 import os
 import signal
+import sys
 
-_INTERRUPTED = 130  # as `streamer.cli.running.EPILOG` says
+_INTERRUPTED = 130  # as `streamer.cli.codes.EPILOG` says
 
 
 def main() -> None:
@@ -11,10 +13,18 @@ def main() -> None:
     do nothing more. A SIGHUP that `nohup` has ignored stays so.
     """
     _on_signals(lambda *_: os._exit(_INTERRUPTED))
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # asks a recording for a screenshot: it ends nothing at any time
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a code page may lack what is shown
     from streamer import cli  # noqa: PLC0415 - see above
 
     try:
         cli.app()
+    except BrokenPipeError:  # whoever reads the words has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it ends
+        sys.exit(1)
     finally:
         _on_signals(signal.SIG_IGN)  # or they would end the interpreter while it ends, with a code of their own
 

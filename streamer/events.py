@@ -56,11 +56,34 @@ class EventIterator(HubIterator[Event]):
         return event
 
 
+class Interruptions:
+    """How often a stream was interrupted, and for how long; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._total_s = 0.0
+        self._since: float | None = None
+
+    def take(self, kind: EventKind, now: float) -> None:
+        """Take note of an event: an interruption lasts until the stream is resumed, or closed."""
+        if kind == "interrupted" and self._since is None:
+            self.count += 1
+            self._since = now
+        elif kind in {"resumed", "closed"} and self._since is not None:
+            self._total_s += now - self._since
+            self._since = None
+
+    def total_s(self, now: float) -> float:
+        """Return how long all of them have lasted together, the one under way included."""
+        return self._total_s + (0.0 if self._since is None else now - self._since)
+
+
 class EventHub(Hub[Event]):
     """Tell every listener; remember the event that stands for the present state."""
 
     def __init__(self, *, loop: OwnLoop | None = None) -> None:
         super().__init__(loop=loop)
+        self.interruptions = Interruptions()
         self.state: Event | None = None  # the newest one that is no "problem"
 
     def tell(
@@ -75,6 +98,7 @@ class EventHub(Hub[Event]):
         if self.state is not None and self.state.kind == "closed":
             return
         event = Event(kind=kind, reason=reason or (str(error) if error else None), error=error, retry_in_s=retry_in_s)
+        self.interruptions.take(kind, time.monotonic())
         if kind != "problem":
             self.state = event
         self.publish(event)

@@ -536,6 +536,8 @@ class Session:
         return Stats(
             state=self.state,
             duration_s=stream.duration_s(),
+            interruptions=self._events.interruptions.count,
+            interrupted_s=self._events.interruptions.total_s(time.monotonic()),
             packets_received=came.packets,
             packets_lost=self._line.packets_lost(),
             packets_recovered=came.recovered,

@@ -17,6 +17,8 @@ class Stats:
 
     state: str  # "connecting", "streaming", "interrupted" or "closed"
     duration_s: float  # since the first packet
+    interruptions: int  # how often nothing came, whatever the reason, until the stream was resumed
+    interrupted_s: float  # how long they lasted, all together
 
     packets_received: int
     packets_lost: int  # given up: neither they nor a retransmission came in time

@@ -2,69 +2,94 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
-from rich.status import Status
 
 import streamer
 from streamer import errors
-from streamer.cli.output import err
+from streamer.cli.options import Access, Connection
+from streamer.cli.output import notes, styled
 
 Connect = Callable[[], streamer.Connecting]
 
 
-def later(instance: str, endpoint: str | None, *, verify: bool | Path, **options: Any) -> Connect:
+def later(instance: str, connection: Connection, **options: Any) -> Connect:
     """Return what connects when it is called: only then is what the environment gives looked at."""
+    patience = streamer.Reconnect(give_up_after_s=connection.give_up_after or None) if connection.reconnect else None
     return lambda: streamer.connect(
         instance,
-        endpoint=check_endpoint(endpoint),
+        endpoint=endpoint_of(connection),
         credentials=streamer.credentials_from_environment(),
-        verify=verify,
+        verify=verify(connection),
+        relay_only=connection.relay_only,
+        reconnect=patience,
+        prepare_for=connection.prepare_for,
+        release=connection.release,
         **options,
     )
 
 
-def check_endpoint(endpoint: str | None) -> str:
+def endpoint_of(access: Access) -> str:
     """Return the endpoint; raise `ConfigurationError` if none was given."""
-    if endpoint is None:
+    if access.endpoint is None:
         raise errors.ConfigurationError(
             "no endpoint: set STREAMER_ENDPOINT or give --endpoint, the API's base URL "
             "(Huawei's own is https://koophone.myhuaweicloud.com)"
         )
-    return endpoint
+    return access.endpoint
 
 
-def verify(ca: Path | None, insecure: bool) -> bool | Path:
+def verify(access: Access) -> bool | Path:
     """Return how TLS certificates are verified, as `streamer.connect` takes it; warn if they are not."""
-    if ca is not None and insecure:
+    if access.ca is not None and access.insecure:
         raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="--ca")
-    if insecure:
-        err.print("TLS certificates are not verified", style="yellow")
-    return ca or not insecure
-
-
-def reconnect(wanted: bool, give_up_after_s: float) -> streamer.Reconnect | None:
-    """Return what is done about a lost connection, as `streamer.connect` takes it."""
-    return streamer.Reconnect(give_up_after_s=give_up_after_s or None) if wanted else None
+    if access.insecure:
+        notes.print("TLS certificates are not verified", style="yellow")
+    return access.ca or not access.insecure
 
 
 @contextlib.asynccontextmanager
 async def connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.Session]:
-    """Connect, and show how far it is meanwhile."""
+    """Connect, and show how far it is meanwhile; once connected, tell what happens to the connection."""
     async with contextlib.AsyncExitStack() as stack:
-        with err.status("connecting") as status:
-            telling = asyncio.create_task(_tell(connecting.events(), status))
+        with notes.status("connecting") as status:
+            telling = asyncio.create_task(
+                _tell(connecting.events(), lambda words: status.update(styled(words))), name="tell of connecting"
+            )
             try:
                 session = await stack.enter_async_context(connecting)
             finally:
                 telling.cancel()
-        yield session
+        telling = asyncio.create_task(_tell_changes(session), name="tell of the connection")
+        try:
+            yield session
+        finally:
+            telling.cancel()
 
 
-async def _tell(events: streamer.EventIterator, status: Status) -> None:
+async def _tell(events: streamer.EventIterator, show: Callable[[str], object]) -> None:
     async for event in events:
-        status.update(f"{event.kind}{f': {escape(event.reason)}' if event.reason else ''}")
+        show(f"{event.kind}{f': {event.reason}' if event.reason else ''}")
+
+
+async def _tell_changes(session: streamer.Session) -> None:
+    """Print a line when the stream is interrupted, when it goes on, and when something does not work."""
+    since: float | None = None
+    async for event in session.events():
+        match event.kind:
+            case "interrupted" if since is None:
+                since = event.at
+                _note(f"interrupted: {event.reason}", "yellow")
+            case "resumed" if since is not None:
+                _note(f"goes on after {event.at - since:.1f} s", "green")
+                since = None
+            case "problem":
+                _note(f"problem: {event.reason}", "yellow")
+
+
+def _note(words: str, style: str) -> None:
+    notes.print(styled(f"{time.strftime('%H:%M:%S')}  ", (words, style)))

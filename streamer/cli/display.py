@@ -1,8 +1,10 @@
 """What commands show: progress while they run, tables, numbers with their units, a picture in characters."""
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,35 +13,72 @@ from rich.table import Table
 from rich.text import Text
 
 import streamer
-from streamer.cli.output import err
+from streamer.cli.output import notes, styled
+
+LINE_EVERY_S: Final = 60.0  # where no terminal redraws a line
+_BAR: Final = 40  # columns
 
 
-@contextlib.contextmanager
-def live(line: Callable[[], Text], *, refresh_per_second: float) -> Iterator[None]:
-    """Show a line that is drawn anew all the time."""
-    try:
-        with Live(console=err, refresh_per_second=refresh_per_second, get_renderable=line):
+@contextlib.asynccontextmanager
+async def live(line: Callable[[], Text], *, refresh_per_second: float) -> AsyncIterator[None]:
+    """Show a line that is redrawn all the time; or, where that is no terminal, add one each minute."""
+    if notes.is_terminal:
+        with Live(console=notes, refresh_per_second=refresh_per_second, get_renderable=line):
             yield
+        return
+    adding = asyncio.create_task(_add_lines(line), name="lines of progress")
+    try:
+        yield
     finally:
-        if not err.is_terminal:  # there Live leaves its only line without an end
-            err.line()
+        adding.cancel()
 
 
-def progress(session: streamer.Session, recording: streamer.Recording) -> Text:
-    """Return how a recording goes, and why it does not while the stream is interrupted."""
+async def _add_lines(line: Callable[[], Text]) -> None:
+    while True:
+        await asyncio.sleep(LINE_EVERY_S)
+        notes.print(styled(f"{time.strftime('%H:%M:%S')} {line().plain.splitlines()[0].rstrip()}"))
+
+
+def progress(session: streamer.Session, recording: streamer.Recording, duration_s: float | None = None) -> Text:
+    """Return how a recording goes, how far it is if it has an end, and why it does not go on while interrupted."""
     stats = session.stats()
     parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
-        f"  {recording.duration_s:6.1f} s",
-        f"  {stats.picture_rate_hz:5.1f} fps",
-        f"  {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
+        f" {recording.duration_s:6.1f} s",
+        f" {stats.picture_rate_hz:5.1f} fps",
+        f" {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
         f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
         f"  {recording.pictures} pictures",
         f"  {file_size(recording.size_bytes)}",
     ]
+    lines = [styled(*parts)]
+    if duration_s is not None:
+        lines.append(bar(recording.duration_s, duration_s))
     if stats.state == "interrupted":
-        parts.append((f"\n {interruption(session.status)}", "yellow"))
-    return Text.assemble(*parts)
+        lines.append(styled((f" {interruption(session.status)}", "yellow")))
+    return Text("\n").join(lines)
+
+
+def bar(done_s: float, duration_s: float) -> Text:
+    """Return how far something is that takes so long, and how long it still takes."""
+    full = round(_BAR * min(done_s / duration_s, 1))
+    left_s = max(duration_s - done_s, 0)
+    return styled(" ", ("━" * full, "green"), ("━" * (_BAR - full), "bright_black"), f"  {clock(left_s)} left")
+
+
+def clock(duration_s: float) -> str:
+    """Return a time in hours, minutes and seconds."""
+    minutes, left = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def interruptions(stats: streamer.Stats) -> str:
+    """Return how often and how long a stream was interrupted; nothing if it was not."""
+    if not stats.interruptions:
+        return ""
+    several = "s" if stats.interruptions > 1 else ""
+    return f"{stats.interruptions} interruption{several}, {stats.interrupted_s:.1f} s"
 
 
 def interruption(event: streamer.Event) -> str:
@@ -76,6 +115,7 @@ def stats_table(stats: streamer.Stats) -> Table:
             f"{stats.pictures_malformed} malformed",
             f"{stats.pictures_awaiting_keyframe} without their keyframe",
         ],
+        "breaks": [interruptions(stats) or "none"],
         "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
         "sound": [f"{stats.audio_packets} packets"],
     }
@@ -106,7 +146,7 @@ def stats_table(stats: streamer.Stats) -> Table:
         ]
     table = facts_table()
     for name, facts in rows.items():
-        table.add_row(name, Text(" · ".join(facts)))
+        table.add_row(name, " · ".join(facts))
     return table
 
 
@@ -133,6 +173,8 @@ def half_blocks(picture: npt.NDArray[np.uint8], columns: int = 36) -> Text:
 
 def file_size(count: int) -> str:
     """Return how large so many bytes are."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 

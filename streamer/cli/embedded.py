@@ -1,79 +1,117 @@
 """`streamer phone` and `demo`: the embedded phone, by itself and with a recording of it."""
 
 import asyncio
+import functools
 import itertools
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import av
 import numpy as np
 import numpy.typing as npt
-from rich.markup import escape
 from rich.table import Table
 
 import streamer
 from streamer import errors
 from streamer.cli import recording
 from streamer.cli.display import half_blocks
-from streamer.cli.output import err, out, writing_into
+from streamer.cli.options import Output
+from streamer.cli.output import escaped, notes, out, show_result, styled, writing_into
 from streamer.cli.running import stop_on_signal
+from streamer.media.whole import check_whole
+
+PORT: Final = 8470  # of the auth API, unless it is taken
+TOKEN: Final = "demo-token"  # noqa: S105 - on loopback alone, where there is nothing to protect
 
 
-async def serve(host: str, port: int, size: tuple[int, int], fps: int, fault: list[str]) -> None:
-    """Run the embedded phone until a signal comes, or list the faults that it knows."""
+async def serve(
+    host: str, port: int | None, *, count: int, size: tuple[int, int], fps: int, fault: list[str], as_json: bool
+) -> None:
+    """Run embedded phones until a signal comes, or list the faults that they know."""
     from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
+    from streamer.phone.server import is_loopback  # noqa: PLC0415
 
     if "list" in fault:
+        known = embedded.Faults.describe()
         table = Table("fault", "what the phone then does", box=None)
-        for name, meaning in embedded.Faults.describe().items():
+        for name, meaning in known.items():
             table.add_row(name, meaning)
-        out.print(table)
+        show_result(known, table, as_json=as_json)
         return
-    faults = embedded.Faults.parse(fault)
-    token = os.environ.get("STREAMER_PHONE_TOKEN") or None
+    given = os.environ.get("STREAMER_PHONE_TOKEN") or None
     async with (
         stop_on_signal() as stopped,
-        embedded.serve(
-            host=host, port=port, width=size[0], height=size[1], fps=fps, faults=faults, tenant_token=token
-        ) as server,
+        embedded.serve_fleet(
+            count,
+            host=host,
+            ports=(PORT, 0) if port is None else (port,),
+            width=size[0],
+            height=size[1],
+            fps=fps,
+            faults=embedded.Faults.parse(fault),
+            tenant_token=given or (TOKEN if is_loopback(host) else None),
+        ) as fleet,
     ):
-        out.print("The embedded phone is running. In another terminal:\n")
-        out.print(f"  export STREAMER_ENDPOINT={server.endpoint}", highlight=False)
-        shown = server.tenant_token if token is None else "…  # that of STREAMER_PHONE_TOKEN"
-        out.print(f"  export STREAMER_AUTH_TOKEN={shown}", highlight=False)
-        out.print(f"  streamer record {server.instance_id} -o phone.mp4 --duration 10\n", highlight=False)
-        out.print("Ctrl-C ends it.")
+        for phone in fleet.phones:
+            phone.on_client = functools.partial(_tell, phone.instance_id)
+        names = [phone.instance_id for phone in fleet.phones]
+        facts = {
+            "endpoint": fleet.endpoint,
+            "auth_token": fleet.tenant_token if given is None else None,
+            "instances": names,
+        }
+        are = "embedded phone is" if count == 1 else f"{count} embedded phones are"
+        last = "" if count == 1 else f"    # … {names[-1]}"
+        words = [
+            f"The {are} running. In another terminal:",
+            "",
+            f"  export STREAMER_ENDPOINT={fleet.endpoint}",
+            f"  export STREAMER_AUTH_TOKEN={TOKEN if given is None else '…    # that of STREAMER_PHONE_TOKEN'}",
+            f"  streamer record {names[0]} -o phone.mp4 --duration 10{last}",
+            "",
+            f"Ctrl-C ends {'it' if count == 1 else 'them'}.",
+        ]
+        show_result(facts, "\n".join(words), as_json=as_json)
         await stopped.wait()
 
 
-async def demo(output: Path, duration_s: float) -> None:
+def _tell(instance: str, what: str) -> None:
+    notes.print(styled(f"{time.strftime('%H:%M:%S')}  {instance}: {what}"))
+
+
+async def demo(output: Path, duration_s: float, *, say: Output, overwrite: bool) -> None:
     """Record the embedded phone, and read its frame counter back from the file."""
     from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
 
+    preview = output.with_suffix(".png")
     with writing_into(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
+    check_whole(preview, overwrite=overwrite)
     async with embedded.serve() as server:
-        err.print(f"the embedded phone runs at {server.endpoint}, instance {server.instance_id}", highlight=False)
-        await recording.into_file(
+        notes.print(f"the embedded phone runs at {server.endpoint}, instance {server.instance_id}")
+        facts, words = await recording.into(
             lambda: streamer.connect(
                 server.instance_id, endpoint=server.endpoint, credentials=streamer.Token(server.tenant_token)
             ),
             output,
+            output,
+            say=say,
+            overwrite=overwrite,
             max_duration_s=duration_s,
         )
     counters, picture = await asyncio.to_thread(_read_back, output, embedded.read_barcode)
     gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
-    preview = output.with_suffix(".png")
     av.VideoFrame.from_ndarray(picture, format="rgb24").save(str(preview))  # a Path from PyAV 18.1 on alone
-    if out.is_terminal:
+    if out.is_terminal and not say.as_json:
         out.print(half_blocks(picture))
-    out.print(
-        f"read back from the file: {len(counters)} pictures, the phone's counter {counters[0]} to {counters[-1]}, "
-        f"{'no gap' if gaps == 0 else f'{gaps} missing'}; the last one is in [bold]{escape(str(preview))}[/]",
-        highlight=False,
+    words.append(
+        f"\nread back from the file: {len(counters)} pictures, the phone's counter {counters[0]} to {counters[-1]}, "
+        f"{'no gap' if gaps == 0 else f'{gaps} missing'}; the last one is in {escaped(str(preview))}"
     )
+    show_result(facts | {"missing": gaps, "preview": str(preview)}, words, as_json=say.as_json)
     if gaps:
         raise errors.RecordingError(f"{gaps} pictures are missing from {output}")
 

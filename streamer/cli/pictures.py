@@ -1,39 +1,45 @@
-"""`streamer frames`, `screenshot` and `clip`: pictures off the screen, and out of a recording."""
+"""`streamer frames`, `screenshot` and `clip`: frames off the screen, and out of a recording."""
 
 import asyncio
+import dataclasses
+import re
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-
-from rich.markup import escape
+from typing import Any, Final
 
 import streamer
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import file_size, stats_table
-from streamer.cli.output import err, out, refuse_terminal, writing_into
+from streamer.cli.display import file_size, interruptions, stats_table
+from streamer.cli.options import Output
+from streamer.cli.output import notes, out, refuse_terminal, show_result, styled, writing_into
 from streamer.cli.running import stop_on_signal
 from streamer.media.images import image_format_of
 from streamer.media.whole import check_whole, unwritable, write_whole
+
+_NUMBERED: Final = re.compile(r"(\d{6,18})\.(?:png|jpg)", re.ASCII)
 
 
 async def save_frames(
     connect: Connect,
     output: Path,
     *,
+    say: Output,
     fps: float,
     count: int | None,
     suffix: str,
     show_stats: bool,
 ) -> None:
-    """Save the newest picture so many times a second, each in a file of its own."""
+    """Save the newest frame so many times a second, each in a file of its own."""
     connecting = connect()  # what is wrong with the settings is said before a directory is made
     with writing_into(output):
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output):
             pass
-    number = 0
+        first = number = next_number(path.name for path in output.iterdir())
     async with stop_on_signal() as stopped, connected(connecting) as session:
-        with err.status("connected") as status:
+        with notes.status("connected") as status:
             pictures = session.frames(max_fps=fps)
             stopping = asyncio.ensure_future(stopped.wait())
             stopping.add_done_callback(lambda _: pictures.close())
@@ -42,15 +48,38 @@ async def save_frames(
                     path = output / f"{number:06d}.{suffix}"
                     await asyncio.to_thread(frame.save, path)
                     number += 1
-                    status.update(f"{path}  {frame.width}x{frame.height}")
-                    if number == count:
+                    status.update(styled(f"{path}  {frame.width}x{frame.height}"))
+                    if number - first == count:
                         break
             finally:
                 stopping.cancel()
                 pictures.close()
-                if show_stats:
-                    out.print(stats_table(session.stats()))
-    out.print(f"[bold]{escape(str(output))}[/]  {number} pictures", highlight=False)
+                stats = session.stats()
+                if show_stats and not say.as_json:
+                    out.print(stats_table(stats))
+    names = [f"{each:06d}.{suffix}" for each in (first, number - 1)] if number > first else []
+    facts: dict[str, Any] = {
+        "output": str(output),
+        "frames": number - first,
+        "first": names[0] if names else None,
+        "last": names[1] if names else None,
+        "interruptions": stats.interruptions,
+        "interrupted_s": round(stats.interrupted_s, 3),
+    }
+    if show_stats:
+        facts["stats"] = dataclasses.asdict(stats)
+    words = styled(
+        (str(output), "bold"),
+        f"  {number - first} pictures",
+        f"  {names[0]} to {names[1]}" if names else "",
+        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
+    )
+    show_result(facts, words, as_json=say.as_json)
+
+
+def next_number(names: Iterable[str]) -> int:
+    """Return the number that follows those of the images with these names; others do not count."""
+    return max((int(found[1]) + 1 for name in names if (found := _NUMBERED.fullmatch(name))), default=0)
 
 
 async def save_screenshot(
@@ -58,35 +87,43 @@ async def save_screenshot(
     output: Path,
     suffix: str | None,
     *,
+    say: Output,
+    overwrite: bool,
     size: tuple[int, int] | None,
     timeout_s: float,
 ) -> None:
-    """Save one picture, or write it to the standard output."""
+    """Save one frame, or write it to the standard output."""
     is_pipe = str(output) == "-"
     if is_pipe:
         refuse_terminal()
     image_format = image_format_of(Path(f"-.{suffix or 'png'}") if suffix or is_pipe else output)
     if not is_pipe:
-        check_whole(output)  # before connecting, which may take the phone over from somebody
-    async with connect() as session:
+        check_whole(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
+    async with connected(connect()) as session:
         frame = await session.screenshot(timeout_s=timeout_s)
     data = frame.encode(image_format, size=size)
+    width, height = size or (frame.width, frame.height)
     if is_pipe:
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except OSError as error:
             raise unwritable(output, error) from error
-        return
-    write_whole(output, data)
-    width, height = size or (frame.width, frame.height)
-    out.print(f"[bold]{escape(str(output))}[/]  {width}x{height}  {file_size(len(data))}", highlight=False)
+        if not say.as_json:
+            return
+    else:
+        write_whole(output, data, overwrite=overwrite)
+    facts = {"output": str(output), "width": width, "height": height, "size_bytes": len(data)}
+    words = styled((str(output), "bold"), f"  {width}x{height}  {file_size(len(data))}")
+    show_result(facts, words, as_json=say.as_json, is_pipe=is_pipe)
 
 
 async def cut_clip(
-    recording: Path, output: Path, start_s: float, end_s: float | None, *, width: int, fps: float
+    recording: Path, output: Path, start_s: float, end_s: float | None, *, say: Output, **options: Any
 ) -> None:
     """Cut a clip out of a recording."""
-    with err.status(f"{output}"):
-        await streamer.clip(recording, start_s, end_s, output, width=width, fps=fps)
-    out.print(f"[bold]{escape(str(output))}[/]  {file_size(output.stat().st_size)}", highlight=False)
+    with notes.status(styled(str(output))):
+        await streamer.clip(recording, start_s, end_s, output, **options)
+    size = output.stat().st_size
+    words = styled((str(output), "bold"), f"  {file_size(size)}")
+    show_result({"output": str(output), "size_bytes": size}, words, as_json=say.as_json)

@@ -1,64 +1,159 @@
-"""`streamer record`: the screen and the sound into files, or into the standard output."""
+"""`streamer record`: the screen and the audio into files, or into the standard output."""
 
 import asyncio
+import contextlib
+import dataclasses
 import sys
+from collections import deque
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 import streamer
+from streamer import errors
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import file_size, live, progress, stats_table
-from streamer.cli.output import err, out, refuse_terminal
-from streamer.cli.running import stop_on_signal
+from streamer.cli.display import file_size, interruptions, live, progress, stats_table
+from streamer.cli.options import Output
+from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
+from streamer.cli.running import SCREENSHOT, on_signal, stop_on_signal
 from streamer.media.mux import check_target
 
-
-async def into_file(connect: Connect, output: Path, **options: Any) -> None:
-    """Record into a file, or into several of a pattern."""
-    await _record(connect, output, output, out, **options)
+PATHS_LIMIT: Final = 1000  # files that JSON lists: the last ones
 
 
-async def into_pipe(connect: Connect, output: Path, **options: Any) -> None:
-    """Record into the standard output, which then is no place for words."""
-    refuse_terminal()
-    with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as pipe:  # noqa: ASYNC230 - it is open
-        await _record(connect, output, pipe, err, **options)
+async def record(connect: Connect, output: Path, *, say: Output, **options: Any) -> None:
+    """Record into a file, into several of a pattern, or into the standard output, which then is no place for words."""
+    is_pipe = str(output) == "-"
+    if is_pipe:
+        refuse_terminal()
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as pipe:  # noqa: ASYNC230 - it is open
+            facts, words = await into(connect, output, pipe, say=say, **options)
+    else:
+        facts, words = await into(connect, output, output, say=say, **options)
+    show_result(facts, words, as_json=say.as_json, is_pipe=is_pipe)
 
 
-async def _record(
+async def into(
     connect: Connect,
     output: Path,
     target: Path | IO[bytes],
-    console: Console,
     *,
+    say: Output,
+    screenshots_at: Path = Path("phone"),
     show_stats: bool = False,
+    screenshot_every_s: float | None = None,
     changes: dict[str, Any] | None = None,
+    overwrite: bool = False,
     **options: Any,
-) -> None:
+) -> tuple[dict[str, Any], Text]:
+    """Record into a file or a pipe; return what came of it, as facts and in words."""
     asked = {name: value for name, value in (changes or {}).items() if value is not None}
     if asked:
         options["transcode"] = streamer.Transcode(**asked)
-    check_target(target)  # before connecting, which may take the phone over from somebody
-    async with (
-        stop_on_signal() as stopped,
-        connected(connect()) as session,
-        session.record(target, **options) as recording,
-    ):
+    check_target(target, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
+    is_pipe = target is not output
+    shoot = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        if SCREENSHOT is not None:
+            stack.enter_context(on_signal(shoot.set, numbers=[SCREENSHOT]))
+        stopped = await stack.enter_async_context(stop_on_signal())
+        session = await stack.enter_async_context(connected(connect()))
+        recording = await stack.enter_async_context(session.record(target, overwrite=overwrite, **options))
+        screenshots = _Screenshots(session, recording, screenshots_at if is_pipe else None)
+        taking = [asyncio.create_task(screenshots.take_when(shoot), name="screenshots on a signal")]
+        if screenshot_every_s is not None:
+            taking.append(asyncio.create_task(screenshots.take_every(screenshot_every_s), name="screenshots"))
         try:
-            with live(lambda: progress(session, recording), refresh_per_second=5):
+            lines = live(lambda: progress(session, recording, options.get("max_duration_s")), refresh_per_second=5)
+            async with lines:
                 await _until(session, stopped, recording)
         finally:
-            if show_stats:
-                console.print(stats_table(session.stats()))
-    files = f"{len(recording.segments)} files  " if len(recording.segments) > 1 else ""
-    console.print(
-        f"[bold]{escape(str(output))}[/]  {files}{recording.duration_s:.1f} s  {recording.pictures} pictures  "
-        f"{file_size(recording.size_bytes)}",
-        highlight=False,
+            for task in taking:
+                task.cancel()
+            stats = session.stats()
+            if show_stats and not say.as_json:
+                (notes if is_pipe else out).print(stats_table(stats))
+    paths = [segment.path for segment in recording.segments]
+    facts: dict[str, Any] = {
+        "output": str(output),
+        "files": [str(path) for path in paths],
+        "duration_s": round(recording.duration_s, 3),
+        "frames": recording.pictures,
+        "size_bytes": recording.size_bytes,
+        "dropped": recording.dropped,
+        "interruptions": stats.interruptions,
+        "interrupted_s": round(stats.interrupted_s, 3),
+        "screenshots": [str(path) for path in screenshots.paths],
+    }
+    if show_stats:
+        facts["stats"] = dataclasses.asdict(stats)
+    words = styled(
+        (str(paths[0] if "{" in output.name and len(paths) == 1 else output), "bold"),
+        f"  {len(paths)} files" if len(paths) > 1 else "",
+        f"  {recording.duration_s:.1f} s  {recording.pictures} pictures  {file_size(recording.size_bytes)}",
+        f"  {screenshots.count} screenshots" if screenshots.count else "",
+        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
+    return facts, words
+
+
+class _Screenshots:
+    """Screenshots during a recording, beside its file: each is named after that, and after its place in it.
+
+    One that cannot be taken or saved is told, and the recording goes on.
+    """
+
+    def __init__(self, session: streamer.Session, recording: streamer.Recording, beside: Path | None) -> None:
+        self.count = 0
+        self.paths: deque[Path] = deque(maxlen=PATHS_LIMIT)
+        self._session = session
+        self._recording = recording
+        self._beside = beside
+
+    async def take_when(self, asked: asyncio.Event) -> None:
+        """Take one each time that it is asked for, and say where it is."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            if await self._take():
+                notes.print(styled((str(self.paths[-1]), "bold")))
+
+    async def take_every(self, interval_s: float) -> None:
+        """Take one each time so long has passed, the first at once."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._take()
+            due = max(due + interval_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _take(self) -> bool:
+        try:
+            if self._session.state == "interrupted":
+                raise errors.ConnectionLostError("the stream is interrupted")
+            frame = await self._session.screenshot()
+            path = self._next_path()
+            await asyncio.to_thread(frame.save, path)
+        except errors.StreamerError as error:
+            notes.print(styled((f"no screenshot: {error}", "yellow")))
+            return False
+        self.count += 1
+        self.paths.append(path)
+        return True
+
+    def _next_path(self) -> Path:
+        beside = self._beside or self._recording.path
+        path = beside.with_name(f"{beside.stem if self._beside is None else beside.name}-{self._seconds}s.png")
+        number = 2
+        while path.exists():
+            path = path.with_stem(f"{path.stem.rpartition('s')[0]}s-{number}")
+            number += 1
+        return path
+
+    @property
+    def _seconds(self) -> str:
+        return f"{self._recording.duration_s:07.1f}"
 
 
 async def _until(session: streamer.Session, stopped: asyncio.Event, recording: streamer.Recording) -> None:

@@ -4,47 +4,40 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 import typer
-from rich.text import Text
 
 from streamer import errors
-from streamer.cli.output import err
+from streamer.cli.codes import EXIT_CODES, INTERRUPTED
+from streamer.cli.options import Output
+from streamer.cli.output import be_quiet, err, escaped, styled
 
-EXIT_CODES: Final = (
-    (errors.ConfigurationError, 2),
-    (errors.CloudError, 3),
-    (errors.SignalingError, 4),
-    (errors.ConnectionFailedError, 5),
-    (errors.ConnectionLostError, 5),
-    (errors.RecordingError, 6),
-    (errors.StreamerError, 1),
-)
-EPILOG: Final = (
-    "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
-    "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 the recording could not be written; "
-    "130 interrupted at once, by Ctrl-C, SIGTERM or SIGHUP."
-)
+SCREENSHOT: Final = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
-def run(work: Coroutine[Any, Any, None], *, debug: bool) -> None:
-    """Do a command's work to its end; an error of ours becomes one sentence and an exit code."""
-    _configure_logging(debug)
+def run(work: Coroutine[Any, Any, None], say: Output) -> None:
+    """Do a command's work to its end; an error of ours becomes one sentence and an exit code.
+
+    A pipe that its reader has closed has the code of an error and no sentence: the reader wanted no more.
+    """
+    _configure_logging(say.debug)
+    be_quiet(say.quiet)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_interruptible(work))
     except errors.StreamerError as error:
-        err.print(Text.assemble(("error: ", "bold red"), str(error)))
+        if not isinstance(error.__cause__, BrokenPipeError):
+            err.print(styled(("error: ", "bold red"), str(error)))
         raise typer.Exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind))) from None
     except asyncio.CancelledError:
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 async def _interruptible(work: Coroutine[Any, Any, None]) -> None:
     """Do some work, which Ctrl-C, SIGTERM and SIGHUP cancel, so that it closes what it has opened."""
-    with _on_signal(_current_task().cancel):
+    with on_signal(_current_task().cancel):
         await work
 
 
@@ -54,22 +47,28 @@ async def stop_on_signal() -> AsyncIterator[asyncio.Event]:
     stopped = asyncio.Event()
     task = _current_task()
 
-    def on_signal() -> None:
+    def stop() -> None:
         if stopped.is_set():
             task.cancel()
         stopped.set()
 
-    with _on_signal(on_signal):
+    with on_signal(stop):
         yield stopped
 
 
-@contextlib.contextmanager
-def _on_signal(call: Callable[[], object]) -> Iterator[None]:
-    """Have Ctrl-C, SIGTERM and SIGHUP call something in the running loop; KeyboardInterrupt is raised nowhere in it."""
-    loop = asyncio.get_running_loop()
-    numbers = [signal.SIGINT, signal.SIGTERM]
+def _endings() -> list[int]:
+    """Return the signals that ask a program to end."""
+    endings = [int(signal.SIGINT), int(signal.SIGTERM)]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which `nohup` ignores
-        numbers.append(signal.SIGHUP)
+        endings.append(signal.SIGHUP)
+    return endings
+
+
+@contextlib.contextmanager
+def on_signal(call: Callable[[], object], *, numbers: Sequence[int] | None = None) -> Iterator[None]:
+    """Have signals call something in the running loop, and do nothing else: Ctrl-C, SIGTERM and SIGHUP, or others."""
+    loop = asyncio.get_running_loop()
+    numbers = _endings() if numbers is None else numbers
     # Not `loop.add_signal_handler`, which Windows lacks, and which cannot give back what was there before.
     before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(call)) for number in numbers]
     try:
@@ -93,9 +92,22 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+class _Formatter(logging.Formatter):
+    """A log is read in a terminal: what others have said must not reach it as they said it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        record.message = escaped(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        return "\n".join(map(escaped, super().formatException(ei).split("\n")))
+
+
 def _configure_logging(debug: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.ERROR, format="%(relativeCreated)7.0f ms  %(name)-20s %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(relativeCreated)7.0f ms  %(name)-20s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
+    if not debug:
+        logging.getLogger("streamer").setLevel(logging.CRITICAL)  # what it has to say is raised too
     for noisy in ("asyncio", "aioice", "aiortc", "httpcore", "httpx", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING if debug else logging.ERROR)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import math
 import sys
 import wave
@@ -11,17 +12,16 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from streamer import errors
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import live, stats_table
-from streamer.cli.output import err, out, refuse_terminal
+from streamer.cli.display import bar, interruptions, live, stats_table
+from streamer.cli.options import Output
+from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
 from streamer.cli.running import stop_on_signal
 from streamer.media.audio import AudioFrame, AudioIterator, Layout
-from streamer.media.whole import unwritable
+from streamer.media.whole import check_whole, unwritable
 
 _CHANNELS: Final[dict[Layout, int]] = {"mono": 1, "stereo": 2}
 _WAV_LIMIT: Final = 0xFFFFFFFF - 36  # bytes of samples: its sizes are numbers of 32 bits
@@ -29,32 +29,44 @@ _SOUND_LATE_S: Final = 1.0
 _METER: Final = 20  # characters
 
 
-async def into_file(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
+async def save(connect: Connect, output: Path, *, overwrite: bool, **options: Any) -> None:
+    """Write the sound into a WAV file, or bare to the standard output."""
+    if str(output) == "-":
+        await _into_pipe(connect, output, **options)
+    elif output.suffix.lower() != ".wav":
+        raise errors.ConfigurationError(
+            f"expected a file name that ends in .wav, or - for bare samples, got {output.name!r}"
+        )
+    else:
+        await _into_file(connect, output, overwrite=overwrite, **options)
+
+
+async def _into_file(
+    connect: Connect, output: Path, *, overwrite: bool, rate: int, layout: Layout, **options: Any
+) -> None:
     """Write the sound into a WAV file; what is there stays until there is some."""
+    check_whole(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
+    mode = "wb" if overwrite else "xb"
     container: wave.Wave_write | None = None
     try:
-        is_new = not output.exists()
-        output.open("ab").close()  # before connecting, which may take the phone over from somebody
-        if is_new:
-            output.unlink()
         with contextlib.ExitStack() as files:
 
             def write(samples: bytes) -> None:
                 nonlocal container
                 if container is None:  # until there is sound, whatever is there stays as it is
-                    container = files.enter_context(wave.open(files.enter_context(output.open("wb"))))
+                    container = files.enter_context(wave.open(files.enter_context(output.open(mode)), "wb"))
                     container.setnchannels(_CHANNELS[layout])
                     container.setsampwidth(2)
                     container.setframerate(rate)
                 container.writeframes(samples)
 
             recorder = _Recorder(write, rate=rate, layout=layout, limit_bytes=_WAV_LIMIT)
-            await _record(connect, output, recorder, out, **options)
+            await _record(connect, output, recorder, **options)
     except OSError as error:
         raise unwritable(output, error) from error
 
 
-async def into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
+async def _into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
     """Write bare samples to the standard output, which then is no place for words."""
     refuse_terminal()
     try:
@@ -64,7 +76,7 @@ async def into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layout
                 pipe.write(samples)
                 pipe.flush()
 
-            await _record(connect, output, _Recorder(write, rate=rate, layout=layout), err, **options)
+            await _record(connect, output, _Recorder(write, rate=rate, layout=layout), is_pipe=True, **options)
     except OSError as error:
         raise errors.RecordingError(f"the standard output takes no more: {error.strerror}") from error
 
@@ -73,8 +85,9 @@ async def _record(
     connect: Connect,
     output: Path,
     recorder: "_Recorder",
-    console: Console,
     *,
+    say: Output,
+    is_pipe: bool = False,
     duration_s: float | None,
     show_stats: bool,
 ) -> None:
@@ -86,22 +99,36 @@ async def _record(
         # A phone that plays nothing may send nothing: then the time is over all the same.
         over = None if duration_s is None else loop.call_later(duration_s + _SOUND_LATE_S, sound.close)
         try:
-            with live(recorder.meter, refresh_per_second=10):
+            async with live(lambda: recorder.progress(duration_s), refresh_per_second=10):
                 await recorder.take(sound, duration_s)
         finally:
             stopping.cancel()
             if over is not None:
                 over.cancel()
             sound.close()
-            if show_stats:
-                console.print(stats_table(session.stats()))
+            stats = session.stats()
+            if show_stats and not say.as_json:
+                (notes if is_pipe else out).print(stats_table(stats))
     if not recorder.written:
         raise errors.RecordingError(f"no sound came: {output} holds nothing")
-    console.print(
-        f"[bold]{escape(str(output))}[/]  {recorder.written / recorder.rate:.1f} s  {recorder.rate} Hz  "
-        f"{recorder.layout}  {1000 * recorder.concealed / recorder.rate:.0f} ms concealed",
-        highlight=False,
+    facts: dict[str, Any] = {
+        "output": str(output),
+        "duration_s": round(recorder.written / recorder.rate, 3),
+        "rate": recorder.rate,
+        "layout": recorder.layout,
+        "concealed_s": round(recorder.concealed / recorder.rate, 3),
+        "interruptions": stats.interruptions,
+        "interrupted_s": round(stats.interrupted_s, 3),
+    }
+    if show_stats:
+        facts["stats"] = dataclasses.asdict(stats)
+    words = styled(
+        (str(output), "bold"),
+        f"  {recorder.written / recorder.rate:.1f} s  {recorder.rate} Hz  {recorder.layout}",
+        f"  {1000 * recorder.concealed / recorder.rate:.0f} ms concealed",
+        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
+    show_result(facts, words, as_json=say.as_json, is_pipe=is_pipe)
 
 
 class _Recorder:
@@ -138,14 +165,19 @@ class _Recorder:
         finally:
             await self._flush()
 
+    def progress(self, duration_s: float | None) -> Text:
+        """Return how loud it is, and how far if it has an end."""
+        meter = self.meter()
+        return meter if duration_s is None else Text("\n").join([meter, bar(self._taken / self.rate, duration_s)])
+
     def meter(self) -> Text:
         """Return how loud it is, in one line."""
         if self._last is None:
-            return Text(" no sound yet")
+            return styled(" no sound yet")
         peak, self._peak = self._peak, 0.0
         peak_dbfs = 20 * math.log10(peak) if peak else -math.inf
         full = max(min(round(_METER * (1 + peak_dbfs / 60)), _METER), 0) if peak else 0  # from -60 dBFS on
-        return Text.assemble(
+        return styled(
             f"  {self._taken / self.rate:6.1f} s  ",
             ("█" * full, "green" if peak < 0.9 else "red"),
             ("░" * (_METER - full), "dim"),

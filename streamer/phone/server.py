@@ -552,7 +552,8 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens there."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -594,7 +595,7 @@ async def serve(
     afterwards; with `session_lingers_s` it stays taken for so long after a stream, unless it is released. Raises
     ConfigurationError for another size or a token that is too short, MissingExtraError without the extra `image`.
     """
-    if not _is_loopback(host) and len(tenant_token or "") < TOKEN_LEAST:
+    if not is_loopback(host) and len(tenant_token or "") < TOKEN_LEAST:
         raise ConfigurationError(
             f"expected a token of at least {TOKEN_LEAST} characters to listen on {host}, which others can reach, "
             f"got {len(tenant_token) if tenant_token else 'none'}: name one (for the command line in "

@@ -3,7 +3,7 @@
 import asyncio
 
 import streamer
-from streamer.events import EVENTS_LIMIT, EventHub
+from streamer.events import EVENTS_LIMIT, EventHub, Interruptions
 
 
 async def test_every_listener_hears_everything_from_the_present_state_on() -> None:
@@ -36,3 +36,21 @@ async def test_a_listener_that_falls_behind_misses_the_oldest_and_can_see_how_ma
         hub.tell("problem", str(number))
     assert (await anext(listener)).reason == "5"
     assert listener.dropped == 5
+
+
+def test_an_interruption_lasts_from_its_first_event_until_the_stream_is_resumed() -> None:
+    meter = Interruptions()
+    for now, kind in (
+        (1, "streaming"),
+        (10, "interrupted"),
+        (12, "connecting"),
+        (15, "interrupted"),
+        (19.5, "resumed"),
+    ):
+        meter.take(kind, now)  # type: ignore[arg-type]
+    meter.take("renewed", 30)
+    assert (meter.count, meter.total_s(40)) == (1, 9.5)
+    meter.take("interrupted", 50)
+    assert (meter.count, meter.total_s(51)) == (2, 10.5)
+    meter.take("closed", 52)
+    assert (meter.count, meter.total_s(99)) == (2, 11.5)

@@ -1,6 +1,7 @@
 """The public names: each is one thing, found without importing anything before it is used."""
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 
@@ -19,6 +20,15 @@ def test_a_public_name_means_the_same_wherever_it_is_looked_for(name: str) -> No
 def test_a_name_that_is_none_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'streamer' has no attribute 'conect'"):
         streamer.conect  # type: ignore[attr-defined]  # noqa: B018 - it is looked for
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert streamer.__version__ == importlib.metadata.version("koophone-streamer")
+
+
+def test_a_module_is_imported_alone() -> None:
+    program = "import sys; from streamer import errors; assert not {'aiortc', 'asyncio', 'av'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_nothing_is_imported_before_a_name_is_used() -> None:

@@ -1,0 +1,122 @@
+"""What the words given for an option mean, and that the command line's defaults are the package's."""
+
+import contextlib
+import inspect
+import math
+import re
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import streamer
+from streamer import cli
+from streamer.cli.options import Connection, default_name, number, seconds
+from streamer.cli.pictures import next_number
+from streamer.media import audio, clips
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("90", 90), ("1.5", 1.5), ("10s", 10), ("1m30s", 90), ("2h", 7200), ("7d", 604_800), ("1d2h3m4.5s", 93_784.5),
+        ("0.5h", 1800), ("0", 0), ("0s", 0),
+    ],
+)  # fmt: skip
+def test_a_time_is_seconds_or_has_units(words: str, value: float) -> None:
+    assert seconds()(words) == value
+
+
+@pytest.mark.parametrize(
+    "words", ["", "inf", "nan", "-1", "-1s", "1x", "s", "1h30", "10 s", "1s1m", "\u0661s", "1e999", "∞"]
+)
+def test_what_is_no_time_is_refused_with_one_sentence(words: str) -> None:
+    with pytest.raises(typer.BadParameter, match="expected a time of at least 0 s, such as 90, 10s, 1m30s or 2h, got"):
+        seconds()(words)
+
+
+def test_a_time_that_is_too_short_is_refused() -> None:
+    assert seconds(0.5)("0.5s") == 0.5
+    with pytest.raises(typer.BadParameter, match=r"at least 0\.5 s"):
+        seconds(0.5)("0.4s")
+
+
+@given(st.text())
+def test_any_words_are_a_finite_time_or_refused(words: str) -> None:
+    with contextlib.suppress(typer.BadParameter):
+        assert math.isfinite(seconds()(words))
+
+
+@pytest.mark.parametrize("words", ["", "nan", "inf", "-inf", "0.5", "121", "ten"])
+def test_a_number_beyond_its_limits_or_none_at_all_is_refused(words: str) -> None:
+    assert number(1, 120)("1") == 1
+    assert number(1, 120)("120.0") == 120
+    with pytest.raises(typer.BadParameter, match="expected a number from 1 to 120, got"):
+        number(1, 120)(words)
+
+
+@given(st.text())
+def test_any_instance_id_makes_a_plain_file_name(instance: str) -> None:
+    name = str(default_name(instance, ".mp4"))
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}-\d{8}-\d{6}\.mp4", name)
+    assert Path(name).name == name
+
+
+def test_a_default_name_says_which_phone_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda _: "20261128-150000")
+    assert default_name("Q39YyZvI", ".mp4") == Path("Q39YyZvI-20261128-150000.mp4")
+    assert default_name("../{x}") == Path("x_-20261128-150000")
+    assert default_name("..") == Path("phone-20261128-150000")
+
+
+def test_numbers_of_images_go_on() -> None:
+    assert next_number([]) == 0
+    assert next_number(["000000.png", "000007.jpg", "a.png", "7.png", "000009.txt", "screen-000099.png"]) == 8
+
+
+def test_every_command_that_connects_has_the_same_options() -> None:
+    wanted = {f"--{field.name.replace('_', '-')}" for field in fields(Connection)} | {"--json", "--quiet", "--debug"}
+    for command in ("record", "frames", "screenshot", "audio"):
+        text = CliRunner().invoke(cli.app, [command, "-h"], env={"COLUMNS": "200"}).output
+        assert wanted <= set(re.findall(r"--[a-z-]+", text)), command
+
+
+@pytest.mark.parametrize("command", ["record", "frames", "screenshot", "clip", "audio", "info", "phone", "demo"])
+def test_every_command_has_json_and_a_short_help_option(command: str) -> None:
+    result = CliRunner().invoke(cli.app, [command, "-h"])
+    assert (result.exit_code, "--json" in result.output) == (0, True)
+
+
+def test_what_the_command_line_gives_by_default_is_what_the_package_does() -> None:
+    defaults = {name: given.default for name, given in inspect.signature(cli.commands.clip).parameters.items()}
+    assert (defaults["width"], defaults["fps"]) == (clips.WIDTH, clips.FPS)
+    text = CliRunner().invoke(cli.app, ["audio", "-h"], env={"COLUMNS": "200"}).output
+    assert f"{audio.RATES[0]}<=x<={audio.RATES[-1]}" in text
+    wanted = inspect.signature(streamer.Session.screenshot).parameters["timeout_s"].default
+    assert inspect.signature(cli.commands.screenshot).parameters["timeout"].default == wanted
+    assert Connection().give_up_after == streamer.Reconnect().give_up_after_s
+
+
+def test_the_version_is_shown() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"streamer {streamer.__version__}\n")
+
+
+def test_help_is_shown_before_anything_heavy_is_imported() -> None:
+    program = (
+        "import sys; sys.argv = ['streamer', 'record', '--help']\n"
+        "from streamer import __main__\n"
+        "try: __main__.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'aiortc', 'asyncio', 'av', 'httpx', 'msgspec', 'numpy', 'rich', 'websockets'} & sys.modules.keys()\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
