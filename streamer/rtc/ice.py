@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from streamer.foreign import ForeignText
 from streamer.secret import Secret
 
 # RFC 7064 and RFC 7065; a query on a stun: URL is against the RFC, and real deployments send one.
@@ -53,7 +54,7 @@ def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[
         for url in urls:
             server = _parse_url(url, username, password)
             if server is None:
-                problems.append(f"expected a stun: or turn: URL, got {_without_userinfo(url)!r}")
+                problems.append(f"expected a stun: or turn: URL, got '{_without_secrets(url)}'")
             elif server not in servers:
                 servers.append(server)
     return servers, problems
@@ -139,5 +140,6 @@ def _parse_url(url: str, username: str | None, password: Secret | None) -> IceSe
     )
 
 
-def _without_userinfo(url: str) -> str:
-    return url.rpartition("@")[2][:200]
+def _without_secrets(url: str) -> ForeignText:
+    """Return a URL, which may be of any form, without the user and the query; some write the password there."""
+    return ForeignText(url.rpartition("@")[2].partition("?")[0])

@@ -108,9 +108,13 @@ def test_a_connection_takes_so_many_different_candidates_and_known_ones_again() 
 
 def test_a_password_in_a_url_that_is_none_is_not_told() -> None:
     _, problems = parse_ice_servers(
-        ["http://user:hunter2@h.example", {"uri": "turn:u:hunter2@h.example", "pwd": "hunter2"}]
+        [
+            "http://user:hunter2@h.example",
+            {"uri": "turn:u:hunter2@h.example", "pwd": "hunter2"},
+            "turn:h.example?username=u&credential=hunter2",
+        ]
     )
-    assert len(problems) == 2
+    assert len(problems) == 3
     assert "hunter2" not in "".join(problems)
 
 
