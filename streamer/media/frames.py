@@ -173,6 +173,8 @@ class FrameHub(Hub[VideoFrame]):
         self.loop.check()
         if policy not in {"latest", "every"}:
             raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
+        if limit < 1:
+            raise ConfigurationError(f"expected a limit of at least 1 frame, got {limit}")
         if max_fps is not None and not max_fps > 0:
             raise ConfigurationError(f"expected max_fps above 0, got {max_fps}")
         if repeat and (max_fps is None or policy != "latest"):

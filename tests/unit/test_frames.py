@@ -435,12 +435,23 @@ async def test_a_repeating_iterator_needs_a_rate_and_the_latest_picture(policy: 
 
 
 @pytest.mark.parametrize(
-    ("policy", "max_fps"), [("newest", None), ("", None), ("latest", 0), ("latest", -1.0), ("every", float("nan"))]
+    ("policy", "max_fps", "limit"),
+    [
+        ("newest", None, 1),
+        ("", None, 1),
+        ("latest", 0, 1),
+        ("latest", -1.0, 1),
+        ("every", float("nan"), 1),
+        ("every", None, 0),
+        ("every", None, -1),
+    ],
 )
-async def test_a_policy_or_rate_that_makes_no_sense_is_refused(policy: Any, max_fps: float | None) -> None:
+async def test_a_policy_rate_or_limit_that_makes_no_sense_is_refused(
+    policy: Any, max_fps: float | None, limit: int
+) -> None:
     hub = make_hub()
     with pytest.raises(ConfigurationError, match="expected"):
-        hub.iterate(policy, max_fps=max_fps, limit=1)
+        hub.iterate(policy, max_fps=max_fps, limit=limit)
     assert not hub.is_watched
 
 
