@@ -1,8 +1,13 @@
-"""What every `await` on a peer goes through: a time limit with an error of its own."""
+"""What every `await` on a peer goes through: a time limit with an error of its own. And a clock that never stops."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+# Linux has the first; macOS and others have the second, which goes on during sleep there. Windows has neither.
+_BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 @contextlib.asynccontextmanager
@@ -19,3 +24,12 @@ async def within(seconds: float | None, error: Callable[[], BaseException]) -> A
         if not limit.expired():
             raise
         raise error() from None
+
+
+def boot_time() -> float:
+    """Return the seconds since some moment in the past, those in which the machine slept among them.
+
+    `time.monotonic` and the event loop's timers stand still during sleep on Linux and macOS. What a server limits does
+    not.
+    """
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)

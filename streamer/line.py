@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Never
 
+from streamer.aio import boot_time
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
 from streamer.errors import CloudRefusalError, DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
@@ -31,6 +32,9 @@ _logger = logging.getLogger("streamer.session")
 STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one begins with all its attempts
 LAST_ATTEMPT_S: Final = 5.0  # what an attempt may take that begins when it is time to give up
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
+RENEW_AGAIN_S: Final = 10.0  # after an error of a renewal that another attempt may not mend: the stream still runs
+CHECK_EVERY_S: Final = 10.0  # the event loop's timers stand still while the machine sleeps
+WARN_BEFORE_S: Final = 3600.0  # before credentials that do not renew themselves come to their end
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
 
 
@@ -74,6 +78,8 @@ class Line:
         self._switched: asyncio.Future[None] | None = None  # done when the successor has taken over
         self._is_late = False  # the link in force has ended before its successor was there
         self._patience: asyncio.TimerHandle | None = None
+        lasts_s = cloud.credentials_last_s
+        self._warn_at = None if lasts_s is None or reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
         self.link = self._make(ticket)
         self.link.gate.state = "open"
 
@@ -155,9 +161,11 @@ class Line:
         retries: Retries | None = None
         try:
             while True:
-                wait_s = None if renew_at is None else max(renew_at - time.monotonic(), 0)
+                due = [moment for moment in (renew_at, self._warn_at) if moment is not None]
+                wait_s = min(max(min(due) - boot_time(), 0), CHECK_EVERY_S) if due else None
                 waited_for = {future for future in (current, renewal, self._switched) if future is not None}
                 await asyncio.wait(waited_for, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                self._warn_of_credentials()
                 if self._switched is not None and self._switched.done():
                     await _end(current)
                     current, renewal, retries, self._switched, ended_by = renewal, None, None, None, None
@@ -181,9 +189,12 @@ class Line:
                     assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
                     retries = retries or Retries(self._reconnect, time.monotonic())
                     delay_s = retries.after(error, time.monotonic(), _chance())
-                    renew_at = None if delay_s is None else time.monotonic() + delay_s
-                    _logger.debug("= not renewed: %s", error)
-                elif renew_at is not None and time.monotonic() >= renew_at:
+                    delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
+                    renew_at = boot_time() + delay_s
+                    self._events.tell(
+                        "problem", f"the stream was not renewed; the next attempt is in {delay_s:.1f} s: {error}"
+                    )
+                elif renew_at is not None and boot_time() >= renew_at:
                     self._is_late, renew_at = False, None
                     self._switched = asyncio.get_running_loop().create_future()
                     renewal = _task(self._renew(), f"renewal {link.ticket.device_id}")
@@ -311,7 +322,16 @@ class Line:
         """Return what a link's end means, if its time was up."""
         if not link.is_served or not isinstance(error, StreamerError):
             return error
-        return at_expiry(error, time.monotonic() - link.made_at, link.ticket.expires_in_s)
+        return at_expiry(error, boot_time() - link.made_at, link.ticket.expires_in_s)
+
+    def _warn_of_credentials(self) -> None:
+        if self._warn_at is not None and boot_time() >= self._warn_at:
+            self._warn_at = None
+            self._events.tell(
+                "problem",
+                "the tenant token is about to reach the age at which it is refused, and a Token is never replaced: the "
+                "next renewal or reconnection may fail; use TokenFile, TokenProvider, Password or AccessKey",
+            )
 
 
 def _as_of_renewal(error: BaseException) -> BaseException:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Never
 from urllib.parse import urlsplit
 
+from streamer.aio import boot_time
 from streamer.cloud.http import tls_context
 from streamer.cloud.models import Ticket
 from streamer.errors import ConnectionFailedError, ConnectionLostError, StreamerError
@@ -111,7 +112,7 @@ class Link:
         self.tally = Tally()  # of inlets that have ended
         self.has_audio = False
         self.video_codecs: set[str] = set()
-        self.made_at = time.monotonic()
+        self.made_at = boot_time()
         self.has_started = False  # the phone knows of this attempt
         self.is_served = False  # and has made it an offer
         self.is_connected = False
@@ -169,6 +170,10 @@ class Link:
             self.gate.state = "shut"
             await asyncio.gather(*(self._close_path(path) for path in self._paths))
             self.ended.set()
+        if isinstance(reason, OSError):  # such as no file descriptor left for a socket
+            raise ConnectionFailedError(
+                f"the connection could not be set up: {reason.strerror or type(reason).__name__}", stage="ice"
+            ) from reason
         raise reason
 
     def request_keyframe(self) -> None:

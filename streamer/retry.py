@@ -9,6 +9,7 @@ from typing import Final
 
 from streamer.errors import (
     CloudRefusalError,
+    CloudReplyError,
     ConfigurationError,
     DeviceTokenError,
     SignalingClosedError,
@@ -65,8 +66,10 @@ class Retries:
         `chance`, from 0 to 1, takes up to half off the delay, so that many clients do not come back at once.
         """
         is_token = isinstance(error, DeviceTokenError)
+        # The API was understood before: a reply that is not comes from something on the way, and passes.
+        may_pass = error.retryable or isinstance(error, CloudReplyError)
         if (
-            not error.retryable
+            not may_pass
             or (is_token and self._tokens >= _TOKENS)
             or (self._policy.attempts is not None and self._attempts >= self._policy.attempts)
             or (self.deadline is not None and now >= self.deadline)

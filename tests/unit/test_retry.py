@@ -71,6 +71,12 @@ def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
     assert retries.after(BUSY, 10, 0) is None
 
 
+def test_a_reply_that_cannot_be_understood_may_pass() -> None:
+    html = streamer.CloudReplyError("expected JSON, got HTML", status=200)
+    assert not html.retryable  # to whoever connects: the endpoint may be wrong
+    assert Retries(Reconnect(), 0).after(html, 0, 0) == FIRST_DELAY_S
+
+
 @pytest.mark.parametrize("limits", [{"attempts": 0}, {"max_delay_s": 0}, {"give_up_after_s": -1.0}])
 def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(streamer.ConfigurationError, match=next(iter(limits))):
