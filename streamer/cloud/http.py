@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
+import certifi
 import httpcore  # noqa: F401 - httpx imports it while it connects, which would hold up the event loop for 50 ms
 import httpx
 
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
 from streamer.foreign import ForeignText, parse_url, without_secrets
-from streamer.proxies import proxy_of
+from streamer.proxies import proxy_of, proxy_url_of
 
 with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
     importlib.import_module("anyio._backends._asyncio")
@@ -60,21 +61,47 @@ def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
 
 @functools.cache
 def _default_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    """Return a context that trusts the system's authorities and Mozilla's, or those of SSL_CERT_FILE alone."""
+    context = ssl.create_default_context()  # OpenSSL looks for SSL_CERT_FILE and SSL_CERT_DIR by itself
+    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+class _Routed(httpx.AsyncBaseTransport):
+    """Sends each request directly or through the proxy that the environment names for it."""
+
+    def __init__(self, verify: bool | ssl.SSLContext) -> None:
+        self._verify = tls_context(verify)
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = proxy_url_of(str(request.url))
+        if proxy not in self._transports:  # as many as the environment names
+            self._transports[proxy] = self._open(proxy)
+        return await self._transports[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _open(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        try:
+            return httpx.AsyncHTTPTransport(verify=self._verify, proxy=proxy)
+        except ImportError as error:
+            raise ConfigurationError(
+                "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset the variable that "
+                "does"
+            ) from error
+        except ValueError as error:
+            raise ConfigurationError(
+                "the proxy settings name no proxy that can be used: expected a URL such as http://proxy.example:3128"
+            ) from error
 
 
 def open_http(*, timeout_s: float, verify: bool | ssl.SSLContext, headers: Mapping[str, str]) -> httpx.AsyncClient:
-    """Return a client for the API. Raises ConfigurationError if the environment names a proxy that cannot be used."""
-    try:
-        return httpx.AsyncClient(timeout=timeout_s, verify=tls_context(verify), headers=headers)
-    except ImportError as error:
-        raise ConfigurationError(
-            "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset the variable that does"
-        ) from error
-    except ValueError as error:
-        raise ConfigurationError(
-            "the proxy settings name no proxy that can be used: expected a URL such as http://proxy.example:3128"
-        ) from error
+    """Return a client for the API, which goes through the proxies that `streamer.proxies` finds."""
+    return httpx.AsyncClient(timeout=timeout_s, transport=_Routed(verify), trust_env=False, headers=headers)
 
 
 async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:

@@ -34,7 +34,7 @@ from streamer.errors import (
     SignalingUnreachableError,
 )
 from streamer.foreign import ForeignText
-from streamer.proxies import proxy_of
+from streamer.proxies import proxy_of, proxy_url_of
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
     MESSAGE_LIMIT,
@@ -168,6 +168,7 @@ class SignalingClient:
             self._url.reveal(),
             create_connection=_Connection,
             ssl=self._ssl,
+            proxy=proxy_url_of(self._url.reveal()),
             logger=_silent,
             compression=None,
             open_timeout=self._open_timeout_s,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import streamer
-from streamer import phone
+from streamer import phone, proxies
 from tests.everywhere import Connect
 
 
@@ -25,6 +25,8 @@ async def test_a_proxy_that_refuses_is_named_without_its_credentials(
         for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("https_proxy", url)
+        monkeypatch.setenv("ws_proxy", url)
+        monkeypatch.setattr(proxies, "is_loopback", lambda _: False)
         if of == "the API":
             embedded.endpoint = "https://api.invalid"
         with pytest.raises(streamer.StreamerError, match=r"the proxy 127\.0\.0\.1 refuses to connect to it") as caught:

@@ -3,17 +3,36 @@
 import ssl
 from pathlib import Path
 
+import certifi
 import pytest
 
 import streamer
-from streamer.cloud.http import tls_context, trust_of
+from streamer.cloud.http import _default_context, tls_context, trust_of
 from streamer.errors import ConfigurationError
+from tests.tls import make_certificate
 
 
 def test_authorities_are_read_once_and_verification_is_on() -> None:
     context = tls_context(True)
     assert context is tls_context(True)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_the_systems_authorities_and_mozillas_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    trusted = set(_default_context.__wrapped__().get_ca_certs(binary_form=True))
+    assert trusted >= set(ssl.create_default_context().get_ca_certs(binary_form=True))
+    assert trusted >= set(ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True))
+
+
+def test_a_file_of_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)[0]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = _default_context.__wrapped__()
+    alone = ssl.create_default_context(cafile=certificate)
+    assert context.get_ca_certs(binary_form=True) == alone.get_ca_certs(binary_form=True)
+    assert context.cert_store_stats() == alone.cert_store_stats()
 
 
 def test_verification_is_off_only_for_who_says_so() -> None:

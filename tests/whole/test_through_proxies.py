@@ -15,6 +15,7 @@ import pytest
 
 import streamer
 from streamer import phone as embedded
+from streamer import proxies
 from tests.everywhere import Connect
 from tests.tls import behind_tls, join, make_certificate, server_context, serving
 
@@ -71,7 +72,8 @@ def _is_for_proxies(field: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the proxies of whoever runs the tests."""
+    """Forget the proxies of whoever runs the tests; and let loopback be a host like others."""
+    monkeypatch.setattr(proxies, "is_loopback", lambda _: False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy", "socks_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -89,6 +91,18 @@ async def test_the_api_and_signaling_go_through_the_proxy(
         ("POST", urlsplit(phone.endpoint).netloc),
         ("CONNECT", urlsplit(phone.signaling_url).netloc),
     ]
+
+
+async def test_loopback_does_not_go_through_the_proxy(
+    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        async with connect(phone) as session:
+            await session.screenshot()
+    assert not proxy.asked
 
 
 async def test_a_proxys_credentials_reach_it_and_nobody_else(
