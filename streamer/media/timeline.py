@@ -5,7 +5,7 @@ phone's own steps, which its RTP timestamps tell. Each stream has an offset from
 by the time of its arrival less its place. So the law is about lateness:
 
 1. The first frame lies at its arrival. If those of the next LEARN_NS were quicker on their way, the recording's zero is
-   the moment at which the first would have come had it been as quick.
+   the moment at which the first would have come had it been as quick. Audio that was laid before goes with it.
 2. Delay only ever adds: the least lateness of a window is what tells how the phone's clock runs against ours. If it
    leaves the tolerance, the offset follows by at most 1/SLEW of the phone's own time, which nobody sees or hears. A
    window spans WINDOW_NS by both clocks, so a path that is held back and then delivers everything at once (WINDOW_NS of
@@ -147,6 +147,14 @@ class _Stream:
         self._is_drifting = tolerance < abs(error) <= self.ticks(TRUSTED_NS)
         self._owed = error if self._is_drifting else 0
 
+    def learn(self, quicker_ns: int) -> None:
+        """Go with a zero that has become earlier, unless the sender reports have laid the stream."""
+        ticks = self.ticks(quicker_ns)
+        if self.is_reported:
+            self.usual += ticks
+        else:
+            self.offset += ticks
+
     def approach(self, unit: AccessUnit, wanted_ns: int, *, at_once: bool) -> None:
         """Move the stream towards where the sender reports put its newest unit, if they are to be believed."""
         error_ns = wanted_ns - self.ns(unit.rtp_time + self.offset)
@@ -200,6 +208,8 @@ class Timeline:
         if quicker_ns < _THERE_NS or -late_ns > TRUSTED_NS:
             return 0
         self._zero_ns -= quicker_ns
+        if (audio := self._streams.get("audio")) is not None:
+            audio.learn(quicker_ns)
         return quicker_ns
 
     def _heed_reports(self, stream: _Stream, unit: AccessUnit, *, is_new: bool) -> None:

@@ -208,6 +208,14 @@ def test_sound_is_not_laid_by_a_first_picture_that_was_longer_under_way_than_tho
     assert timeline.place(tone(0, arrival_ns=100 * MS)) == 80 * 48  # those of its moment were 20 ms under way
 
 
+def test_sound_that_came_before_the_first_picture_proved_late_goes_with_what_is_learned() -> None:
+    timeline = Timeline(90 * MS)
+    timeline.place(picture(0, arrival_ns=90 * MS))  # 70 ms longer under way than those behind it
+    assert timeline.place(tone(0, arrival_ns=92 * MS)) == 2 * 48
+    timeline.place(picture(1, arrival_ns=S // 30 + 20 * MS))
+    assert timeline.place(tone(1, arrival_ns=112 * MS)) == pytest.approx((2 + 20 + 70) * 48, abs=1)
+
+
 def test_sound_that_comes_with_reports_is_laid_beside_the_picture_at_once() -> None:
     timeline = Timeline(0)
     timeline.place(picture(0, arrival_ns=0, captured_ns=NOON_NS))

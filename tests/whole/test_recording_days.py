@@ -148,6 +148,7 @@ def test_thirty_hours_encoded_anew_are_thirty_hours_with_the_right_stamps(tmp_pa
     assert stamps_off == pytest.approx([0.0] * steps, abs=0.04)
     assert written.video_s == pytest.approx([10 * number for number in range(steps)], abs=0.001)
     true = [number * case.every_s for number in range(HOURS_30 // case.every_s)]
-    assert written.audio_s == pytest.approx(true, abs=0.04)
+    assert len(true) - len(written.audio_s) <= 1  # the first one may lie before the first frame
+    assert written.audio_s == pytest.approx(true[-len(written.audio_s) :], abs=0.04)
     assert len(written.paths) == case.files
     assert sum(line["duration_s"] for line in written.lines) == pytest.approx(HOURS_30, abs=0.04)
