@@ -45,6 +45,12 @@ class Faults:
         False, "the parameter sets allow reordered pictures, and none is, as of some encoders"
     )
     b_frames: bool = _fault(False, "pictures are sent in another order than they are shown (B-frames)")
+    slices: int = _fault(1, "each frame has so many slices, such as 4")
+    marker_per_slice: bool = _fault(False, "the last packet of each slice bears the marker bit, not only of the last")
+    no_markers: bool = _fault(False, "no packet bears a marker bit")
+    annexb_in_fua: bool = _fault(False, "each access unit is sent as if it were one NAL unit, start codes included")
+    parameter_sets_apart: bool = _fault(False, "parameter sets are sent with an RTP time of their own")
+    intra_refresh: bool = _fault(False, "there are no keyframes, but recovery points: each frame is refreshed in part")
     restart_after_s: float = _fault(0.0, "so many seconds after the answer, the phone restarts: all is dropped")
     early_candidates: bool = _fault(False, "candidates come before the offer")
     data_payload: bool = _fault(False, "messages carry base64 `data` instead of `payload`")

@@ -19,6 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
 from streamer.phone.faults import Faults
+from streamer.phone.packing import nal_units_of
 from streamer.phone.screen import DARK_S, SCENE_S, Screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
@@ -26,6 +27,8 @@ AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
 AUDIO_SAMPLES: Final = 960  # 20 ms
 KEYFRAME_EVERY_S: Final = 10
 FLASH_S: Final = 0.1  # of every second, with `flash_and_beep`
+IDR, PARAMETER_SETS = 5, (7, 8)  # types of NAL units
+START_CODE: Final = b"\x00\x00\x00\x01"
 TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its video goes on at the next keyframe
 
 
@@ -205,9 +208,9 @@ class PhoneMedia:
             if encoder is None or is_other:
                 if encoder is not None:
                     for packet in encoder.encode(None):
-                        self._tell("video", packet)
+                        self._tell_sent(packet)
                 size, between = (self.width, self.height), allowed
-                encoder = _video_encoder(size, self.fps, self._bitrate_bps, between=between)
+                encoder = _video_encoder(size, self.fps, self._bitrate_bps, between=between, faults=self._faults)
                 shown = None
                 held.clear()
             if shown is None or not self.is_still or self._wants_keyframe:
@@ -219,12 +222,30 @@ class PhoneMedia:
             shown.pts = now
             shown.time_base = VIDEO_CLOCK
             shown.pict_type = PictureType.P if between == 1 else PictureType.NONE
-            if self._wants_keyframe:
+            if self._wants_keyframe and not self._faults.intra_refresh:
                 shown.pict_type = PictureType.I
             self._wants_keyframe = False
             for packet in encoder.encode(shown):
                 held.discard(packet.pts)
-                self._tell("video", packet)
+                self._tell_sent(packet)
+
+    def _tell_sent(self, packet: "av.Packet[Any]") -> None:
+        """Hand an access unit out as the faults have it sent."""
+        nal_units = [(nal_unit[0] & 0x1F, nal_unit) for nal_unit in nal_units_of(bytes(packet))]
+        if self._faults.intra_refresh and any(nal_type == IDR for nal_type, _ in nal_units):
+            return  # the one at the beginning
+        if self._faults.parameter_sets_apart and any(nal_type in PARAMETER_SETS for nal_type, _ in nal_units):
+            for is_set in (True, False):
+                part = av.Packet(
+                    b"".join(
+                        START_CODE + unit for nal_type, unit in nal_units if (nal_type in PARAMETER_SETS) == is_set
+                    )
+                )
+                part.pts, part.time_base = (packet.pts or 0) - is_set, packet.time_base
+                part.is_keyframe = packet.is_keyframe
+                self._tell("video", part)
+            return
+        self._tell("video", packet)
 
     def _draw(self, screen: Screen, now: int) -> Any:
         if not self._flashes:
@@ -257,21 +278,23 @@ class PhoneMedia:
                 self._tell("audio", packet)
 
 
-def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int) -> Any:
+def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int, faults: Faults) -> Any:
     """Return an encoder that may put so many B-frames between two other pictures, and does unless it is told a type."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)  # noqa: S101 - what "libx264" is
     encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
     encoder.time_base, encoder.framerate = VIDEO_CLOCK, fractions.Fraction(fps)
     encoder.bit_rate = bitrate_bps
+    keyframe_every = fps if faults.intra_refresh else KEYFRAME_EVERY_S * fps  # or recovery points
+    slices = max(faults.slices, 4 if faults.marker_per_slice else 1)
     encoder.options = {
         "preset": "superfast",
         "tune": "zerolatency",
         "profile": "main" if between else "baseline",
         "forced-idr": "1",
-        "x264-params": f"keyint={KEYFRAME_EVERY_S * fps}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
+        "x264-params": f"keyint={keyframe_every}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
         f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}:"
-        f"bframes={between}:b-adapt=0:b-pyramid=none",
+        f"bframes={between}:b-adapt=0:b-pyramid=none:slices={slices}:intra-refresh={int(faults.intra_refresh)}",
     }
     return encoder
 

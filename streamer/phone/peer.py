@@ -19,6 +19,7 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.foreign import ForeignText
+from streamer.phone import packing
 from streamer.phone.faults import Faults
 from streamer.phone.media import PhoneMedia
 from streamer.phone.path import Path
@@ -73,6 +74,7 @@ class PhonePeer:
         if media.has_audio:
             self._report_capture(self._connection.addTransceiver(media.join("audio"), direction="sendonly").sender)
         self._take_over(video.sender)
+        packing.take_over(video.sender, faults)
         # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
         label = INPUT_CHANNEL_LABEL if announce_input else "status"
         self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))

@@ -7,7 +7,21 @@ from typing import Final
 import pytest
 
 from streamer.cloud import http
-from streamer.media import decode, frames, history, limits, mp4, mux, payload, sound, source, transcode, writer
+from streamer.media import (
+    decode,
+    frames,
+    history,
+    jitter,
+    limits,
+    mp4,
+    mux,
+    nal,
+    payload,
+    sound,
+    source,
+    transcode,
+    writer,
+)
 from streamer.phone import api, peer, server, socketio
 from streamer.rtc import ice, sdp
 from streamer.rtc._aiortc import guards, srtp
@@ -22,8 +36,11 @@ ROWS: Final = [
     ("signaling events waiting for the link", conversation.EVENTS_LIMIT),
     ("candidates before the offer", ice.CANDIDATES_LIMIT),
     ("a gap |", source.VIDEO_HOLD_NS // 1_000_000, source.AUDIO_HOLD_NS // 1_000_000),
-    ("one access unit", payload.MAX_UNIT_BYTES // MIB),
-    ("the last keyframe", history.GROUP_LIMIT, history.AUDIO_LIMIT, history.BYTES_LIMIT // MIB),
+    ("jitter buffer", jitter.CAPACITY, jitter.MAX_BYTES // MIB),
+    ("one access unit", payload.MAX_UNIT_BYTES // MIB, payload.PAYLOAD_COST, payload.MAX_NAL_UNITS),
+    ("parameter sets kept", nal.MAX_PARAMETER_SETS, nal.MAX_PARAMETER_SET_BYTES // KIB),
+    ("the last keyframe", history.GROUP_LIMIT, history.UNITS_LIMIT, history.BYTES_LIMIT // MIB, history.AUDIO_LIMIT),
+    ("the last keyframe", history.AUDIO_BYTES_LIMIT // MIB),
     ("decoder's inbox", decode.INBOX_LIMIT),
     ("units whose frames the decoder holds back", decode.WAITING_LIMIT),
     ("a consumer, `every`", frames.EVERY_LIMIT),
