@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from streamer.errors import ConfigurationError
+from streamer.foreign import parse_url
 
 # Which variables hold for a URL, the first that is set. A WebSocket goes the way of HTTP unless it has its own.
 _NAMES: Final = {
@@ -34,12 +35,7 @@ def proxy_url_of(url: str) -> str | None:
     if name is None or is_loopback(host) or _is_direct(host, port):
         return None
     proxy = proxies[name] if "://" in proxies[name] else f"http://{proxies[name]}"
-    try:
-        found = urlsplit(proxy)
-        is_usable = found.scheme in _KINDS and bool(found.hostname) and found.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
+    if parse_url(proxy, _KINDS) is None:
         raise ConfigurationError(
             f"the proxy settings name no proxy in {name}_proxy: expected a URL such as http://proxy.example:3128"
         )

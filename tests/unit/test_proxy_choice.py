@@ -50,10 +50,17 @@ def test_a_proxy_is_shown_without_its_credentials(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ALL_PROXY", PROXY)
     assert proxy_url_of("https://host.example") == PROXY
     assert proxy_of("https://host.example") == "proxy.example"
-    monkeypatch.setenv("ALL_PROXY", "ftp://user:hunter2@proxy.example")
+
+
+@pytest.mark.parametrize("place", ["proxy example", "pröxy..example", "\u2028", "proxy.example/\x01", "[::1", ":0", ""])
+def test_what_is_no_proxy_is_refused_without_its_credentials(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"http://user:hunter2@{place}")
     with pytest.raises(ConfigurationError) as caught:
         proxy_of("https://host.example")
     assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("ALL_PROXY", "ftp://user:hunter2@proxy.example")
+    with pytest.raises(ConfigurationError):
+        proxy_of("https://host.example")
 
 
 @pytest.mark.parametrize(
