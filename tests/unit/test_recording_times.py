@@ -100,6 +100,29 @@ def test_a_path_that_is_held_back_freezes_a_recording_that_is_encoded_anew_for_s
     assert late_ns == [0] * 400  # what each shows is of its own moment, or of before: `captured_ns` tells the step's
 
 
+def test_sound_lies_beside_its_pictures_although_the_first_picture_was_slow_on_its_way() -> None:
+    """The recording's zero then moves to where the first picture would have been, and the sound moves with it."""
+    transcoder = Transcoder(Transcode(fps=10), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
+    slow_ns = 4 * S // 10
+    made = []
+    for number in range(100):
+        picture = access_unit(STREAM[number % 10], 900_000 + 9000 * number)
+        sound = access_unit(SILENCE, 480_000 + 4800 * number, codec=OPUS, ssrc=2)
+        sent_ns = picture.arrival_ns
+        now_ns = max(sent_ns, 10 * S + slow_ns)
+        made += transcoder.put(replace(picture, arrival_ns=now_ns), now_ns)
+        made += transcoder.put(sound, now_ns)
+    rest, _ = transcoder.close(20 * S)
+    arrivals = {kind: [unit.arrival_ns for unit in [*made, *rest] if unit.kind == kind] for kind in ("video", "audio")}
+    assert len(arrivals["audio"]) == 100
+    assert [round((arrival_ns - 10 * S - slow_ns) / S * 10) for arrival_ns in arrivals["video"][50:100]] == [
+        *range(50, 100)
+    ]
+    assert [round((arrival_ns - 10 * S - slow_ns) / S * 10) for arrival_ns in arrivals["audio"][50:]] == [
+        *range(50, 100)
+    ]
+
+
 def test_timestamps_that_run_ahead_or_count_frames_make_no_recording_of_another_length(tmp_path: Path) -> None:
     for name, step in (("ahead", round(4.9 * 90_000)), ("frames", 3000), ("still", 0)):
         path = tmp_path / f"{name}.mkv"
