@@ -5,6 +5,7 @@ import zlib
 from typing import Final
 
 ENCODINGS_LIMIT: Final = 3  # one on top of another
+MEMBERS_LIMIT: Final = 64  # gzip members of a body; the rest of it is copied for each
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MARKS: Final = {  # byte-order marks, longest first: that of UTF-16 begins that of UTF-32
@@ -59,7 +60,7 @@ def _decompress(body: bytes, name: str, limit: int) -> bytes:
 
 def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     inflated = bytearray()
-    while body:
+    for _ in range(MEMBERS_LIMIT):
         decompressor = zlib.decompressobj(window_bits)
         try:
             inflated += decompressor.decompress(body, limit + 1 - len(inflated))
@@ -69,8 +70,10 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
             raise UnreadableBodyError(f"is longer than {limit} bytes when it is decompressed")
         if not decompressor.eof:
             raise UnreadableBodyError("broke off where it is compressed")
-        body = decompressor.unused_data if decompressor.unused_data.startswith(_GZIP_MAGIC) else b""
-    return bytes(inflated)
+        body = decompressor.unused_data
+        if not body.startswith(_GZIP_MAGIC):
+            return bytes(inflated)
+    raise UnreadableBodyError(f"has more than {MEMBERS_LIMIT} gzip members")
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.cloud.encoding import ENCODINGS_LIMIT, UnreadableBodyError, decode_body
+from streamer.cloud.encoding import ENCODINGS_LIMIT, MEMBERS_LIMIT, UnreadableBodyError, decode_body
 
 LIMIT = 100_000
 BODY = json.dumps({"error_msg": "成功 é"}, ensure_ascii=False).encode()
@@ -46,6 +46,13 @@ def test_deflate_without_its_header_is_read_too() -> None:
 
 def test_gzip_of_several_members_is_one_body() -> None:
     assert decode(gzip.compress(BODY[:5]) + gzip.compress(BODY[5:]), "gzip") == BODY
+
+
+def test_gzip_has_a_limited_number_of_members() -> None:
+    member = gzip.compress(b"")
+    assert decode(MEMBERS_LIMIT * member, "gzip") == b""
+    with pytest.raises(UnreadableBodyError, match="members"):
+        decode((MEMBERS_LIMIT + 1) * member, "gzip")
 
 
 @pytest.mark.parametrize("encodings", ["gzip", "deflate"])
