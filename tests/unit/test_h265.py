@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.h265 import H265Depacketizer
-from streamer.media.payload import MalformedPayload
+from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
 from tests.unit.senders import ENCODERS, decoded, encoded_as, nal_units
 
 VPS, SPS, PPS, DELIMITER, IDR, CRA, TRAIL = 32, 33, 34, 35, 19, 21, 1
@@ -219,6 +219,20 @@ def test_hoarded_parameter_sets_cannot_make_small_keyframes_large(size: int) -> 
     assert is_keyframe
     assert set(SETS) < set(nal_units(joined))
     assert len(joined) <= 8192 + 66 * 4 + sum(map(len, bare(UNITS[0])))
+
+
+def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
+    of = H265Depacketizer()
+    for nal_unit in (*SETS, bytes((PPS << 1, 1, 0x40)) + bytes(7_000)):
+        of.add(nal_unit)
+    assert of.finish() is None
+    of.add(bytes((49 << 1, 1, 0x80 | IDR)) + bytes(60_000))
+    while of._size + 66_000 < MAX_UNIT_BYTES:
+        of.add(bytes((49 << 1, 1, IDR)) + bytes(60_000))
+    of.add(bytes((49 << 1, 1, 0x40 | IDR)) + bytes(MAX_UNIT_BYTES - of._size - 1_000))
+    with pytest.raises(MalformedPayload, match="more than"):
+        of.finish()
+    assert of.is_empty
 
 
 def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
