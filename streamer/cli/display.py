@@ -21,16 +21,25 @@ _BAR: Final = 40  # columns
 
 @contextlib.asynccontextmanager
 async def live(line: Callable[[], Text], *, refresh_per_second: float) -> AsyncIterator[None]:
-    """Show a line that is redrawn all the time; or, where that is no terminal, add one each minute."""
-    if notes.is_terminal:
-        with Live(console=notes, refresh_per_second=refresh_per_second, get_renderable=line):
+    """Show a line that is redrawn all the time; or, where that is no terminal, add one each minute.
+
+    `line` is called in the event loop, to which the session belongs that it looks at: rich would call it in a thread.
+    """
+    with Live(console=notes, auto_refresh=False) if notes.is_terminal else contextlib.nullcontext() as shown:
+        work = _add_lines(line) if shown is None else _redraw(shown, line, 1 / refresh_per_second)
+        showing = asyncio.create_task(work, name="progress")
+        try:
             yield
-        return
-    adding = asyncio.create_task(_add_lines(line), name="lines of progress")
-    try:
-        yield
-    finally:
-        adding.cancel()
+        finally:
+            showing.cancel()
+            if shown is not None:
+                shown.update(line())
+
+
+async def _redraw(shown: Live, line: Callable[[], Text], every_s: float) -> None:
+    while True:
+        shown.update(line(), refresh=True)
+        await asyncio.sleep(every_s)
 
 
 async def _add_lines(line: Callable[[], Text]) -> None:

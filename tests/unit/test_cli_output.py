@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,3 +160,22 @@ async def test_a_signal_that_asks_for_something_does_not_end_anything() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
         async with asyncio.timeout(5):
             await asked.wait()
+
+
+async def test_a_line_is_drawn_in_the_event_loop_to_which_a_session_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output.notes, "_force_terminal", True)
+    monkeypatch.setattr(output.notes, "_file", io.StringIO())
+    callers = set()
+    drawn = asyncio.Event()
+
+    def line() -> Text:
+        callers.add(threading.current_thread())
+        if not drawn.is_set():
+            asyncio.get_running_loop().call_soon(drawn.set)
+        return Text("at work")
+
+    async with display.live(line, refresh_per_second=100):
+        await drawn.wait()
+    assert callers == {threading.main_thread()}
+    assert isinstance(output.notes.file, io.StringIO)
+    assert "at work" in output.notes.file.getvalue()
