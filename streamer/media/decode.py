@@ -303,7 +303,7 @@ class Decoder:
         name: str,
         on_picture: Callable[[AccessUnit, av.VideoFrame, int], None],
         on_trouble: Callable[[], None],
-        on_failure: Callable[[IncompatibleLibraryError], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_picture = on_picture
@@ -362,7 +362,7 @@ class Decoder:
                 frames += self._frames.decode(unit)
             if not units or (len(units) > 1 and self._frames.is_holding):
                 frames += self._frames.release(lambda: not self._worker.waiting)
-        except IncompatibleLibraryError as error:
+        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
             self._tell(self._on_failure, error)
             return
         if len(units) > 1 and frames:

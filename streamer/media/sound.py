@@ -10,7 +10,9 @@ from typing import Final
 import av
 import numpy as np
 import numpy.typing as npt
+from av.codec.codec import UnknownCodecError
 
+from streamer.errors import IncompatibleLibraryError
 from streamer.media import opus
 from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFormat, exactly, stereo
 from streamer.media.continuity import Continuity, Step
@@ -83,9 +85,17 @@ class Sound:
         unit, is_new = item
         if is_new:
             self._decoder = SoundDecoder(self.counters)
-        if heard := self._decoder.decode(unit):
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
-                self._loop.call_soon_threadsafe(self._publish, unit, heard)
+        try:
+            heard = self._decoder.decode(unit)
+        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
+            self._tell(self.hub.end, error)
+            return
+        if heard:
+            self._tell(self._publish, unit, heard)
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _publish(self, unit: AccessUnit, heard: list[Heard]) -> None:
         received_at = time.time() - (time.monotonic_ns() - unit.arrival_ns) / 1e9
@@ -112,6 +122,8 @@ class SoundDecoder:
 
     By libopus's concealment, which fades into the noise that was behind the sound. Left out: in-band FEC, which
     libavcodec does not pass on; a phone's sound, music at a high rate, is coded without it.
+
+    `decode` raises IncompatibleLibraryError if libavcodec lacks libopus.
     """
 
     def __init__(self, counters: SoundCounters) -> None:
@@ -153,7 +165,12 @@ class SoundDecoder:
 
     def _decoded(self, packet: bytes) -> npt.NDArray[np.int16]:
         if self._context is None:
-            context = av.CodecContext.create("libopus", "r")
+            try:
+                context = av.CodecContext.create("libopus", "r")
+            except UnknownCodecError as error:
+                raise IncompatibleLibraryError(
+                    f"expected a libavcodec with libopus, found none in av {av.__version__}: install av from a wheel"
+                ) from error
             assert isinstance(context, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
             context.sample_rate, context.layout = opus.CLOCK_RATE, av.AudioLayout("stereo")
             context.format = av.AudioFormat("s16")

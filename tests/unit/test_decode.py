@@ -10,7 +10,6 @@ import av
 import numpy as np
 import pytest
 
-from streamer.errors import IncompatibleLibraryError
 from streamer.media import decode, limits
 from streamer.media.decode import INBOX_LIMIT, Decoder, FrameDecoder
 from streamer.media.frames import FrameIterator
@@ -49,7 +48,7 @@ class Screen:
         self.pictures: list[tuple[AccessUnit, av.VideoFrame]] = []
         self.decode_ns = 0
         self.troubles = 0
-        self.failures: list[IncompatibleLibraryError] = []
+        self.failures: list[Exception] = []
         self._changed = asyncio.Event()
 
     def show(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
@@ -62,7 +61,7 @@ class Screen:
         self.troubles += 1
         self._changed.set()
 
-    def fail(self, error: IncompatibleLibraryError) -> None:
+    def fail(self, error: Exception) -> None:
         self.failures.append(error)
         self._changed.set()
 
@@ -100,6 +99,17 @@ async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes
             decoder.put(unit)
         await screen.until(pictures=2)
         assert screen.troubles == 0
+
+
+async def test_a_fault_of_the_decoder_is_told_and_later_frames_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with decoding() as (decoder, screen):
+        with monkeypatch.context() as patch:
+            patch.setattr(FrameDecoder, "decode", lambda *_: 1 // 0)
+            decoder.put(units()[0])
+            await screen.until(failures=1)
+        assert isinstance(screen.failures[0], ZeroDivisionError)
+        decoder.put(units()[0])
+        await screen.until(pictures=1)
 
 
 def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6) -> list[AccessUnit]:

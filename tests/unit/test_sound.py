@@ -12,10 +12,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.codec.codec import UnknownCodecError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.errors import ConfigurationError
+from streamer.errors import ConfigurationError, IncompatibleLibraryError
 from streamer.media.audio import LIMIT, AudioFrame, AudioIterator, Converter, Layout, Pcm, SampleFormat
 from streamer.media.sound import Sound, SoundCounters, SoundDecoder
 from streamer.media.units import AccessUnit
@@ -310,6 +311,25 @@ async def test_an_iterator_ends_with_the_session_after_what_it_holds_and_with_it
     assert sum(len(frame.samples) for frame in await rest(second)) == 960
     with pytest.raises(ValueError, match="lost"):
         await anext(sound.audio("s16", rate=48_000, layout="stereo"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"), [(UnknownCodecError("libopus"), IncompatibleLibraryError), (ZeroDivisionError(), None)]
+)
+async def test_a_fault_of_the_decoder_ends_the_iterators_instead_of_leaving_them_waiting(
+    fault: Exception, raised: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: object) -> None:
+        raise fault
+
+    async with sounding() as sound:
+        monkeypatch.setattr(av.CodecContext, "create", create)
+        iterator = sound.audio("s16", rate=48_000, layout="stereo")
+        for unit in units(range(3)):
+            sound.put(unit)
+        with pytest.raises(raised or type(fault)):
+            await take(iterator, 1)
+        assert await rest(iterator) == []
 
 
 @pytest.mark.parametrize(
