@@ -401,13 +401,15 @@ def _depacketizer(codec: str) -> Callable[[bytes], None]:
         taken = 0
         for length, payload in _packets(data):
             depacketizer.starts_unit(payload)
+            depacketizer.goes_on(payload)
             try:
                 depacketizer.add(payload)
                 taken += len(payload)
                 if length & 0x80:
                     taken = 0
-                    finished = depacketizer.finish()
+                    finished = depacketizer.finish(may_recover=bool(length & 0x40))
                     assert depacketizer.is_empty
+                    assert not depacketizer.may_be_whole
                     if finished is not None:
                         assert 0 < len(finished[0]) <= MAX_UNIT_BYTES + 65536
             except MalformedPayload:
@@ -451,6 +453,7 @@ def receiver(data: bytes) -> None:
         assert len(made._sources) <= 2
         for source in made._sources.values():
             assert len(source.buffer._held) + len(source.buffer.missing) <= CAPACITY
+            assert source.buffer.held_bytes == sum(len(packet.payload) for packet in source.buffer._held.values())
             source.report(now_ns)
     assert made.packets_lost >= 0
     assert made.jitter_s >= 0
