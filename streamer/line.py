@@ -242,7 +242,8 @@ class Line:
 
     def _on_connected(self, link: Link) -> None:
         if link is not self._successor:
-            self._go_on(link, "resumed" if self.is_interrupted else "streaming")
+            if self.is_interrupted or not self.connected.is_set():  # else its keyframe was quicker, and it took over
+                self._go_on(link, "resumed" if self.is_interrupted else "streaming")
         elif self._is_late:
             self._switch(link)
         else:

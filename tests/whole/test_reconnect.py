@@ -221,6 +221,17 @@ async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
     assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {0, 1}
 
 
+async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_once(
+    phone: embedded.EmbeddedPhone, connect: Connect
+) -> None:
+    async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        events = session.events()
+        session._line._on_connected(session._link)  # it has taken over already
+        await phone.cut_signaling()
+        heard = await hear(events, "resumed")
+    assert [event.kind for event in heard].count("streaming") == 1
+
+
 async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_gap(connect: Connect) -> None:
     """There the renewal itself ends the former stream, with the code of a take-over: it is our own."""
     async with (
