@@ -16,7 +16,8 @@ by the time of its arrival less its place. So the law is about lateness:
 5. A unit that is late by more than TRUSTED_NS was held back, and keeps its place: the lateness of those behind it
    wanes. If it does not wane for STEP_NS, the phone's timestamps fell behind (they stood still, or count frames), and
    the next unit is laid where it arrived.
-6. A stream that begins anew (another SSRC, timestamps that go back) is laid where it arrived.
+6. A stream that begins anew (another SSRC, timestamps that go back by TRUSTED_NS) is laid where it arrived. A frame
+   that goes back by less, as one does that is shown before others that came first, keeps its step to them.
 7. Once the phone's sender reports (RFC 3550 section 6.4.1) tell when audio and video were captured, audio is laid
    beside the video by that, and moved there by at most a hundredth of its own time. While no video comes, audio follows
    its arrival, as video does.
@@ -74,7 +75,7 @@ class _Stream:
     def __init__(self, unit: AccessUnit, place: int) -> None:
         self.ssrc = unit.ssrc
         self.clock_rate = unit.codec.clock_rate
-        self.rtp_time = unit.rtp_time
+        self.rtp_time = unit.rtp_time  # the highest
         self.arrival_ns = unit.arrival_ns
         self.offset = place - unit.rtp_time
         self.usual = 0  # the lateness of its quickest units, where the sender reports explain it
@@ -199,7 +200,7 @@ class Timeline:
                 arrived += stream.ticks(self._learn(stream.ns(arrived - unit.rtp_time - stream.offset)))
             stream.follow(unit, arrived)
         self._heed_reports(stream, unit, is_new=is_new)
-        stream.rtp_time, stream.arrival_ns = unit.rtp_time, unit.arrival_ns
+        stream.rtp_time, stream.arrival_ns = max(stream.rtp_time, unit.rtp_time), unit.arrival_ns
         return unit.rtp_time + stream.offset
 
     def _learn(self, late_ns: int) -> int:

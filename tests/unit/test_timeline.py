@@ -134,6 +134,26 @@ def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
         last[kind] = place
 
 
+@settings(max_examples=30, deadline=None)
+@given(between=st.integers(1, 8), fps=st.sampled_from([15, 30, 60]), ppm=st.integers(-2000, 2000))
+def test_a_frame_that_is_shown_before_one_that_came_first_keeps_its_step_to_it(
+    between: int, fps: int, ppm: int
+) -> None:
+    """Law: whatever the order in which a phone sends them, frames lie as they would in the order of their times."""
+    in_order = sent(40, ppm=ppm, fps=fps)
+    units = [in_order[0]]
+    for first in range(1, len(in_order) - between, between + 1):
+        *before, newest = in_order[first : first + between + 1]
+        units += [newest, *(replace(unit, arrival_ns=newest.arrival_ns) for unit in before)]
+    places = sorted(zip(placed(units), [unit.rtp_time for unit in units], strict=True), key=lambda place: place[1])
+    for (place, rtp_time), (later, later_time) in itertools.pairwise(places):
+        step = later_time - rtp_time
+        assert abs(later - place - step) <= (between + 1) * step // SLEW + 1
+    for place, rtp_time in places:
+        true = (rtp_time - 777) / (1 + ppm / 1e6)
+        assert abs(place - true) <= 90 * 25
+
+
 @pytest.mark.parametrize("share", [0.0, 0.33, 0.9, 1.5])
 def test_timestamps_that_count_frames_are_found_out(share: float) -> None:
     """A clock that runs at a share of the time lies behind by what it loses in six or seven seconds, and no more."""
