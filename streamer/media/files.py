@@ -30,6 +30,8 @@ _logger = logging.getLogger("streamer.record")
 
 FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first picture after so much
 FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without one after so much
+DECODE_AHEAD: Final = 99_000  # ticks of video: more than a frame goes back on the timeline (TRUSTED_NS)
+DECODE_STEP: Final = 90  # with less, libavformat takes the step to the next group of pictures for a discontinuity
 _COPY_BYTES: Final = 1024 * 1024
 _SYNC_EVERY: Final = 64  # copies
 _OPUS_CLOCK: Final = 48_000
@@ -49,7 +51,10 @@ class MediaFile(Protocol):
         """The bytes that it would have if it ended now, about."""
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Write a unit, later than the last one of its kind."""
+        """Write a unit, in the order of decoding; it is presented at `ticks`, which no other of its kind is.
+
+        Only pictures go back: those that are shown before the newest one, and after the one that was newest before it.
+        """
 
     def flush(self, now_ns: int) -> None:
         """Write what has waited for long enough."""
@@ -65,14 +70,53 @@ class MediaFile(Protocol):
 
 
 def open_media(
-    file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool, is_ours: bool = True
+    file: IO[bytes],
+    container: Container,
+    first: AccessUnit,
+    *,
+    has_audio: bool,
+    is_ours: bool = True,
+    may_reorder: bool = False,
 ) -> MediaFile:
     """Begin a file for the codec of a keyframe, and maybe Opus. Raises OSError or av.FFmpegError, also for a keyframe
     that libavformat cannot read. What is not ours is never cut short: something else may be in it.
+
+    `may_reorder` says that the pictures' parameter sets allow reordering.
     """
     if container.av_format:
-        return AvFile(file, container, first, has_audio=has_audio, is_ours=is_ours)
+        times = DecodeTimes(is_reordered=may_reorder and container.is_live)
+        return AvFile(file, container, first, has_audio=has_audio, is_ours=is_ours, times=times)
     return Mp4File(file, first, has_audio=has_audio)
+
+
+class DecodeTimes:
+    """When pictures are decoded that come in the order of decoding: times that rise, none later than it is shown.
+
+    That is when they are shown, unless the stream reorders. Then a picture is decoded right after the one that was the
+    newest before it is shown, since those that come next may be shown soon after that: so nothing has to be known of
+    what comes. It is not decoded more than DECODE_AHEAD earlier: a still screen would be an age between the two.
+    If a picture is shown before it can be decoded, what comes out is later than it is shown.
+    """
+
+    def __init__(self, *, is_reordered: bool = False) -> None:
+        self.is_reordered = is_reordered
+        self._newest = self._last = -1
+
+    def of(self, ticks: int) -> int:
+        """Return when the next picture, which is shown at `ticks`, is decoded."""
+        if ticks < self._newest:
+            after = self._last
+        elif self.is_reordered:
+            after = max(self._last, self._newest, ticks - DECODE_AHEAD)
+        else:
+            return ticks
+        return max(self._last + 1, min(after + DECODE_STEP, ticks))
+
+    def take(self, ticks: int) -> int:
+        """Return the same, and go on to the picture after it."""
+        self.is_reordered |= ticks < self._newest
+        self._last, self._newest = self.of(ticks), max(self._newest, ticks)
+        return self._last
 
 
 class Mp4File:
@@ -84,6 +128,8 @@ class Mp4File:
         self._file = file
         self._media_size = 0
         self._begin_ns: int | None = None  # of the fragment under way
+        self._held: tuple[AccessUnit, int] | None = None  # the newest picture: the next one may be shown before it
+        self._times = DecodeTimes()
         self._tracks: dict[Kind, Track] = {"video": _video_track(first)}
         if has_audio:
             self._tracks["audio"] = _opus_track()
@@ -101,16 +147,19 @@ class Mp4File:
     def write(self, unit: AccessUnit, ticks: int) -> None:
         """Take a unit into the fragment under way, or a picture that comes late enough into the next one."""
         track = self._tracks[unit.kind]
+        if unit.kind == "video":
+            if self._held is not None:
+                self._times.is_reordered |= ticks < self._held[1]
+            self._release()
         now_ns = ticks * 1_000_000_000 // track.clock_rate
         if self._begin_ns is None:
             self._begin_ns = now_ns
         elif unit.kind == "video" and now_ns - self._begin_ns >= FRAGMENT_NS:
-            self._mp4.settle(track, ticks)
+            self._mp4.settle(track, self._times.of(ticks))
             self._cut(now_ns)
             self._begin_ns = now_ns
         if unit.kind == "video":
-            self._mp4.add(track, video_sample(unit.codec.name, unit.data), ticks, is_key=unit.is_keyframe)
-            self._taken += 1
+            self._held = (unit, ticks)
         else:
             self._mp4.add(track, [unit.data], ticks, is_key=False)
         self._media_size += len(unit.data)
@@ -134,8 +183,18 @@ class Mp4File:
         with contextlib.suppress(OSError):
             self._file.close()
 
+    def _release(self) -> None:
+        if self._held is None:
+            return
+        (unit, ticks), self._held = self._held, None
+        at = self._times.take(ticks)
+        sample = video_sample(unit.codec.name, unit.data)
+        self._mp4.add(self._tracks["video"], sample, at, is_key=unit.is_keyframe, offset=ticks - at)
+        self._taken += 1
+
     def _cut(self, now_ns: int) -> None:
         """Write the fragment under way; until it is there it is `free` space: half a `moof` spoils a file."""
+        self._release()
         data = memoryview(self._mp4.fragment(self._written, now_ns))
         self._begin_ns = None
         if not data:
@@ -165,12 +224,25 @@ class Mp4File:
 
 
 class AvFile:
-    """A file that libavformat writes."""
+    """A file that libavformat writes. It wants a time of decoding for each picture, no later than it is shown.
+
+    MPEG-TS holds that time, and is written at once: there pictures are decoded early as soon as their parameter sets
+    allow reordering. Matroska holds only when they are shown; the newest one waits for the next, which tells whether
+    the stream reorders.
+    """
 
     def __init__(
-        self, file: IO[bytes], container: Container, first: AccessUnit, *, has_audio: bool, is_ours: bool = True
+        self,
+        file: IO[bytes],
+        container: Container,
+        first: AccessUnit,
+        *,
+        has_audio: bool,
+        is_ours: bool,
+        times: DecodeTimes,
     ) -> None:
         self.written = 0
+        self._times = times
         self._is_ours = is_ours
         self._muxed = 0  # pictures
         self._estimate = 4096
@@ -210,7 +282,8 @@ class AvFile:
             return
         held, self._held = self._held, (unit, ticks)
         if held is not None:
-            self._mux(*held, ticks - held[1])
+            self._times.is_reordered |= ticks < held[1]
+            self._mux(*held, 0 if self._times.is_reordered else ticks - held[1])  # which is shown next is not known yet
 
     def flush(self, now_ns: int) -> None:
         """Nothing: libavformat writes when a packet comes."""
@@ -234,7 +307,8 @@ class AvFile:
         packet = av.Packet(unit.data)
         packet.stream = self._output.streams[0 if unit.kind == "video" else 1]
         packet.time_base = _TIME_BASES[unit.codec.clock_rate]
-        packet.pts = packet.dts = ticks
+        packet.dts = self._times.take(ticks) if unit.kind == "video" else ticks
+        packet.pts = max(ticks, packet.dts)
         packet.duration = duration
         packet.is_keyframe = unit.is_keyframe
         self._output.mux(packet)

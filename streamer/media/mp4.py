@@ -5,12 +5,14 @@
     fragment()  → moof mdat        the samples since the last fragment
     whole()     → ftyp moov mdat…  the head of the regular file; the media of the fragments follows it, as it lies
 
+Samples come in the order of decoding, with the times of decoding; composition offsets lead to those of presentation.
+
 A file that ends after any fragment plays up to there. The last sample of a fragment lasts, as far as is known when the
 fragment is written, no longer than until the next one begins; in the regular form every duration is exact.
 
-The index for the regular form is kept in memory, eight bytes a sample, up to INDEX_LIMIT; then it is let go, and the
-file stays in fragments. So it does where a sample lasts longer than 32 bits of ticks tell, 13 hours of video: the
-regular form has no place for it, and each fragment says when it begins.
+The index for the regular form is kept in memory, eight bytes a sample (sixteen of a stream that reorders), up to
+INDEX_LIMIT; then it is let go, and the file stays in fragments. So it does where a sample lasts longer than 32 bits of
+ticks tell, 13 hours of video: the regular form has no place for it, and each fragment says when it begins.
 """
 
 import itertools
@@ -30,7 +32,8 @@ _MOVIE_CLOCK: Final = 90_000
 _UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
 _KEY_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000  # depends on no other; depends on others, and is no key
-_OFFSET, _DURATIONS, _SIZES, _FLAGS = 0x0001, 0x0100, 0x0200, 0x0400  # what a fragment's run tells of its samples
+# What a fragment's run tells of its samples.
+_DATA, _DURATIONS, _SIZES, _FLAGS, _OFFSETS = 0x0001, 0x0100, 0x0200, 0x0400, 0x0800
 _LONGEST_STEP: Final = 0xFFFFFFFF  # ticks, in a table
 _OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, where nothing better is known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
@@ -48,19 +51,21 @@ class Track:
     width: int = 0
     height: int = 0
     first: int = 0  # when its first sample begins
-    newest: int = 0  # and the newest, in ticks
+    newest: int = 0  # and the newest is decoded, in ticks
     samples: int = 0
     step: int = 0  # how long the last sample lasted of which that is known
-    # The index: eight bytes a sample, and four more a keyframe.
+    # The index: eight bytes a sample, four more a keyframe, and eight more where decoding and showing differ.
     sizes: "array[int]" = field(default_factory=lambda: array("I"))
     steps: "array[int]" = field(default_factory=lambda: array("I"))  # ticks from each sample to the next
     keys: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples, the first is 1
+    shifted: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples that are not shown
+    offsets: "array[int]" = field(default_factory=lambda: array("i"))  # when they are decoded, but so much later
     chunk_offsets: "array[int]" = field(default_factory=lambda: array("Q"))  # in the media, without the boxes around it
     chunk_counts: "array[int]" = field(default_factory=lambda: array("I"))
     # The fragment under way.
     begin: int = 0
     data: list[bytes] = field(default_factory=list)
-    pending: list[list[int]] = field(default_factory=list)  # of each sample: duration, size, and for video the flags
+    pending: list[list[int]] = field(default_factory=list)  # of each sample: duration, size, flags, offset
 
     def ticks(self, ns: int) -> int:
         """Return a time in ticks."""
@@ -75,8 +80,9 @@ class Track:
 
     def forget_index(self) -> None:
         """Let the index go."""
-        for table in (self.sizes, self.steps, self.keys, self.chunk_offsets, self.chunk_counts):
+        for table in (self.sizes, self.steps, self.keys, self.shifted, self.offsets):
             del table[:]
+        del self.chunk_offsets[:], self.chunk_counts[:]
 
 
 class Mp4:
@@ -98,7 +104,8 @@ class Mp4:
     @property
     def index_size(self) -> int:
         """How many bytes the file has beside its media, in either form, at the most."""
-        return 2048 + 20 * self.samples + 160 * (self._fragments + 1)
+        shifted = sum(len(track.shifted) for track in self._tracks)
+        return 2048 + 20 * self.samples + 16 * shifted + 160 * (self._fragments + 1)
 
     def head(self) -> bytes:
         """Return what the file begins with."""
@@ -112,8 +119,11 @@ class Mp4:
         movie = _movie_header(0, len(self._tracks) + 1)
         return _file_type(b"iso5") + _box(b"moov", movie, *traks, _box(b"mvex", *extends))
 
-    def add(self, track: Track, data: list[bytes], ticks: int, *, is_key: bool) -> None:
-        """Add a sample, whose bytes lie in `data`. Its time must be later than that of the track's newest."""
+    def add(self, track: Track, data: list[bytes], ticks: int, *, is_key: bool, offset: int = 0) -> None:
+        """Add a sample, whose bytes lie in `data`. Its time must be later than that of the track's newest.
+
+        It is shown `offset` later, which may be less than zero.
+        """
         size = sum(map(len, data))
         if track.samples:
             self.settle(track, ticks)
@@ -123,12 +133,15 @@ class Mp4:
         if not track.pending:
             track.begin = ticks
         track.data += data
-        track.pending.append([0, size, _KEY_SAMPLE if is_key else _OTHER_SAMPLE])
+        track.pending.append([0, size, _KEY_SAMPLE if is_key else _OTHER_SAMPLE, offset])
         track.newest = ticks
         if self.is_indexed:
             track.sizes.append(size)
             if is_key:
                 track.keys.append(track.samples)
+            if offset:
+                track.shifted.append(track.samples)
+                track.offsets.append(offset)
 
     def settle(self, track: Track, ticks: int) -> None:
         """Say that the newest sample lasts until `ticks`."""
@@ -137,6 +150,8 @@ class Mp4:
         track.step = step = min(ticks - track.newest, _LONGEST_STEP)
         if len(track.steps) < len(track.sizes):
             track.steps.append(step)
+        elif track.steps:
+            track.steps[-1] = step
         if track.pending:
             track.pending[-1][0] = step
 
@@ -146,8 +161,8 @@ class Mp4:
         if not tracks:
             return b""
         self._fragments += 1
-        sizes = [sum(size for _, size, _ in track.pending) for _, track in tracks]
-        runs = [(number, track, _run(track, now_ns)) for number, track in tracks]
+        sizes = [sum(size for _, size, *_ in track.pending) for _, track in tracks]
+        runs = [(number, track, *_run(track, now_ns)) for number, track in tracks]
         head_size = len(_movie_fragment(self._fragments, runs, [0] * len(runs)))  # where the data begins
         offsets = itertools.accumulate(sizes[:-1], initial=head_size + 8)
         head = _movie_fragment(self._fragments, runs, list(offsets))
@@ -282,30 +297,38 @@ def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> b
     return _file_type(b"isom") + _box(b"moov", _movie_header(max(ends, default=0), len(tracks) + 1), *traks)
 
 
-def _movie_fragment(number: int, runs: list[tuple[int, Track, bytes]], offsets: list[int]) -> bytes:
+def _movie_fragment(number: int, runs: list[tuple[int, Track, int, bytes]], offsets: list[int]) -> bytes:
     parts = [
-        _track_fragment(track_number, track, run, offset)
-        for (track_number, track, run), offset in zip(runs, offsets, strict=True)
+        _track_fragment(track_number, track, flags, run, offset)
+        for (track_number, track, flags, run), offset in zip(runs, offsets, strict=True)
     ]
     return _box(b"moof", _full_box(b"mfhd", struct.pack(">I", number)), *parts)
 
 
-def _run(track: Track, now_ns: int) -> bytes:
-    """Return the samples of the fragment under way as a run's table."""
+def _run(track: Track, now_ns: int) -> tuple[int, bytes]:
+    """Return the samples of the fragment under way as a run's table, and the flags that tell its columns."""
     newest = track.pending[-1]
     newest[0] = newest[0] or min(track.end(now_ns) - track.newest, _LONGEST_STEP)
-    width = 3 if track.kind == "video" else 2
-    fields = [number for sample in track.pending for number in sample[:width]]
-    return struct.pack(f">{len(fields)}I", *fields)
+    flags, columns = _DATA | _DURATIONS | _SIZES, "II"
+    if track.kind == "video":
+        flags, columns = flags | _FLAGS, "III"
+        if any(offset for *_, offset in track.pending):
+            flags, columns = flags | _OFFSETS, "IIIi"
+    fields = [number for sample in track.pending for number in sample[: len(columns)]]
+    return flags, struct.pack(">" + columns * len(track.pending), *fields)
 
 
-def _track_fragment(number: int, track: Track, run: bytes, offset: int) -> bytes:
-    flags = _OFFSET | _DURATIONS | _SIZES | (_FLAGS if track.kind == "video" else 0)
+def _track_fragment(number: int, track: Track, flags: int, run: bytes, position: int) -> bytes:
     return _box(
         b"traf",
         _full_box(b"tfhd", struct.pack(">I", number), flags=0x020000),  # offsets count from the moof box
         _full_box(b"tfdt", struct.pack(">Q", track.begin), version=1),
-        _full_box(b"trun", struct.pack(">II", len(track.pending), offset) + run, flags=flags),
+        _full_box(
+            b"trun",
+            struct.pack(">II", len(track.pending), position) + run,
+            version=int(any(offset < 0 for *_, offset in track.pending)),
+            flags=flags,
+        ),
     )
 
 
@@ -323,6 +346,12 @@ def _tables(track: Track) -> list[bytes]:
     ]
     if track.kind == "video":
         tables.append(_full_box(b"stss", struct.pack(">I", len(keys)) + _rows(keys)))
+    if track.shifted:
+        offsets = np.zeros(len(sizes), dtype=np.int64)
+        offsets[np.array(track.shifted) - 1] = track.offsets
+        firsts = _changes(offsets)
+        rows = _rows(np.diff(firsts, append=len(offsets)), offsets[firsts] % 2**32)
+        tables.append(_full_box(b"ctts", struct.pack(">I", len(firsts)) + rows, version=int(offsets.min() < 0)))
     return tables
 
 

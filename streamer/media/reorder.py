@@ -61,12 +61,18 @@ class Reordering:
 
     def __init__(self, codec_name: str) -> None:
         self.is_reordered = False
+        self.goes_back = False  # whether the unit added last is shown before one that was added earlier
         self.begins_sequence = False  # whether nothing that follows the unit added last refers to what came before it
         self._syntax = _SYNTAXES.get(codec_name)
         self._sequences: dict[int, SequenceSet] = {}
         self._pictures: dict[int, PictureSet] = {}
         self._highest: int | None = None  # picture order count since it began anew
         self._ordered = 0  # units in order since then
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the parameter sets allow frames to be reordered."""
+        return any(known.may_reorder for known in self._sequences.values())
 
     @property
     def can_delay(self) -> bool:
@@ -94,7 +100,7 @@ class Reordering:
         If it became true, what is prepared anew from the last keyframe on gives all frames. It becomes false with a
         unit that `begins_sequence` only.
         """
-        self.begins_sequence = False
+        self.goes_back = self.begins_sequence = False
         syntax = self._syntax
         start = None if syntax is None else self._read_sets(unit, syntax)
         if syntax is None or start is None:
@@ -103,7 +109,7 @@ class Reordering:
         was_ordered = self._ordered >= ORDERED_UNITS
         if self.begins_sequence:
             self.begin()
-        if not any(known.may_reorder for known in self._sequences.values()):
+        if not self.is_allowed:
             return self.begins_sequence and self._set_reordered(False)
         order = syntax.slice_order(unit[start : start + 96], self._sequences, self._pictures)
         if order is None:
@@ -144,6 +150,7 @@ class Reordering:
             goes_back = highest is not None and count < highest
             if highest is None or count > highest:
                 self._highest = count
+        self.goes_back = goes_back
         if goes_back:
             self._ordered = 0
         return goes_back and order.sequence.may_reorder and self._set_reordered(True)

@@ -15,6 +15,7 @@ from streamer.errors import RecordingError
 from streamer.media.clips import Part
 from streamer.media.containers import MPEG_TS, Container, container_of, refusal
 from streamer.media.files import MediaFile, open_media
+from streamer.media.reorder import Reordering
 from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
 from streamer.media.timeline import Timeline
 from streamer.media.units import AccessUnit
@@ -131,6 +132,8 @@ class Writer:
         self._finished_bytes = 0
         self._current: _File | None = None
         self._parts: deque[Part] = deque(maxlen=SEGMENTS_LIMIT)
+        self._codec_name = ""  # of the newest picture
+        self._reordering = Reordering("")
         self._refused_codec = False  # whether a keyframe of another codec came too soon after the last change
         self._unused: IO[bytes] | None  # opened, and no picture is in it
         self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
@@ -164,18 +167,20 @@ class Writer:
         now_ns = ticks * _S // unit.codec.clock_rate
         self._newest_ns = unit.arrival_ns
         if unit.kind == "video":
-            self._shown_ns = now_ns
+            self._follow_order(unit)
+            self._shown_ns = max(self._shown_ns, now_ns)
         elif now_ns < 0:
             return
         if self._is_over(now_ns, len(unit.data)):
             return
         self.duration_s = max(self.duration_s, now_ns / _S)
         current = self._file_for(unit, ticks, now_ns)
-        if current is None:
+        goes_back = unit.kind == "video" and self._reordering.goes_back and now_ns < self._shown_ns
+        if current is None or (goes_back and current.pictures == 1):  # that refers to what is in no file, or another
             self.dropped += 1
             return
         self.pictures += unit.kind == "video"
-        current.write(unit, ticks)
+        current.write(unit, ticks, goes_back=goes_back)
         self._look_ahead(current, now_ns)
 
     def tick(self, now_ns: int) -> None:
@@ -216,6 +221,13 @@ class Writer:
             return
         with contextlib.suppress(OSError):  # the disk may be full for the manifest too
             self._close_file(current, int(self.duration_s * _S), "error")
+
+    def _follow_order(self, unit: AccessUnit) -> None:
+        if unit.codec.name != self._codec_name:
+            self._codec_name, self._reordering = unit.codec.name, Reordering(unit.codec.name)
+        if unit.discontinuity:
+            self._reordering.begin()
+        self._reordering.add(unit.data)
 
     def _time_of(self, arrival_ns: int) -> int:
         """Return the recording's time at a moment of arrival, never before the newest picture's."""
@@ -287,6 +299,7 @@ class Writer:
             keyframe,
             has_audio=self._has_audio,
             is_ours=not self._target.is_pipe,
+            may_reorder=self._reordering.is_allowed,
         )
         self._current = _File(
             path=self.path,
@@ -361,14 +374,21 @@ class _File:
     is_warned: bool = False  # whether it was said that the codec changes too often
     next_change_ns: int = 0  # before this time of the recording another codec begins no other file
     last: dict[Kind, int] = field(default_factory=lambda: {"video": -1, "audio": -1})
+    before_last: int = -1  # the picture that was the newest before that one
 
-    def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Write a unit that is at `ticks` of the recording; in the file times rise, whatever the phone's clock does."""
+    def write(self, unit: AccessUnit, ticks: int, *, goes_back: bool) -> None:
+        """Write a unit that is at `ticks` of the recording; in the file times rise, whatever the phone's clock does.
+
+        Only a picture that `goes_back`, as the stream itself says, may lie before the newest one.
+        """
         if unit.kind == "video":
             ticks -= self.begin
             self.pictures += 1
         else:
             ticks -= self.begin_ns * unit.codec.clock_rate // _S
-        ticks = max(ticks, self.last[unit.kind] + 1)
+        if not (goes_back and self.before_last < ticks < self.last[unit.kind]):
+            ticks = max(ticks, self.last[unit.kind] + 1)
+            if unit.kind == "video":
+                self.before_last = self.last["video"]
+            self.last[unit.kind] = ticks
         self.media.write(unit, ticks)
-        self.last[unit.kind] = ticks

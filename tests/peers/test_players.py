@@ -30,6 +30,7 @@ from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.peers.presence import require_peer
 from tests.unit.recordings import START, SUFFIXES, interleaved, packets, sound, video
 from tests.unit.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
+from tests.unit.test_recording_order import as_sent, record
 
 LIMIT_S = 30.0
 S = 1_000_000_000
@@ -304,6 +305,41 @@ async def test_ffmpeg_shows_each_frame_at_its_time_although_the_phone_allowed_re
     await run(ffmpeg, "-v", "error", "-i", str(path), *as_they_are, str(pixels))
     shown = np.frombuffer(pixels.read_bytes(), dtype=np.uint8).reshape(-1, 128, 160)
     assert [number_in(av.VideoFrame.from_ndarray(image.copy(), format="gray")) for image in shown] == list(range(40))
+
+
+@pytest.mark.parametrize("bidirectional", [1, 3])
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+async def test_ffmpeg_plays_reordered_frames_without_a_complaint_each_at_its_time(
+    tmp_path: Path, suffix: str, codec: str, bidirectional: int
+) -> None:
+    path, killed, pixels = tmp_path / f"a{suffix}", tmp_path / f"killed{suffix}", tmp_path / "pixels"
+    ffprobe, ffmpeg = (require_peer(name, shutil.which(name)) for name in ("ffprobe", "ffmpeg"))
+    units = as_sent(codec, allowing_reordering(codec, 40, bidirectional=bidirectional))
+    _, left = record(path, interleaved(units, sound(60)), has_audio=True)
+    killed.write_bytes(left)
+    assert int((await probe(path))[0]["nb_read_frames"]) == 40
+    if suffix != ".mkv":  # of which the first cluster is still open
+        assert int((await probe(killed))[0]["nb_read_frames"]) >= 5
+    entries = ("-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0")
+    said, complained = await run(ffprobe, "-v", "warning", *entries, str(path))
+    times = [float(line.strip(",")) for line in said.split()]
+    assert [time - times[0] for time in times] == pytest.approx([number / 30 for number in range(40)], abs=0.001)
+    as_they_are = ("-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
+    to_pixels = ("-f", "rawvideo", "-pix_fmt", "gray", str(pixels))
+    _, also = await run(ffmpeg, "-v", "warning", "-xerror", "-i", str(path), *as_they_are, *to_pixels)
+    assert complained + also == ""
+    shown = np.frombuffer(pixels.read_bytes(), dtype=np.uint8).reshape(-1, 128, 160)
+    assert [number_in(av.VideoFrame.from_ndarray(image.copy(), format="gray")) for image in shown] == list(range(40))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp_path: Path, suffix: str) -> None:
+    record(tmp_path / f"a{suffix}", as_sent("h264", allowing_reordering("h264", 40, bidirectional=2)))
+    await player.evaluate(f"load('a{suffix}')")
+    for number in (7, 0, 36, 11, 23):
+        shown = await player.evaluate(f"seek({number / 30 + 0.01})")
+        assert number_in(av.VideoFrame.from_ndarray(picture_of(shown), format="rgb24")) == number
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

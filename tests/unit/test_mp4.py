@@ -45,11 +45,18 @@ steps = st.lists(st.integers(2, 400_000), min_size=24, max_size=24)
 
 
 @settings(max_examples=60, deadline=None)
-@given(video_steps=steps, audio_steps=steps, audio_start=st.integers(0, 100_000), cuts=st.sets(st.integers(0, 60)))
+@given(
+    video_steps=steps,
+    audio_steps=steps,
+    audio_start=st.integers(0, 100_000),
+    cuts=st.sets(st.integers(0, 60)),
+    late=st.lists(st.integers(0, 90_000), max_size=23),
+)
 def test_whatever_the_times_and_the_fragments_both_forms_hold_every_sample_at_its_time(
-    video_steps: list[int], audio_steps: list[int], audio_start: int, cuts: set[int]
+    video_steps: list[int], audio_steps: list[int], audio_start: int, cuts: set[int], late: list[int]
 ) -> None:
     """Law: the samples that go in come out, in either form, byte for byte and tick for tick."""
+    offsets = itertools.chain([0], late, itertools.repeat(0))  # from when they are decoded to when they are shown
     picture, tone = tracks()
     file = File(picture, tone)
     of_video = itertools.accumulate(video_steps[:-1], initial=0)
@@ -57,17 +64,22 @@ def test_whatever_the_times_and_the_fragments_both_forms_hold_every_sample_at_it
     samples = [(Fraction(t, 90_000), picture, t, unit) for t, unit in zip(of_video, UNITS, strict=True)]
     samples += [(Fraction(t, 48_000), tone, t, unit) for t, unit in zip(of_audio, SOUND, strict=False)]
     samples.sort(key=lambda sample: sample[0])
+    presented: list[Fraction] = []
     for number, (time, track, ticks, unit) in enumerate(samples):
         if number in cuts:
             file.cut(int(time * 1_000_000_000))
         data = video_sample("h264", unit.data) if track is picture else [unit.data]
-        file.mp4.add(track, data, ticks, is_key=unit.is_keyframe and track is picture)
+        offset = next(offsets) if track is picture else 0
+        file.mp4.add(track, data, ticks, is_key=unit.is_keyframe and track is picture, offset=offset)
+        presented.append(time + Fraction(offset, track.clock_rate))
     end_ns = int(samples[-1][0] * 1_000_000_000) + 700_000_000
     file.cut(end_ns)
     for form in (file.data, file.whole(end_ns)):
         for track, kind in ((picture, "video"), (tone, "audio")):
             found = packets(form, kind, format_name="mp4")
-            expected = [(time, unit) for time, other, _, unit in samples if other is track]
+            expected = [
+                (at, unit) for at, (_, other, _, unit) in zip(presented, samples, strict=True) if other is track
+            ]
             assert [packet.time for packet in found] == [time for time, _ in expected]
             assert [packet.data for packet in found] == [
                 b"".join(video_sample("h264", unit.data)) if kind == "video" else unit.data for _, unit in expected
@@ -75,7 +87,8 @@ def test_whatever_the_times_and_the_fragments_both_forms_hold_every_sample_at_it
             if kind == "video":
                 assert [packet.is_keyframe for packet in found] == [unit.is_keyframe for _, unit in expected]
     (*_, last) = packets(file.whole(end_ns), format_name="mp4")
-    assert abs(last.time + last.duration - seconds(end_ns)) < Fraction(1, 45_000)  # the last picture stays until then
+    decoded_s = Fraction(picture.newest, 90_000)
+    assert abs(decoded_s + last.duration - seconds(end_ns)) < Fraction(1, 45_000)  # the last picture stays until then
 
 
 def test_durations_of_the_regular_form_are_the_steps_and_its_sizes_the_picture_s() -> None:

@@ -2,13 +2,17 @@
 
 import asyncio
 import itertools
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 import streamer
 from streamer import phone as embedded
 from streamer.phone import Faults
 from tests.everywhere import Connect
+from tests.unit.recordings import packets
 
 LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this
@@ -69,3 +73,34 @@ async def test_every_frame_comes_with_its_own_times_also_the_last_of_a_still_scr
         steps_ms = (shown(later).clock_ms - shown(earlier).clock_ms) % WRAP_MS
         if shown(later).counter != shown(earlier).counter:
             assert abs(steps_ms - (later.rtp_time - earlier.rtp_time) / 90) < 500
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+async def test_a_recording_of_reordered_frames_shows_each_at_its_time(
+    connect: Connect, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    async with (
+        embedded.serve(width=360, height=640, faults=Faults.parse(["b_frames"])) as phone,
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+        session.record(path) as recording,
+    ):
+        while recording.pictures < 60:
+            await asyncio.sleep(0.05)
+    assert recording.dropped == 0
+    with av.open(path) as container:
+        container.streams.video[0].thread_count = 1
+        frames = [(frame.time or 0.0, frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
+    assert len(frames) == recording.pictures
+    times = [packet.time for packet in packets(path)]
+    assert times != sorted(times)  # it did reorder
+    read = [(time, embedded.read_barcode(image.astype(np.uint8))) for time, image in frames]
+    # The recording may end right after a frame whose B-frames, which are shown before it, were still to come.
+    for (earlier, before), (later, after) in itertools.pairwise(read[:-1]):
+        assert earlier < later
+        assert before is not None
+        assert after is not None
+        assert before.counter <= after.counter <= before.counter + 1
+        if before.counter != after.counter:
+            assert abs((after.clock_ms - before.clock_ms) % WRAP_MS - 1000 * (later - earlier)) < 500
