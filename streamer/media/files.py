@@ -100,22 +100,22 @@ class DecodeTimes:
 
     def __init__(self, *, is_reordered: bool = False) -> None:
         self.is_reordered = is_reordered
-        self._newest = self._last = -1
+        self.newest = self._last = -1
 
     def of(self, ticks: int) -> int:
         """Return when the next picture, which is shown at `ticks`, is decoded."""
-        if ticks < self._newest:
+        if ticks < self.newest:
             after = self._last
         elif self.is_reordered:
-            after = max(self._last, self._newest, ticks - DECODE_AHEAD)
+            after = max(self._last, self.newest, ticks - DECODE_AHEAD)
         else:
             return ticks
         return max(self._last + 1, min(after + DECODE_STEP, ticks))
 
     def take(self, ticks: int) -> int:
         """Return the same, and go on to the picture after it."""
-        self.is_reordered |= ticks < self._newest
-        self._last, self._newest = self.of(ticks), max(self._newest, ticks)
+        self.is_reordered |= ticks < self.newest
+        self._last, self.newest = self.of(ticks), max(self.newest, ticks)
         return self._last
 
 
@@ -283,7 +283,16 @@ class AvFile:
         held, self._held = self._held, (unit, ticks)
         if held is not None:
             self._times.is_reordered |= ticks < held[1]
-            self._mux(*held, 0 if self._times.is_reordered else ticks - held[1])  # which is shown next is not known yet
+            self._mux(*held, self._duration(held[1], ticks))
+
+    def _duration(self, ticks: int, following: int) -> int:
+        """Return how long a picture is shown, by the one that came after it; 0 if others may come in between."""
+        if not self._times.is_reordered:
+            return following - ticks
+        newest = self._times.newest
+        if ticks > newest:
+            return 0
+        return min(newest, following if following > ticks else newest) - ticks
 
     def flush(self, now_ns: int) -> None:
         """Nothing: libavformat writes when a packet comes."""

@@ -333,11 +333,10 @@ async def test_ffmpeg_plays_reordered_frames_without_a_complaint_each_at_its_tim
     assert [number_in(av.VideoFrame.from_ndarray(image.copy(), format="gray")) for image in shown] == list(range(40))
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp_path: Path, suffix: str) -> None:
-    record(tmp_path / f"a{suffix}", as_sent("h264", allowing_reordering("h264", 40, bidirectional=2)))
-    await player.evaluate(f"load('a{suffix}')")
-    for number in (7, 0, 36, 11, 23):
+async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp_path: Path) -> None:
+    record(tmp_path / "a.mp4", as_sent("h264", allowing_reordering("h264", 40, bidirectional=2)))
+    await player.evaluate("load('a.mp4')")
+    for number in (7, 0, 39, 11, 23):
         shown = await player.evaluate(f"seek({number / 30 + 0.01})")
         assert number_in(av.VideoFrame.from_ndarray(picture_of(shown), format="rgb24")) == number
 
