@@ -22,7 +22,7 @@ from streamer import phone as embedded
 from tests.faults.stages import Peers, Stage, abroad, here
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
-AT_ONCE: Final = 16  # trials: most of them wait for a time-out
+AT_ONCE: Final = 6  # trials: each phone draws and encodes; more of them keep each other from closing in time
 GOING_ON: Final = 10  # pictures after a fault that make a stream of it again
 
 When = Literal["at first", "while streaming", "reconnecting"]
