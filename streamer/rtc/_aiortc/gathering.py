@@ -50,6 +50,8 @@ class TurnOverTcp(_Leaving, turn.TurnClientTcpProtocol):
     seconds. It gets a read in slices.
     """
 
+    buffer = b""
+
     def data_received(self, data: bytes) -> None:
         for start in range(0, len(data), _SLICE):
             super().data_received(data[start : start + _SLICE])
