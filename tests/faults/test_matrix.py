@@ -50,7 +50,7 @@ async def test_a_fault_is_what_it_is_said_to_be(outcomes: Outcomes, row: Row) ->
     _check(row, outcomes[str(row)])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", PEERS_ROWS, ids=str)
 async def test_a_fault_with_peers_that_are_not_ours_is_what_it_is_said_to_be(
     peers_outcomes: Outcomes, name: str
