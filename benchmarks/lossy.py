@@ -97,8 +97,8 @@ class Simulation:
 
     def _send_picture(self, number: int, now: int) -> None:
         is_keyframe, self._wants_keyframe = self._wants_keyframe, False
-        size = self._picture_bytes * (8 if is_keyframe else 1)
-        body = bytes((0x65 if is_keyframe else 0x41,)) + number.to_bytes(4) * (size // 4)
+        size = self._picture_bytes * (8 if is_keyframe else 1)  # and no start code in what follows
+        body = bytes((0x65 if is_keyframe else 0x41,)) + (0x0101_0101 + number).to_bytes(4) * (size // 4)
         nal_units = [*SPS_PPS, body] if is_keyframe else [body]
         self._sent[START_CODE + START_CODE.join(nal_units)] = (number, now)
         self._outcome.sent += 1

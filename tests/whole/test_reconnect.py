@@ -218,7 +218,8 @@ async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
         heard = await hear(events, "streaming", "renewed", "renewed")
         await until(lambda: len(short_lived.clients) == 1)  # the former ones are gone
     assert [event.kind for event in heard] == ["streaming", "renewed", "renewed"]
-    assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {0, 1}
+    # The successor's first frame waits for the next packet: the former stream may have shown one more by then.
+    assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {-1, 0, 1}
 
 
 async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_once(
