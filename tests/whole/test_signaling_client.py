@@ -168,6 +168,7 @@ async def test_a_redirect_is_not_followed(places: list[str]) -> None:
 
 
 async def test_a_socks_proxy_without_its_library_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.proxies.is_loopback", lambda _: False)
     monkeypatch.setenv("socks_proxy", "socks5://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(ConfigurationError, match="python-socks"):
