@@ -174,6 +174,8 @@ class Mp4File:
         self._cut(end_ns)
         if self._mp4.can_be_whole(end_ns):
             self._rearrange(end_ns, time.monotonic() + limit_s)
+        else:
+            _logger.warning("%s stays in fragments, and plays: it is too long for an index", self._file.name)
         self._file.close()
 
     def abandon(self) -> None:

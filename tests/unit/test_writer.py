@@ -641,7 +641,7 @@ def test_an_mp4_whose_index_cannot_be_put_first_stays_in_fragments_and_plays(
     write(new(path), units)
     assert {"moof", "mdat"} <= set(boxes(path))
     assert len(pictures(path)) == 50
-    assert ("stays in fragments" in caplog.text) == (fault != "too long")
+    assert "a.mp4 stays in fragments" in caplog.text
     assert not list(tmp_path.glob("*.part")) or fault == "no room"
 
 
