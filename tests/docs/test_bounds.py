@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from streamer.cloud import http
+from streamer import names
+from streamer.cloud import encoding, http
 from streamer.media import (
     decode,
     frames,
@@ -22,10 +23,12 @@ from streamer.media import (
     transcode,
     writer,
 )
-from streamer.phone import api, peer, server, socketio
-from streamer.rtc import ice, sdp
+from streamer.phone import api, lifecycle, peer, server
+from streamer.phone import media as phone_media
+from streamer.phone import socketio as phone_socketio
+from streamer.rtc import datagrams, ice, refusals, sdp
 from streamer.rtc._aiortc import guards, srtp
-from streamer.signaling import client, conversation
+from streamer.signaling import client, conversation, socketio
 
 TEXT: Final = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
 KIB: Final = 1024
@@ -49,9 +52,15 @@ ROWS: Final = [
     ("pictures behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),
     ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
     ("a recording's finished files", writer.SEGMENTS_LIMIT),
+    ("SSRCs whose packets SRTP refuses", refusals.SOURCES_LIMIT),
+    ("host names that are being resolved", names.THREADS_LIMIT),
+    ("packets that the embedded phone has", phone_media.TRACK_LIMIT),
+    ("device tokens, input frames and calls", server.TOKENS_LIMIT, server.INPUTS_LIMIT, lifecycle.CALLS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
+    ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),
+    ("lists and objects", socketio.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
     ("an offer |", conversation.SDP_LIMIT // KIB),
     ("media sections of an offer", sdp.SECTIONS_LIMIT),
     ("lines of an offer", sdp.LINES_LIMIT),
@@ -60,14 +69,14 @@ ROWS: Final = [
     ("peer-reflexive candidates", guards.REMOTE_CANDIDATES_LIMIT),
     ("SSRCs of a connection", srtp.SOURCES_LIMIT),
     ("pairs of candidates", guards.CHECK_LIST_LIMIT),
-    ("datagrams and DTLS records", guards.DATAGRAMS_LIMIT, guards.DATAGRAM_BYTES_LIMIT // KIB),
+    ("datagrams and DTLS records", guards.DATAGRAMS_LIMIT, guards.DATAGRAM_BYTES_LIMIT // KIB, datagrams.RECORD_LIMIT),
     ("data channels; their streams", guards.DATA_CHANNELS_LIMIT, guards.DATA_STREAMS_LIMIT),
     ("messages of data channels", guards.DATA_BYTES_LIMIT // KIB, guards.DATA_PIECES_LIMIT),
     ("ICE servers", ice.SERVERS_LIMIT),
     ("a picture |", int(limits.PIXELS_LIMIT**0.5)),
     ("clients of the embedded phone", server.CLIENTS_LIMIT),
     ("a client of the embedded phone that is not authorized", server.UNAUTHORIZED_S),
-    ("a client that does not take", socketio.SEND_S, api.REPLY_S),
+    ("a client that does not take", phone_socketio.SEND_S, api.REPLY_S),
     ("HTTP connections to the embedded phone", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
     ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, peer.INPUT_LIMIT // KIB),
 ]
