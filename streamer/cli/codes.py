@@ -16,6 +16,6 @@ EXIT_CODES: Final = (
 )
 EPILOG: Final = (
     "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
-    "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 the recording could not be written; "
+    "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 a file could not be written, or no frame came; "
     f"{INTERRUPTED} interrupted at once, by Ctrl-C, SIGTERM or SIGHUP."
 )
