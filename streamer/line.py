@@ -24,7 +24,7 @@ from streamer.events import EventHub, EventKind
 from streamer.link import SWITCH_WITHIN_S, Link, LinkOptions, Tally
 from streamer.media.fanout import Sink
 from streamer.media.receiver import Receiver
-from streamer.media.source import Counters
+from streamer.media.source import Counters, MarkerBits
 from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
 
 _logger = logging.getLogger("streamer.session")
@@ -66,6 +66,7 @@ class Line:
         self._prepare = prepare
         self._events = events
         self._client_uuid = str(uuid.uuid4())
+        self._marker_bits = MarkerBits()
         self._made = 0
         self._links: list[Link] = []  # those that run, or are the one in force
         self._tally = Tally()  # of the others
@@ -216,6 +217,7 @@ class Line:
             options=self._options,
             client_uuid=self._client_uuid,
             times=self._made,
+            marker_bits=self._marker_bits,
             tell=self._tell,
             on_connected=self._on_connected,
             on_keyframe=self._switch,

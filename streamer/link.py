@@ -20,7 +20,7 @@ from streamer.events import EventKind
 from streamer.media.fanout import Gate, Sink
 from streamer.media.inlet import Inlet
 from streamer.media.receiver import Receiver
-from streamer.media.source import Counters
+from streamer.media.source import Counters, MarkerBits
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.liveness import Liveness
 from streamer.rtc.peer import Peer
@@ -88,10 +88,10 @@ class _Path:
 class Link:
     """One attempt. `run` it once; while it runs, its access units go to `sink` as far as its `gate` lets them.
 
-    `client_uuid` is the same for all attempts of a client, `times` counts those before this one. `on_connected` is
-    called once, when media can flow, and `on_keyframe` with the first keyframe while the gate waits for one. `tell`
-    gets what happens on the way, and a reason where there is one. `input_opened` is set when the data channel `input`
-    is open, `ended` when `run` is over.
+    `client_uuid` and `marker_bits` are the same for all attempts of a client, `times` counts those before this one.
+    `on_connected` is called once, when media can flow, and `on_keyframe` with the first keyframe while the gate waits
+    for one. `tell` gets what happens on the way, and a reason where there is one. `input_opened` is set when the data
+    channel `input` is open, `ended` when `run` is over.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Link:
         options: LinkOptions,
         client_uuid: str,
         times: int,
+        marker_bits: MarkerBits,
         tell: Callable[["Link", EventKind, str | None], None],
         on_connected: Callable[["Link"], None],
         on_keyframe: Callable[["Link"], None],
@@ -121,6 +122,7 @@ class Link:
         self._options = options
         self._client_uuid = client_uuid
         self._times = times
+        self._marker_bits = marker_bits
         self._tell = tell
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
@@ -334,7 +336,8 @@ class Link:
 
     def _make_inlet(self, path: _Path, tracks: list[Track]) -> Inlet:
         own_ssrc = random.getrandbits(32) or 1
-        inlet = Inlet(Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname), path.gate)
+        receiver = Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname, marker_bits=self._marker_bits)
+        inlet = Inlet(receiver, path.gate)
         path.inlets.append(inlet)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)

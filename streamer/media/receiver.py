@@ -24,7 +24,7 @@ from streamer.media.rtcp import (
     source_description,
 )
 from streamer.media.rtp import RtpPacket, extend, find_extension, parse_rtp, unwrap_rtx
-from streamer.media.source import Counters, Source
+from streamer.media.source import Counters, MarkerBits, Source
 from streamer.media.units import AccessUnit
 from streamer.tracks import Track
 
@@ -34,9 +34,14 @@ REPORT_INTERVAL_NS: Final = 1_000 * _MS
 
 
 class Receiver:
-    """Receive the tracks that share one transport."""
+    """Receive the tracks that share one transport.
 
-    def __init__(self, tracks: Iterable[Track], *, own_ssrc: int, cname: str) -> None:
+    `marker_bits` is what the phone's other connections have found out about it.
+    """
+
+    def __init__(
+        self, tracks: Iterable[Track], *, own_ssrc: int, cname: str, marker_bits: MarkerBits | None = None
+    ) -> None:
         self.counters = Counters()
         self.round_trip = RoundTripTime()
         self.own_ssrc = own_ssrc
@@ -50,6 +55,7 @@ class Receiver:
         self._bandwidth = BandwidthEstimator(self.round_trip)
         self._media_ssrc = 0
         self._closed_lost = 0
+        self._marker_bits = marker_bits or MarkerBits()
         self._latest: Source | None = None  # the video source whose packet came last
         self.set_tracks(tracks)
 
@@ -201,7 +207,14 @@ class Receiver:
         for former in [source for source in self._sources.values() if source.track.mid == track.mid]:
             keyframes = former.keyframes  # so that no number of new SSRCs makes us ask more often
             self._close_source(former.ssrc)
-        source = Source(packet.ssrc, packet.payload_type, track, self.round_trip, keyframes)
+        source = Source(
+            packet.ssrc,
+            packet.payload_type,
+            track,
+            round_trip=self.round_trip,
+            keyframes=keyframes,
+            marker_bits=self._marker_bits,
+        )
         self._sources[packet.ssrc] = source
         if source.is_video:
             self._media_ssrc = packet.ssrc

@@ -2,7 +2,7 @@
 
 A frame ends with its marker bit, at once, once the sender has proved that its marker bits end frames: a packet of
 another RTP time followed the only marker bit of a frame. Before that proof, which takes one frame, a marked frame
-waits for the packet that follows, or for PROBATION_NS without one.
+waits for the packet that follows, or for PROBATION_NS without one. A phone proves it once for all its connections.
 
 - Some senders mark each slice. A packet after a marker bit that has the same RTP time and goes on with the frame shows
   it. From then on a frame ends with the next RTP time, with a packet that begins a frame, or after QUIET_NS of silence.
@@ -51,6 +51,13 @@ class _Markers(Enum):
 _UNPROVED, _FRAMES, _SLICES, _NONE = _Markers  # looking a member up in its class costs more
 
 
+class MarkerBits:
+    """Whether a phone has proved that its marker bits end frames, on the source that proved anything last."""
+
+    def __init__(self) -> None:
+        self.end_frames = False
+
+
 @dataclass(slots=True)
 class Counters:
     """What one receiver has counted."""
@@ -83,7 +90,14 @@ class Source:
     """One SSRC: its order, its depacketizer, and what is asked of its sender."""
 
     def __init__(
-        self, ssrc: int, payload_type: int, track: Track, round_trip: RoundTripTime, keyframes: KeyframeRequests
+        self,
+        ssrc: int,
+        payload_type: int,
+        track: Track,
+        *,
+        round_trip: RoundTripTime,
+        keyframes: KeyframeRequests,
+        marker_bits: MarkerBits,
     ) -> None:
         self.ssrc = ssrc
         self.payload_type = payload_type
@@ -100,6 +114,7 @@ class Source:
         self._rtp_time_ns = 0  # when a packet of that time arrived
         self._packet_time = -1  # the same as the packets bear it; -1 if another frame may begin with the same time
         self._markers = _FRAMES
+        self._marker_bits = marker_bits
         self._is_marked = False  # whether the last packet bore the marker bit and may have ended its frame
         self.quiet_since_ns: int | None = None  # when the last packet came, if the frame may end with it
         self._skipping = False  # until the next access unit begins
@@ -109,7 +124,7 @@ class Source:
         if self.is_video:
             self._depacketizer = depacketizer_for(self.codec)
             if self._depacketizer.has_slices:
-                self._markers = _UNPROVED
+                self._markers = _FRAMES if marker_bits.end_frames else _UNPROVED
             self.keyframes.need()
 
     @property
@@ -255,7 +270,7 @@ class Source:
                 counters.pictures_lost += 1  # another one than the one under way
         elif is_same_time and self._depacketizer.goes_on(packet.payload):
             if self._is_marked:
-                self._markers = _SLICES
+                self._learn(_SLICES)
             if self._depacketizer.is_empty and not self._skipping:  # the frame has left without this part
                 self._lose()
                 self._skipping = True
@@ -275,15 +290,20 @@ class Source:
         """End the frame before a packet that begins another; learn what the sender's marker bits mean."""
         if self._markers is not _SLICES:
             if self._is_marked:
-                self._markers = _FRAMES
+                self._learn(_FRAMES)
             elif self._depacketizer.may_be_whole:
-                self._markers = _NONE
+                self._learn(_NONE)
         if self._depacketizer.is_empty:
             return _NOTHING
         return self._finish(
             following.arrival_ns if self.quiet_since_ns is None else self.quiet_since_ns,
             counters,
         )
+
+    def _learn(self, markers: _Markers) -> None:
+        if self._markers is not markers:
+            self._markers = markers
+            self._marker_bits.end_frames = markers is _FRAMES
 
     def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
         """Add a packet's payload to the frame under way; return the frame if it was its last."""

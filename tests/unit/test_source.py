@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.receiver import Receiver
-from streamer.media.source import PROBATION_NS, QUIET_NS
+from streamer.media.source import PROBATION_NS, QUIET_NS, MarkerBits
 from streamer.media.units import AccessUnit
 from tests.unit.senders import H264, MS, VIDEO, encoded, encoded_as, is_keyframe, nal_units, rtp
 
@@ -32,9 +32,9 @@ STYLES = ("frames", "slices", "NAL units", "nothing")
 Packets = list[list[tuple[int, bytes]]]  # of each frame: when each leaves, and the packet
 
 
-def receiver(codec: str = "h264") -> Receiver:
+def receiver(codec: str = "h264", *, marker_bits: MarkerBits | None = None) -> Receiver:
     track = replace(VIDEO, codecs={96: replace(H264, name=codec)}, feedback=frozenset({"nack pli"}))
-    return Receiver([track], own_ssrc=9, cname="name")
+    return Receiver([track], own_ssrc=9, cname="name", marker_bits=marker_bits)
 
 
 def payloads_of(codec: str, nal_unit: bytes, size: int) -> list[bytes]:
@@ -143,6 +143,26 @@ def test_frames_that_are_marked_leave_at_once_but_for_the_first(codec: str, slic
     assert [at_ns for at_ns, _ in left[1:]] == [sent[-1][0] for sent in made[1:]]
     assert left[0][0] == PROBATION_NS
     assert left[0][1].arrival_ns == 0
+
+
+def test_a_phones_next_connection_begins_with_what_its_marker_bits_have_proved() -> None:
+    marker_bits = MarkerBits()
+    by, successor = receiver(marker_bits=marker_bits), receiver(marker_bits=marker_bits)
+    units = STREAMS["h264"][1]
+    play(by, packets("h264", units[:2], "frames"))
+    made = packets("h264", units, "frames")
+    assert [at_ns for at_ns, _ in play(successor, made)] == [sent[-1][0] for sent in made]
+
+
+def test_a_next_connection_whose_marker_bits_mean_something_else_adapts() -> None:
+    """The law: what another connection has proved costs at most the frames up to the next keyframe."""
+    for proved, style in itertools.product(STYLES, STYLES):
+        marker_bits = MarkerBits()
+        units = STREAMS["h264"][4]
+        play(receiver(marker_bits=marker_bits), packets("h264", units, proved))
+        left = play(receiver(marker_bits=marker_bits), packets("h264", units, style))
+        whole = [unit for unit in left if frame_of(unit[1]) >= 4]
+        assert check(units, whole) == [4, 5, 6, 7, 8]
 
 
 def test_the_first_frame_leaves_with_the_packet_that_follows_it_if_that_comes_soon() -> None:
