@@ -5,7 +5,8 @@ phone's own steps, which its RTP timestamps tell. Each stream has an offset from
 by the time of its arrival less its place. So the law is about lateness:
 
 1. The first frame lies at its arrival. If those of the next LEARN_NS were quicker on their way, the recording's zero is
-   the moment at which the first would have come had it been as quick. Audio that was laid before goes with it.
+   the moment at which the first would have come had it been as quick. Audio that was laid before follows it: at 1/SLEW
+   of its own time, and at once if the two are further apart than ASIDE_NS.
 2. Delay only ever adds: the least lateness of a window is what tells how the phone's clock runs against ours. If it
    leaves the tolerance, the offset follows by at most 1/SLEW of the phone's own time, which nobody sees or hears. A
    window spans WINDOW_NS by both clocks, so a path that is held back and then delivers everything at once (WINDOW_NS of
@@ -51,6 +52,7 @@ BELIEVED_NS: Final = 5 * _S  # sender reports that put audio further away from w
 BESIDE_NS: Final = 30 * _S  # reports about a video frame that is older say nothing of the audio that comes now
 # Within it audio keeps its even steps: libwebrtc's reports on audio, which it captures by 10 ms, are no more exact.
 REPORT_TOLERANCE_NS: Final = 10 * _MS
+ASIDE_NS: Final = 90 * _MS  # acceptable for audio that is early (ITU-R BT.1359-1)
 _THERE_NS: Final = _MS  # what is moved at all is moved until it is so near
 _REPORT_SLEW: Final = 100
 
@@ -153,8 +155,11 @@ class _Stream:
         ticks = self.ticks(quicker_ns)
         if self.is_reported:
             self.usual += ticks
-        else:
-            self.offset += ticks
+            return
+        self._owed += ticks
+        if self._owed > self.ticks(ASIDE_NS):
+            self.offset += self._owed
+            self._owed = 0
 
     def approach(self, unit: AccessUnit, wanted_ns: int, *, at_once: bool) -> None:
         """Move the stream towards where the sender reports put its newest unit, if they are to be believed."""

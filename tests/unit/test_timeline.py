@@ -228,12 +228,24 @@ def test_sound_is_not_laid_by_a_first_picture_that_was_longer_under_way_than_tho
     assert timeline.place(tone(0, arrival_ns=100 * MS)) == 80 * 48  # those of its moment were 20 ms under way
 
 
-def test_sound_that_came_before_the_first_picture_proved_late_goes_with_what_is_learned() -> None:
+def test_audio_that_came_before_the_first_frame_proved_a_little_late_follows_it_in_even_steps() -> None:
     timeline = Timeline(90 * MS)
-    timeline.place(picture(0, arrival_ns=90 * MS))  # 70 ms longer under way than those behind it
-    assert timeline.place(tone(0, arrival_ns=92 * MS)) == 2 * 48
+    timeline.place(picture(0, arrival_ns=90 * MS))  # 30 ms longer under way than those behind it
+    placed = [timeline.place(tone(0, arrival_ns=92 * MS))]
+    for number in range(1, 500):
+        timeline.place(picture(number, arrival_ns=60 * MS + number * S // 30))
+        placed.append(timeline.place(tone(number, arrival_ns=(92 + 20 * number) * MS)))
+    steps = [later - earlier for earlier, later in itertools.pairwise(placed)]
+    assert all(960 <= step <= 960 + 960 // SLEW + 1 for step in steps)
+    assert placed[-1] == pytest.approx((2 + 30) * 48 + 960 * 499, abs=2 * 48)
+
+
+def test_audio_that_came_before_the_first_frame_proved_late_goes_with_it_at_once() -> None:
+    timeline = Timeline(190 * MS)
+    timeline.place(picture(0, arrival_ns=190 * MS))  # 170 ms longer under way than those behind it
+    assert timeline.place(tone(0, arrival_ns=192 * MS)) == 2 * 48
     timeline.place(picture(1, arrival_ns=S // 30 + 20 * MS))
-    assert timeline.place(tone(1, arrival_ns=112 * MS)) == pytest.approx((2 + 20 + 70) * 48, abs=1)
+    assert timeline.place(tone(1, arrival_ns=212 * MS)) == pytest.approx((2 + 20 + 170) * 48, abs=1)
 
 
 def test_sound_that_comes_with_reports_is_laid_beside_the_picture_at_once() -> None:

@@ -99,11 +99,9 @@ async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) > 1
     heard, _ = matching(path, "audio", sent["audio"])
     steps = [later - earlier for earlier, later in itertools.pairwise(heard)]
-    # Audio moves along while the recording learns its zero, forwards and by some tens of ms in all; then its steps are
-    # even, but for what sender reports move, a little.
+    # Sender reports move audio a little, and at once by what the first frame was late on its way, if that was much.
+    assert sum(step != pytest.approx(0.02, abs=0.0002 + exact_s) for step in steps) <= 1
     assert min(steps) > 0.02 - 0.0002 - exact_s
-    assert sum(steps) == pytest.approx(0.02 * len(steps), abs=0.06)
-    assert steps[len(steps) // 2 :] == pytest.approx([0.02] * (len(steps) - len(steps) // 2), abs=0.0002 + exact_s)
     shapes = [picture.shape for picture in pictures(path)]
     assert len(shapes) == recording.pictures > 45
     assert set(shapes) == {(960, 360), (540, 640)}
