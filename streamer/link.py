@@ -127,9 +127,7 @@ class Link:
         self._on_connected = on_connected
         self._cname = uuid.uuid4().hex
         self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
-        self._turn_tls = (
-            tls_context(options.verify) if any(server.scheme == "turns" for server in self._servers) else None
-        )
+        self._turn_tls: ssl.SSLContext | None = None
         self._is_interrupted = False
         self._paths: list[_Path] = []  # at most PATHS_LIMIT
         self._path: _Path | None = None  # the one in force
@@ -158,7 +156,10 @@ class Link:
                 "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
                 stage="ice",
             )
-        context = tls_context(self._options.verify) if ticket.signaling_url.startswith(("https:", "wss:")) else None
+        trust = await tls_context(self._options.verify)
+        context = trust if ticket.signaling_url.startswith(("https:", "wss:")) else None
+        if any(server.scheme == "turns" for server in self._servers):
+            self._turn_tls = trust
         try:
             async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
                 self._path = self._open_path(signaling, tasks)

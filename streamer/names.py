@@ -1,23 +1,23 @@
-"""Host names resolved on threads of their own.
-
-The event loop's default pool resolves names, too. But a slow name holds up whatever else uses the pool, such as
-`asyncio.to_thread`, and `asyncio.run` waits for it at the end of the program. These threads hold up nothing: they are
-daemons, and who does not wait any longer leaves them behind.
-"""
+"""Host names, resolved on threads of their own, and connections to the addresses that they stand for."""
 
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import socket
-import threading
-from collections.abc import Callable
-from typing import Final
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import chain, zip_longest
+from typing import Any, Final, TypeVar
+
+from streamer.threads import Threads
+
+T = TypeVar("T")
 
 THREADS_LIMIT: Final = 16  # names that are being resolved at once, of the whole process
+ADDRESSES_LIMIT: Final = 16  # of a name that are tried
+STAGGER_S: Final = 0.25  # after which the next address is tried as well (RFC 8305 section 5)
 
-_free: Final = threading.BoundedSemaphore(THREADS_LIMIT)
-_numbers: Final = itertools.count(1)
+_threads: Final = Threads("resolve", limit=THREADS_LIMIT)
 
 
 async def resolve(host: str) -> list[str]:
@@ -25,39 +25,84 @@ async def resolve(host: str) -> list[str]:
 
     Raises OSError if its name does not resolve, or THREADS_LIMIT others have not been resolved yet.
     """
+    first = {":" in address: address for address in reversed(await addresses_of(host))}
+    return [first[is_ipv6] for is_ipv6 in (False, True) if is_ipv6 in first]
+
+
+async def addresses_of(host: str) -> list[str]:
+    """Return a host's addresses in the system's order of preference, the families in turn (RFC 8305 section 4).
+
+    There are ADDRESSES_LIMIT at most. Sets no time limit: set one. Raises as `resolve`.
+    """
     with contextlib.suppress(ValueError):
         return [str(ipaddress.ip_address(host))]
-    if not _free.acquire(blocking=False):
-        raise OSError(f"{THREADS_LIMIT} names are being resolved already")
-    loop = asyncio.get_running_loop()
-    resolved: asyncio.Future[list[str]] = loop.create_future()
-
-    def tell(finish: Callable[[], None]) -> None:
-        if not resolved.done():
-            finish()
-
-    def run() -> None:
-        try:
-            addresses = _resolve(host)
-        except Exception as error:  # noqa: BLE001 - a name may be no name: UnicodeError
-            failure = error if isinstance(error, OSError) else OSError(str(error))
-            finish: Callable[[], None] = lambda: resolved.set_exception(failure)  # noqa: E731
-        else:
-            finish = lambda: resolved.set_result(addresses)  # noqa: E731
-        finally:
-            _free.release()
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(tell, finish)
-
     try:
-        threading.Thread(target=run, name=f"resolve {next(_numbers)}", daemon=True).start()
-    except RuntimeError as error:  # the system has no thread left
-        _free.release()
+        found = await asyncio.wrap_future(
+            _threads.start(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        )
+    except UnicodeError as error:  # the name is no name
         raise OSError(str(error)) from error
-    return await resolved
+    addresses = list(dict.fromkeys(_text(address) for *_, address in found))
+    is_first = [(":" in address) == (":" in addresses[0]) for address in addresses]
+    families = [
+        [address for address, first in zip(addresses, is_first, strict=True) if first is wanted]
+        for wanted in (True, False)
+    ]
+    return [address for address in chain(*zip_longest(*families)) if address is not None][:ADDRESSES_LIMIT]
 
 
-def _resolve(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    first = {family: address[0] for family, _, _, _, address in reversed(found)}
-    return [str(first[family]) for family in (socket.AF_INET, socket.AF_INET6) if family in first]
+async def connect_first(host: str, connect: Callable[[str], Awaitable[T]], close: Callable[[T], Awaitable[None]]) -> T:
+    """Return the first connection that `connect` makes to one of a host's addresses ("happy eyeballs", RFC 8305).
+
+    The next address is tried when the one before failed, or has not answered for STAGGER_S. `close` gets a connection
+    that came second. Sets no time limit: set one. Raises as `resolve`; or, where no address answers, the error of the
+    one that failed last.
+    """
+    untried = deque(await addresses_of(host))
+    tasks: list[asyncio.Future[T]] = []
+    waiting: set[asyncio.Future[T]] = set()
+    try:
+        failure: BaseException = OSError("the name has no address")
+        while untried or waiting:
+            if untried:
+                tasks.append(asyncio.ensure_future(connect(untried.popleft())))
+                waiting.add(tasks[-1])
+            limit_s = STAGGER_S if untried else None
+            done, waiting = await asyncio.wait(waiting, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    tasks.remove(task)
+                    return task.result()
+                failure = error
+        raise failure
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(result, BaseException):
+                await close(result)
+
+
+async def connect_tcp(host: str, port: int) -> socket.socket:
+    """Return a TCP socket that is connected to a host. Sets no time limit: set one. Raises OSError."""
+
+    async def connect(address: str) -> socket.socket:
+        connecting = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connecting.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(connecting, (address, port))
+        except BaseException:
+            connecting.close()
+            raise
+        return connecting
+
+    async def close(connected: socket.socket) -> None:
+        connected.close()
+
+    return await connect_first(host, connect, close)
+
+
+def _text(address: tuple[Any, ...]) -> str:
+    """Return a socket address's IP address, with its scope if it has one."""
+    return f"{address[0]}%{address[3]}" if address[3:] and address[3] else str(address[0])

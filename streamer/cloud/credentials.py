@@ -19,12 +19,16 @@ from streamer.aio import within
 from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
 from streamer.secret import Secret
+from streamer.threads import Threads
 from streamer.wire import TENANT_TOKEN_HEADER
 
 RENEW_BEFORE_S: Final = 300.0  # the vendor asks not to use a token that is about to expire [doc]
 READ_TIMEOUT_S: Final = 5.0  # of a token's file, which may lie on another machine
 TOKEN_LIMIT: Final = 64 * 1024  # bytes of it
 DEFAULT_LIFETIME_S: Final = 24 * 3600.0  # [doc] of a token whose reply does not tell
+THREADS_LIMIT: Final = 16  # files that are being read at once, of the whole process
+
+_threads: Final = Threads("token file", limit=THREADS_LIMIT)
 
 
 class Credentials(ABC):
@@ -77,7 +81,10 @@ class TokenFile(Credentials):
         """Add the header with the token that the file holds now."""
         del http
         async with within(READ_TIMEOUT_S, lambda: self._unreadable("it took too long")):
-            text = await asyncio.to_thread(self._read)
+            try:
+                text = await asyncio.wrap_future(_threads.start(self._read))
+            except OSError as error:
+                raise self._unreadable(error.strerror or str(error) or type(error).__name__) from error
         if not text.isascii() or not text.isprintable():
             raise self._unreadable("it holds characters that cannot be sent")
         if not text:
@@ -90,11 +97,8 @@ class TokenFile(Credentials):
         return True
 
     def _read(self) -> str:
-        try:
-            with self._path.open("rb") as file:
-                return file.read(TOKEN_LIMIT).decode("latin-1").strip()
-        except OSError as error:
-            raise self._unreadable(error.strerror or type(error).__name__) from error
+        with self._path.open("rb") as file:
+            return file.read(TOKEN_LIMIT).decode("latin-1").strip()
 
     def _unreadable(self, why: str) -> ConfigurationError:
         error = ConfigurationError(f"the tenant token cannot be read from {self._path}: {why}")

@@ -1,6 +1,7 @@
 """HTTP with limits, and with errors for people."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import importlib
@@ -9,20 +10,23 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
 import certifi
-import httpcore  # noqa: F401 - httpx imports it while it connects, which would hold up the event loop for 50 ms
+import httpcore
 import httpx
 
+from streamer.aio import within
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
 from streamer.foreign import ForeignText, parse_url, without_secrets
+from streamer.names import connect_first
 from streamer.proxies import proxy_of, proxy_url_of
+from streamer.threads import Threads
 
-with contextlib.suppress(ImportError):  # and this is imported by httpcore while it connects: another 15 ms
+with contextlib.suppress(ImportError):  # httpcore imports it while it connects, which would hold up the loop for 15 ms
     importlib.import_module("anyio._backends._asyncio")
 
 _logger = logging.getLogger("streamer.cloud")
@@ -36,6 +40,17 @@ _KINDS: Final = {
     httpx.ReadError: "the answer broke off",
 }
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
+IDLE_LIMIT_S: Final = 5.0  # how long a connection is kept for the next request; httpx's own limit
+
+_threads: Final = Threads("trust", limit=1)
+_PROXY_SCHEMES: Final = {"http", "https", "socks5", "socks5h"}
+_TRANSPORT_ERRORS: Final = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 def trust_of(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | ssl.SSLContext:
@@ -52,15 +67,28 @@ def trust_of(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | s
         raise ConfigurationError(f"expected a PEM file of authorities, got {os.fspath(verify)}: {what}") from error
 
 
-def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """Return the context for connections to the API and to signaling: one trust for both, read from disk once."""
+async def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    """Return the context for connections to the API and to signaling: one trust for both, read from disk once.
+
+    Reading the authorities takes some 0.3 s; a thread does it, and the event loop goes on.
+    """
     if isinstance(verify, ssl.SSLContext):
         return verify
-    return _default_context() if verify else httpx.create_ssl_context(verify=False)
+    if not verify:
+        return httpx.create_ssl_context(verify=False)
+    try:
+        reading = _default_context()
+    except OSError:  # the system has no thread left
+        return _read_authorities()
+    return await asyncio.wrap_future(reading)
 
 
 @functools.cache
-def _default_context() -> ssl.SSLContext:
+def _default_context() -> concurrent.futures.Future[ssl.SSLContext]:
+    return _threads.start(_read_authorities)
+
+
+def _read_authorities() -> ssl.SSLContext:
     """Return a context that trusts the system's authorities and Mozilla's, or those of SSL_CERT_FILE alone."""
     context = ssl.create_default_context()  # OpenSSL looks for SSL_CERT_FILE and SSL_CERT_DIR by itself
     if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
@@ -68,35 +96,117 @@ def _default_context() -> ssl.SSLContext:
     return context
 
 
+class _Network(httpcore.AnyIOBackend):
+    """Connects to names that are resolved outside the event loop's pool; httpcore asks it for every connection."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        connect = functools.partial(
+            super().connect_tcp, port=port, local_address=local_address, socket_options=socket_options
+        )
+        try:
+            async with within(timeout, httpcore.ConnectTimeout):
+                return await connect_first(host, connect, httpcore.AsyncNetworkStream.aclose)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _errors_of_httpx():
+            async for chunk in self._response.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
 class _Routed(httpx.AsyncBaseTransport):
-    """Sends each request directly or through the proxy that the environment names for it."""
+    """Sends each request directly or through the proxy that the environment names for it.
+
+    httpx's own transport takes no network backend, so this one drives httpcore's pools itself.
+    """
 
     def __init__(self, verify: bool | ssl.SSLContext) -> None:
-        self._verify = tls_context(verify)
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._verify = verify
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_url_of(str(request.url))
-        if proxy not in self._transports:  # as many as the environment names
-            self._transports[proxy] = self._open(proxy)
-        return await self._transports[proxy].handle_async_request(request)
+        context = await tls_context(self._verify)
+        is_tls_proxy = proxy is not None and proxy.startswith("https:")
+        proxy_context = await tls_context(True) if is_tls_proxy else None  # `verify` is about the API's certificate
+        if proxy not in self._pools:  # as many as the environment names
+            self._pools[proxy] = _open_pool(proxy, context, proxy_context)
+        with _errors_of_httpx():
+            response = await self._pools[proxy].handle_async_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=_core_url(request.url),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
 
     async def aclose(self) -> None:
-        for transport in self._transports.values():
-            await transport.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
-    def _open(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        try:
-            return httpx.AsyncHTTPTransport(verify=self._verify, proxy=proxy)
-        except ImportError as error:
-            raise ConfigurationError(
-                "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset the variable that "
-                "does"
-            ) from error
-        except ValueError as error:
+
+def _open_pool(
+    proxy: str | None, context: ssl.SSLContext, proxy_context: ssl.SSLContext | None
+) -> httpcore.AsyncConnectionPool:
+    way = None
+    if proxy is not None:
+        parsed = httpx.URL(proxy)
+        if parsed.scheme not in _PROXY_SCHEMES:
             raise ConfigurationError(
                 "the proxy settings name no proxy that can be used: expected a URL such as http://proxy.example:3128"
-            ) from error
+            )
+        if parsed.scheme.startswith("socks"):
+            try:
+                importlib.import_module("socksio")  # httpcore needs it
+            except ImportError as error:
+                raise ConfigurationError(
+                    "the proxy settings name a SOCKS proxy: install socksio and python-socks, or unset the variable "
+                    "that does"
+                ) from error
+        has_user = bool(parsed.userinfo)
+        way = httpcore.Proxy(
+            _core_url(parsed), auth=(parsed.username, parsed.password) if has_user else None, ssl_context=proxy_context
+        )
+    return httpcore.AsyncConnectionPool(
+        ssl_context=context, proxy=way, keepalive_expiry=IDLE_LIMIT_S, network_backend=_Network()
+    )
+
+
+def _core_url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+@contextlib.contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Raise httpx's error of the same name for each of httpcore's."""
+    try:
+        yield
+    except _TRANSPORT_ERRORS as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
 
 
 def open_http(*, timeout_s: float, verify: bool | ssl.SSLContext, headers: Mapping[str, str]) -> httpx.AsyncClient:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import ssl
 import time
@@ -22,6 +23,7 @@ from websockets.exceptions import (
 )
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import Event as WebSocketEvent
+from websockets.uri import parse_uri
 
 from streamer.aio import within
 from streamer.bounded import BoundedQueue, RateLimit
@@ -34,6 +36,7 @@ from streamer.errors import (
     SignalingUnreachableError,
 )
 from streamer.foreign import ForeignText
+from streamer.names import addresses_of, connect_tcp
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.signaling.conversation import (
     EVENTS_LIMIT,
@@ -164,19 +167,24 @@ class SignalingClient:
         raise AssertionError("the last attempt returns or raises")
 
     async def _connect(self) -> "_Connection":
-        websocket = await _Connect(
-            self._url.reveal(),
-            create_connection=_Connection,
-            ssl=self._ssl,
-            proxy=proxy_url_of(self._url.reveal()),
-            logger=_silent,
-            compression=None,
-            open_timeout=self._open_timeout_s,
-            close_timeout=_CLOSE_TIMEOUT_S,
-            ping_interval=None,  # a WebSocket's own pings do not count for Engine.IO
-            max_size=MESSAGE_LIMIT,
-            max_queue=16,
-        )
+        url = self._url.reveal()
+        proxy = proxy_url_of(url)
+        uri = parse_uri(url)
+        async with asyncio.timeout(self._open_timeout_s):
+            way = {"sock": await connect_tcp(uri.host, uri.port)} if proxy is None else await _way_through(proxy)
+            websocket = await _Connect(
+                url,
+                create_connection=_Connection,
+                ssl=self._ssl,
+                logger=_silent,
+                compression=None,
+                open_timeout=None,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                ping_interval=None,  # a WebSocket's own pings do not count for Engine.IO
+                max_size=MESSAGE_LIMIT,
+                max_queue=16,
+                **way,
+            )
         assert isinstance(websocket, _Connection)  # noqa: S101 - that is what create_connection is for
         return websocket
 
@@ -201,7 +209,7 @@ class SignalingClient:
                 )
                 unreachable.retryable = not isinstance(error, ssl.SSLCertVerificationError)
                 return unreachable, unreachable.retryable
-            case ImportError():  # websockets looks for it only when the environment names such a proxy
+            case ImportError():  # it is looked for only when the environment names such a proxy
                 return ConfigurationError(
                     "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
                 ), False
@@ -330,6 +338,29 @@ class _Connection(ClientConnection):
         if self.transport.get_write_buffer_size() > OUTGOING_BYTES:  # of answers to pings of WebSocket's own
             return _unread_error()
         return None
+
+
+async def _way_through(proxy: str) -> dict[str, Any]:
+    """Return the arguments for a connection through a proxy, which they name by its address.
+
+    websockets takes no connected socket here. So of several addresses it is the one that answers a connection first. A
+    SOCKS5 proxy resolves the server's name, as it does for the API.
+    """
+    parts = urlsplit(proxy)
+    if parts.scheme.startswith("socks"):
+        importlib.import_module("python_socks")  # without it there is nothing to connect for
+    name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    address, *others = await addresses_of(name)
+    if others:
+        with await connect_tcp(name, port) as probe:
+            address = probe.getpeername()[0]
+    user, at, _ = parts.netloc.rpartition("@")
+    host = f"[{address}]" if ":" in address else address
+    scheme = "socks5h" if parts.scheme == "socks5" else parts.scheme
+    way: dict[str, Any] = {"proxy": f"{scheme}://{user}{at}{host}:{port}"}
+    if parts.scheme == "https":
+        way["proxy_server_hostname"] = parts.hostname
+    return way
 
 
 def _unread_error() -> SignalingTimeoutError:

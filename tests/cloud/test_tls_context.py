@@ -1,27 +1,30 @@
 """The trust that the API and signaling share."""
 
+import asyncio
 import ssl
+import threading
 from pathlib import Path
 
 import certifi
 import pytest
 
 import streamer
-from streamer.cloud.http import _default_context, tls_context, trust_of
+from streamer.cloud import http
+from streamer.cloud.http import _read_authorities, tls_context, trust_of
 from streamer.errors import ConfigurationError
 from tests.tls import make_certificate
 
 
-def test_authorities_are_read_once_and_verification_is_on() -> None:
-    context = tls_context(True)
-    assert context is tls_context(True)
+async def test_authorities_are_read_once_and_verification_is_on() -> None:
+    context = await tls_context(True)
+    assert context is await tls_context(True)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_the_systems_authorities_and_mozillas_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
-    trusted = set(_default_context.__wrapped__().get_ca_certs(binary_form=True))
+    trusted = set(_read_authorities().get_ca_certs(binary_form=True))
     assert trusted >= set(ssl.create_default_context().get_ca_certs(binary_form=True))
     assert trusted >= set(ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True))
 
@@ -29,21 +32,41 @@ def test_the_systems_authorities_and_mozillas_are_trusted(monkeypatch: pytest.Mo
 def test_a_file_of_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)[0]
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = _default_context.__wrapped__()
+    context = _read_authorities()
     alone = ssl.create_default_context(cafile=certificate)
     assert context.get_ca_certs(binary_form=True) == alone.get_ca_certs(binary_form=True)
     assert context.cert_store_stats() == alone.cert_store_stats()
 
 
-def test_verification_is_off_only_for_who_says_so() -> None:
-    context = tls_context(False)
+async def test_verification_is_off_only_for_who_says_so() -> None:
+    context = await tls_context(False)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
-    assert tls_context(True).verify_mode == ssl.CERT_REQUIRED
+    assert (await tls_context(True)).verify_mode == ssl.CERT_REQUIRED
 
 
-def test_a_context_of_the_users_own_is_used_as_it_is() -> None:
+async def test_a_context_of_the_users_own_is_used_as_it_is() -> None:
     own = ssl.create_default_context()
-    assert tls_context(own) is own
+    assert await tls_context(own) is own
+
+
+async def test_reading_the_authorities_does_not_hold_up_the_event_loop() -> None:
+    http._default_context.cache_clear()
+    reading = asyncio.create_task(tls_context(True))
+    ticks = 0
+    while not reading.done():
+        await asyncio.sleep(0.001)
+        ticks += 1
+    assert ticks > 10
+    http._default_context.cache_clear()
+
+
+async def test_the_authorities_are_read_even_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    http._default_context.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert (await tls_context(True)).verify_mode == ssl.CERT_REQUIRED
 
 
 def test_a_file_of_authorities_is_trusted_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from streamer import names
-from streamer.cloud import encoding, http
+from streamer.cloud import credentials, encoding, http
 from streamer.media import (
     decode,
     frames,
@@ -53,7 +53,8 @@ ROWS: Final = [
     ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
     ("a recording's finished files", writer.SEGMENTS_LIMIT),
     ("SSRCs whose packets SRTP refuses", refusals.SOURCES_LIMIT),
-    ("host names that are being resolved", names.THREADS_LIMIT),
+    ("host names that are being resolved", names.THREADS_LIMIT, names.ADDRESSES_LIMIT),
+    ("token files", credentials.THREADS_LIMIT),
     ("packets that the embedded phone has", phone_media.TRACK_LIMIT),
     ("device tokens, input frames and calls", server.TOKENS_LIMIT, server.INPUTS_LIMIT, lifecycle.CALLS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),

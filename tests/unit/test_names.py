@@ -69,7 +69,7 @@ async def test_a_slow_name_holds_up_neither_the_pool_nor_more_than_its_threads(t
     waiting = [asyncio.ensure_future(names.resolve("slow.example")) for _ in range(names.THREADS_LIMIT)]
     await asyncio.sleep(0)
     assert await asyncio.to_thread(lambda: 1) == 1
-    with pytest.raises(OSError, match="16 names are being resolved already"):
+    with pytest.raises(OSError, match="all 16 threads named 'resolve' are busy"):
         await names.resolve("slow.example")
     tarpit.set()
     assert await asyncio.gather(*waiting) == [["192.0.2.1", "2001:db8::1"]] * names.THREADS_LIMIT
@@ -84,3 +84,74 @@ def test_a_program_ends_without_its_slow_names(tarpit: threading.Event) -> None:
     asyncio.run(program())
     assert not tarpit.is_set()
     tarpit.set()  # now the answer comes, to a loop that is closed
+
+
+class Host:
+    """A host whose addresses connect as a test's script says; it knows which connections are closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+        found = [(*IPV6[:4], (a, 0, 0, 0)) if ":" in a else (*IPV4[0][:4], (a, 0)) for a in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr(names, "STAGGER_S", 0.001)
+        self.answers = {address: asyncio.get_running_loop().create_future() for address in addresses}
+        self.tried: list[str] = []
+        self.closed: list[str] = []
+
+    def connect(self) -> asyncio.Task[str]:
+        async def try_one(address: str) -> str:
+            self.tried.append(address)
+            await self.answers[address]
+            return address
+
+        async def close(address: str) -> None:
+            self.closed.append(address)
+
+        return asyncio.create_task(names.connect_first("phone.example", try_one, close))
+
+
+async def test_the_addresses_of_both_families_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, "2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2", "192.0.2.1")
+    assert await names.addresses_of("phone.example") == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]
+    for address, answer in host.answers.items():
+        answer.set_exception(ConnectionRefusedError(address))
+    with pytest.raises(ConnectionRefusedError, match=r"192\.0\.2\.2"):
+        await host.connect()
+    assert host.tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]
+
+
+async def test_an_address_that_does_not_answer_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, "2001:db8::1", "192.0.2.1", "192.0.2.2")
+    host.answers["192.0.2.1"].set_result(None)
+    assert await host.connect() == "192.0.2.1"
+    assert (host.tried, host.closed) == (["2001:db8::1", "192.0.2.1"], [])
+    assert host.answers["2001:db8::1"].cancelled()
+
+
+async def test_of_two_connections_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, "2001:db8::1", "192.0.2.1")
+    connecting = host.connect()
+    while len(host.tried) < 2:
+        await asyncio.sleep(0)
+    for answer in host.answers.values():
+        answer.set_result(None)
+    assert {await connecting, *host.closed} == set(host.tried)
+
+
+async def test_who_stops_waiting_leaves_no_attempt_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, "2001:db8::1", "192.0.2.1")
+    connecting = host.connect()
+    while len(host.tried) < 2:
+        await asyncio.sleep(0)
+    connecting.cancel()
+    await asyncio.wait({connecting})
+    assert all(answer.cancelled() for answer in host.answers.values())
+
+
+async def test_a_tcp_socket_connects_to_the_address_that_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        Host(monkeypatch, "::1", "127.0.0.1")
+        with await names.connect_tcp("phone.example", port) as connected:
+            assert connected.getpeername() == ("127.0.0.1", port)
+        with pytest.raises(ConnectionRefusedError):
+            await names.connect_tcp("127.0.0.1", 1)

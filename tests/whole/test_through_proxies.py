@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -16,6 +17,7 @@ import pytest
 import streamer
 from streamer import phone as embedded
 from streamer import proxies
+from streamer.cloud import http
 from tests.everywhere import Connect
 from tests.tls import behind_tls, join, make_certificate, server_context, serving
 
@@ -191,6 +193,7 @@ async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
     proxy = Proxy(demands=BASIC, tls=server_context(certificate) if scheme == "https" else None)
     async with proxy.running(), asyncio.timeout(LIMIT_S):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # for the proxy: `verify` does not hold for it
+        monkeypatch.setattr(http, "_default_context", functools.cache(http._default_context.__wrapped__))
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{USER}@127.0.0.1:{proxy.port}")
         async with connect(secure, verify=certificate) as session:
             assert (await session.screenshot()).width == 360
