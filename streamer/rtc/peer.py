@@ -108,6 +108,7 @@ class Peer:
         self._connection.on("datachannel", self._adopt_channel)
         self._has_offer = False
         self._tracks: list[Track] = []
+        self._ssrcs: set[int] = set()  # that the latest offer names
         self._sections: set[tuple[str, str]] = set()  # mid and kind of each media section of any offer
         self._surplus: list[str] = []
         self._gatherings: dict[RTCDtlsTransport, Gathering] = {}
@@ -144,6 +145,8 @@ class Peer:
             await self._connection.setRemoteDescription(RTCSessionDescription(negotiation.offer, "offer"))
             self._has_offer = True
             self._tracks = negotiation.tracks
+            self._ssrcs.clear()
+            self._ssrcs.update(negotiation.ssrcs)
             self._take_over()
             await self._connection.setLocalDescription()
         except (
@@ -291,6 +294,7 @@ class Peer:
             media_input = self._inputs[transport] = self._make_input(self._tracks_on(transport))
             inbound = self._inbound[transport] = Inbound(
                 phone_policy(transport),
+                offered=self._ssrcs,
                 on_refused=lambda reason: media_input.on_refused(is_duplicate=reason == "replay"),
                 on_resumed=self._on_fault,
                 on_exhausted=self._on_exhausted,

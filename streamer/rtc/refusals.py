@@ -1,12 +1,11 @@
 """RTP packets that libsrtp refuses: told apart from a stranger's junk, and from a phone that has nothing to send.
 
-A source is an SSRC. A source that only brings refused packets is in trouble until a packet of it is accepted. Two kinds
-of trouble say that the phone's own packets do not come through:
+A source is an SSRC. A source that only brings refused packets is in trouble until a packet of it is accepted. That a
+known source is in trouble says that the phone's own packets do not come through. A source is known if the phone's offer
+names it, or if it brought an accepted packet before, RTP or RTCP. A stranger off the path does not know its SSRC.
 
-- the source brought accepted packets before. A stranger off the path does not know its SSRC.
-- no packet was ever accepted on this path, whatever the source.
-
-Junk with other SSRCs says nothing: a screen at rest sends no packets, and whoever finds the port may send some.
+Junk with other SSRCs says nothing, whether or not anything was accepted before: a screen at rest sends no packets, and
+whoever finds the port may send some.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ _FORGET_AFTER_NS: Final = 5_000_000_000
 class _Trouble:
     since_ns: int
     latest_ns: int
-    is_known: bool  # the source brought accepted packets before
+    is_known: bool
     count: int = 0  # refused packets in a row
 
     @property
@@ -46,7 +45,7 @@ class Refusals:
         return len(self._troubles) > 0
 
     def refused(self, ssrc: int, now_ns: int, *, is_known: bool) -> bool:
-        """Take a refused packet; return whether its source's trouble lasts."""
+        """Take a refused packet; return whether its source's trouble lasts. `is_known`: the source is the phone's."""
         trouble = self._troubles.get(ssrc)
         if trouble is None or now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
             trouble = _Trouble(now_ns, now_ns, is_known)
@@ -60,20 +59,13 @@ class Refusals:
         for ssrc in ssrcs:
             self._troubles.pop(ssrc)
 
-    def since_ns(self, now_ns: int, *, has_accepted: bool) -> int | None:
-        """Return since when the phone's packets are only refused; None if they are not.
-
-        `has_accepted` says whether any RTP packet was ever accepted on this path.
-        """
+    def since_ns(self, now_ns: int) -> int | None:
+        """Return since when the phone's packets are only refused; None if they are not."""
         for ssrc in list(self._troubles):
             trouble = self._troubles.get(ssrc)
             if trouble is not None and now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
                 self._troubles.pop(ssrc)
         return min(
-            (
-                trouble.since_ns
-                for trouble in self._troubles.values()
-                if trouble.lasts and (trouble.is_known or not has_accepted)
-            ),
+            (trouble.since_ns for trouble in self._troubles.values() if trouble.lasts and trouble.is_known),
             default=None,
         )

@@ -28,6 +28,7 @@ SECTIONS_LIMIT: Final = 32  # without a bundle, each gets sockets of its own
 LINES_LIMIT: Final = 4096  # of an offer; libwebrtc's, with every codec and extension it knows, have some 300
 _LINE_LIMIT: Final = 1024  # characters of a line that aiortc gets, and of a format's parameters
 _MID_LIMIT: Final = 256  # characters
+_SSRC_DIGITS: Final = 10
 _FORMATS_LIMIT: Final = 128  # of a section: there are no more payload types
 _REPEATS_LIMIT: Final = 16  # lines with one attribute that aiortc gets of a section, candidates apart
 _BUNDLE: Final = "a=group:BUNDLE"
@@ -104,7 +105,7 @@ class Negotiation:
     `tracks` is what the phone may send once it has the answer: one video track and one audio track at most. `surplus`
     names the mids of further sections that could be received and are refused. Of several sections of a kind the one
     whose mid is in `received` goes on, or else the first is taken. `takes_candidate` says which candidates aiortc gets.
-    `sections` is the mid and kind of each section, in order.
+    `sections` is the mid and kind of each section, in order. `ssrcs` are the sources that the offer names (RFC 5576).
 
     Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in unknown codecs.
     """
@@ -136,6 +137,8 @@ class Negotiation:
         self.sections = [(section.mid, section.kind) for section in self._offered]
         if len({mid for mid, _ in self.sections}) < len(self.sections):
             raise ConnectionFailedError("expected media sections with a mid of their own", stage="negotiation")
+        sources = [value.partition(" ")[0] for section in self._offered for value in section.values("ssrc")]
+        self.ssrcs = {int(source) for source in sources if source.isdecimal() and len(source) <= _SSRC_DIGITS}
         self.surplus: list[str] = []
         self._accepted = self._choose(ports, received)  # by m-line index
         self._data = next((section for section in self._offered if section.kind == "application"), None)

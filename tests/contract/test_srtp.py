@@ -2,6 +2,7 @@
 
 import struct
 from collections import Counter
+from collections.abc import Container
 
 import pylibsrtp
 import pytest
@@ -11,6 +12,7 @@ from pylibsrtp import Policy
 
 from streamer.rtc._aiortc import srtp
 from streamer.rtc._aiortc.srtp import ROLLOVERS_LIMIT, SOURCES_LIMIT, Inbound, Reason
+from streamer.rtc.liveness import Liveness
 from streamer.rtc.refusals import IN_A_ROW
 
 S = 1_000_000_000
@@ -21,7 +23,7 @@ CM, GCM = KEYS
 class Path:
     """A phone that protects packets, and what takes them, with a clock of its own."""
 
-    def __init__(self, profile: int = CM) -> None:
+    def __init__(self, profile: int = CM, *, offered: Container[int] = frozenset()) -> None:
         self.profile = profile
         self.now_ns = 1000 * S
         self.refused: Counter[Reason] = Counter()
@@ -31,6 +33,7 @@ class Path:
         self.index: dict[int, int] = {}
         self.inbound = Inbound(
             self.policy,
+            offered=offered,
             on_refused=self._count,
             on_resumed=self.resumed.append,
             on_exhausted=self._exhaust,
@@ -54,10 +57,8 @@ class Path:
         """Take a datagram as the tap does; return its payload."""
         self.now_ns += after_ns
         packet = self.inbound.unprotect(datagram)
-        if packet is not None:
-            self.inbound.has_accepted = True
-            if self.inbound.refusals.any:
-                self.inbound.note_accepted([packet])
+        if packet is not None and self.inbound.refusals.any:
+            self.inbound.note_accepted([packet])
         return packet and packet[12:]
 
     def refused_since_ns(self) -> int | None:
@@ -204,14 +205,43 @@ def test_a_jump_is_found_although_a_stranger_sends_junk_all_the_time() -> None:
     assert None not in found[-30:]
 
 
-def test_packets_that_never_authenticate_say_that_the_path_brings_nothing() -> None:
-    path = Path()
+def test_packets_of_an_offered_source_that_never_authenticate_say_that_the_path_brings_nothing() -> None:
+    path = Path(offered={7})
     begun_ns = path.now_ns
     for number in range(50):
         assert path.take(struct.pack("!BBHII", 0x80, 96, number, 0, 7) + bytes(40)) is None
     since_ns = path.refused_since_ns()
     assert since_ns is not None
     assert since_ns - begun_ns <= S
+
+
+@given(
+    before=st.sampled_from(["nothing", "RTP", "RTCP"]),
+    offered=st.booleans(),
+    sources=st.lists(st.integers(1000, 1003), min_size=1, max_size=4),
+)
+@settings(deadline=None, max_examples=30)
+def test_a_strangers_junk_says_nothing_about_the_path(before: str, offered: bool, sources: list[int]) -> None:
+    path = Path(offered={7} if offered else frozenset())
+    if before == "RTP":
+        assert path.take(path.protect(1)) is not None
+    if before == "RTCP":
+        assert path.inbound.unprotect_rtcp(path.phone.protect_rtcp(struct.pack("!BBHI", 0x80, 201, 1, 7))) is not None
+    liveness = Liveness(path.now_ns)
+    for number in range(300):  # ten seconds
+        for ssrc in sources:
+            assert path.take(struct.pack("!BBHII", 0x80, 96, number, 0, ssrc) + bytes(40), after_ns=0) is None
+        path.now_ns += S // 30
+        assert path.refused_since_ns() is None
+        assert liveness.poll(path.now_ns, path.now_ns, path.refused_since_ns()).state == "alive"
+
+
+def test_refused_packets_of_a_source_that_reported_say_that_the_path_brings_nothing() -> None:
+    path = Path()
+    assert path.inbound.unprotect_rtcp(path.phone.protect_rtcp(struct.pack("!BBHI", 0x80, 201, 1, 7))) is not None
+    for number in range(50):
+        assert path.take(struct.pack("!BBHII", 0x80, 96, number, 0, 7) + bytes(40)) is None
+    assert path.refused_since_ns() is not None
 
 
 @given(st.lists(st.binary(max_size=1600), max_size=30))

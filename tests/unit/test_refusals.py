@@ -9,28 +9,27 @@ def test_some_refused_packets_of_a_known_source_in_a_row_are_a_trouble_until_one
     refusals = Refusals()
     for number in range(1, IN_A_ROW):
         assert not refusals.refused(7, number * S, is_known=True)
-    assert refusals.since_ns(IN_A_ROW * S, has_accepted=True) is None
+    assert refusals.since_ns(IN_A_ROW * S) is None
     assert refusals.refused(7, IN_A_ROW * S, is_known=True)
-    assert refusals.since_ns(IN_A_ROW * S, has_accepted=True) == S
+    assert refusals.since_ns(IN_A_ROW * S) == S
     refusals.accepted({7})
-    assert refusals.since_ns(IN_A_ROW * S, has_accepted=True) is None
+    assert refusals.since_ns(IN_A_ROW * S) is None
     assert not refusals.any
 
 
-def test_refused_packets_of_an_unknown_source_count_only_where_none_was_ever_accepted() -> None:
+def test_refused_packets_of_an_unknown_source_do_not_count() -> None:
     refusals = Refusals()
-    for number in range(IN_A_ROW):
+    for number in range(10 * IN_A_ROW):
         refusals.refused(7, S + number * LASTS_NS, is_known=False)
-    assert refusals.since_ns(S, has_accepted=True) is None
-    assert refusals.since_ns(S, has_accepted=False) == S
+        assert refusals.since_ns(S + number * LASTS_NS) is None
 
 
 def test_a_trouble_is_over_when_nothing_is_refused_for_a_while() -> None:
     refusals = Refusals()
     for number in range(IN_A_ROW):
         refusals.refused(7, S + number * LASTS_NS, is_known=True)
-    assert refusals.since_ns(6 * S, has_accepted=True) == S
-    assert refusals.since_ns(9 * S, has_accepted=True) is None
+    assert refusals.since_ns(6 * S) == S
+    assert refusals.since_ns(9 * S) is None
     assert not refusals.any
     assert not refusals.refused(7, 9 * S, is_known=True)
 

@@ -213,6 +213,19 @@ def test_a_bundle_names_only_sections_that_are_there() -> None:
     assert group.items == ["m0", "m1", "m2"]
 
 
+def test_the_sources_that_an_offer_names_are_known() -> None:
+    lines = [
+        "a=ssrc:1 cname:x",
+        "a=ssrc:1 msid:y",
+        "a=ssrc:4294967295 cname:x",
+        f"a=ssrc:{'9' * 5000}",
+        "a=ssrc:-1",
+        "a=ssrc:",
+    ]
+    offer = offer_of(("audio", "video")) + "\r\n".join([*lines, ""])
+    assert Negotiation(offer).ssrcs == {1, 7, 4294967295}
+
+
 def test_sections_have_a_limit() -> None:
     data = offer_of().rpartition("m=application")[2]
     at_limit = offer_of() + "".join(f"m=application{data}" for _ in range(SECTIONS_LIMIT - 3))

@@ -12,7 +12,7 @@ libsrtp 2 leaves three things open, and pylibsrtp 1.0 has no call for them:
 import logging
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final, Literal, TypeAlias
 
 import pylibsrtp
@@ -87,6 +87,7 @@ def phone_policy(transport: RTCDtlsTransport) -> Callable[[int, int], pylibsrtp.
 class Inbound:
     """What comes on one transport. `unprotect` and `unprotect_rtcp` return None for what is refused.
 
+    `offered` are the SSRCs that the phone's latest offer names; the owner keeps them up to date.
     `on_refused` gets why, for each refused packet. `on_resumed` gets a sentence when a source was found again after a
     jump. `on_exhausted` is called when there are more than SOURCES_LIMIT sources.
     """
@@ -95,13 +96,14 @@ class Inbound:
         self,
         policy: Callable[[int, int], pylibsrtp.Policy],
         *,
+        offered: Container[int],
         on_refused: Callable[[Reason], None],
         on_resumed: Callable[[str], None],
         on_exhausted: Callable[[], None],
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.refusals = Refusals()
-        self.has_accepted = False  # an RTP packet; the owner says so
+        self._offered = offered
         self._policy = policy
         self._on_refused = on_refused
         self._on_resumed = on_resumed
@@ -128,29 +130,31 @@ class Inbound:
 
     def refused_since_ns(self, now_ns: int) -> int | None:
         """Return since when the phone's packets are only refused; None if they are not."""
-        return self.refusals.since_ns(now_ns, has_accepted=self.has_accepted)
+        return self.refusals.since_ns(now_ns)
 
     def _refuse(self, datagram: bytes, status: int) -> bytes | None:
         ssrc = int.from_bytes(datagram[8:12])
-        if status == _NO_STREAM and self._ask(datagram) is not None:
-            self._any.remove_stream(ssrc)
-            if self._admit(ssrc):
-                return self._again(datagram)
-        self._on_refused("replay" if status in _REPLAYED else "authentication")
+        if self._is_of_new_source(datagram, ssrc, status, self._ask):
+            return self._again(datagram)
         if len(datagram) < 12 or status == _TOO_LONG:
             return None
         now_ns = self._clock()
-        lasts = self.refusals.refused(ssrc, now_ns, is_known=ssrc in self._sources)
+        is_known = ssrc in self._sources or ssrc in self._offered
+        lasts = self.refusals.refused(ssrc, now_ns, is_known=is_known)
         return self._seek(datagram, ssrc, now_ns) if lasts else None
 
     def _refuse_rtcp(self, datagram: bytes, status: int) -> bytes | None:
-        ssrc = int.from_bytes(datagram[4:8])
-        if status == _NO_STREAM and self._ask_rtcp(datagram) is not None:
+        is_new = self._is_of_new_source(datagram, int.from_bytes(datagram[4:8]), status, self._ask_rtcp)
+        return self._rtcp_again(datagram) if is_new else None
+
+    def _is_of_new_source(self, datagram: bytes, ssrc: int, status: int, ask: Decrypt) -> bool:
+        """Whether a packet authenticates for a source that was not known and now is; note the refusal if not."""
+        if status == _NO_STREAM and ask(datagram) is not None:
             self._any.remove_stream(ssrc)
             if self._admit(ssrc):
-                return self._rtcp_again(datagram)
+                return True
         self._on_refused("replay" if status in _REPLAYED else "authentication")
-        return None
+        return False
 
     def _admit(self, ssrc: int) -> bool:
         """Take a source that authenticated, if there is room."""

@@ -125,7 +125,6 @@ class Tap:
             elif (packet := unprotect(datagram)) is not None:
                 packets.append(packet)
         if packets:
-            inbound.has_accepted = True
             if inbound.refusals.any:
                 inbound.note_accepted(packets)
             self._on_rtp(packets, arrival_ns)
