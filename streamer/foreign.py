@@ -2,11 +2,14 @@
 
 import unicodedata
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 SHOWN_LIMIT: Final = 200  # characters of a foreign text that are shown
 URL_LIMIT: Final = 4096  # characters
+CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
 
 
 class ForeignText:
@@ -37,6 +40,21 @@ class ForeignText:
 
     def __hash__(self) -> int:
         return hash(self.raw)
+
+
+class UnreadableJsonError(Exception):
+    """A text is no JSON of the expected kind, or has too many parts."""
+
+
+def decode_json(text: str | bytes, kind: Any = Any) -> Any:
+    """Return what JSON holds. Raises UnreadableJsonError if it is malformed, no `kind`, or has too many parts."""
+    brackets: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, brackets)) > CONTAINERS_LIMIT:
+        raise UnreadableJsonError(f"expected JSON with at most {CONTAINERS_LIMIT} lists and objects, got more")
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # the last: nested too deeply
+        raise UnreadableJsonError(f"the JSON is malformed: {error}") from error
 
 
 def parse_url(url: str, schemes: Collection[str]) -> SplitResult | None:

@@ -13,11 +13,11 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from streamer.aio import within
 from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
+from streamer.foreign import UnreadableJsonError, decode_json
 from streamer.secret import Secret
 from streamer.threads import Threads
 from streamer.wire import TENANT_TOKEN_HEADER
@@ -286,8 +286,8 @@ def _shows_no_token(record: logging.LogRecord) -> bool:
 def _expiry(body: bytes) -> float:
     """Return when a token expires (Unix time), from the identity service's reply; a day from now if it does not say."""
     try:
-        expires_at = msgspec.json.decode(body)["token"]["expires_at"]
+        expires_at = decode_json(body)["token"]["expires_at"]
         moment = datetime.fromisoformat(expires_at)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+    except (UnreadableJsonError, KeyError, TypeError, ValueError, OverflowError):
         return time.time() + DEFAULT_LIFETIME_S

@@ -5,11 +5,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
 from streamer.cloud.codes import meaning_of
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
-from streamer.foreign import ForeignText, parse_url, without_secrets
+from streamer.foreign import ForeignText, UnreadableJsonError, decode_json, parse_url, without_secrets
 from streamer.ports import AudioPort, AudioPorts
 from streamer.secret import Secret
 from streamer.wire import (
@@ -79,7 +77,6 @@ _KINDS: Final = {
 }
 _SIGNALING_URL: Final = "data.resource.rtc.ice_signaling.signaling_url"
 _SIGNALING_SCHEMES: Final = {"http", "https", "ws", "wss"}
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested without end
 
 
 class _Fields:
@@ -155,7 +152,7 @@ def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None
     where = f"HTTP {status}, request {request_id}"
     try:
         verdict = _read(body, [])
-    except _UNREADABLE as error:
+    except UnreadableJsonError as error:
         if status in {401, 403}:
             raise _refusal(None, None, status, where) from error
         kind = "nothing" if not body.strip() else "HTML" if body.lstrip()[:1] == b"<" else "something else"
@@ -179,7 +176,7 @@ def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
     nothing = _Fields({}, "", problems)
     try:
         reply = _read(body, problems)
-    except _UNREADABLE as error:
+    except UnreadableJsonError as error:
         raise _malformed("auth", status, error) from error
     data = reply.level("data") or nothing
     resource = data.level("resource") or nothing
@@ -225,7 +222,7 @@ def parse_prepared(body: bytes, instance_id: str, *, status: int) -> bool:
     problems: list[str] = []
     try:
         data = _read(body, problems).level("data")
-    except _UNREADABLE as error:
+    except UnreadableJsonError as error:
         raise _malformed("prepare", status, error) from error
     entries = data.entries("status_list") if data else []  # the names are those of the vendor's Java SDK [doc]
     states = [_Fields(entry, "data.status_list[]", problems) for entry in entries if isinstance(entry, dict)]
@@ -237,7 +234,7 @@ def parse_progress(body: bytes, *, status: int) -> Progress:
     problems: list[str] = []
     try:
         data = _read(body, problems).level("data") or _Fields({}, "data", problems)
-    except _UNREADABLE as error:
+    except UnreadableJsonError as error:
         raise _malformed("prepare-progress", status, error) from error
     code, waiting = data.number("status"), data.number("waitingCount")
     if code is None:
@@ -248,7 +245,7 @@ def parse_progress(body: bytes, *, status: int) -> Progress:
 
 
 def _read(body: bytes, problems: list[str]) -> _Fields:
-    return _Fields(msgspec.json.decode(body, type=dict[str, object]), "", problems)
+    return _Fields(decode_json(body, dict[str, object]), "", problems)
 
 
 def _malformed(call: str, status: int, error: Exception) -> CloudReplyError:

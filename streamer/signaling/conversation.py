@@ -29,7 +29,7 @@ from streamer.errors import (
     SignalingTimeoutError,
     TakenOverError,
 )
-from streamer.foreign import ForeignText, parse_url, without_secrets
+from streamer.foreign import ForeignText, UnreadableJsonError, decode_json, parse_url, without_secrets
 from streamer.secret import Secret
 from streamer.signaling import engineio, socketio
 from streamer.wire import (
@@ -490,6 +490,6 @@ def _payload(message: Any) -> Any:
     if not isinstance(data, bytes):
         return data
     try:
-        return socketio.decode_json(base64.b64decode(data, validate=True))
-    except (binascii.Error, SignalingProtocolError):
+        return decode_json(base64.b64decode(data, validate=True))
+    except (binascii.Error, UnreadableJsonError):
         return None

@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from streamer.errors import SignalingProtocolError
+from streamer.foreign import UnreadableJsonError, decode_json
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 BINARY_MESSAGE: Final = 4  # the first byte of a binary frame that carries a message
@@ -36,9 +37,9 @@ def split(frame: str) -> tuple[str, str]:
 def parse_handshake(text: str) -> Handshake:
     """Return what an open packet says; its times are milliseconds. Raises SignalingProtocolError."""
     try:
-        opened = msgspec.json.decode(text, type=_Open)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise SignalingProtocolError(f"the Engine.IO handshake is malformed: {error}") from error
+        opened: _Open = decode_json(text, _Open)
+    except UnreadableJsonError as error:
+        raise SignalingProtocolError(f"the Engine.IO handshake cannot be read: {error}") from error
     interval_s, timeout_s = opened.ping_interval / 1000, opened.ping_timeout / 1000
     if not (0 < interval_s <= _MAX_INTERVAL_S and 0 < timeout_s <= _MAX_INTERVAL_S):
         raise SignalingProtocolError(

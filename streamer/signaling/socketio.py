@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from streamer.errors import SignalingProtocolError
+from streamer.foreign import UnreadableJsonError, decode_json
 
 CONNECT, DISCONNECT, EVENT, ACK, ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 
 MAX_ATTACHMENTS: Final = 16
-CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
 MAX_DEPTH: Final = 64  # lists and objects inside one another, in an event with attachments
 
 # type, attachments and a dash (binary types only), namespace and a comma, ack id, JSON
@@ -42,7 +42,10 @@ def decode(text: str) -> SocketPacket:
     attachments = int(match["attachments"] or 0)
     if (match["attachments"] is not None) != is_binary or attachments > MAX_ATTACHMENTS:
         raise SignalingProtocolError(f"expected at most {MAX_ATTACHMENTS} attachments, to binary packets only")
-    data = decode_json(match["data"]) if match["data"] else None
+    try:
+        data = decode_json(match["data"]) if match["data"] else None
+    except UnreadableJsonError as error:
+        raise SignalingProtocolError(str(error)) from error
     if packet_type in {EVENT, BINARY_EVENT} and not (isinstance(data, list) and data and isinstance(data[0], str)):
         raise SignalingProtocolError("expected an event to be a list that begins with its name")
     return SocketPacket(
@@ -52,17 +55,6 @@ def decode(text: str) -> SocketPacket:
         attachments=attachments,
         data=data,
     )
-
-
-def decode_json(text: str | bytes) -> Any:
-    """Return what JSON holds. Raises SignalingProtocolError if it is malformed or has too many parts."""
-    brackets: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if sum(map(text.count, brackets)) > CONTAINERS_LIMIT:
-        raise SignalingProtocolError(f"expected JSON with at most {CONTAINERS_LIMIT} lists and objects, got more")
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise SignalingProtocolError(f"the JSON is malformed: {error}") from error
 
 
 def attach(data: Any, attachments: list[bytes]) -> Any:

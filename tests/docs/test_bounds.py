@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from streamer import names
+from streamer import foreign, names
 from streamer.cloud import credentials, encoding, http
 from streamer.media import (
     decode,
@@ -61,7 +61,7 @@ ROWS: Final = [
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),
-    ("lists and objects", socketio.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
+    ("lists and objects", foreign.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
     ("an offer |", conversation.SDP_LIMIT // KIB),
     ("media sections of an offer", sdp.SECTIONS_LIMIT),
     ("lines of an offer", sdp.LINES_LIMIT),

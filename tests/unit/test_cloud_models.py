@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from streamer.cloud.models import Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
+from streamer.foreign import CONTAINERS_LIMIT
 from streamer.ports import AudioPort, AudioPorts
 
 TOKEN = "device-token-5c1e"  # looked for in everything that is shown
@@ -144,14 +145,15 @@ def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
     "body",
     [
         b"[" * 200_000,
+        json.dumps(REPLY | {"x": [[]] * CONTAINERS_LIMIT}).encode(),
         b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
         json.dumps(changed((f"{SIGNALING}.ice_servers", "@")))
         .encode()
         .replace(b'"@"', b'[{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}]"),
     ],
-    ids=["open", "closed", "in a field that is kept"],
+    ids=["open", "of too many lists", "closed", "in a field that is kept"],
 )
-def test_a_reply_that_is_nested_without_end_is_a_reply_error(body: bytes) -> None:
+def test_a_reply_that_is_nested_without_end_or_has_too_many_parts_is_a_reply_error(body: bytes) -> None:
     with pytest.raises(CloudReplyError):
         read(body)
 

@@ -21,6 +21,7 @@ from streamer.errors import (
     SignalingTimeoutError,
     TakenOverError,
 )
+from streamer.foreign import CONTAINERS_LIMIT
 from streamer.secret import Secret
 from streamer.signaling.conversation import (
     CANDIDATE_LIMIT,
@@ -42,7 +43,6 @@ from streamer.signaling.conversation import (
     SignalingRequest,
     Started,
 )
-from streamer.signaling.socketio import CONTAINERS_LIMIT
 
 TOKEN: Final = "device-token"
 REQUEST: Final = SignalingRequest(
