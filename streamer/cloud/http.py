@@ -245,7 +245,7 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
         refusal.retryable = False
         raise refusal
     if response.is_redirect:
-        target = _host(response.headers.get("location", ""))
+        target = ForeignText(_host(response.headers.get("location", "")))
         raise CloudReplyError(
             f"{request.url.host} redirects to {target} (HTTP {response.status_code}): give the final endpoint",
             status=response.status_code,
@@ -274,7 +274,11 @@ async def _read_body(response: httpx.Response) -> bytes:
 
 
 def checked_endpoint(endpoint: str, *, example: str) -> str:
-    """Return a base URL without its trailing slashes. Raises ConfigurationError if it is none, or carries secrets."""
+    """Return a base URL without its trailing slashes, and without white space around it, as a file's line may have.
+
+    Raises ConfigurationError if it is none, or carries secrets.
+    """
+    endpoint = endpoint.strip()
     parts = parse_url(endpoint, {"http", "https"})
     try:
         is_usable = parts is not None and bool(httpx.URL(endpoint).host) and not set(endpoint) & set("?#@")

@@ -255,6 +255,13 @@ async def test_a_redirect_is_not_followed_and_named(status: int) -> None:
     assert (len(server.requests), len(other.requests)) == (1, 0)
 
 
+async def test_the_host_of_a_redirect_is_shown_with_a_limit() -> None:
+    async with serve(in_turn(reply(302, Location=f"http://{'a.' * 500}example/"))) as server:
+        with failing_with(CloudReplyError, "…") as failure:
+            await fetch(server.url)
+    assert len(str(failure.error)) < 400
+
+
 @pytest.mark.parametrize("location", ["", "/elsewhere", "//", "é", "http://[1]/", "http://a:b/", "http://xn--/"])
 @pytest.mark.parametrize("status", [300, 302])
 async def test_a_redirect_to_anything_is_a_documented_error(status: int, location: str) -> None:

@@ -24,6 +24,7 @@ from streamer.cloud.credentials import (
     as_credentials,
     credentials_from_environment,
 )
+from streamer.cloud.http import checked_endpoint
 from streamer.errors import ConfigurationError, MissingExtraError
 from streamer.secret import Secret
 
@@ -143,7 +144,8 @@ async def test_a_providers_own_exception_passes_through() -> None:
         "https://iam..example.com",
         f"https://{'a' * 64}.example.com",
         "https://[::1",
-        "https://iam.example.com\n",
+        "https://iam.\nexample.com",
+        " \n",
     ],
 )
 def test_an_endpoint_that_is_none_is_refused_by_every_class_that_takes_one(endpoint: str) -> None:
@@ -152,6 +154,10 @@ def test_an_endpoint_that_is_none_is_refused_by_every_class_that_takes_one(endpo
     with pytest.raises(ConfigurationError) as of_client:
         CloudClient(endpoint, Token(VALUE))
     assert VALUE not in str(of_password.value) + str(of_client.value)
+
+
+def test_white_space_around_an_endpoint_does_not_count() -> None:
+    assert checked_endpoint(" https://api.example/x/ \r\n", example="") == "https://api.example/x"
 
 
 def sdk_hmac_sha256(request: httpx.Request, secret_key: str) -> str:
