@@ -134,7 +134,8 @@ class HubIterator(Generic[T]):
         return self
 
     def close(self) -> None:
-        """Take no more; iteration ends after what the iterator holds."""
+        """Take no more; iteration ends after what the iterator holds. Raises ConfigurationError in another loop."""
+        self._hub.loop.check()
         self._finalizer.detach()
         self._subscription.has_ended = True
         self._subscription.wake()

@@ -286,6 +286,17 @@ async def test_an_iterator_read_in_another_loop_names_the_bridge(kind: str, is_f
         await asyncio.to_thread(in_a_loop, lambda: anext(iterator))
 
 
+@pytest.mark.parametrize("kind", ALL)
+async def test_an_iterator_closed_in_another_loop_names_the_bridge(kind: str) -> None:
+    iterator = Rig(kind).iterate()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await anext(iterator)
+    with pytest.raises(ConfigurationError, match=r"another event loop: use asyncio\.run_coroutine_threadsafe"):
+        await asyncio.to_thread(in_a_loop, iterator.close)
+    iterator.close()
+
+
 async def items(hub: EventHub) -> AsyncIterator[str]:
     async for event in hub.iterate():
         yield event.kind
