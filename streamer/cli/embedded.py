@@ -22,6 +22,7 @@ from streamer.cli.options import Output
 from streamer.cli.output import escaped, notes, out, show_result, styled, writing_into
 from streamer.cli.running import stop_on_signal
 from streamer.media.whole import check_whole
+from streamer.proxies import is_loopback
 
 PORT: Final = 8470  # of the auth API, unless it is taken
 TOKEN: Final = "demo-token"  # noqa: S105 - on loopback alone, where there is nothing to protect
@@ -32,7 +33,6 @@ async def serve(
 ) -> None:
     """Run embedded phones until a signal comes, or list the faults that they know."""
     from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
-    from streamer.phone.server import is_loopback  # noqa: PLC0415
 
     if "list" in fault:
         known = embedded.Faults.describe()

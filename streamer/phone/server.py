@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import ipaddress
 import json
 import logging
 import secrets
@@ -25,6 +24,7 @@ from streamer.phone.lifecycle import Lifecycle
 from streamer.phone.media import PhoneMedia
 from streamer.phone.peer import PhonePeer
 from streamer.phone.socketio import ServerSocket
+from streamer.proxies import is_loopback
 from streamer.wire import (
     AUTHORIZE_INVALID_TOKEN,
     AUTHORIZE_OK,
@@ -550,14 +550,6 @@ def url_of(host: str, port: int) -> str:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches what listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextlib.asynccontextmanager
