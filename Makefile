@@ -4,7 +4,10 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 CORE := tests/unit tests/contract tests/cloud tests/phone tests/whole/test_cli.py
+
+unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-lowest lint bench fuzz docs clean
@@ -16,13 +19,13 @@ demo: $(VENV)/.demo  ## Connect to the embedded phone, stream, and record an MP4
 	@$(BIN)/streamer demo
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
-	@$(BIN)/python -m pytest $(CORE)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(CORE)
 
 test-lowest: $(LOWEST)/.dev  ## Run the same part with the lowest versions that pyproject.toml allows
-	@$(LOWEST)/bin/python -m pytest $(CORE)
+	@$(LOWEST)/bin/python -m pytest -n $(WORKERS) $(CORE)
 
 lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabilities
 	@$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -27,15 +28,17 @@ def require_node() -> str:
     """Return the path of node, once the packages that the scripts need are installed."""
     node = require_peer("node", find_executable("node"))
     npm = require_peer("npm", find_executable("npm"))
-    wanted = (_NODE / "package-lock.json").read_bytes()
-    installed = _NODE / "node_modules" / ".installed-lock.json"
-    if not installed.exists() or installed.read_bytes() != wanted:
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        process = subprocess.run(
-            command, cwd=_NODE, capture_output=True, text=True, timeout=_INSTALL_LIMIT_S, check=False
-        )
-        require_peer(f"npm's packages ({process.stderr.strip()})", process.returncode == 0 or None)
-        installed.write_bytes(wanted)
+    with (_NODE / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the test workers installs, the others wait for it
+        wanted = lock.read()
+        installed = _NODE / "node_modules" / ".installed-lock.json"
+        if not installed.exists() or installed.read_bytes() != wanted:
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            process = subprocess.run(
+                command, cwd=_NODE, capture_output=True, text=True, timeout=_INSTALL_LIMIT_S, check=False
+            )
+            require_peer(f"npm's packages ({process.stderr.strip()})", process.returncode == 0 or None)
+            installed.write_bytes(wanted)
     return node
 
 
