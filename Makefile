@@ -10,7 +10,7 @@ CORE := tests/unit tests/contract tests/cloud tests/phone tests/whole/test_cli.p
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-lowest lint bench fuzz docs clean
+.PHONY: help demo test quick test-core test-lowest lint bench fuzz docs clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: $(VENV)/.demo  ## Connect to the embedded phone, stream, and record an MP4
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
 	@$(BIN)/python -m pytest -n $(WORKERS)
+
+quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time, in seconds
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" tests/unit
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
 	@$(BIN)/python -m pytest -n $(WORKERS) $(CORE)

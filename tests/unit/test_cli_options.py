@@ -109,6 +109,7 @@ def test_the_version_is_shown() -> None:
     assert (result.exit_code, result.output) == (0, f"streamer {streamer.__version__}\n")
 
 
+@pytest.mark.edge
 def test_help_is_shown_before_anything_heavy_is_imported() -> None:
     program = (
         "import sys; sys.argv = ['streamer', 'record', '--help']\n"

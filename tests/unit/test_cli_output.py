@@ -70,6 +70,7 @@ def test_the_log_is_escaped_also_in_a_traceback() -> None:
     assert all(character.isprintable() or character == "\n" for character in said)
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("settings", [{"FORCE_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}, {}])
 def test_json_is_plain_whatever_the_environment_says(settings: dict[str, str]) -> None:
     program = (
@@ -86,6 +87,7 @@ def test_a_result_beside_a_pipe_goes_to_the_error_output(capsys: pytest.CaptureF
     assert (said.out, json.loads(said.err)) == ("", {"path": "-"})
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
 def test_what_a_code_page_lacks_is_replaced(encoding: str) -> None:
     program = (
@@ -101,6 +103,7 @@ def test_what_a_code_page_lacks_is_replaced(encoding: str) -> None:
     assert b"\\udc80" in done.stdout
 
 
+@pytest.mark.edge
 def test_a_reader_of_words_that_goes_away_ends_a_command_quietly() -> None:
     program = (
         "from streamer import __main__, cli; from streamer.cli.output import show_result\n"

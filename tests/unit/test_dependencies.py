@@ -72,6 +72,7 @@ def _name(requirement: str) -> str:
     return Requirement(requirement).name
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize(
     ("python", "folder"),
     [("python3", ".venv"), ("python3.12", ".venv-python3.12"), ("/opt/py/python3", ".venv-python3")],

@@ -180,7 +180,7 @@ async def test_relative_names_are_relative_to_the_directory_in_which_it_was_begu
     assert sum(len(pictures(path)) for path in files) == recording.pictures
 
 
-@pytest.mark.parametrize("other", ["thread", "process"])
+@pytest.mark.parametrize("other", ["thread", pytest.param("process", marks=pytest.mark.edge)])
 async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(tmp_path: Path, other: str) -> None:
     path = tmp_path / "a.mp4"
     link = tmp_path / "b.mp4"
@@ -638,6 +638,7 @@ async def killed(path: Path, last: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.edge
 async def test_a_process_that_is_killed_leaves_a_file_that_plays_up_to_its_last_fragment(tmp_path: Path) -> None:
     """More often, and every kind of file: `python -m benchmarks.recording --only killed`."""
     lasts = random.Random(1).sample(range(30, 160), 3)

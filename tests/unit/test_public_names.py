@@ -26,11 +26,13 @@ def test_the_version_is_that_of_the_package() -> None:
     assert streamer.__version__ == importlib.metadata.version("koophone-streamer")
 
 
+@pytest.mark.edge
 def test_a_module_is_imported_alone() -> None:
     program = "import sys; from streamer import errors; assert not {'aiortc', 'asyncio', 'av'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.edge
 def test_nothing_is_imported_before_a_name_is_used() -> None:
     program = "import sys, streamer; assert not {'aiortc', 'asyncio', 'av', 'typing'} & sys.modules.keys()"
     subprocess.run(

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 LIMIT_S: Final = 180.0
-pytestmark = pytest.mark.timeout(2 * LIMIT_S)
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(2 * LIMIT_S)]
 
 # What a test does with `token` → where that is found.
 LEAKS: Final = {

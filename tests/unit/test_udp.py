@@ -9,6 +9,8 @@ import pytest
 
 from streamer.rtc.udp import UdpTransport, open_udp
 
+pytestmark = pytest.mark.edge
+
 LIMIT_S = 20.0
 STUN = b"\x00\x01" + bytes(18)
 LAST, MIDDLE = b"\x80\xe0", b"\x80\x60"  # with and without the marker bit, payload type 96
