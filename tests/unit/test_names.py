@@ -147,6 +147,7 @@ async def test_who_stops_waiting_leaves_no_attempt_behind(monkeypatch: pytest.Mo
     assert all(answer.cancelled() for answer in host.answers.values())
 
 
+@pytest.mark.edge
 async def test_a_tcp_socket_connects_to_the_address_that_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
