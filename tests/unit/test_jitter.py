@@ -153,9 +153,9 @@ def test_whatever_comes_the_buffer_stays_bounded_and_goes_on(
         assert buffer.held_bytes <= MAX_BYTES
         assert buffer.deadline_ns is None or buffer.deadline_ns <= now_ns + HOLD_NS
     assert [p.index for p in left] == sorted({p.index for p in left})
-    left = buffer.give_up(now_ns + HOLD_NS)
+    left += buffer.give_up(now_ns + HOLD_NS)
     assert buffer.held_bytes == 0
-    start = arrivals[-1][0] + 1000
+    start = left[-1].index + 1000  # none of these has come before
     fresh = [p.sequence_number for n in range(CAPACITY + 2) for p in buffer.insert(packet(start + n), now_ns)]
     assert fresh == [(start + n) & 0xFFFF for n in range(CAPACITY + 2)]
 
