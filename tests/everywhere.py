@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import hypothesis
 import pytest
+import pytest_asyncio
 
 import streamer
 from streamer import phone as embedded
@@ -28,6 +29,7 @@ Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts th
 MARK: Final = "TRIPWIRE-"  # of each token that the embedded phone makes
 # How long an example takes tells of the machine. Whatever else the profile in force says (CI's repeats itself) stays.
 hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)  # `make quick` asks for it
 hypothesis.settings.load_profile("patient")
 _PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
 
@@ -145,7 +147,19 @@ async def phone() -> AsyncIterator[embedded.EmbeddedPhone]:
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves one of our threads or another scheduling behind; an async one also for its loop."""
+    if pytest_asyncio.is_async_test(request.node):
+        request.getfixturevalue("nothing_is_left_in_the_loop")
+    scheduling = _scheduling()
+    yield
+    assert _scheduling() == scheduling, "what runs with another priority may keep everything else from running"
+    if not pytest_asyncio.is_async_test(request.node):
+        _assert_no_thread_is_left()
+
+
+@pytest.fixture
+async def nothing_is_left_in_the_loop() -> AsyncIterator[None]:
     """Fail a test that leaves a task or one of our threads behind, or that let an exception fall into the loop."""
     loop = asyncio.get_running_loop()
     fallen: list[str] = []
@@ -155,14 +169,17 @@ async def nothing_is_left() -> AsyncIterator[None]:
             fallen.append(str(context))
 
     loop.set_exception_handler(fall)
-    before, scheduling = asyncio.all_tasks(), _scheduling()
+    before = asyncio.all_tasks()
     yield
-    assert _scheduling() == scheduling, "what runs with another priority may keep everything else from running"
     deadline = loop.time() + 10
     while (left := asyncio.all_tasks() - before - {asyncio.current_task()}) and loop.time() < deadline:
         await asyncio.wait(left, timeout=0.5)
     assert not left
     assert not fallen
+    _assert_no_thread_is_left()
+
+
+def _assert_no_thread_is_left() -> None:
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith(("decode ", "record ", "phone "))]
 
