@@ -87,10 +87,13 @@ class Sweep:
     faults: list[str] = field(default_factory=list)
 
 
-async def sweep(phone: embedded.EmbeddedPhone, *, is_whole: bool, release: bool = False, every: int = 1) -> Sweep:
+async def sweep(
+    phone: embedded.EmbeddedPhone, *, is_whole: bool, release: bool = False, reconnects: bool = False, every: int = 1
+) -> Sweep:
     """Connect, record and take a few pictures, and leave; cancelled at the first wait, then at the `every`-th after it,
     and so on, until nothing is left to cancel. After each, nothing may be left of it, and its file must be whole.
-    If the phone cuts the WebSocket (`cut_after_s`), it is left after the first picture that came on another connection.
+    If it `reconnects`, the phone cuts the WebSocket after the first picture, and the program leaves after the first one
+    that came on another connection.
     """
     loop = asyncio.get_running_loop()
     result, fallen = Sweep(), list[str]()
@@ -101,7 +104,7 @@ async def sweep(phone: embedded.EmbeddedPhone, *, is_whole: bool, release: bool 
         nth = 1
         while True:
             counter = Counter(nth, is_whole=is_whole)
-            faults = await _cancelled(phone, counter, release=release)
+            faults = await _cancelled(phone, counter, release=release, reconnects=reconnects)
             result.faults += [f"at wait {nth}: {fault}" for fault in faults]
             if counter.waits < nth:
                 break
@@ -116,7 +119,7 @@ async def sweep(phone: embedded.EmbeddedPhone, *, is_whole: bool, release: bool 
     return result
 
 
-async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release: bool) -> list[str]:
+async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release: bool, reconnects: bool) -> list[str]:
     """Return what is wrong afterwards."""
     files, threads, calls = _files(), _threads(), len(phone.lifecycle.calls)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,13 +131,18 @@ async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release
             release=release,
             reconnect=streamer.Reconnect(max_delay_s=0.05),
         )
-        use = _use(connecting, path, until_it_reconnected=bool(phone.faults.cut_after_s))
+        is_streaming = asyncio.Event()
+        cutting = asyncio.create_task(_cut(phone, is_streaming), name="the phone's fault") if reconnects else None
+        use = _use(connecting, path, is_streaming, until_it_reconnected=reconnects)
         token = _counter.set(counter)
         try:
             counter.main = asyncio.create_task(use, name="the user's task")
         finally:
             _counter.reset(token)
         await asyncio.wait({counter.main})
+        if cutting is not None:
+            cutting.cancel()
+            await asyncio.wait({cutting})
         faults = list(_what_is_wrong(folder, path))
         if not counter.main.cancelled() and (error := counter.main.exception()):
             faults.append(f"not a cancellation but {error!r}")
@@ -150,12 +158,20 @@ async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release
     return faults
 
 
-async def _use(connecting: streamer.Connecting, path: Path, *, until_it_reconnected: bool) -> None:
+async def _cut(phone: embedded.EmbeddedPhone, is_streaming: asyncio.Event) -> None:
+    await is_streaming.wait()
+    await phone.cut_signaling()
+
+
+async def _use(
+    connecting: streamer.Connecting, path: Path, is_streaming: asyncio.Event, *, until_it_reconnected: bool
+) -> None:
     async with connecting as session, session.record(path) as recording:
         seen, has_reconnected = 0, not until_it_reconnected
         async for frame in session:
             has_reconnected = has_reconnected or (frame.discontinuity and seen > 0)
             seen += 1
+            is_streaming.set()
             if seen >= PICTURES and recording.pictures and has_reconnected:
                 break
 

@@ -33,7 +33,6 @@ async def test_cancelled_whenever_anything_of_the_session_waits_a_program_leaves
 
 
 async def test_cancelled_while_it_reconnects_a_program_leaves_nothing(small: embedded.EmbeddedPhone) -> None:
-    small.faults.cut_after_s = 0.2
-    swept = await sweep(small, is_whole=True, release=True, every=9)
+    swept = await sweep(small, is_whole=True, release=True, reconnects=True, every=9)
     assert not swept.faults
     assert swept.points > 10
