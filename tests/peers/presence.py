@@ -10,7 +10,7 @@ import pytest
 
 T = TypeVar("T")
 
-LIMIT_S: Final = 30.0  # for anything that a peer is waited for
+LIMIT_S: Final = 60.0  # for anything that a peer is waited for
 
 
 def require_peer(name: str, found: T | None) -> T:
