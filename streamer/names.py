@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
 
@@ -61,9 +61,10 @@ async def connect_first(host: str, connect: Callable[[str], Awaitable[T]], close
     untried = deque(await addresses_of(host))
     tasks: list[asyncio.Future[T]] = []
     waiting: set[asyncio.Future[T]] = set()
+    first: asyncio.Future[T] | None = None
+    failure: BaseException = OSError("the name has no address")
     try:
-        failure: BaseException = OSError("the name has no address")
-        while untried or waiting:
+        while first is None and (untried or waiting):
             if untried:
                 tasks.append(asyncio.ensure_future(connect(untried.popleft())))
                 waiting.add(tasks[-1])
@@ -71,17 +72,27 @@ async def connect_first(host: str, connect: Callable[[str], Awaitable[T]], close
             done, waiting = await asyncio.wait(waiting, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 error = task.exception()
-                if error is None:
-                    tasks.remove(task)
-                    return task.result()
-                failure = error
-        raise failure
-    finally:
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if not isinstance(result, BaseException):
-                await close(result)
+                if error is not None:
+                    failure = error
+                elif first is None:
+                    first = task
+        if first is None:
+            raise failure
+        tasks.remove(first)
+        await _discard(tasks, close)
+    except asyncio.CancelledError:
+        await _discard(tasks if first is None or first in tasks else [*tasks, first], close)
+        raise
+    return first.result()
+
+
+async def _discard(tasks: Iterable[asyncio.Future[T]], close: Callable[[T], Awaitable[None]]) -> None:
+    """Cancel connections that are being made, and close those that are there."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if not isinstance(result, BaseException):
+            await close(result)
 
 
 async def connect_tcp(host: str, port: int) -> socket.socket:

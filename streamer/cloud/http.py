@@ -112,7 +112,7 @@ class _Network(httpcore.AnyIOBackend):
         )
         try:
             async with within(timeout, httpcore.ConnectTimeout):
-                return await connect_first(host, connect, httpcore.AsyncNetworkStream.aclose)
+                return await connect_first(host, connect, lambda stream: stream.aclose())
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 

@@ -147,6 +147,22 @@ async def test_who_stops_waiting_leaves_no_attempt_behind(monkeypatch: pytest.Mo
     assert all(answer.cancelled() for answer in host.answers.values())
 
 
+async def test_who_stops_waiting_while_the_others_are_closed_leaves_no_connection_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = Host(monkeypatch, "2001:db8::1", "192.0.2.1")
+    connecting = host.connect()
+    while len(host.tried) < 2:
+        await asyncio.sleep(0)
+    host.answers["192.0.2.1"].set_result(None)
+    while not host.answers["2001:db8::1"].cancelled():
+        await asyncio.sleep(0)
+    connecting.cancel()
+    await asyncio.wait({connecting})
+    assert connecting.cancelled()
+    assert host.closed == ["192.0.2.1"]
+
+
 @pytest.mark.edge
 async def test_a_tcp_socket_connects_to_the_address_that_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
