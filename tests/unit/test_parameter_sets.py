@@ -330,7 +330,7 @@ def shown(codec: str, nal_units_: list[bytes]) -> tuple[Any, ...]:
     return (
         (picture.width, picture.height, context.coded_width, context.coded_height, picture.format.name),
         (picture.color_range, picture.colorspace, picture.color_primaries, picture.color_trc),
-        (context.sample_aspect_ratio, context.profile, context.level),
+        (context.sample_aspect_ratio, context.profile, getattr(context, "level", None)),  # av 18.0 has no `level`
         picture.to_ndarray().tobytes(),
     )
 
