@@ -44,7 +44,7 @@ async def _try_all(rows: list[Row], at_once: int) -> list[Outcome | Exception]:
     return tried
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_a_fault_is_what_it_is_said_to_be(outcomes: Outcomes, row: Row) -> None:
     _check(row, outcomes[str(row)])
