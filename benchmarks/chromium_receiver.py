@@ -52,7 +52,7 @@ async def by_streamer(origin: str, device_id: str, seconds: float) -> Count:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds + 1):
                 async for frame in phone.frames("every"):
-                    if not count.add(frame.picture):
+                    if not count.add(frame.av_frame):
                         break
     return count
 
@@ -74,7 +74,7 @@ async def by_aiortc(origin: str, device_id: str, seconds: float) -> Count:
         count = Count(seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds + 1):
-                async for picture in receiver.pictures():
+                async for picture in receiver.decoded_frames():
                     if not count.add(picture):
                         break
         talking.cancel()

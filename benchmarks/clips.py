@@ -85,8 +85,8 @@ def _encode(clip: Clip) -> Iterator[tuple[bool, bytes]]:
         # One long GOP, as a screen encoder sends; slices stay whole, so a keyframe is one long NAL unit.
         "x264-params": f"keyint=600:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:crf={clip.crf}",
     }
-    for number, picture in enumerate(_pictures(clip)):
-        frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+    for number, image in enumerate(_pictures(clip)):
+        frame = av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")
         frame.pts = number * 90_000 // clip.fps
         if number % (5 * clip.fps) == 0:
             frame.pict_type = PictureType.I

@@ -61,7 +61,7 @@ class Measurement:
         }
 
 
-async def floor(clip: str, pictures: int | None = None) -> dict[str, Any]:
+async def floor(clip: str, count: int | None = None) -> dict[str, Any]:
     """The least anything can cost: the same decode, at the same pace, without a network."""
     made = clip_named(clip)
     measurement = Measurement(made.fps)
@@ -69,7 +69,7 @@ async def floor(clip: str, pictures: int | None = None) -> dict[str, Any]:
     decoder.thread_count = 1
     start = time.monotonic()
     decode_ns = []
-    for number, (_, data) in enumerate(access_units(made)[:pictures]):
+    for number, (_, data) in enumerate(access_units(made)[:count]):
         await asyncio.sleep(start + number / made.fps - time.monotonic())
         began_ns = time.monotonic_ns()
         frames = decoder.decode(av.Packet(data))
@@ -84,7 +84,7 @@ async def watch(rival: str, clip: str) -> dict[str, Any]:
     measurement = Measurement(clip_named(clip).fps)
     receiver = await _connect(rival)
     try:
-        async for picture in receiver.pictures():
+        async for picture in receiver.decoded_frames():
             measurement.picture(picture)
     finally:
         await receiver.aclose()
@@ -159,7 +159,7 @@ async def slow(rival: str, clip: str, seconds: float, interval_s: float) -> dict
     taken: list[tuple[int, int, int]] = []  # which picture, when (ns), RSS (kB)
     loops = 0
     receiver = await _connect(rival)
-    async for picture in receiver.pictures():
+    async for picture in receiver.decoded_frames():
         now_ns = time.monotonic_ns()
         counter = read_counter(picture)
         if counter is not None:
@@ -176,7 +176,7 @@ async def lossy(rival: str) -> dict[str, Any]:
     """Note each picture that comes, when, and what is in it."""
     pictures: list[tuple[int | None, int, int]] = []
     receiver = await _connect(rival)
-    async for picture in receiver.pictures("every"):
+    async for picture in receiver.decoded_frames("every"):
         now_ns = time.monotonic_ns()
         pictures.append((read_counter(picture), now_ns, fingerprint(picture)))
     await receiver.aclose()

@@ -33,7 +33,7 @@ class Rival(Protocol):
     async def answer(self, offer: str) -> str:
         """Return the answer to an offer."""
 
-    def pictures(self, policy: Policy = ...) -> AsyncIterator[av.VideoFrame]:
+    def decoded_frames(self, policy: Policy = ...) -> AsyncIterator[av.VideoFrame]:
         """Give the decoded pictures until the connection ends."""
 
     async def aclose(self) -> None:
@@ -70,10 +70,10 @@ class Streamer:
         self._ending = asyncio.create_task(self._end())
         return self.decoded.frames(policy, max_fps=None, limit=EVERY_LIMIT)
 
-    async def pictures(self, policy: Policy = "latest") -> AsyncIterator[av.VideoFrame]:
+    async def decoded_frames(self, policy: Policy = "latest") -> AsyncIterator[av.VideoFrame]:
         """Give the newest picture each time, or every one, until the connection ends."""
         async for frame in self.frames(policy):
-            yield frame.picture
+            yield frame.av_frame
 
     async def aclose(self) -> None:
         """End the connection."""
@@ -112,7 +112,7 @@ class Aiortc:
         self._enlarge_buffers()
         return str(self.connection.localDescription.sdp)
 
-    async def pictures(self, policy: Policy = "every") -> AsyncIterator[av.VideoFrame]:
+    async def decoded_frames(self, policy: Policy = "every") -> AsyncIterator[av.VideoFrame]:
         """Give every picture, until the connection ends: it knows nothing else."""
         del policy
         with suppress(MediaStreamError):

@@ -35,18 +35,18 @@ async def main(instance: str) -> None:
 
 
 async def show(instance: str) -> None:
-    """Show each picture that comes."""
+    """Show each frame that comes."""
     async with streamer.connect(
         instance, endpoint=os.environ.get("STREAMER_ENDPOINT", ""), credentials=streamer.credentials_from_environment()
     ) as phone:
         async for frame in phone.frames(max_fps=60):
-            picture = pygame.image.frombuffer(frame.to_ndarray("rgb24").data, (frame.width, frame.height), "RGB")
-            scale = min(1.0, 900 / max(picture.get_size()))
+            image = pygame.image.frombuffer(frame.to_ndarray("rgb24").data, (frame.width, frame.height), "RGB")
+            scale = min(1.0, 900 / max(image.get_size()))
             size = (round(frame.width * scale), round(frame.height * scale))
             window = pygame.display.get_surface()
-            if window is None or window.get_size() != size:  # the first picture, or the phone was turned
+            if window is None or window.get_size() != size:  # the first frame, or the phone was turned
                 window = pygame.display.set_mode(size)
-            window.blit(pygame.transform.smoothscale(picture, size), (0, 0))
+            window.blit(pygame.transform.smoothscale(image, size), (0, 0))
             pygame.display.flip()
 
 

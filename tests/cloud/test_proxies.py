@@ -20,7 +20,7 @@ async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def test_a_proxy_that_refuses_is_named_without_its_credentials(
     of: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await asyncio.start_server(_refuse, "127.0.0.1", 0) as proxy, phone.serve() as embedded:
+    async with await asyncio.start_server(_refuse, "127.0.0.1", 0) as proxy, phone.serve() as emulated:
         url = f"http://someone:hunter2@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
         for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
@@ -28,8 +28,8 @@ async def test_a_proxy_that_refuses_is_named_without_its_credentials(
         monkeypatch.setenv("ws_proxy", url)
         monkeypatch.setattr(proxies, "is_loopback", lambda _: False)
         if of == "the API":
-            embedded.endpoint = "https://api.invalid"
+            emulated.endpoint = "https://api.invalid"
         with pytest.raises(streamer.StreamerError, match=r"the proxy 127\.0\.0\.1 refuses to connect to it") as caught:
-            async with connect(embedded, timeout_s=20, reconnect=None):
+            async with connect(emulated, timeout_s=20, reconnect=None):
                 pass
         assert "hunter2" not in str(caught.value)

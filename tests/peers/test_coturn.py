@@ -151,8 +151,8 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
         {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"},
     ]
     problems: list[str] = []
-    async with phone.serve(ice_servers=entries) as embedded, asyncio.timeout(LIMIT_S):
-        connecting = connect(embedded, verify=verify)
+    async with phone.serve(ice_servers=entries) as emulated, asyncio.timeout(LIMIT_S):
+        connecting = connect(emulated, verify=verify)
         events = connecting.events()
         async with connecting as session:
             await session.screenshot()
@@ -169,8 +169,8 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
     entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn.certificate))
     async with contextlib.AsyncExitStack() as stack:
-        embedded = await stack.enter_async_context(phone.serve(ice_servers=[entry]))
-        session = await stack.enter_async_context(connect(embedded, verify=trust, relay_only=True))
+        emulated = await stack.enter_async_context(phone.serve(ice_servers=[entry]))
+        session = await stack.enter_async_context(connect(emulated, verify=trust, relay_only=True))
         async with asyncio.timeout(LIMIT_S):
             assert (await session.screenshot()).width == 720
             assert session._link.peer is not None
@@ -193,8 +193,8 @@ async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, conn
     entry = {"urls": coturn6.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn6.certificate))
     async with contextlib.AsyncExitStack() as stack:
-        embedded = await stack.enter_async_context(phone.serve(host="::1", ice_servers=[entry]))
-        session = await stack.enter_async_context(connect(embedded, verify=trust, relay_only=True))
+        emulated = await stack.enter_async_context(phone.serve(host="::1", ice_servers=[entry]))
+        session = await stack.enter_async_context(connect(emulated, verify=trust, relay_only=True))
         async with asyncio.timeout(LIMIT_S):
             assert (await session.screenshot()).width == 720
             assert session._link.peer is not None
@@ -205,17 +205,17 @@ async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, conn
 
 
 async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect: Connect) -> None:
-    async with phone.serve(ice_servers=["stun:127.0.0.1:9"]) as embedded:
+    async with phone.serve(ice_servers=["stun:127.0.0.1:9"]) as emulated:
         with pytest.raises(ConnectionFailedError, match="expected a TURN server, as relay_only asks for"):
-            async with connect(embedded, relay_only=True):
+            async with connect(emulated, relay_only=True):
                 pass
 
 
 async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect: Connect) -> None:
     entry = {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"}
-    async with phone.serve(ice_servers=[entry]) as embedded:
+    async with phone.serve(ice_servers=[entry]) as emulated:
         with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
-            async with connect(embedded, relay_only=True):
+            async with connect(emulated, relay_only=True):
                 pass
 
 
@@ -234,8 +234,8 @@ async def test_a_stream_goes_on_after_its_relay_was_killed_and_started_again(
                 return heard[-1]
 
     async with contextlib.AsyncExitStack() as stack:
-        embedded = await stack.enter_async_context(phone.serve(ice_servers=[entry], width=360, height=640))
-        session = await stack.enter_async_context(connect(embedded, relay_only=True, reconnect=quick))
+        emulated = await stack.enter_async_context(phone.serve(ice_servers=[entry], width=360, height=640))
+        session = await stack.enter_async_context(connect(emulated, relay_only=True, reconnect=quick))
         await stack.enter_async_context(asyncio.timeout(4 * LIMIT_S))
         events = session.events()
         pictures = session.frames()

@@ -299,7 +299,7 @@ async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_b
     phone.expires_in_s = 3600
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
-        for module in (line, link):  # an hour in which the event loop's clock and time.monotonic stood still
+        for module in (reconnect, connection):  # an hour in which the event loop's clock and time.monotonic stood still
             monkeypatch.setattr(module, "boot_time", lambda: boot_time() + 3600)
         await phone.close_clients(code)
         heard = await hear(events, "streaming", "interrupted", "resumed")
@@ -316,7 +316,7 @@ async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
         asyncio.timeout(LIMIT_S),
     ):
         events = session.events()
-        for module in (line, link):
+        for module in (reconnect, connection):
             monkeypatch.setattr(module, "boot_time", lambda: boot_time() + 3580)
         await hear(events, "streaming", "renewed")
 
@@ -509,9 +509,9 @@ async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_recon
             assert time.monotonic() - cut_at < 20
             assert isinstance(heard[-1].error, streamer.ConnectionLostError)
             await hear(events, "resumed")
-            pictures = recording.pictures
+            count = recording.pictures
             phone.wake()
-            await until(lambda: recording.pictures > pictures + 5)
+            await until(lambda: recording.pictures > count + 5)
     assert len(phone.device_tokens) == 2
     counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
     assert counters == sorted(counters)
@@ -548,8 +548,8 @@ async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
             before = session._link.peer
             await phone.restart_ice()
             await until(lambda: session._link.peer is not before)
-            pictures = recording.pictures
-            await until(lambda: recording.pictures > pictures + 20)
+            count = recording.pictures
+            await until(lambda: recording.pictures > count + 20)
         while counters[-1] < phone.frames_sent - 30:
             counters.append(counter(await anext(frames)))
         await until(lambda: not any(client._former for client in phone.clients))

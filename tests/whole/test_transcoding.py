@@ -89,13 +89,13 @@ async def test_segments_that_are_encoded_follow_each_other_and_the_phone_is_turn
             await recording.closed()
     assert len(recording.segments) >= 3
     assert recording.pictures + recording.dropped == 60
-    pictures = []
+    images = []
     for segment in recording.segments:
         assert boxes(segment.path) == ["ftyp", "moov", "mdat"]
         assert streams(segment.path)[0] == "vp9"
         with av.open(segment.path) as container:
-            pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
-        assert {picture.shape for picture in pictures} == {(320, 180)}
+            images = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        assert {image.shape for image in images} == {(320, 180)}
         steps = {round(float(b.time - a.time) * 90_000) for a, b in itertools.pairwise(packets(segment.path))}
         assert recording.dropped or steps <= {6000}
-    assert np.asarray(pictures[-1])[:60].max() < 24  # it was turned: above and below it is black
+    assert np.asarray(images[-1])[:60].max() < 24  # it was turned: above and below it is black

@@ -70,7 +70,7 @@ class DecodedFrame:
     """A frame, and the access unit that it was sent in."""
 
     unit: AccessUnit
-    picture: av.VideoFrame
+    av_frame: av.VideoFrame
     decode_ns: int
 
 
@@ -212,14 +212,14 @@ class FrameDecoder:
         assert self._context is not None  # noqa: S101 - opened by the caller
         begin_ns = time.perf_counter_ns()
         try:
-            pictures = self._context.decode(self._packet(serial, unit))
+            av_frames = self._context.decode(self._packet(serial, unit))
         except av.FFmpegError as error:
             self._count(error)
             return self._refused(serial)
         decode_ns = time.perf_counter_ns() - begin_ns
         self.counters.decode_ns += decode_ns
-        frames = self._taken(pictures, decode_ns)
-        if not pictures and self._has_given and self._reordering.gives_at_once:
+        frames = self._taken(av_frames, decode_ns)
+        if not av_frames and self._has_given and self._reordering.gives_at_once:
             self.counters.errors += (
                 1  # H.265's decoder passes over what it cannot read, and then over all up to a keyframe
             )
@@ -235,15 +235,15 @@ class FrameDecoder:
         self._damage()
         return frames
 
-    def _taken(self, pictures: "list[av.VideoFrame]", decode_ns: int) -> list[DecodedFrame]:
+    def _taken(self, av_frames: "list[av.VideoFrame]", decode_ns: int) -> list[DecodedFrame]:
         """Return the frames that are whole and were not given before, each with its unit."""
         frames: list[DecodedFrame] = []
-        # A superframe of several spatial layers gives a picture of each, under one number: the last is the whole.
-        for serial, picture in {picture.pts: picture for picture in pictures}.items():
+        # A superframe of several spatial layers gives a frame of each, under one number: the last is the whole.
+        for serial, av_frame in {av_frame.pts: av_frame for av_frame in av_frames}.items():
             unit = None if serial is None else self._waiting.pop(serial, None)
             if unit is None or serial is None:
                 continue
-            if picture.is_corrupt:
+            if av_frame.is_corrupt:
                 self.counters.corrupt += 1
                 for later in [later for later in self._waiting if later > serial]:
                     del self._waiting[later]
@@ -256,7 +256,7 @@ class FrameDecoder:
             if unit.discontinuity != follows_gap:  # the gap was before a unit that gave no frame
                 unit = replace(unit, discontinuity=follows_gap)
             self.counters.decoded += 1
-            frames.append(DecodedFrame(unit, picture, decode_ns))
+            frames.append(DecodedFrame(unit, av_frame, decode_ns))
             decode_ns = 0
         return frames
 
@@ -368,7 +368,7 @@ class Decoder:
         if len(units) > 1 and frames:
             frames = [_last_of(frames)]
         for frame in frames:
-            self._tell(self._on_picture, frame.unit, frame.picture, frame.decode_ns)
+            self._tell(self._on_picture, frame.unit, frame.av_frame, frame.decode_ns)
         if units:
             interval_s = (units[-1].arrival_ns - self._latest_ns) / 1e9
             self._latest_ns = units[-1].arrival_ns
@@ -377,7 +377,7 @@ class Decoder:
 
     def _finish(self) -> None:
         for frame in self._frames.drain():
-            self._tell(self._on_picture, frame.unit, frame.picture, frame.decode_ns)
+            self._tell(self._on_picture, frame.unit, frame.av_frame, frame.decode_ns)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody looks any more

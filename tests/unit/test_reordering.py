@@ -67,7 +67,7 @@ class Watching:
     def numbers(self) -> list[int]:
         """The numbers that the frames' units bear; every frame must show the same."""
         for frame in self.frames:
-            assert number_in(frame.picture) == frame.unit.rtp_time // 3000 % 40
+            assert number_in(frame.av_frame) == frame.unit.rtp_time // 3000 % 40
         return [frame.unit.rtp_time // 3000 for frame in self.frames]
 
 
@@ -184,7 +184,7 @@ def test_a_change_of_size_takes_no_held_frame_along(codec: str) -> None:
         watching.put(access_unit(data, 3000 * (40 + number), codec=CODEC[codec], keyframe=number == 0))
     watching.finish()
     assert sorted(frame.unit.rtp_time // 3000 for frame in watching.frames) == list(range(49))
-    assert all((frame.picture.width == 160) == (frame.unit.rtp_time < 120_000) for frame in watching.frames)
+    assert all((frame.av_frame.width == 160) == (frame.unit.rtp_time < 120_000) for frame in watching.frames)
 
 
 Action = tuple[str, int]
@@ -290,7 +290,7 @@ def test_a_stream_refreshed_bit_by_bit_gives_frames_once_the_refresh_is_complete
     assert watching.damages == 0
     assert len(watching.frames) > seen + 20
     for frame in watching.frames:
-        assert (frame.picture.to_ndarray() == whole[frame.unit.rtp_time // 3000]).all()
+        assert (frame.av_frame.to_ndarray() == whole[frame.unit.rtp_time // 3000]).all()
     marks = [frame.unit.rtp_time // 3000 for frame in watching.frames if frame.unit.discontinuity]
     assert marks == [watching.frames[seen].unit.rtp_time // 3000]
 

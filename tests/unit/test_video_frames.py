@@ -24,8 +24,8 @@ LIMIT_S = 20.0
 def frame(
     sequence: int = 0, *, width: int = 64, height: int = 32, kind: str = "yuv420p", luma: int = 128
 ) -> VideoFrame:
-    picture = av.VideoFrame(width, height, kind)
-    for number, plane in enumerate(picture.planes):
+    av_frame = av.VideoFrame(width, height, kind)
+    for number, plane in enumerate(av_frame.planes):
         plane.update(bytes([luma if number == 0 else 128]) * plane.buffer_size)
     return VideoFrame(
         width=width,
@@ -38,7 +38,7 @@ def frame(
         captured_at=None,
         is_keyframe=False,
         discontinuity=False,
-        picture=picture,
+        av_frame=av_frame,
     )
 
 
@@ -154,7 +154,7 @@ async def test_the_first_picture_after_a_gap_is_marked_for_each_consumer_whateve
             former, picture = got[consumer], await anext(consumer)
             is_marked = former is None or any(former < gap <= picture.sequence for gap in gaps)
             assert picture.discontinuity == is_marked
-            assert picture.picture is FRAMES[picture.sequence].picture
+            assert picture.av_frame is FRAMES[picture.sequence].av_frame
             got[consumer] = picture.sequence
         elif action == "begin":
             consumers.append(hub.iterate(who.choice(policies), max_fps=None, limit=60))
@@ -469,8 +469,8 @@ SHAPES: dict[PixelFormat, tuple[int, ...]] = {
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("size", [None, (36, 48)])
 def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, int] | None) -> None:
-    picture = frame(width=36, height=48) if size is None else frame(width=720, height=1280)
-    pixels = picture.to_ndarray(kind, size=size)
+    shown = frame(width=36, height=48) if size is None else frame(width=720, height=1280)
+    pixels = shown.to_ndarray(kind, size=size)
     assert pixels.shape == SHAPES[kind]
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
@@ -485,8 +485,8 @@ def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, i
 def test_a_picture_is_converted_by_its_own_range(
     kind: str, luma: int, grey: int, size: tuple[int, int] | None, rounding: int
 ) -> None:
-    picture = frame(kind=kind, luma=luma)
-    for pixels in (picture.to_ndarray(form, size=size).astype(int) for form in ("rgb24", "bgr24", "gray")):
+    shown = frame(kind=kind, luma=luma)
+    for pixels in (shown.to_ndarray(form, size=size).astype(int) for form in ("rgb24", "bgr24", "gray")):
         assert abs(pixels - grey).max() <= rounding
 
 
@@ -494,43 +494,43 @@ def test_a_picture_is_converted_by_its_own_range(
 def test_colours_are_in_their_order(kind: PixelFormat) -> None:
     red = np.zeros((32, 64, 3), dtype=np.uint8)
     red[..., 0] = 255
-    picture = replace(frame(), picture=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
-    pixel = picture.to_ndarray(kind)[16, 32].astype(int)
+    shown = replace(frame(), av_frame=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
+    pixel = shown.to_ndarray(kind)[16, 32].astype(int)
     assert abs(pixel - ([255, 0, 0] if kind == "rgb24" else [0, 0, 255])).max() < 6
 
 
 def test_a_frame_is_an_array_for_numpy() -> None:
-    picture = frame(luma=90)
-    assert np.array_equal(np.asarray(picture), picture.to_ndarray("rgb24"))
-    assert picture.shape == np.asarray(picture).shape == (32, 64, 3)
-    assert np.asarray(picture, dtype=np.float32).dtype == np.float32
-    assert np.stack([picture, picture]).shape == (2, 32, 64, 3)
+    shown = frame(luma=90)
+    assert np.array_equal(np.asarray(shown), shown.to_ndarray("rgb24"))
+    assert shown.shape == np.asarray(shown).shape == (32, 64, 3)
+    assert np.asarray(shown, dtype=np.float32).dtype == np.float32
+    assert np.stack([shown, shown]).shape == (2, 32, 64, 3)
     with pytest.raises(ValueError, match="no array without a copy"):
-        picture.__array__(copy=False)
+        shown.__array__(copy=False)
 
 
 def test_a_notebook_shows_a_frame() -> None:
-    picture = frame(luma=90)
-    assert picture._repr_png_() == picture.encode("png")
+    shown = frame(luma=90)
+    assert shown._repr_png_() == shown.encode("png")
 
 
 def test_a_frame_cannot_be_pickled_and_says_what_can_be_and_its_copy_is_itself() -> None:
-    picture = frame()
+    shown = frame()
     with pytest.raises(TypeError, match=r"cannot pickle a VideoFrame.*send frame\.to_ndarray\(\) or frame\.encode\(\)"):
-        pickle.dumps(picture)
-    assert copy.copy(picture) is copy.deepcopy([picture])[0] is picture
+        pickle.dumps(shown)
+    assert copy.copy(shown) is copy.deepcopy([shown])[0] is shown
 
 
 def test_a_frame_tells_its_age() -> None:
-    picture = replace(frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
-    assert 5 <= picture.age_s < 5 + LIMIT_S
+    shown = replace(frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
+    assert 5 <= shown.age_s < 5 + LIMIT_S
 
 
 def test_an_image_is_what_the_array_is() -> None:
-    picture = frame(luma=90)
-    image = picture.to_image(size=(30, 20))
+    shown = frame(luma=90)
+    image = shown.to_image(size=(30, 20))
     assert (image.size, image.mode) == ((30, 20), "RGB")
-    assert np.array_equal(np.asarray(image), picture.to_ndarray("rgb24", size=(30, 20)))
+    assert np.array_equal(np.asarray(image), shown.to_ndarray("rgb24", size=(30, 20)))
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 5), (16_385, 5), (5, 1 << 40)])
@@ -541,13 +541,13 @@ def test_an_impossible_size_is_refused(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [None, (63, 32), (64, 31)])
 def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size: tuple[int, int] | None) -> None:
-    picture = frame(width=63, height=31)
+    shown = frame(width=63, height=31)
     with pytest.raises(ConfigurationError, match="expected an even size"):
-        picture.to_ndarray("yuv420p", size=size)
+        shown.to_ndarray("yuv420p", size=size)
     width, height = size or (63, 31)
-    assert picture.to_ndarray("gray", size=size).shape == (height, width)
-    assert picture.to_ndarray("rgb24", size=size).shape == (height, width, 3)
-    assert picture.to_ndarray("yuv420p", size=(62, 30)).shape == (45, 62)
+    assert shown.to_ndarray("gray", size=size).shape == (height, width)
+    assert shown.to_ndarray("rgb24", size=size).shape == (height, width, 3)
+    assert shown.to_ndarray("yuv420p", size=(62, 30)).shape == (45, 62)
 
 
 @pytest.mark.parametrize("kind", ["cmyk", "", "RGB24"])

@@ -101,7 +101,7 @@ class Pictures:
         self._got = None
         self._request_keyframe()
 
-    def _publish(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
+    def _publish(self, unit: AccessUnit, av_frame: av.VideoFrame, decode_ns: int) -> None:
         if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
             return  # it was still in the decoder when the last consumer went, and is on the screen no more
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
@@ -109,8 +109,8 @@ class Pictures:
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
         self.hub.publish(
             VideoFrame(
-                width=picture.width,
-                height=picture.height,
+                width=av_frame.width,
+                height=av_frame.height,
                 sequence=self.hub.published,
                 rtp_time=unit.rtp_time,
                 arrival_ns=unit.arrival_ns,
@@ -120,6 +120,6 @@ class Pictures:
                 is_keyframe=unit.is_keyframe,
                 discontinuity=discontinuity,
                 audio_port=self._audio_port(),
-                picture=picture,
+                av_frame=av_frame,
             )
         )

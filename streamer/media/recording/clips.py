@@ -195,10 +195,10 @@ class _Making:
         yield from map(self._fitted, pace.advance(max(length_ns, pace.time_ns(1))))
 
     def _fitted(self, step: tuple[int, av.VideoFrame]) -> av.VideoFrame:
-        number, picture = step
+        number, image = step
         if self._size is None:
-            self._size = fitted_size(picture.width, picture.height, (min(self._width, picture.width), 8192))
-        frame = framed(fit(picture, *self._size), picture)
+            self._size = fitted_size(image.width, image.height, (min(self._width, image.width), 8192))
+        frame = framed(fit(image, *self._size), image)
         frame.pts, frame.time_base = number, 1 / self._rate
         return frame
 

@@ -144,7 +144,7 @@ async def test_pictures_of_more_colour_or_depth_become_the_same_arrays(codec: st
             phone.pictures.put(unit)
         for number in range(2):
             frame = await anext(frames)
-            assert frame.picture.format.name == pix_fmt
+            assert frame.av_frame.format.name == pix_fmt
             drawing = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
             assert abs(frame.to_ndarray("gray").astype(int) - drawing).mean() < 8
             for form in ("rgb24", "bgr24"):
@@ -332,7 +332,7 @@ def test_from_a_recovery_point_on_frames_are_withheld_until_they_are_right(befor
     assert 21 < numbers[before] < 40
     assert frames[before].unit.discontinuity
     for number, frame in zip(numbers, frames, strict=True):
-        assert np.array_equal(frame.picture.to_ndarray(), right[number])
+        assert np.array_equal(frame.av_frame.to_ndarray(), right[number])
 
 
 async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
@@ -468,8 +468,8 @@ async def test_who_looks_again_pays_for_what_came_between_only() -> None:
             if number in {3, 5, 8}:
                 async with phone.watch() as frames:
                     frame = await anext(frames)
-                picture = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
-                assert abs(frame.to_ndarray("gray").astype(int) - picture).mean() < 8
+                image = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+                assert abs(frame.to_ndarray("gray").astype(int) - image).mean() < 8
         assert phone.pictures.counters.decoded == 4 + 2 + 3  # the last are a new group's
 
 
@@ -494,7 +494,7 @@ async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_
         await asyncio.sleep(0.05)
         assert phone.pictures.counters.decoded == 4
         frame = await anext(frames)
-        assert (number_in(frame.picture), frame.rtp_time, frame.discontinuity) == (8, sent[8].rtp_time, has_gap)
+        assert (number_in(frame.av_frame), frame.rtp_time, frame.discontinuity) == (8, sent[8].rtp_time, has_gap)
         phone.put(sent[9])
         assert (await anext(frames)).rtp_time == sent[9].rtp_time
 

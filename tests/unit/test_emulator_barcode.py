@@ -65,11 +65,11 @@ def test_the_strip_survives_the_encoder_either_way_up(width: int, height: int) -
     encoder.time_base = fractions.Fraction(1, 30)
     encoder.options = {"preset": "superfast", "tune": "zerolatency", "crf": "35"}
     noise = np.random.default_rng(7).integers(0, 255, (height // 8, width // 8, 3), np.uint8)
-    picture = np.kron(noise, np.ones((8, 8, 1), np.uint8))
+    image = np.kron(noise, np.ones((8, 8, 1), np.uint8))
     read = []
     for counter in range(5):
-        draw_barcode(picture, counter, 1000 + counter)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        draw_barcode(image, counter, 1000 + counter)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
         frame.pts = counter
         for packet in encoder.encode(frame):
             read += [

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import ConfigurationError, ConnectionLostError, RecordingError
-from streamer.media import mux
+from streamer.media import mux as recordings
 from streamer.media.mux import INBOX_LIMIT, Recording, check_target
 from streamer.media.segments import Limits
 from streamer.media.transcode import Transcode
@@ -333,7 +333,7 @@ async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
     tmp_path: Path, items: int, size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if size is not None:
-        monkeypatch.setattr(mux, "INBOX_BYTES", size)
+        monkeypatch.setattr(recordings, "INBOX_BYTES", size)
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     flood = [
@@ -361,7 +361,7 @@ async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
 async def test_a_slow_disk_holds_nobody_up_and_the_recording_goes_on_at_a_keyframe_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mux, "INBOX_LIMIT", 20)
+    monkeypatch.setattr(recordings, "INBOX_LIMIT", 20)
     go_on, stopped = threading.Event(), threading.Event()
     write = Writer.put
 
@@ -393,7 +393,7 @@ async def test_a_slow_disk_holds_nobody_up_and_the_recording_goes_on_at_a_keyfra
 
 
 async def test_a_disk_that_takes_nothing_any_more_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mux, "CLOSE_LIMIT_S", 0.05)
+    monkeypatch.setattr(recordings, "CLOSE_LIMIT_S", 0.05)
     go_on = threading.Event()
     monkeypatch.setattr(Writer, "put", lambda *_: go_on.wait(LIMIT_S))
     session = Session()
@@ -456,7 +456,7 @@ async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mux, "PIPE_LIMIT_S", 0.2)
+    monkeypatch.setattr(recordings, "PIPE_LIMIT_S", 0.2)
     out, into = os.pipe()
     with os.fdopen(out, "rb") as reader, os.fdopen(into, "wb", buffering=0) as pipe:
         recording = Session().record(pipe)

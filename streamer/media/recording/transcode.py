@@ -152,7 +152,7 @@ class Transcode:
 class _Picture:
     """A decoded picture, where it lies, and, once it was needed, its pixels in the recording's size."""
 
-    picture: av.VideoFrame
+    av_frame: av.VideoFrame
     unit: AccessUnit
     time_ns: int
     pixels: npt.NDArray[np.uint8] | None = None
@@ -238,7 +238,7 @@ class Transcoder:
                 self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
                 self._timeline = Timeline(self._start_ns)
             time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
-            units += self._encoded(self._pace.put(_Picture(frame.picture, unit, time_ns), time_ns), now_ns)
+            units += self._encoded(self._pace.put(_Picture(frame.av_frame, unit, time_ns), time_ns), now_ns)
         return units + self._released()
 
     def _encoded(self, steps: Iterator[tuple[int, _Picture]], now_ns: int) -> list[AccessUnit]:
@@ -254,15 +254,15 @@ class Transcoder:
     def _encode(self, step: int, shown: _Picture) -> list[AccessUnit]:
         try:
             if self._encoder is None:
-                self._encoder = self._open(shown.picture)
+                self._encoder = self._open(shown.av_frame)
             encoder = self._encoder
             if shown.pixels is None:
-                shown.pixels = fit(shown.picture, encoder.width, encoder.height)
+                shown.pixels = fit(shown.av_frame, encoder.width, encoder.height)
             pixels = shown.pixels
             if self._options.timestamps:
                 pixels = pixels.copy()
                 draw_stamp(pixels, self._time_text(step))
-            frame = framed(pixels, shown.picture)
+            frame = framed(pixels, shown.av_frame)
             frame.pts, frame.time_base = step, encoder.time_base
             frame.pict_type = PictureType.I if self._wants_keyframe else PictureType.NONE
             self._wants_keyframe = False

@@ -52,7 +52,7 @@ class VideoFrame:
     discontinuity: bool  # pictures were lost, or the stream began anew, since the picture that was got before
     is_repeat: bool = False  # the picture that was got before, once more: `frames(repeat=True)` on a still screen
     audio_port: AudioPort | None = None  # the one in force when this picture came
-    picture: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
+    av_frame: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -113,8 +113,8 @@ class VideoFrame:
         if format == "yuv420p" and (width % 2 or height % 2):
             raise ConfigurationError(f'expected an even size for "yuv420p", got {width}x{height}: name one')
         if size is None:
-            return np.ascontiguousarray(self.picture.to_ndarray(format=format), dtype=np.uint8)
-        scaled = self.picture.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
+            return np.ascontiguousarray(self.av_frame.to_ndarray(format=format), dtype=np.uint8)
+        scaled = self.av_frame.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
         return np.ascontiguousarray(scaled, dtype=np.uint8)
 
     def to_image(self, *, size: tuple[int, int] | None = None) -> Any:
