@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
-CORE := tests/unit tests/contract tests/cloud tests/phone tests/whole/test_cli.py
+CORE := tests/unit tests/contract tests/cloud tests/emulator tests/whole/test_cli.py
 
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 
@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test s
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo  ## Connect to the embedded phone, stream, and record an MP4
+demo: $(VENV)/.demo  ## Connect to the emulator, stream, and record an MP4
 	@$(BIN)/streamer demo
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.av_offset --minutes 10 --loss 3`: how far sound is from its picture in a recording.
+"""`python -m benchmarks.av_offset --minutes 10 --loss 3`: how far audio is from its frame in a recording.
 
-The embedded phone flashes and beeps at the same instant, once a second. A session records it into MP4 and MKV at once;
+The emulator flashes and beeps at the same instant, once a second. A session records it into MP4 and MKV at once;
 then both files are decoded, and each beep's beginning is compared with that of its flash. Without and with loss: then
-through the relay, at 30 ± 5 ms each way. A beginning of which the packet or the picture was lost says nothing of the
+through the relay, at 30 ± 5 ms each way. A beginning of which the packet or the frame was lost says nothing of the
 clocks: it is counted, and not compared.
 
 Both sessions run at the same time, so `--minutes 10` takes little more than ten.
@@ -24,7 +24,7 @@ import streamer
 from benchmarks.clips import DIRECTORY
 from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report, console, goals_grid, markdown, print_grid
-from streamer.phone import read_barcode
+from streamer.emulator import read_barcode
 
 TABLES: Final = DIRECTORY / "av_offset.md"
 GOAL_MS: Final = 20.0
@@ -33,7 +33,7 @@ JITTER_MS: Final = 5
 _WHITE: Final = 200  # mean of the luma above the strip; nothing else that the phone shows is so bright
 _LOUD: Final = 0.1  # of full scale; the beep is at 0.37
 _QUIET_S: Final = 0.2  # of silence before a beep begins
-_GAP_S: Final = 0.005  # in the sound's timestamps: a packet is missing
+_GAP_S: Final = 0.005  # in the audio's timestamps: a packet is missing
 _TAKEN_S: Final = 0.12  # a gap so shortly before a beep: its beginning is lost, and the decoder is quiet for longer
 
 
@@ -56,7 +56,7 @@ class Offsets:
 
     @property
     def worst(self) -> float:
-        """The largest, whether sound is early or late."""
+        """The largest, whether audio is early or late."""
         return max(map(abs, self.milliseconds))
 
     @property
@@ -84,7 +84,7 @@ def offsets(path: Path) -> Offsets:
 
 
 def flash_onsets(path: Path) -> Iterator[Onset]:
-    """Return when the picture becomes white; whole if the picture before it is there."""
+    """Return when the frame becomes white; whole if the frame before it is there."""
     was_white, counter = True, -1
     with av.open(path) as container:
         for frame in container.decode(video=0):
@@ -132,7 +132,7 @@ def main(
         for file in files:
             found[name, file.suffix] = offsets(file)
             file.unlink()
-    title = f"Sound beside picture, {minutes:g} minutes each: how much later a beep begins than its flash, ms"
+    title = f"Audio beside video, {minutes:g} minutes each: how much later a beep begins than its flash, ms"
     headings = ("recording", "median", "p95 of the size", "largest", "at second", "pairs", "beginning lost", "no beep")
     report = Report(
         [_goal(f"{name}, {suffix}", result) for (name, suffix), result in found.items()],
@@ -186,7 +186,7 @@ def _row(name: str, found: Offsets) -> Sequence[str]:
 
 def _goal(name: str, found: Offsets) -> Goal:
     return Goal(
-        measure=f"sound beside picture, {name}",
+        measure=f"audio beside video, {name}",
         ours=f"{found.worst:.1f} ms at most",
         goal=f"≤ {GOAL_MS:.0f} ms",
         is_met=found.worst <= GOAL_MS,

@@ -33,7 +33,7 @@ SHARE_GOAL: Final = 0.80  # of what the other page gets
 DEVICE_ID: Final = "device-1"
 RECEIVERS: Final = ("Chromium", "streamer", "aiortc")
 
-# In the page that receives: every 200 ms, how old the picture is that is on the screen, by the clock in its barcode.
+# In the page that receives: every 200 ms, how old the frame is that is on the screen, by the clock in its barcode.
 _WATCH: Final = """(() => {
   const video = document.querySelector('video');
   const strip = new OffscreenCanvas(44, 2).getContext('2d', { willReadFrequently: true });
@@ -57,7 +57,7 @@ class Run:
 
     frames: int
     mbps: float
-    age_ms: float | None  # of a picture when it was there: median
+    age_ms: float | None  # of a frame when it was there: median
 
 
 def main(
@@ -93,15 +93,15 @@ def _report(runs: dict[str, list[Run]]) -> Report:
             goal=f"≥ {SHARE_GOAL:.2f}",
             is_met=values["streamer"] >= SHARE_GOAL * values["Chromium"],
         )
-        for name, values, form in (("pictures", frames, "{:.0f}"), ("bitrate", mbps, "{:.2f} Mbit/s"))
+        for name, values, form in (("frames", frames, "{:.0f}"), ("bitrate", mbps, "{:.2f} Mbit/s"))
     ]
     rows = []
     for receiver, found in runs.items():
         ages = [run.age_ms for run in found if run.age_ms is not None]
         age = figure(statistics.median(ages), "{:.0f}") if ages else ""
         rows.append((receiver, f"{frames[receiver]:.0f}", f"{mbps[receiver]:.2f}", age))
-    title = f"A busy 720x1280 picture at 30 fps from headless Chromium, {SECONDS:.0f} s from the moment of connection"
-    return Report(goals, [Grid(title, ("to", "pictures", "Mbit/s sent", "age when there, p50 ms"), rows)])
+    title = f"A busy 720x1280 frame at 30 fps from headless Chromium, {SECONDS:.0f} s from the moment of connection"
+    return Report(goals, [Grid(title, ("to", "frames", "Mbit/s sent", "age when there, p50 ms"), rows)])
 
 
 async def _run(receiver: str, executable: str, node: str) -> Run:

@@ -1,6 +1,6 @@
 """A receiver of what Chromium sends, in a process of its own: streamer through its public face, or aiortc.
 
-argv: which, the signaling server's origin, the device's id, seconds. Prints how many pictures came in that time from
+argv: which, the signaling server's origin, the device's id, seconds. Prints how many frames came in that time from
 the moment of connection, and how old they were.
 """
 
@@ -21,23 +21,23 @@ from websockets.asyncio.client import connect
 import streamer
 from benchmarks.processes import say
 from benchmarks.rivals import Aiortc, luma
-from streamer.phone import read_barcode
+from streamer.emulator import read_barcode
 
 
 class Count:
-    """How many pictures came before the end, and how old each was by the clock in its barcode."""
+    """How many frames came before the end, and how old each was by the clock in its barcode."""
 
     def __init__(self, seconds: float) -> None:
         self.frames = 0
         self.ages_ms: list[int] = []
         self._end = time.monotonic() + seconds
 
-    def add(self, picture: av.VideoFrame) -> bool:
-        """Count a picture; false if time is up."""
+    def add(self, frame: av.VideoFrame) -> bool:
+        """Count a frame; false if time is up."""
         if time.monotonic() >= self._end:
             return False
         self.frames += 1
-        if (barcode := read_barcode(luma(picture))) is not None:
+        if (barcode := read_barcode(luma(frame))) is not None:
             self.ages_ms.append((int(time.time() * 1000) - barcode.clock_ms) % 2**32)
         return True
 
@@ -74,8 +74,8 @@ async def by_aiortc(origin: str, device_id: str, seconds: float) -> Count:
         count = Count(seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds + 1):
-                async for picture in receiver.decoded_frames():
-                    if not count.add(picture):
+                async for frame in receiver.decoded_frames():
+                    if not count.add(frame):
                         break
         talking.cancel()
         await asyncio.wait({talking})

@@ -1,4 +1,4 @@
-"""Screen-like H.264 clips, made on the spot: scrolling text in a still frame, a readable counter in each picture."""
+"""Screen-like H.264 clips, made on the spot: scrolling text in a still frame, a readable counter in each frame."""
 
 import fractions
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
 
-from streamer.phone import draw_barcode
+from streamer.emulator import draw_barcode
 
 DIRECTORY: Final = Path("out/bench")
 _HEAD: Final = struct.Struct("!?I")
@@ -50,7 +50,7 @@ def clip_named(name: str) -> Clip:
 
 @functools.cache
 def access_units(clip: Clip) -> list[tuple[bool, bytes]]:
-    """Return (is keyframe, Annex B) for each picture of a clip, making it first if need be."""
+    """Return (is keyframe, Annex B) for each frame of a clip, making it first if need be."""
     if not clip.path.exists():
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         for stale in DIRECTORY.glob(f"{clip.name}-*.units"):
@@ -85,7 +85,7 @@ def _encode(clip: Clip) -> Iterator[tuple[bool, bytes]]:
         # One long GOP, as a screen encoder sends; slices stay whole, so a keyframe is one long NAL unit.
         "x264-params": f"keyint=600:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:crf={clip.crf}",
     }
-    for number, image in enumerate(_pictures(clip)):
+    for number, image in enumerate(_frames(clip)):
         frame = av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")
         frame.pts = number * 90_000 // clip.fps
         if number % (5 * clip.fps) == 0:
@@ -94,8 +94,8 @@ def _encode(clip: Clip) -> Iterator[tuple[bool, bytes]]:
     yield from ((packet.is_keyframe, bytes(packet)) for packet in encoder.encode(None))
 
 
-def _pictures(clip: Clip) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield gray pictures: a page of text-like noise that scrolls in the middle, a still border, and the barcode."""
+def _frames(clip: Clip) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield gray frames: a page of text-like noise that scrolls in the middle, a still border, and the barcode."""
     random = np.random.default_rng(7)
     letter_rows = random.integers(0, 2, (clip.height // 2, clip.width // 2), dtype=np.uint8)
     letter_rows[np.arange(clip.height // 2) % 12 < 6] = 0  # the space between lines

@@ -1,4 +1,4 @@
-"""Whether a recording holds what the phone sent: packet by packet, by digests, and by the counter in each picture."""
+"""Whether a recording holds what the phone sent: packet by packet, by digests, and by the counter in each frame."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from benchmarks.rivals import read_counter
 
 _START_CODE: Final = b"\x00\x00\x00\x01"
 _ABOUT_S: Final = 1.0
-_DELIMITER: Final = 9  # MPEG-TS wants one before each picture; the phone's encoder makes none
+_DELIMITER: Final = 9  # MPEG-TS wants one before each frame; the phone's encoder makes none
 
 
 class Packet(NamedTuple):
@@ -86,7 +86,7 @@ def compare(path: Path, kind: str, sent: Sequence[Sequence[Any]]) -> Comparison:
 
 
 def counters(path: Path) -> Iterator[int | None]:
-    """Yield the phone's counter in each picture of a file, decoded; None where it cannot be read."""
+    """Yield the phone's counter in each frame of a file, decoded; None where it cannot be read."""
     with av.open(path) as container:
         for frame in container.decode(video=0):
             yield read_counter(frame)
@@ -95,7 +95,7 @@ def counters(path: Path) -> Iterator[int | None]:
 def _places(found: Sequence[Packet], sent: Sequence[Sequence[Any]], begin: int) -> list[int]:
     """Return where among the sent each packet is, up to the first that is not there, about when it should be.
 
-    The time matters for sound: the phone's tune begins anew every four seconds, and so do its packets.
+    The time matters for audio: the phone's tune begins anew every four seconds, and so do its packets.
     """
     places: list[int] = []
     start_s, place = sent[begin][1] - found[0].seconds, begin

@@ -1,4 +1,4 @@
-"""From nothing to the first picture, in a process of its own: by this package, or step by step by the plainest code.
+"""From nothing to the first frame, in a process of its own: by this package, or step by step by the plainest code.
 
 argv: "streamer" or "plain". It reads where the phone is and prints what each step took. The plain client is a straight
 line of blocking calls: what it waits for cannot be left out by anybody, and it does nothing else.
@@ -80,7 +80,7 @@ def _plain_steps(place: dict[str, str]) -> Iterator[None]:
             decoder.thread_count = 1
             decoder.flags |= Flags.low_delay
             if not decoder.decode(av.Packet(unit)):
-                raise SystemExit("the first keyframe gave no picture")
+                raise SystemExit("the first keyframe gave no frame")
             yield
 
 
@@ -214,17 +214,17 @@ def _keyframe(udp: socket.socket, srtp: Session, payload_type: str) -> bytes:
 
 
 async def by_streamer(place: dict[str, str]) -> list[float]:
-    """Return when the connection was there, and when the first picture was, in seconds from the beginning."""
+    """Return when the connection was there, and when the first frame was, in seconds from the beginning."""
     begun = time.monotonic()
     async with connect(place["instance"], endpoint=place["endpoint"], credentials=Token(place["token"])) as phone:
         connected = time.monotonic() - begun
         async for _ in phone:
             return [connected, time.monotonic() - begun]
-    raise SystemExit("the stream ended before its first picture")
+    raise SystemExit("the stream ended before its first frame")
 
 
 def main(how: str) -> None:
-    """Get the first picture twice: a process that has just begun loads things late."""
+    """Get the first frame twice: a process that has just begun loads things late."""
     place = json.loads(sys.stdin.readline())
     say([asyncio.run(by_streamer(place)) if how == "streamer" else plain(place) for _ in range(2)])
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streamer.media.nal import START_CODE
-from streamer.media.receiver import Receiver
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.nal import START_CODE
+from streamer.media.rtp.receiver import Receiver
 from streamer.tracks import Codec, Track
 
 MS: Final = 1_000_000
@@ -42,22 +42,22 @@ class Outcome:
     sent: int = 0
     delivered: int = 0
     broken: int = 0  # access units that are not, bit for bit, one that was sent
-    longest_freeze_ms: float = 0.0  # from one delivered picture to the next, less the pictures' own spacing
+    longest_freeze_ms: float = 0.0  # from one delivered frame to the next, less the frames' own spacing
     keyframe_requests: int = 0
     retransmissions: int = 0
     delays_ms: list[float] = field(default_factory=list)  # from sending to delivery
 
 
 class Simulation:
-    """Send pictures over a path for a while. `run` it once."""
+    """Send frames over a path for a while. `run` it once."""
 
     def __init__(
-        self, path: Path, *, fps: int = 30, seconds: float = 20.0, picture_bytes: int = 12_000, seed: int = 0
+        self, path: Path, *, fps: int = 30, seconds: float = 20.0, frame_bytes: int = 12_000, seed: int = 0
     ) -> None:
         self._path = path
         self._fps = fps
-        self._pictures = round(fps * seconds)
-        self._picture_bytes = picture_bytes
+        self._frames = round(fps * seconds)
+        self._frame_bytes = frame_bytes
         self._random = random.Random(seed)
         self._order = itertools.count()
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
@@ -65,9 +65,9 @@ class Simulation:
         self._sequence_number = 65_000  # wraps soon
         self._rtx_sequence_number = 7
         self._wants_keyframe = True
-        self._sent: dict[bytes, tuple[int, int]] = {}  # an access unit → which picture, and when it was sent
+        self._sent: dict[bytes, tuple[int, int]] = {}  # an access unit → which frame, and when it was sent
         self._outcome = Outcome()
-        self._last: tuple[int, int] | None = None  # the last delivered picture, and when
+        self._last: tuple[int, int] | None = None  # the last delivered frame, and when
         track = Track(
             kind="video",
             mid="0",
@@ -80,8 +80,8 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Return what came through."""
-        for number in range(self._pictures):
-            self._at(number * 1_000_000_000 // self._fps, lambda now, number=number: self._send_picture(number, now))  # type: ignore[misc]
+        for number in range(self._frames):
+            self._at(number * 1_000_000_000 // self._fps, lambda now, number=number: self._send_frame(number, now))  # type: ignore[misc]
         while self._events:
             now, _, act = heapq.heappop(self._events)
             act(now)
@@ -95,9 +95,9 @@ class Simulation:
             spread = self._random.uniform(-self._path.jitter_ms, self._path.jitter_ms)
             self._at(now + round((self._path.delay_ms + spread) * MS), arrive)
 
-    def _send_picture(self, number: int, now: int) -> None:
+    def _send_frame(self, number: int, now: int) -> None:
         is_keyframe, self._wants_keyframe = self._wants_keyframe, False
-        size = self._picture_bytes * (8 if is_keyframe else 1)  # and no start code in what follows
+        size = self._frame_bytes * (8 if is_keyframe else 1)  # and no start code in what follows
         body = bytes((0x65 if is_keyframe else 0x41,)) + (0x0101_0101 + number).to_bytes(4) * (size // 4)
         nal_units = [*SPS_PPS, body] if is_keyframe else [body]
         self._sent[START_CODE + START_CODE.join(nal_units)] = (number, now)
@@ -128,7 +128,7 @@ class Simulation:
         for message in self._receiver.take_rtcp():
             self._transmit(now, lambda when, message=message: self._hear(message, when))  # type: ignore[misc]
         deadline = self._receiver.deadline_ns
-        last = (self._pictures / self._fps + 2) * 1e9
+        last = (self._frames / self._fps + 2) * 1e9
         if deadline is not None and deadline < last:
             self._at(max(deadline, now + 1), self._poll_if_due)
 

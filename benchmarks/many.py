@@ -1,6 +1,6 @@
-"""Many sessions in one process, or as many decoders alone: what share of the pictures comes, how late, at what cost.
+"""Many sessions in one process, or as many decoders alone: what share of the frames comes, how late, at what cost.
 
-argv: {"task": "floor" or "streamer", "clip", "sessions", "seconds"}. A picture is late by how much longer it took than
+argv: {"task": "floor" or "streamer", "clip", "sessions", "seconds"}. A frame is late by how much longer it took than
 the quickest one of its session.
 """
 
@@ -17,7 +17,7 @@ from benchmarks.clips import Clip, access_units, clip_named
 from benchmarks.processes import listen, say
 from benchmarks.rivals import Streamer
 
-Notes = list[tuple[float, float]]  # when each picture came, and when it was due by the stream's own clock
+Notes = list[tuple[float, float]]  # when each frame came, and when it was due by the stream's own clock
 
 
 def floor(clip: Clip, sessions: int, seconds: float) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def floor(clip: Clip, sessions: int, seconds: float) -> dict[str, Any]:
     def decode(session: int) -> None:
         decoder = av.VideoCodecContext.create("h264", "r")
         decoder.thread_count = 1
-        start = begun + session / sessions / clip.fps  # nobody's pictures come all at once
+        start = begun + session / sessions / clip.fps  # nobody's frames come all at once
         for number in range(round((end - start) * clip.fps)):
             due = start + number / clip.fps
             time.sleep(max(due - time.monotonic(), 0))
@@ -45,17 +45,17 @@ def floor(clip: Clip, sessions: int, seconds: float) -> dict[str, Any]:
 
 
 async def streamer(sessions: int, seconds: float) -> dict[str, Any]:
-    """Receive so many streams; each has a consumer of every picture."""
+    """Receive so many streams; each has a consumer of every frame."""
     receivers = [Streamer() for _ in range(sessions)]
     notes: list[Notes] = [[] for _ in range(sessions)]
 
     seen = asyncio.Semaphore(0)
 
     async def look(receiver: Streamer, its: Notes) -> None:
-        async for picture in receiver.frames("every"):
+        async for frame in receiver.frames("every"):
             if not its:
                 seen.release()
-            its.append((time.monotonic(), picture.rtp_time / 90_000))
+            its.append((time.monotonic(), frame.rtp_time / 90_000))
 
     tasks = []
     for receiver, its in zip(receivers, notes, strict=True):
@@ -85,7 +85,7 @@ def _window(notes: list[Notes], seconds: float) -> dict[str, Any]:
     return {
         "cpu_s": cpu,
         "seconds": end - start,
-        "pictures": [sum(start <= came < end for came, _ in its) for its in notes],
+        "frames": [sum(start <= came < end for came, _ in its) for its in notes],
         "late_ms": 1000 * late[len(late) * 95 // 100] if late else 1e6,
     }
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.packets`: what the packets of a picture cost, stage by stage, hot, cold and after a pause.
+"""`python -m benchmarks.packets`: what the packets of a frame cost, stage by stage, hot, cold and after a pause.
 
-Hot is a tight loop, as profilers see it. Cold: a picture is decoded in between, and its megabytes have taken the place
-of everything else in the caches. Paused: the process has slept besides until the next picture was due, and whatever
+Hot is a tight loop, as profilers see it. Cold: a frame is decoded in between, and its megabytes have taken the place
+of everything else in the caches. Paused: the process has slept besides until the next frame was due, and whatever
 else the machine does has had its caches and its clock.
 """
 
@@ -19,11 +19,11 @@ from pylibsrtp import Policy, Session
 from benchmarks.clips import CLIPS, Clip, access_units
 from benchmarks.report import Grid, console, print_grid
 from benchmarks.sender import packetized
-from streamer.media.receiver import Receiver
+from streamer.media.rtp.receiver import Receiver
 from streamer.rtc._aiortc.srtp import decrypter
 from streamer.tracks import Codec, Track
 
-PICTURES: Final = 300
+FRAMES: Final = 300
 STAGES: Final = ("reading the socket", "decrypting", "ordering and joining")
 _TRACK: Final = Track(
     kind="video",
@@ -42,17 +42,17 @@ T = TypeVar("T")
 def main() -> None:
     """Measure both clips, hot, cold and paused."""
     for clip in CLIPS:
-        units = [data for _, data in access_units(clip)[:PICTURES]]
+        units = [data for _, data in access_units(clip)[:FRAMES]]
         costs = {name: _measure(clip, units, how=name) for name in ("hot", "cold", "paused")}
         packets = statistics.median(len(packetized(data)) for data in units)
         rows = [(stage, *(f"{costs[name][stage]:.0f}" for name in costs)) for stage in STAGES]
         rows.append(("together", *(f"{sum(found.values()):.0f}" for found in costs.values())))
-        print_grid(Grid(f"{clip.name}: CPU µs a picture of {packets:.0f} packets, medians", ("", *costs), rows))
-    console.print("pictures come 300 in a row; wake-ups, the decoder and the consumer are not in these figures")
+        print_grid(Grid(f"{clip.name}: CPU µs a frame of {packets:.0f} packets, medians", ("", *costs), rows))
+    console.print("frames come 300 in a row; wake-ups, the decoder and the consumer are not in these figures")
 
 
 def _measure(clip: Clip, units: list[bytes], *, how: str) -> dict[str, float]:
-    """Return the median of each stage's CPU time for a picture, in µs."""
+    """Return the median of each stage's CPU time for a frame, in µs."""
     outbound = Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=_PROFILE))
     unprotect = decrypter(
         Session(Policy(key=_KEY, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=_PROFILE)), lambda *_: None
@@ -83,7 +83,7 @@ def _measure(clip: Clip, units: list[bytes], *, how: str) -> dict[str, float]:
             now_ns = number * 1_000_000_000 // clip.fps
             units_out = _timed(costs[STAGES[2]], lambda: _received(receiver, packets, now_ns))  # noqa: B023
             if units_out != 1 + (number == 1) - (number == 0):  # the first waits for the packet that follows it
-                raise SystemExit(f"picture {number} came out as {units_out}")
+                raise SystemExit(f"frame {number} came out as {units_out}")
     return {stage: statistics.median(found) for stage, found in costs.items()}
 
 

@@ -1,4 +1,4 @@
-"""Pictures over a lossy path: in virtual time (`lossy`, exact and repeatable) and over real sockets, beside aiortc."""
+"""Frames over a lossy path: in virtual time (`lossy`, exact and repeatable) and over real sockets, beside aiortc."""
 
 import json
 import statistics
@@ -29,7 +29,7 @@ class Passage:
     sent: int
     delivered: int
     broken: int
-    freeze_ms: float  # from one picture to the next, less what lay between them at the sender
+    freeze_ms: float  # from one frame to the next, less what lay between them at the sender
     delays_ms: list[float]
     keyframe_requests: int
 
@@ -86,9 +86,9 @@ def _real(rival: str, loss: float, seed: int) -> Passage:
         relay.tell(receiver.hear())
         sender.tell(relay.hear())
         sent = sender.hear()
-        came = receiver.hear()["pictures"]
-    sent_ns = {number: ns for number, ns, _ in sent["pictures"]}
-    look = {number: fingerprint for number, _, fingerprint in sent["pictures"]}
+        came = receiver.hear()["frames"]
+    sent_ns = {number: ns for number, ns, _ in sent["frames"]}
+    look = {number: fingerprint for number, _, fingerprint in sent["frames"]}
     freeze_ms = 0.0
     for (_, before_ns, _), (number, now_ns, _) in pairwise(came):
         if number in sent_ns:
@@ -109,14 +109,14 @@ def _goals(loss: float, how: str, ours: list[Passage], theirs: list[Passage]) ->
     broken = _broken(ours)
     if loss == LOSSES[0]:
         yield Goal(
-            measure=f"{loss:.0%} loss, {how}: pictures delivered",
+            measure=f"{loss:.0%} loss, {how}: frames delivered",
             ours=f"{100 * _delivered(ours):.2f} %",
             beside=f"aiortc {100 * _delivered(theirs):.2f} %" if theirs else "",
             goal=f"≥ {100 * DELIVERED_GOAL:.0f} %",
             is_met=_delivered(ours) >= DELIVERED_GOAL,
         )
     yield Goal(
-        measure=f"{loss:.0%} loss, {how}: broken pictures",
+        measure=f"{loss:.0%} loss, {how}: broken frames",
         ours=str(broken),
         beside=f"aiortc {_broken(theirs)}" if theirs else "",
         goal="0",

@@ -1,7 +1,7 @@
-"""The embedded phone as a process of its own: prints where it is, runs until its input ends.
+"""The emulator as a process of its own: prints where it is, runs until its input ends.
 
-Options of `streamer.phone.serve` come as one JSON object in the first argument. With "path" among them, the options of
-`benchmarks.relay`, the phone's media goes through a relay of its own. Lines of input are commands, of which each is
+Options of `streamer.emulator.serve` come as one JSON object in the first argument. With "path" among them, the
+options of `benchmarks.relay`, the phone's media goes through a relay of its own. Lines of input are commands. Each is
 answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was sent
 since the last such command: of each packet of a kind, when it was sent (monotonic seconds), its time on the phone's
 clock (seconds), and its digest.
@@ -20,15 +20,15 @@ import av
 
 from benchmarks.evidence import digest
 from benchmarks.processes import Child, listen, say
-from streamer import phone as embedded
-from streamer.phone.peer import PhonePeer
+from streamer import emulator
+from streamer.emulator.peer import PhonePeer
 
 EVERY_ADDRESS: Final = "0.0.0.0"  # the relay takes an address of the machine's
 
 Sent = dict[str, list[tuple[float, float, str]]]
 
 
-def note_what_is_sent(phone: embedded.EmbeddedPhone) -> Sent:
+def note_what_is_sent(phone: emulator.EmulatedPhone) -> Sent:
     """Return lists that get each packet that the phone hands to WebRTC. They grow: empty them now and again."""
     sent: Sent = {"video": [], "audio": []}
     newest = {"video": -1.0, "audio": -1.0}
@@ -48,7 +48,7 @@ async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, *
     if path:
         options |= {"host": EVERY_ADDRESS, "tenant_token": secrets.token_urlsafe()}
     with contextlib.ExitStack() as relays:
-        async with embedded.serve(**options) as phone:
+        async with emulator.serve(**options) as phone:
             if path:
                 _put_relays_between(phone, path, relays)
             sent = note_what_is_sent(phone) if note_sent else {}
@@ -60,7 +60,7 @@ async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, *
                     sent.update(video=[], audio=[])
 
 
-def _put_relays_between(phone: embedded.EmbeddedPhone, path: dict[str, Any], relays: contextlib.ExitStack) -> None:
+def _put_relays_between(phone: emulator.EmulatedPhone, path: dict[str, Any], relays: contextlib.ExitStack) -> None:
     """Give every client of the phone a path of its own."""
     make_peer = phone.make_peer
 

@@ -20,7 +20,7 @@ from aiortc.contrib.media import MediaRecorder
 from benchmarks.clips import DIRECTORY, access_units, clip_named
 from benchmarks.processes import listen, say, usage
 from benchmarks.rivals import RIVALS, Aiortc, Rival, Streamer, fingerprint, read_counter
-from streamer.media.mux import Recording
+from streamer.media.recording.recording import Recording
 
 WARM_UP: Final = 1.5  # seconds of the clip that do not count: connecting, loading, the first keyframe
 GUARD_KB: Final = 1_500_000  # a receiver that holds so much stops by itself
@@ -28,7 +28,7 @@ GUARD_ADDRESSES: Final = 12 * 1024**3  # and the kernel stops one that cannot
 
 
 class Measurement:
-    """When each picture came, and the CPU time between the end of the warm-up and the last picture."""
+    """When each frame came, and the CPU time between the end of the warm-up and the last frame."""
 
     def __init__(self, fps: int) -> None:
         self.arrivals_ns: dict[int, int] = {}
@@ -36,8 +36,8 @@ class Measurement:
         self._first: tuple[int, float] | None = None
         self._last: tuple[int, float] = (0, 0.0)
 
-    def picture(self, frame: av.VideoFrame) -> None:
-        """Note a decoded picture."""
+    def frame(self, frame: av.VideoFrame) -> None:
+        """Note a decoded frame."""
         now_ns = time.monotonic_ns()
         counter = read_counter(frame)
         if counter is not None:
@@ -45,7 +45,7 @@ class Measurement:
             self.progress(counter)
 
     def progress(self, number: int) -> None:
-        """Note that the clip has come to picture `number`."""
+        """Note that the clip has come to frame `number`."""
         if number >= self._warm_up:
             self._last = (number, time.process_time())
             self._first = self._first or self._last
@@ -56,7 +56,7 @@ class Measurement:
         return {
             "arrivals_ns": self.arrivals_ns,
             "cpu_s": last[1] - first[1],
-            "pictures": last[0] - first[0],
+            "frames": last[0] - first[0],
             "peak_kb": usage().peak_kb,
         }
 
@@ -75,17 +75,17 @@ async def floor(clip: str, count: int | None = None) -> dict[str, Any]:
         frames = decoder.decode(av.Packet(data))
         decode_ns.append(time.monotonic_ns() - began_ns)
         for frame in frames:
-            measurement.picture(frame)
+            measurement.frame(frame)
     return measurement.result() | {"decode_ns": decode_ns}
 
 
 async def watch(rival: str, clip: str) -> dict[str, Any]:
-    """Take every picture and read its number."""
+    """Take every frame and read its number."""
     measurement = Measurement(clip_named(clip).fps)
     receiver = await _connect(rival)
     try:
-        async for picture in receiver.decoded_frames():
-            measurement.picture(picture)
+        async for frame in receiver.decoded_frames():
+            measurement.frame(frame)
     finally:
         await receiver.aclose()
     return measurement.result()
@@ -109,7 +109,7 @@ async def record(rival: str, clip: str) -> dict[str, Any]:
 
 
 class _Progress:
-    """A sink that counts pictures for the measurement."""
+    """A sink that counts frames for the measurement."""
 
     def __init__(self, measurement: Measurement) -> None:
         self._measurement = measurement
@@ -144,27 +144,27 @@ async def _record_by_aiortc(track: Any, path: str, measurement: Measurement) -> 
     track.on("ended", ended.set)
     await asyncio.wait({asyncio.ensure_future(ended.wait()), context.task}, return_when=asyncio.FIRST_COMPLETED)
     if context.task.done() and (error := context.task.exception()) is not None:
-        print(f"MediaRecorder failed after {count} pictures: {error}", file=sys.stderr)
+        print(f"MediaRecorder failed after {count} frames: {error}", file=sys.stderr)
         return
     try:
         await recorder.stop()
-    except av.FFmpegError as error:  # its sound and picture may end in an order that it cannot write
-        print(f"MediaRecorder failed to end its file after {count} pictures: {error}", file=sys.stderr)
+    except av.FFmpegError as error:  # its audio and frame may end in an order that it cannot write
+        print(f"MediaRecorder failed to end its file after {count} frames: {error}", file=sys.stderr)
 
 
 async def slow(rival: str, clip: str, seconds: float, interval_s: float) -> dict[str, Any]:
-    """Take a picture, be busy for a while, take the next: for so long, or until this process holds too much."""
+    """Take a frame, be busy for a while, take the next: for so long, or until this process holds too much."""
     resource.setrlimit(resource.RLIMIT_AS, (GUARD_ADDRESSES, GUARD_ADDRESSES))
-    pictures = len(access_units(clip_named(clip)))
-    taken: list[tuple[int, int, int]] = []  # which picture, when (ns), RSS (kB)
+    frames = len(access_units(clip_named(clip)))
+    taken: list[tuple[int, int, int]] = []  # which frame, when (ns), RSS (kB)
     loops = 0
     receiver = await _connect(rival)
-    async for picture in receiver.decoded_frames():
+    async for frame in receiver.decoded_frames():
         now_ns = time.monotonic_ns()
-        counter = read_counter(picture)
+        counter = read_counter(frame)
         if counter is not None:
-            loops += bool(taken) and counter + loops * pictures < taken[-1][0]
-            taken.append((counter + loops * pictures, now_ns, usage().rss_kb))
+            loops += bool(taken) and counter + loops * frames < taken[-1][0]
+            taken.append((counter + loops * frames, now_ns, usage().rss_kb))
         if taken and (now_ns - taken[0][1] > seconds * 1e9 or taken[-1][2] > GUARD_KB):
             break
         await asyncio.sleep(interval_s)
@@ -173,14 +173,14 @@ async def slow(rival: str, clip: str, seconds: float, interval_s: float) -> dict
 
 
 async def lossy(rival: str) -> dict[str, Any]:
-    """Note each picture that comes, when, and what is in it."""
-    pictures: list[tuple[int | None, int, int]] = []
+    """Note each frame that comes, when, and what is in it."""
+    frames: list[tuple[int | None, int, int]] = []
     receiver = await _connect(rival)
-    async for picture in receiver.decoded_frames("every"):
+    async for frame in receiver.decoded_frames("every"):
         now_ns = time.monotonic_ns()
-        pictures.append((read_counter(picture), now_ns, fingerprint(picture)))
+        frames.append((read_counter(frame), now_ns, fingerprint(frame)))
     await receiver.aclose()
-    return {"pictures": pictures}
+    return {"frames": frames}
 
 
 async def answering(rival: str, ice_servers: list[dict[str, Any]], rounds: int) -> dict[str, Any]:

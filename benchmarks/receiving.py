@@ -1,4 +1,4 @@
-"""What receiving costs and how late pictures come, beside aiortc and beside the decoder alone; what recording costs."""
+"""What receiving costs and how late frames come, beside aiortc and beside the decoder alone; what recording costs."""
 
 import json
 import statistics
@@ -31,10 +31,10 @@ _RIVALS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 class Figures:
     """One run."""
 
-    cpu_ms: float  # a picture
+    cpu_ms: float  # a frame
     p50_ms: float | None  # from the sender's packetiser to the consumer
     p99_ms: float | None
-    missing: int | None  # pictures after the warm-up that never came
+    missing: int | None  # frames after the warm-up that never came
     peak_mb: float
 
 
@@ -64,7 +64,7 @@ def _run(rival: str, clip: Clip) -> Figures:
     first = round(WARM_UP * clip.fps)
     delays = sorted((arrivals[n] - sent_ns[n]) / 1e6 for n in range(first, len(sent_ns)) if n in arrivals)
     return Figures(
-        cpu_ms=1000 * result["cpu_s"] / max(result["pictures"], 1),
+        cpu_ms=1000 * result["cpu_s"] / max(result["frames"], 1),
         p50_ms=statistics.median(delays) if delays else None,
         p99_ms=delays[len(delays) * 99 // 100] if delays else None,
         missing=sum(n not in arrivals for n in range(first, len(sent_ns))) if delays else None,
@@ -100,11 +100,11 @@ def _goals(clip: Clip, runs: Runs) -> Iterator[Goal]:
             is_met=None if ratio is None else ratio <= (1 / limit if inverse else limit),
         )
 
-    yield compare("CPU a picture", "cpu_ms", "streamer", "floor", CPU_GOAL)
+    yield compare("CPU a frame", "cpu_ms", "streamer", "floor", CPU_GOAL)
     yield compare("latency p50", "p50_ms", "streamer", "aiortc", LATENCY_GOALS[clip.fps], form="{:.1f} ms")
     yield compare("latency p99", "p99_ms", "streamer", "aiortc", TAIL_GOAL, form="{:.1f} ms")
     yield compare(
-        "recording, CPU a picture",
+        "recording, CPU a frame",
         "cpu_ms",
         "streamer, recording",
         "aiortc MediaRecorder",
@@ -136,4 +136,4 @@ def _grid(clip: Clip, runs: Runs) -> Grid:
                 figure(_median(runs, clip, rival, "peak_mb"), "{:.0f}"),
             )
         )
-    return Grid(title, ("", "CPU ms a picture", "of the floor", "p50 ms", "p99 ms", "missing", "peak MB"), rows)
+    return Grid(title, ("", "CPU ms a frame", "of the floor", "p50 ms", "p99 ms", "missing", "peak MB"), rows)

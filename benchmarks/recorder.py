@@ -1,4 +1,4 @@
-"""A process that records, to be killed or measured: `session` the embedded phone, `write` a clip without a network.
+"""A process that records, to be killed or measured: `session` the emulator, `write` a clip without a network.
 
 argv: a task, and its options as JSON.
 """
@@ -15,16 +15,16 @@ from typing import Any, Final
 import streamer
 from benchmarks.clips import DIRECTORY, access_units, clip_named
 from benchmarks.processes import say, usage
-from streamer.media.mux import Recording
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.recording import Recording
 from streamer.tracks import Codec
 
 
 async def session(place: dict[str, str], paths: list[str]) -> None:
-    """Record the phone into several files at once, and say so once there is a picture for each; until it is killed."""
+    """Record the phone into several files at once, and say so once there is a frame for each; until it is killed."""
     async with connected(place) as phone:
         recordings = [phone.record(path, overwrite=True) for path in paths]
-        while not all(recording.pictures for recording in recordings):  # noqa: ASYNC110 - they have no event for it
+        while not all(recording.frames for recording in recordings):  # noqa: ASYNC110 - they have no event for it
             await asyncio.sleep(0.01)
         say("recording")
         await phone.wait_ended()
@@ -38,7 +38,7 @@ def connected(place: dict[str, str]) -> streamer.Connecting:
 
 
 async def write(clip: str, seconds: float) -> None:
-    """Let the recorder alone write a clip, each picture at its time; say what that cost."""
+    """Let the recorder alone write a clip, each frame at its time; say what that cost."""
     made, codec = clip_named(clip), Codec(name="h264", clock_rate=90_000)
     units = access_units(made)
     async with Recording(
@@ -60,11 +60,11 @@ async def write(clip: str, seconds: float) -> None:
                     arrival_ns=time.monotonic_ns(),
                 )
             )
-    say({"cpu_s": time.process_time() - begun, "pictures": recording.pictures, "peak_kb": usage().peak_kb})
+    say({"cpu_s": time.process_time() - begun, "frames": recording.frames, "peak_kb": usage().peak_kb})
 
 
 async def remux(clip: str, seconds: float) -> None:
-    """Let ffmpeg copy a clip from a pipe, each picture at its time; say what that cost it."""
+    """Let ffmpeg copy a clip from a pipe, each frame at its time; say what that cost it."""
     made = clip_named(clip)
     units = access_units(made)
     path = DIRECTORY / f"{clip}-ffmpeg.mp4"
@@ -74,15 +74,15 @@ async def remux(clip: str, seconds: float) -> None:
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
     start = time.monotonic()
     pipe: Any = process.stdin
-    pictures = round(seconds * made.fps)
-    for number in range(pictures):
+    frames = round(seconds * made.fps)
+    for number in range(frames):
         await asyncio.sleep(start + number / made.fps - time.monotonic())
         pipe.write(units[number % len(units)][1])
         await pipe.drain()
     pipe.close()
     await process.wait()
     used = os.times()
-    say({"cpu_s": used.children_user + used.children_system, "pictures": pictures, "peak_kb": 0})
+    say({"cpu_s": used.children_user + used.children_system, "frames": frames, "peak_kb": 0})
 
 
 TASKS: Final[dict[str, Callable[..., Coroutine[Any, Any, None]]]] = {

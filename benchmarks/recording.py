@@ -6,7 +6,7 @@ full     the disk is full
 slow     nobody reads the pipe for a while
 cost     CPU beside aiortc's MediaRecorder and ffmpeg
 
-The embedded phone is a process of its own, and so is whoever is killed or measured. Linux only; `full` mounts a small
+The emulator is a process of its own, and so is whoever is killed or measured. Linux only; `full` mounts a small
 file system and needs root.
 """
 
@@ -46,7 +46,7 @@ PIPE_PART: Final = 65536
 
 
 class Phone:
-    """An embedded phone that runs as a process of its own, and what it has sent."""
+    """An emulator that runs as a process of its own, and what it has sent."""
 
     def __init__(self, child: Child, place: dict[str, str]) -> None:
         self.place = place
@@ -64,7 +64,7 @@ class Phone:
 
 @contextlib.asynccontextmanager
 async def running_phone(**options: Any) -> AsyncIterator[Phone]:
-    """Run an embedded phone that notes what it sends."""
+    """Run an emulator that notes what it sends."""
     with Child("benchmarks.phone", json.dumps({"note_sent": True, **options})) as child:
         yield Phone(child, await asyncio.to_thread(child.hear))
 
@@ -72,7 +72,7 @@ async def running_phone(**options: Any) -> AsyncIterator[Phone]:
 async def exact(directory: Path, *, seconds: float, **options: Any) -> dict[str, Any]:
     """Record into every kind of file at once, for so long; turn the phone, and let it be still for a fifth of that.
 
-    Return the comparisons, the counters in the MP4's pictures, and what this process held meanwhile.
+    Return the comparisons, the counters in the MP4's frames, and what this process held meanwhile.
     """
     still_s = min(LONGEST_STILL_S, seconds / 5)
     part_s = (seconds - still_s) / 4
@@ -91,7 +91,7 @@ async def exact(directory: Path, *, seconds: float, **options: Any) -> dict[str,
         sent = await phone.tell("sent")
     return {
         "still_s": still_s,
-        "lost": stats.pictures_lost + stats.pictures_malformed + stats.pictures_awaiting_keyframe,
+        "lost": stats.frames_lost + stats.frames_malformed + stats.frames_awaiting_keyframe,
         "dropped": sum(recording.dropped for recording in recordings),
         "recordings": recordings,
         "files": {path: {kind: compare(path, kind, sent[kind]) for kind in sent} for path in paths},
@@ -109,7 +109,7 @@ async def _sample(samples: list[Sample], *, every_s: float) -> None:
 
 
 def counter_gaps(found: list[int | None]) -> int:
-    """Return how many pictures are missing or cannot be read; the same one again is one that was still."""
+    """Return how many frames are missing or cannot be read; the same one again is one that was still."""
     readable = [counter for counter in found if counter is not None]
     jumps = sum(after - before not in {0, 1} for before, after in itertools.pairwise(readable))
     return jumps + len(found) - len(readable)
@@ -118,7 +118,7 @@ def counter_gaps(found: list[int | None]) -> int:
 async def killed(directory: Path, *, times: int, seed: int, longest_s: float, at_once: int = 1) -> list[dict[str, Any]]:
     """Let a process record into every kind of file, and kill it at a random moment; so many times.
 
-    Of each file: how it compares, and for how long the phone had sent pictures that are not in it.
+    Of each file: how it compares, and for how long the phone had sent frames that are not in it.
     """
     moments = random.Random(seed)
     found: list[dict[str, Any]] = []
@@ -200,13 +200,13 @@ async def full(directory: Path, **options: Any) -> list[dict[str, Any]]:
             recordings = [session.record(path, overwrite=True, manifest=path.with_suffix(".jsonl")) for path in paths]
             async with session.record(beside, overwrite=True) as other, asyncio.timeout(120):
                 await asyncio.gather(*(recording.closed() for recording in recordings))
-            lost = session.stats().pictures_lost
+            lost = session.stats().frames_lost
             sent = await phone.tell("sent")
         found = [
             {
                 "suffix": path.suffix,
                 "error": recording.error,
-                "pictures": recording.pictures,
+                "frames": recording.frames,
                 "video": compare(path, "video", sent["video"]),
                 "decoded": len(list(counters(path))),
                 "size": path.stat().st_size,
@@ -218,7 +218,7 @@ async def full(directory: Path, **options: Any) -> list[dict[str, Any]]:
             {
                 "suffix": "a file beside them",
                 "error": other.error,
-                "pictures": other.pictures,
+                "frames": other.frames,
                 "video": compare(beside, "video", sent["video"]),
                 "decoded": len(list(counters(beside))),
                 "size": beside.stat().st_size,
@@ -228,9 +228,9 @@ async def full(directory: Path, **options: Any) -> list[dict[str, Any]]:
 
 
 async def slow(directory: Path, *, flowing_s: float, stalled_s: float, **options: Any) -> dict[str, Any]:
-    """Record into a pipe that nobody reads for a while, and look at every picture beside that; then both go on.
+    """Record into a pipe that nobody reads for a while, and look at every frame beside that; then both go on.
 
-    Ages are what passes between the drawing of a picture and its arrival at the consumer, in seconds.
+    Ages are what passes between the drawing of a frame and its arrival at the consumer, in seconds.
     """
     path = directory / "slow.ts"
     reading = threading.Event()
@@ -246,7 +246,7 @@ async def slow(directory: Path, *, flowing_s: float, stalled_s: float, **options
 
     async def look(session: streamer.Session) -> None:
         async for frame in session.frames("every"):
-            if (barcode := streamer.phone.read_barcode(frame.to_ndarray("gray"))) is not None:
+            if (barcode := streamer.emulator.read_barcode(frame.to_ndarray("gray"))) is not None:
                 seen.append(barcode.counter)
                 ages[now].append((time.time() * 1000 - barcode.clock_ms) % 2**32 / 1000)
 
@@ -276,10 +276,10 @@ async def slow(directory: Path, *, flowing_s: float, stalled_s: float, **options
     return {
         "ages": ages,
         "skipped": sum(after - before - 1 for before, after in itertools.pairwise(seen) if after > before),
-        "lost": stats.pictures_lost,
+        "lost": stats.frames_lost,
         "dropped_meanwhile": dropped,
         "dropped": recording.dropped,
-        "pictures": recording.pictures,
+        "frames": recording.frames,
         "files": {kind: compare(path, kind, sent[kind]) for kind in sent},
     }
 
@@ -310,19 +310,19 @@ def _exact_report(directory: Path, minutes: float, kills: int, rounds: int) -> R
         "",
         "seconds",
         "MB",
-        "pictures as sent",
+        "frames as sent",
         "missing",
         "time off by, ms",
         "longest still, s",
-        "sound as sent",
+        "audio as sent",
         "missing",
     )
     first, last = found["samples"][len(found["samples"]) // 4].held.rss_kb, found["samples"][-1].held.rss_kb
     return Report(
         grids=[Grid(f"{minutes:g} minutes, turned twice, still for {found['still_s']:.0f} s", headings, rows)],
         notes=[
-            f"the counter in the MP4's {len(found['counters'])} pictures, decoded: {counter_gaps(found['counters'])} "
-            f"gaps; {found['lost']} pictures lost on the way, {found['dropped']} packets dropped by the recorder",
+            f"the counter in the MP4's {len(found['counters'])} frames, decoded: {counter_gaps(found['counters'])} "
+            f"gaps; {found['lost']} frames lost on the way, {found['dropped']} packets dropped by the recorder",
             f"memory of the process with its three recordings: {first / 1024:.1f} MB after a quarter of the time, "
             f"{last / 1024:.1f} MB at the end, {found['growth_kb']:+.1f} kB a minute",
         ],
@@ -353,13 +353,13 @@ def _killed_report(directory: Path, minutes: float, kills: int, rounds: int) -> 
         "",
         "killed",
         "opened by ffprobe",
-        "pictures as sent, no gap",
-        "without a picture yet",
+        "frames as sent, no gap",
+        "without a frame yet",
         "lost s, median",
         "most",
-        "sound, most",
+        "audio, most",
     )
-    notes = [f"the latest kill that left no picture was {max(empty):.2f} s after the first one came"] if empty else []
+    notes = [f"the latest kill that left no frame was {max(empty):.2f} s after the first one came"] if empty else []
     complaints = {left["complaint"] for left in found} - {""}
     return Report(
         grids=[Grid("kill -9 at a random moment of the first eight seconds", headings, rows)],
@@ -374,7 +374,7 @@ def _full_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
         (
             item["suffix"],
             f"{item['size'] / 1e6:.2f}",
-            str(item["pictures"]),
+            str(item["frames"]),
             f"{len(item['video'].places)} of {item['video'].packets}",
             str(item["video"].missing),
             str(item["decoded"]),
@@ -382,7 +382,7 @@ def _full_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
         )
         for item in found
     ]
-    headings = ("", "MB", "recording.pictures", "in the file as sent", "missing", "decoded", "error")
+    headings = ("", "MB", "recording.frames", "in the file as sent", "missing", "decoded", "error")
     return Report(grids=[Grid("A disk of 2 MB", headings, rows)], notes=[str(found[0]["error"])])
 
 
@@ -403,17 +403,17 @@ def _slow_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
     return Report(
         grids=[
             Grid(
-                "A pipe that is not read for 30 s; every picture taken beside it, from drawing to consumer",
-                ("the pipe is", "pictures", "p50 ms", "p99 ms", "most ms"),
+                "A pipe that is not read for 30 s; every frame taken beside it, from drawing to consumer",
+                ("the pipe is", "frames", "p50 ms", "p99 ms", "most ms"),
                 rows,
             )
         ],
         notes=[
-            f"the consumer missed {found['skipped']} pictures",
-            f"{len(of['video'].places)} of {of['video'].packets} pictures and {len(of['audio'].places)} of "
-            f"{of['audio'].packets} packets of sound are as they were sent",
+            f"the consumer missed {found['skipped']} frames",
+            f"{len(of['video'].places)} of {of['video'].packets} frames and {len(of['audio'].places)} of "
+            f"{of['audio'].packets} packets of audio are as they were sent",
             f"the recorder counted {found['dropped']} packets that it dropped; in what was read "
-            f"{of['video'].missing} pictures and {of['audio'].missing} packets of sound are missing, and after "
+            f"{of['video'].missing} frames and {of['audio'].missing} packets of audio are missing, and after "
             f"{of['video'].bare_gaps} of the gaps there is no keyframe",
         ],
     )
@@ -466,7 +466,7 @@ def _cost(way: str, name: str, clip: Clip) -> tuple[float, float]:
     else:
         with Child("benchmarks.recorder", name, json.dumps({"clip": clip.name, "seconds": _COST_S})) as recorder:
             found = recorder.hear()
-    return found["cpu_s"] / max(found["pictures"], 1) * 60 * clip.fps, found["peak_kb"] / 1024
+    return found["cpu_s"] / max(found["frames"], 1) * 60 * clip.fps, found["peak_kb"] / 1024
 
 
 PARTS: Final[dict[str, Callable[[Path, float, int, int], Report]]] = {

@@ -1,4 +1,4 @@
-"""The two that are set against each other, behind one face: answer an offer, then give the pictures as they come."""
+"""The two that are set against each other, behind one face: answer an offer, then give the frames as they come."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ import numpy.typing as npt
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
+from streamer.emulator import read_barcode
 from streamer.media.fanout import Fanout
-from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy
 from streamer.media.history import History
-from streamer.media.inlet import Inlet
-from streamer.media.pictures import Pictures
-from streamer.media.receiver import Receiver
-from streamer.phone import read_barcode
+from streamer.media.playback.video import VideoOutput
+from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Policy
+from streamer.media.rtp.driver import ReceiverDriver
+from streamer.media.rtp.receiver import Receiver
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import RECEIVE_BUFFER
@@ -34,7 +34,7 @@ class Rival(Protocol):
         """Return the answer to an offer."""
 
     def decoded_frames(self, policy: Policy = ...) -> AsyncIterator[av.VideoFrame]:
-        """Give the decoded pictures until the connection ends."""
+        """Give the decoded frames until the connection ends."""
 
     async def aclose(self) -> None:
         """End the connection."""
@@ -46,10 +46,10 @@ class Streamer:
     def __init__(self, ice_servers: Iterable[dict[str, Any]] = ()) -> None:
         self.fanout = Fanout()
         self._history = History(ask_keyframe=lambda: None)
-        self.decoded = Pictures(
+        self.decoded = VideoOutput(
             "bench", self._history, request_keyframe=self._request_keyframe, audio_port=lambda: None
         )
-        self._inlets: list[Inlet] = []
+        self._inlets: list[ReceiverDriver] = []
         self._ending: asyncio.Task[None] | None = None
         self.peer = Peer(
             ice_servers=parse_ice_servers(list(ice_servers))[0],
@@ -64,14 +64,14 @@ class Streamer:
         return await self.peer.answer(offer)
 
     def frames(self, policy: Policy = "latest") -> FrameIterator:
-        """Return an iterator of the newest picture each time, or of every one, until the connection ends."""
+        """Return an iterator of the newest frame each time, or of every one, until the connection ends."""
         self.fanout.add(self._history)
         self.fanout.add(self.decoded)
         self._ending = asyncio.create_task(self._end())
         return self.decoded.frames(policy, max_fps=None, limit=EVERY_LIMIT)
 
     async def decoded_frames(self, policy: Policy = "latest") -> AsyncIterator[av.VideoFrame]:
-        """Give the newest picture each time, or every one, until the connection ends."""
+        """Give the newest frame each time, or every one, until the connection ends."""
         async for frame in self.frames(policy):
             yield frame.av_frame
 
@@ -88,8 +88,8 @@ class Streamer:
         await self.peer.ended.wait()
         self.decoded.hub.end(None)
 
-    def _make_inlet(self, tracks: list[Track]) -> Inlet:
-        self._inlets.append(Inlet(Receiver(tracks, own_ssrc=1, cname="bench"), self.fanout))
+    def _make_inlet(self, tracks: list[Track]) -> ReceiverDriver:
+        self._inlets.append(ReceiverDriver(Receiver(tracks, own_ssrc=1, cname="bench"), self.fanout))
         return self._inlets[-1]
 
     def _request_keyframe(self) -> None:
@@ -113,7 +113,7 @@ class Aiortc:
         return str(self.connection.localDescription.sdp)
 
     async def decoded_frames(self, policy: Policy = "every") -> AsyncIterator[av.VideoFrame]:
-        """Give every picture, until the connection ends: it knows nothing else."""
+        """Give every frame, until the connection ends: it knows nothing else."""
         del policy
         with suppress(MediaStreamError):
             while True:
@@ -137,18 +137,18 @@ RIVALS: Final[dict[str, type[Streamer] | type[Aiortc]]] = {"streamer": Streamer,
 
 
 def luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """Return the picture's luma, of shape (height, width), without converting or copying anything."""
+    """Return the frame's luma, of shape (height, width), without converting or copying anything."""
     plane = frame.planes[0]
     rows: npt.NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: frame.height, : frame.width]
 
 
 def read_counter(frame: av.VideoFrame) -> int | None:
-    """Return the number in a picture's barcode."""
+    """Return the number in a frame's barcode."""
     barcode = read_barcode(luma(frame))
     return None if barcode is None else barcode.counter
 
 
 def fingerprint(frame: av.VideoFrame) -> int:
-    """Return a number that another picture hardly ever has."""
+    """Return a number that another frame hardly ever has."""
     return zlib.crc32(luma(frame).tobytes())

@@ -21,12 +21,12 @@ from aiortc.codecs.h264 import H264Encoder
 from benchmarks.clips import Clip, access_units, clip_named
 from benchmarks.processes import listen, say
 from benchmarks.rivals import fingerprint, read_counter
-from streamer.phone.media import PhoneMedia
+from streamer.emulator.media import PhoneMedia
 
 HISTORY: Final = 4096  # packets kept for retransmission: more than a keyframe, as Chromium keeps; aiortc keeps 128
 
 BURST: Final = 32  # packets sent at once; a keyframe comes spread over some milliseconds
-SETTLE_S: Final = 0.5  # from the sender's end of the handshake to the first picture: the receiver is ready by then
+SETTLE_S: Final = 0.5  # from the sender's end of the handshake to the first frame: the receiver is ready by then
 
 
 class ClipTrack(MediaStreamTrack):
@@ -34,19 +34,19 @@ class ClipTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, clip: Clip, *, pictures: int) -> None:
+    def __init__(self, clip: Clip, *, frames: int) -> None:
         super().__init__()
         self.sent_ns: list[int] = []
         self.ended = asyncio.Event()
         self._clip = clip
-        self._pictures = pictures
+        self._frames = frames
         self._units = access_units(clip)
         self._start = 0.0
         self.on("ended", self.ended.set)
 
     async def recv(self) -> "av.Packet[Any]":
         number = len(self.sent_ns)
-        if number >= self._pictures:
+        if number >= self._frames:
             self.ended.set()
             await asyncio.Event().wait()  # the screen is still; the connection stays
         self._start = self._start or time.monotonic() + SETTLE_S
@@ -59,7 +59,7 @@ class ClipTrack(MediaStreamTrack):
 
 
 class StillTrack(MediaStreamTrack):
-    """A track whose pictures somebody else sends."""
+    """A track whose frames somebody else sends."""
 
     kind = "video"
 
@@ -95,8 +95,8 @@ class Sender:
             sys.exit()  # only the offer was wanted
         await self.connection.setRemoteDescription(RTCSessionDescription(message["answer"], "answer"))
 
-    async def play(self, payloads: list[list[bytes]], *, fps: int, pictures: int, delay_s: float) -> list[float]:
-        """Send pictures until the receiver goes, without aiortc's packetiser; return how late each was, in seconds."""
+    async def play(self, payloads: list[list[bytes]], *, fps: int, frames: int, delay_s: float) -> list[float]:
+        """Send frames until the receiver goes, without aiortc's packetiser; return how late each was, in seconds."""
         connected = asyncio.Event()
         self.connection.on("connectionstatechange", connected.set)
         while self.connection.connectionState != "connected":
@@ -108,14 +108,14 @@ class Sender:
         start = time.monotonic() + delay_s
         sequence_number = 0
         late = []
-        for number in range(pictures):
+        for number in range(frames):
             await asyncio.sleep(start + number / fps - time.monotonic())
             late.append(time.monotonic() - start - number / fps)
-            picture = payloads[number % len(payloads)]
-            for index, payload in enumerate(picture):
+            frame = payloads[number % len(payloads)]
+            for index, payload in enumerate(frame):
                 if index % BURST == BURST - 1:
                     await asyncio.sleep(0.001)
-                marker = 0x80 if index == len(picture) - 1 else 0
+                marker = 0x80 if index == len(frame) - 1 else 0
                 header = struct.pack("!BBHII", 0x80, marker | second, sequence_number, number * 90_000 // fps, 1)
                 sequence_number = sequence_number + 1 & 0xFFFF
                 if pair.protocol.transport is None or pair.protocol.transport.is_closing():
@@ -124,10 +124,10 @@ class Sender:
         return late
 
 
-async def play(clip: str, *, pictures: int | None = None, linger_s: float = 0.5) -> dict[str, Any]:
-    """Play a clip, again and again up to so many pictures; then stay for a while."""
+async def play(clip: str, *, frames: int | None = None, linger_s: float = 0.5) -> dict[str, Any]:
+    """Play a clip, again and again up to so many frames; then stay for a while."""
     made = clip_named(clip)
-    track = ClipTrack(made, pictures=pictures or len(access_units(made)))
+    track = ClipTrack(made, frames=frames or len(access_units(made)))
     sender = Sender(track)
     await sender.connect()
     await track.ended.wait()
@@ -136,7 +136,7 @@ async def play(clip: str, *, pictures: int | None = None, linger_s: float = 0.5)
     return {"sent_ns": track.sent_ns, "last_packet_ns": sender.last_packet_ns}
 
 
-async def play_to_many(clip: str, *, connections: int, pictures: int) -> dict[str, Any]:
+async def play_to_many(clip: str, *, connections: int, frames: int) -> dict[str, Any]:
     """Play a clip on many connections, at a sixth of what aiortc's own sender takes for a packet."""
     made = clip_named(clip)
     payloads = [packetized(data) for _, data in access_units(made)]
@@ -144,8 +144,8 @@ async def play_to_many(clip: str, *, connections: int, pictures: int) -> dict[st
     playing = []
     for index, sender in enumerate(senders):
         await sender.connect()
-        delay_s = SETTLE_S + index / connections / made.fps  # nobody's pictures come all at once
-        playing.append(asyncio.create_task(sender.play(payloads, fps=made.fps, pictures=pictures, delay_s=delay_s)))
+        delay_s = SETTLE_S + index / connections / made.fps  # nobody's frames come all at once
+        playing.append(asyncio.create_task(sender.play(payloads, fps=made.fps, frames=frames, delay_s=delay_s)))
     late_s = sorted(late for delays in await asyncio.gather(*playing) for late in delays)
     await asyncio.gather(*(sender.connection.close() for sender in senders))
     return {"late_s": late_s[len(late_s) * 95 // 100]}
@@ -159,7 +159,7 @@ def packetized(data: bytes) -> list[bytes]:
 
 
 async def live(seconds: float, *, fps: int = 30) -> dict[str, Any]:
-    """Send the embedded phone's screen, which answers requests for keyframes; say what each picture decodes to."""
+    """Send the emulator's screen, which answers requests for keyframes; say what each frame decodes to."""
     media = PhoneMedia(width=720, height=1280, fps=fps, bitrate_bps=3_000_000, audio=False)
     track = media.join("video")
     units: list[tuple[int, bytes]] = []  # when each went to the packetiser
@@ -181,11 +181,11 @@ async def live(seconds: float, *, fps: int = 30) -> dict[str, Any]:
     await media.close()
     await asyncio.sleep(1)
     await sender.connection.close()
-    return {"pictures": _decoded(units), "keyframe_requests": media.keyframe_requests}
+    return {"frames": _decoded(units), "keyframe_requests": media.keyframe_requests}
 
 
 def _decoded(units: list[tuple[int, bytes]]) -> list[tuple[int | None, int, int]]:
-    """Return (number, when it was sent, fingerprint) of each picture."""
+    """Return (number, when it was sent, fingerprint) of each frame."""
     decoder = av.VideoCodecContext.create("h264", "r")
     return [
         (read_counter(frame), sent_ns, fingerprint(frame))

@@ -1,6 +1,6 @@
 """How many sessions one process carries on one core, decoding 720p30, beside how many decoders alone it carries.
 
-The measured process has a core to itself, the senders have another. It carries a number if every picture comes and
+The measured process has a core to itself, the senders have another. It carries a number if every frame comes and
 none comes late; the number is searched for upwards and downwards from what the CPU time of one session lets expect.
 """
 
@@ -18,7 +18,7 @@ from benchmarks.report import Goal, Grid, Report
 SECONDS: Final = 6
 SHARE_GOAL: Final = 0.85
 LINEAR_GOAL: Final = 1.15  # CPU of a session among the most that fit, to that of one alone
-COMPLETE: Final = 0.98  # of the pictures, at the least, where all is well
+COMPLETE: Final = 0.98  # of the frames, at the least, where all is well
 LATE_MS: Final = 150.0  # the 95th percentile, at the most
 ATTEMPTS: Final = 2  # a number that is not carried is tried once more: the machine may have been busy
 MOST: Final = 40
@@ -33,8 +33,8 @@ class Load:
 
     sessions: int
     cores: float
-    complete: float  # the worst session's share of its pictures
-    late_ms: float  # 95th percentile of all pictures
+    complete: float  # the worst session's share of its frames
+    late_ms: float  # 95th percentile of all frames
     sender_late_ms: float
 
     @property
@@ -97,8 +97,8 @@ def _run(task: str, number: int, cores: list[int]) -> Load:
     with Child("benchmarks.many", json.dumps({"task": task, **options}), cores={cores[0]}) as receiver:
         sender_late_s = 0.0
         if task == "streamer":
-            pictures = _CLIP.fps * (SECONDS + 4 + number // 3)
-            played = json.dumps({"clip": _CLIP.name, "connections": number, "pictures": pictures})
+            frames = _CLIP.fps * (SECONDS + 4 + number // 3)
+            played = json.dumps({"clip": _CLIP.name, "connections": number, "frames": frames})
             with Child("benchmarks.sender", played, cores=set(cores[1:])) as sender:
                 for _ in range(number):
                     receiver.tell(sender.hear())
@@ -110,7 +110,7 @@ def _run(task: str, number: int, cores: list[int]) -> Load:
     return Load(
         sessions=number,
         cores=found["cpu_s"] / found["seconds"],
-        complete=min(found["pictures"]) / (_CLIP.fps * found["seconds"]),
+        complete=min(found["frames"]) / (_CLIP.fps * found["seconds"]),
         late_ms=found["late_ms"],
         sender_late_ms=1000 * sender_late_s,
     )
@@ -158,5 +158,5 @@ def _grid(task: str, loads: dict[int, list[Load]]) -> Grid:
         )
         for number in sorted(loads)
     ]
-    headings = ("sessions", "cores", "% of a core each", "% of the pictures", "late, p95 ms", "sender late, ms")
+    headings = ("sessions", "cores", "% of a core each", "% of the frames", "late, p95 ms", "sender late, ms")
     return Grid(f"One process, one core, {_CLIP.name}: {task}", headings, rows)

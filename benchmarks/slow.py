@@ -13,7 +13,7 @@ from benchmarks.report import Goal, Grid, Report
 SECONDS: Final = 60
 RIVAL_SECONDS: Final = 6  # it takes some 170 MB each second
 INTERVAL_S: Final = 0.2
-SETTLED_S: Final = 2.0  # after the first picture: what is held then is what the stream needs
+SETTLED_S: Final = 2.0  # after the first frame: what is held then is what the stream needs
 GROWTH_GOAL_MB: Final = 16.0
 STALENESS_GOAL: Final = 2.0  # frame intervals
 
@@ -28,7 +28,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
         yield f"{rival}, {seconds} s"
         found[rival] = _run(rival, seconds)
     ours, theirs = found["streamer"], found["aiortc"]
-    name = f"five pictures a second of {_CLIP.name}"
+    name = f"five frames a second of {_CLIP.name}"
     goals = [
         Goal(
             measure=f"{name}: growth in {SECONDS} s",
@@ -38,7 +38,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
             is_met=ours["growth_mb"] <= GROWTH_GOAL_MB,
         ),
         Goal(
-            measure=f"{name}: age of a picture when it is taken, p50",
+            measure=f"{name}: age of a frame when it is taken, p50",
             ours=f"{ours['p50']:.1f} intervals",
             beside=f"aiortc {theirs['p50']:.0f}",
             goal=f"≤ {STALENESS_GOAL:.0f}",
@@ -57,7 +57,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
         )
         for rival, f in found.items()
     ]
-    headings = ("", "seconds", "pictures", "growth MB", "age p50", "age p99", "age of the last")
+    headings = ("", "seconds", "frames", "growth MB", "age p50", "age p99", "age of the last")
     title = (
         f"A consumer at {1 / INTERVAL_S:.0f} fps of {_CLIP.name}; ages in frame intervals of {1000 / _CLIP.fps:.1f} ms"
     )
@@ -67,7 +67,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
 def _run(rival: str, seconds: float) -> dict[str, Any]:
     options = {"rival": rival, "clip": _CLIP.name, "seconds": seconds, "interval_s": INTERVAL_S}
     with Child("benchmarks.receiver", "slow", json.dumps(options)) as receiver:
-        sent_ns = played(receiver, {"clip": _CLIP.name, "pictures": round((seconds + 3) * _CLIP.fps)})["sent_ns"]
+        sent_ns = played(receiver, {"clip": _CLIP.name, "frames": round((seconds + 3) * _CLIP.fps)})["sent_ns"]
         taken = receiver.hear()["taken"]
     start_ns = taken[0][1]
     settled = [entry for entry in taken if entry[1] - start_ns > SETTLED_S * 1e9]

@@ -1,6 +1,6 @@
 """`python -m benchmarks.soak --minutes 30`: one long session, and whether anything grows.
 
-The embedded phone (a process of its own) sends 720x1280 at 30 fps and sound; this process takes the newest picture
+The emulator (a process of its own) sends 720x1280 at 30 fps and audio; this process takes the newest frame
 all the time and records all the time. Each minute it prints what it holds.
 """
 
@@ -87,11 +87,11 @@ async def _soak(minutes: float, *, record: bool) -> list[Sample]:
             if recording is not None:
                 await recording.stop()
                 console.print(
-                    f"recorded {recording.duration_s:.0f} s, {recording.pictures} pictures, {recording.dropped} dropped"
+                    f"recorded {recording.duration_s:.0f} s, {recording.frames} frames, {recording.dropped} dropped"
                 )
             stats = session.stats()
     console.print(
-        f"decoded {stats.frames_decoded} of {stats.pictures_received} pictures, {stats.decode_errors} decode errors, "
+        f"decoded {stats.frames_decoded} of {stats.frames_received} frames, {stats.decode_errors} decode errors, "
         f"{stats.packets_lost} packets lost"
     )
     return samples
@@ -106,7 +106,7 @@ async def _sample(minutes: float, session: streamer.Session) -> list[Sample]:
     samples: list[Sample] = []
     start = time.monotonic()
     cpu_s = time.process_time()
-    console.print(_ROW.format("minute", "RSS MB", "threads", "files", "CPU %", "pictures/s"))
+    console.print(_ROW.format("minute", "RSS MB", "threads", "files", "CPU %", "frames/s"))
     for number in itertools.count():
         await asyncio.sleep(max(start + SAMPLE_S * number - time.monotonic(), 0))
         held = usage()
@@ -120,7 +120,7 @@ async def _sample(minutes: float, session: streamer.Session) -> list[Sample]:
                     held.threads,
                     held.files,
                     f"{100 * spent_s / 60:.1f}" if number else "",
-                    f"{session.stats().picture_rate_hz:.0f}",
+                    f"{session.stats().frames_per_second:.0f}",
                 )
             )
         if number * SAMPLE_S >= 60 * minutes:

@@ -1,4 +1,4 @@
-"""How long the first picture takes, from `connect()`, beside the sum of the steps that nobody can leave out."""
+"""How long the first frame takes, from `connect()`, beside the sum of the steps that nobody can leave out."""
 
 import statistics
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from benchmarks.first_picture import STEPS
+from benchmarks.first_frame import STEPS
 from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report
 
@@ -16,14 +16,14 @@ _LOADED_S: Final = 1.5  # what a process is given to import everything
 
 
 def measure(rounds: int) -> Iterator[str | Report]:
-    """Take the first picture from the embedded phone, each time in a new process, in turn."""
+    """Take the first frame from the emulator, each time in a new process, in turn."""
     found: dict[str, list[list[list[float]]]] = {"plain": [], "streamer": []}
     with Child("benchmarks.phone") as phone:
         place = phone.hear()
         for number in range(rounds * RUNS):
             for how, runs in found.items():
                 yield f"{how}, {number + 1} of {rounds * RUNS}"
-                with Child("benchmarks.first_picture", how) as client:
+                with Child("benchmarks.first_frame", how) as client:
                     time.sleep(_LOADED_S)
                     client.tell(place)
                     runs.append(client.hear())
@@ -34,7 +34,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
     total = [1000 * sum(step[turn] for step in steps) for turn in turns]
     goals = [
         Goal(
-            measure=f"first picture from connect(), {what}",
+            measure=f"first frame from connect(), {what}",
             ours=f"{ours[turn]:.0f} ms",
             beside=f"unavoidable steps {total[turn]:.0f} ms",
             ratio=f"{ours[turn] / total[turn]:.2f}",
@@ -46,9 +46,9 @@ def measure(rounds: int) -> Iterator[str | Report]:
     rows = [(name, *(f"{1000 * value:.1f}" for value in values)) for name, values in zip(STEPS, steps, strict=True)]
     rows.append(("sum of the steps", *(f"{value:.1f}" for value in total)))
     rows.append(("streamer: connect()", *(f"{value:.1f}" for value in connected)))
-    rows.append(("streamer: the first picture", *(f"{value:.1f}" for value in ours)))
+    rows.append(("streamer: the first frame", *(f"{value:.1f}" for value in ours)))
     headings = ("", "a new process, ms", "again, ms")
-    yield Report(goals, [Grid("The first picture, on loopback, from the embedded phone at 30 fps", headings, rows)])
+    yield Report(goals, [Grid("The first frame, on loopback, from the emulator at 30 fps", headings, rows)])
 
 
 def _steps(runs: list[list[float]]) -> list[float]:

@@ -1,6 +1,6 @@
-"""A screen that goes still: when its last picture reaches the consumer, counted from its last packet.
+"""A screen that goes still: when its last frame reaches the consumer, counted from its last packet.
 
-It cannot come before it is decoded; anything that waits for a next picture waits for ever. What lies between is the way
+It cannot come before it is decoded; anything that waits for a next frame waits for ever. What lies between is the way
 through the socket, to the decoder's thread and back: at the most as long as the decoding itself.
 """
 
@@ -14,13 +14,13 @@ from benchmarks.processes import Child
 from benchmarks.receiving import played
 from benchmarks.report import Goal, Grid, Report, figure
 
-PICTURES: Final = 75
+FRAMES: Final = 75
 GOAL: Final = 2.0  # times the decoding alone
-WAIT_S: Final = 3.0  # how long the last picture is waited for
+WAIT_S: Final = 3.0  # how long the last frame is waited for
 
 
 def measure(rounds: int) -> Iterator[str | Report]:
-    """Send so many pictures and no more, with the connection left open."""
+    """Send so many frames and no more, with the connection left open."""
     delays: dict[tuple[str, str], list[float | None]] = {}
     decoding: dict[str, float] = {}
     for number in range(rounds):
@@ -50,25 +50,25 @@ def measure(rounds: int) -> Iterator[str | Report]:
         )
         rows.append((clip.name, f"{decode_ms:.1f}", _text(ours), _text(theirs)))
     headings = ("last packet to consumer", "decoding alone, ms", "streamer, ms", "aiortc, ms")
-    yield Report(goals, [Grid(f"A screen that goes still after {PICTURES} pictures", headings, rows)])
+    yield Report(goals, [Grid(f"A screen that goes still after {FRAMES} frames", headings, rows)])
 
 
 def _run(rival: str, clip: Clip) -> float | None:
-    """Return how long after its last packet the last picture came, in ms; None if it did not."""
+    """Return how long after its last packet the last frame came, in ms; None if it did not."""
     with Child("benchmarks.receiver", "watch", json.dumps({"rival": rival, "clip": clip.name})) as receiver:
-        sent = played(receiver, {"clip": clip.name, "pictures": PICTURES, "linger_s": WAIT_S})
+        sent = played(receiver, {"clip": clip.name, "frames": FRAMES, "linger_s": WAIT_S})
         arrivals = receiver.hear()["arrivals_ns"]
-    last = arrivals.get(str(PICTURES - 1))
-    # aiortc hands the last picture over as the connection ends: that is not on a still screen.
+    last = arrivals.get(str(FRAMES - 1))
+    # aiortc hands the last frame over as the connection ends: that is not on a still screen.
     if last is None or last - sent["last_packet_ns"] > WAIT_S * 1e9:
         return None
     return float(last - sent["last_packet_ns"]) / 1e6
 
 
 def _decode_ms(clip: Clip) -> float:
-    with Child("benchmarks.receiver", "floor", json.dumps({"clip": clip.name, "pictures": PICTURES})) as floor:
+    with Child("benchmarks.receiver", "floor", json.dumps({"clip": clip.name, "frames": FRAMES})) as floor:
         decode_ns = floor.hear()["decode_ns"]
-    return float(statistics.median(decode_ns[PICTURES // 2 :])) / 1e6
+    return float(statistics.median(decode_ns[FRAMES // 2 :])) / 1e6
 
 
 def _text(delays: list[float | None]) -> str:

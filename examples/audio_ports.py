@@ -1,4 +1,4 @@
-"""Print a phone's audio ports, and the one in force when each of the first pictures came.
+"""Print a phone's audio ports, and the one in force when each of the first frames came.
 
 Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
 
@@ -22,7 +22,7 @@ async def main(instance_id: str) -> None:
         print("internal:", phone.audio_ports.internal)
         print("external:", phone.audio_ports.external)
         async for frame in phone.frames(max_fps=2):
-            print(f"picture {frame.sequence} came while the audio port was {frame.audio_port}")
+            print(f"frame {frame.sequence} came while the audio port was {frame.audio_port}")
             if frame.sequence >= 30:
                 break
 

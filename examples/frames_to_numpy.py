@@ -1,4 +1,4 @@
-"""Read a phone's screen as numpy arrays, always the newest picture, and print how bright each is.
+"""Read a phone's screen as numpy arrays, always the newest frame, and print how bright each is.
 
 Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
 
@@ -21,7 +21,7 @@ async def main(instance_id: str, count: int = 30) -> None:
     ) as phone:
         async for frame in phone:
             pixels = frame.to_ndarray("bgr24")  # (height, width, 3) uint8, as OpenCV wants it
-            print(f"picture {frame.sequence}: {pixels.shape}, mean brightness {pixels.mean():.1f}")
+            print(f"frame {frame.sequence}: {pixels.shape}, mean brightness {pixels.mean():.1f}")
             count -= 1
             if count == 0:
                 break

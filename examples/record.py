@@ -1,4 +1,4 @@
-"""Record ten seconds of a phone's screen and sound into an MP4 file, without encoding anything again.
+"""Record ten seconds of a phone's screen and audio into an MP4 file, without encoding anything again.
 
 Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
 
@@ -21,7 +21,7 @@ async def main(instance_id: str, path: str, seconds: float = 10) -> None:
     ) as phone:
         async with phone.record(path) as recording:
             await asyncio.sleep(seconds)
-        print(f"{path}: {recording.pictures} pictures, {recording.duration_s:.1f} s, {recording.size_bytes} bytes")
+        print(f"{path}: {recording.frames} frames, {recording.duration_s:.1f} s, {recording.size_bytes} bytes")
 
 
 if __name__ == "__main__":

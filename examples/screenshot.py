@@ -20,7 +20,7 @@ async def main(instance_id: str, path: str) -> None:
         endpoint=os.environ.get("STREAMER_ENDPOINT", ""),
         credentials=streamer.credentials_from_environment(),
     ) as phone:
-        frame = await phone.screenshot()  # the last picture, also if the screen stands still
+        frame = await phone.screenshot()  # the last frame, also if the screen stands still
     frame.save(path)
     small = Path(path).with_suffix(".jpg")
     small.write_bytes(frame.encode("jpeg", quality=75, size=(frame.width // 2, frame.height // 2)))

@@ -1,4 +1,4 @@
-"""A live window of a phone's screen: the freshest picture, whichever way the phone is turned. Needs the extra `window`.
+"""A live window of a phone's screen: the freshest frame, whichever way the phone is turned. Needs the extra `window`.
 
 Set STREAMER_ENDPOINT to the API's URL and STREAMER_AUTH_TOKEN to a tenant token, then:
 

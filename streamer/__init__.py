@@ -10,6 +10,7 @@ without a word. A program that cannot wait in its event loop says `from streamer
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else that is done here
 if TYPE_CHECKING:
+    from streamer.audio_ports import AudioPort, AudioPorts
     from streamer.cloud.credentials import (
         AccessKey,
         Credentials,
@@ -43,12 +44,11 @@ if TYPE_CHECKING:
         TakenOverError,
     )
     from streamer.events import Event, EventIterator
-    from streamer.media.audio import AudioFrame, AudioIterator
-    from streamer.media.clips import clip
-    from streamer.media.frames import FrameIterator, VideoFrame
-    from streamer.media.mux import Recording
-    from streamer.media.transcode import Transcode
-    from streamer.ports import AudioPort, AudioPorts
+    from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
+    from streamer.media.playback.video_frames import FrameIterator, VideoFrame
+    from streamer.media.recording.clips import clip
+    from streamer.media.recording.recording import Recording
+    from streamer.media.recording.transcode import Transcode
     from streamer.retry import Reconnect
     from streamer.secret import Secret
     from streamer.session import Connecting, Session, connect
@@ -108,12 +108,12 @@ _HOMES = (
     "streamer.cloud.credentials",
     "streamer.errors",
     "streamer.events",
-    "streamer.media.audio",
-    "streamer.media.clips",
-    "streamer.media.frames",
-    "streamer.media.mux",
-    "streamer.media.transcode",
-    "streamer.ports",
+    "streamer.media.playback.audio_frames",
+    "streamer.media.recording.clips",
+    "streamer.media.playback.video_frames",
+    "streamer.media.recording.recording",
+    "streamer.media.recording.transcode",
+    "streamer.audio_ports",
     "streamer.retry",
     "streamer.secret",
     "streamer.session",

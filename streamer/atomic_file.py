@@ -30,7 +30,7 @@ def refuse_existing(path: str | os.PathLike[str]) -> None:
         )
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
     """Write a file beside its place and put it there; what was there before stays until then, or if that fails.
 
     A pipe or a device is written into as it is. Raises RecordingError, also for a file that exists and that
@@ -57,8 +57,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
         raise unwritable(path, error) from error
 
 
-def check_whole(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
-    """Raise what `write_whole` would raise now; whatever is there stays as it is."""
+def check_writable(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Raise what `write_atomically` would raise now; whatever is there stays as it is."""
     place = Path(path).resolve()
     try:
         if not overwrite:

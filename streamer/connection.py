@@ -18,9 +18,9 @@ from streamer.cloud.models import Ticket
 from streamer.errors import ConnectionFailedError, ConnectionLostError, StreamerError
 from streamer.events import EventKind
 from streamer.media.fanout import Gate, Sink
-from streamer.media.inlet import Inlet
-from streamer.media.receiver import Receiver
-from streamer.media.source import Counters, MarkerBits
+from streamer.media.rtp.driver import ReceiverDriver
+from streamer.media.rtp.receiver import Receiver
+from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.liveness import Liveness
 from streamer.rtc.peer import Peer
@@ -29,7 +29,7 @@ from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
 from streamer.tracks import Track
 
-_logger = logging.getLogger("streamer.link")
+_logger = logging.getLogger("streamer.connection")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
@@ -38,8 +38,8 @@ SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then what c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkOptions:
-    """What is wanted of each link of a session; see `streamer.connect`."""
+class ConnectionOptions:
+    """What is wanted of each connection of a session; see `streamer.connect`."""
 
     verify: bool | ssl.SSLContext
     relay_only: bool
@@ -53,7 +53,7 @@ class Tally:
         self.counters = Counters()
         self.packets_lost = 0
 
-    def add(self, inlets: Iterable[Inlet], *tallies: "Tally") -> None:
+    def add(self, inlets: Iterable[ReceiverDriver], *tallies: "Tally") -> None:
         """Add what these have counted."""
         receivers = [inlet.receiver for inlet in inlets]
         others = [tally.counters for tally in tallies]
@@ -63,7 +63,7 @@ class Tally:
 
 
 class _Path:
-    """One WebRTC connection of a link: the first offer makes one, and each restart of ICE another beside it.
+    """One WebRTC connection of a connection: the first offer makes one, and each restart of ICE another beside it.
 
     aiortc 1.16 answers a restart with its old credentials and stays where it is; so a fresh connection answers it.
     """
@@ -71,7 +71,7 @@ class _Path:
     def __init__(self, peer: Peer, gate: Gate) -> None:
         self.peer = peer
         self.gate = gate
-        self.inlets: list[Inlet] = []
+        self.inlets: list[ReceiverDriver] = []
         self.credentials: frozenset[tuple[str, str]] = frozenset()
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
         self.answered = asyncio.Event()
@@ -85,7 +85,7 @@ class _Path:
             self.candidates.put_nowait((candidate, sdp_mid, sdp_mline_index))
 
 
-class Link:
+class Connection:
     """One attempt. `run` it once; while it runs, its access units go to `sink` as far as its `gate` lets them.
 
     `client_uuid` and `marker_bits` are the same for all attempts of a client, `times` counts those before this one.
@@ -99,17 +99,17 @@ class Link:
         ticket: Ticket,
         sink: Sink,
         *,
-        options: LinkOptions,
+        options: ConnectionOptions,
         client_uuid: str,
         times: int,
         marker_bits: MarkerBits,
-        tell: Callable[["Link", EventKind, str | None], None],
-        on_connected: Callable[["Link"], None],
-        on_keyframe: Callable[["Link"], None],
+        tell: Callable[["Connection", EventKind, str | None], None],
+        on_connected: Callable[["Connection"], None],
+        on_keyframe: Callable[["Connection"], None],
     ) -> None:
         self.ticket = ticket
         self.gate = Gate(sink, lambda: on_keyframe(self))
-        self.inlets: list[Inlet] = []
+        self.inlets: list[ReceiverDriver] = []
         self.tally = Tally()  # of inlets that have ended
         self.has_audio = False
         self.video_codecs: set[str] = set()
@@ -168,7 +168,7 @@ class Link:
         except BaseExceptionGroup as group:
             reason = _first_cause(group)
         else:
-            raise AssertionError("the tasks of a link end with an error only")
+            raise AssertionError("the tasks of a connection end with an error only")
         finally:
             self.gate.state = "shut"
             await asyncio.gather(*(self._close_path(path) for path in self._paths))
@@ -245,7 +245,7 @@ class Link:
         await path.peer.aclose()
 
     async def _follow(self, path: _Path, signaling: SignalingClient) -> None:
-        """Follow a path from its answer to its end; the end of the last one is the link's."""
+        """Follow a path from its answer to its end; the end of the last one is the connection's."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send_candidates(path, signaling))
@@ -335,10 +335,10 @@ class Link:
             else:
                 self._tell(self, "resumed", None)
 
-    def _make_inlet(self, path: _Path, tracks: list[Track]) -> Inlet:
+    def _make_inlet(self, path: _Path, tracks: list[Track]) -> ReceiverDriver:
         own_ssrc = random.getrandbits(32) or 1
         receiver = Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname, marker_bits=self._marker_bits)
-        inlet = Inlet(receiver, path.gate)
+        inlet = ReceiverDriver(receiver, path.gate)
         path.inlets.append(inlet)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)

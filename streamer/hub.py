@@ -10,7 +10,7 @@ A consumer unsubscribes by dropping its iterator: by `break`, or by a time-out a
 its iterator alive. An iterator in a reference cycle lives until the collector runs. Until then two laws bound its cost:
 
 1. The hub offers each item to all subscriptions, and a mailbox that nobody reads holds only what came last: the newest
-   item, 250 pieces of sound, 100 events, or what came in the last 120 frames. So all such mailboxes share their items.
+   item, 250 pieces of audio, 100 events, or what came in the last 120 frames. So all such mailboxes share their items.
 2. A consumer that has stopped reading is idle (see `mailbox`). If all consumers are idle, nobody watches the hub, and
    its owner produces nothing. The next read ends that.
 """

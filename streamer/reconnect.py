@@ -1,11 +1,11 @@
-"""The line to a phone: links, one after another, so that the stream goes on whatever ends one of them.
+"""Connections to a phone, one after another: the stream goes on whatever ends one of them.
 
-    link ──── error ─ pause ─ ticket ─ link ────── time almost up ─────────── …
-                                          ticket ─ link ┄┄ keyframe ──────────── …
+    connection ──── error ─ pause ─ ticket ─ connection ────── time almost up ─────────── …
+                                                ticket ─ connection ┄┄ keyframe ──────────── …
 
-A link that ends is followed by a new one, with a new ticket, after a pause that `retry` decides on. A link whose time
-is almost up gets its successor while it still streams: with the successor's first keyframe the one gives way to the
-other, and no picture is missing.
+After a connection that ends comes a new one, with a new ticket, after a pause that `retry` decides on. A connection
+whose time is almost up gets its successor while it still streams. With the successor's first keyframe the one gives way
+to the other, and no frame is missing.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from typing import Any, Final, Never
 from streamer.aio import boot_time
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
+from streamer.connection import SWITCH_WITHIN_S, Connection, ConnectionOptions, Tally
 from streamer.errors import CloudRefusalError, DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
 from streamer.events import EventHub, EventKind
-from streamer.link import SWITCH_WITHIN_S, Link, LinkOptions, Tally
 from streamer.media.fanout import Sink
-from streamer.media.receiver import Receiver
-from streamer.media.source import Counters, MarkerBits
+from streamer.media.rtp.receiver import Receiver
+from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
 
 _logger = logging.getLogger("streamer.session")
@@ -38,11 +38,12 @@ WARN_BEFORE_S: Final = 3600.0  # before credentials that do not renew themselves
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
 
 
-class Line:
-    """Links to one phone. `run` it once; `link` is the one in force, `connected` is set when media can flow at first.
+class Reconnector:
+    """Stay connected to one phone. `run` it once; `connection` is the one in force.
 
-    The first link is made with `ticket`; for each further one `cloud` gives a new one. `prepare` brings an instance up
-    that is no longer ready then. Without `reconnect` the first link is the last. What happens is told to `events`.
+    `connected` is set when media can flow at first. The first connection is made with `ticket`; for each further one
+    `cloud` gives a new one. `prepare` brings an instance up that is no longer ready then. Without `reconnect` the first
+    connection is the last. What happens is told to `events`.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Line:
         ticket: Ticket,
         sink: Sink,
         *,
-        options: LinkOptions,
+        options: ConnectionOptions,
         reconnect: Reconnect | None,
         prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
@@ -68,49 +69,49 @@ class Line:
         self._client_uuid = str(uuid.uuid4())
         self._marker_bits = MarkerBits()
         self._made = 0
-        self._links: list[Link] = []  # those that run, or are the one in force
+        self._connections: list[Connection] = []  # those that run, or are the one in force
         self._tally = Tally()  # of the others
         self._had_audio = False
         self._had_codecs: set[str] = set()
         self._streaming_since: float | None = None
         self._silent_since: float | None = None  # nothing comes over the path, which may not be dead yet
         self._limit: asyncio.Timeout | None = None
-        self._successor: Link | None = None
+        self._successor: Connection | None = None
         self._switched: asyncio.Future[None] | None = None  # done when the successor has taken over
-        self._is_late = False  # the link in force has ended before its successor was there
+        self._is_late = False  # the connection in force has ended before its successor was there
         self._patience: asyncio.TimerHandle | None = None
         lasts_s = cloud.credentials_last_s
         self._warn_at = None if lasts_s is None or reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
-        self.link = self._make(ticket)
-        self.link.gate.state = "open"
+        self.connection = self._make(ticket)
+        self.connection.gate.state = "open"
 
     @property
     def has_audio(self) -> bool:
-        """Whether the phone sends sound, as far as is known."""
-        return self.link.has_audio if self.link.inlets else self._had_audio
+        """Whether the phone sends audio, as far as is known."""
+        return self.connection.has_audio if self.connection.inlets else self._had_audio
 
     @property
     def video_codecs(self) -> set[str]:
-        """The codecs of the pictures that the phone may send, as far as is known."""
-        return self.link.video_codecs if self.link.inlets else self._had_codecs
+        """The codecs of the frames that the phone may send, as far as is known."""
+        return self.connection.video_codecs if self.connection.inlets else self._had_codecs
 
     @property
     def receivers(self) -> list[Receiver]:
-        """The receivers of the link in force."""
-        return [inlet.receiver for inlet in self.link.inlets]
+        """The receivers of the connection in force."""
+        return [inlet.receiver for inlet in self.connection.inlets]
 
     def counters(self) -> Counters:
-        """Return what all links have counted together."""
+        """Return what all connections have counted together."""
         return self._total().counters
 
     def packets_lost(self) -> int:
-        """Return how many packets all links have given up together."""
+        """Return how many packets all connections have given up together."""
         return self._total().packets_lost
 
     async def run(self) -> Never:
         """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
         retries: Retries | None = None
-        link: Link | None = self.link
+        connection: Connection | None = self.connection
         reason: StreamerError | None = None
         while True:
             left_s = None
@@ -118,14 +119,14 @@ class Line:
                 left_s = max(retries.deadline - time.monotonic(), LAST_ATTEMPT_S)
             try:
                 async with asyncio.timeout(left_s) as self._limit:
-                    await self._serve(link or await self._dial())
+                    await self._serve(connection or await self._dial())
             except TimeoutError:
                 if reason is None or self._limit is None or not self._limit.expired():
                     raise
                 raise reason from None
             except StreamerError as error:
                 reason = error
-            link = None
+            connection = None
             if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
                 raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
             now = time.monotonic()
@@ -138,8 +139,8 @@ class Line:
             self._interrupt(reason, delay_s)
             await asyncio.sleep(delay_s)
 
-    async def _dial(self) -> Link:
-        """Make the next link, in place of the one that has ended."""
+    async def _dial(self) -> Connection:
+        """Make the next connection, in place of the one that has ended."""
         self._events.tell("connecting")
         try:
             ticket = await self._cloud.fetch_ticket(self._instance_id)
@@ -148,17 +149,17 @@ class Line:
                 raise
             await self._prepare()
             ticket = await self._cloud.fetch_ticket(self._instance_id)
-        former, self.link = self.link, self._make(ticket)
+        former, self.connection = self.connection, self._make(ticket)
         self._retire(former)
-        self.link.gate.state = "open"
-        return self.link
+        self.connection.gate.state = "open"
+        return self.connection
 
-    async def _serve(self, link: Link) -> Never:
-        """Run a link, and before its time is up the next one beside it. Raise what ended the last of them."""
-        current: asyncio.Task[Never] | None = _task(link.run(), f"link {link.ticket.device_id}")
+    async def _serve(self, connection: Connection) -> Never:
+        """Run a connection, and before its time is up the next one beside it. Raise what ended the last of them."""
+        current: asyncio.Task[Never] | None = _task(connection.run(), f"connection {connection.ticket.device_id}")
         renewal: asyncio.Task[Never] | None = None
-        ended_by: BaseException | None = None  # what ended the link whose renewal is under way
-        renew_at = self._renewal_due(link)
+        ended_by: BaseException | None = None  # what ended the connection whose renewal is under way
+        renew_at = self._renewal_due(connection)
         retries: Retries | None = None
         try:
             while True:
@@ -170,11 +171,11 @@ class Line:
                 if self._switched is not None and self._switched.done():
                     await _end(current)
                     current, renewal, retries, self._switched, ended_by = renewal, None, None, None, None
-                    self._retire(link)
-                    link = self.link
-                    renew_at = self._renewal_due(link)
+                    self._retire(connection)
+                    connection = self.connection
+                    renew_at = self._renewal_due(connection)
                 elif current is not None and current.done():
-                    error = self._judged(_error_of(current), link)
+                    error = self._judged(_error_of(current), connection)
                     if renewal is None or not self._outlives(error):
                         raise error
                     current, self._is_late, ended_by = None, True, error
@@ -198,20 +199,20 @@ class Line:
                 elif renew_at is not None and boot_time() >= renew_at:
                     self._is_late, renew_at = False, None
                     self._switched = asyncio.get_running_loop().create_future()
-                    renewal = _task(self._renew(), f"renewal {link.ticket.device_id}")
+                    renewal = _task(self._renew(), f"renewal {connection.ticket.device_id}")
         finally:
             await _end(current, renewal)
             self._drop_successor()
 
     async def _renew(self) -> Never:
-        """Run the next link, behind a gate: it takes over with its first keyframe."""
-        link = self._make(await self._cloud.fetch_ticket(self._instance_id))
-        link.gate.state = "waits"
-        self._successor = link
-        await link.run()
+        """Run the next connection, behind a gate: it takes over with its first keyframe."""
+        connection = self._make(await self._cloud.fetch_ticket(self._instance_id))
+        connection.gate.state = "waits"
+        self._successor = connection
+        await connection.run()
 
-    def _make(self, ticket: Ticket) -> Link:
-        link = Link(
+    def _make(self, ticket: Ticket) -> Connection:
+        connection = Connection(
             ticket,
             self._sink,
             options=self._options,
@@ -223,47 +224,49 @@ class Line:
             on_keyframe=self._switch,
         )
         self._made += 1
-        self._links.append(link)
-        return link
+        self._connections.append(connection)
+        return connection
 
-    def _retire(self, link: Link) -> None:
-        """Keep of a link that has ended what it has counted."""
-        if link not in self._links:
+    def _retire(self, connection: Connection) -> None:
+        """Keep of a connection that has ended what it has counted."""
+        if connection not in self._connections:
             return
-        self._links.remove(link)
-        self._tally.add(link.inlets, link.tally)
-        if link.inlets:
-            self._had_audio, self._had_codecs = link.has_audio, link.video_codecs
+        self._connections.remove(connection)
+        self._tally.add(connection.inlets, connection.tally)
+        if connection.inlets:
+            self._had_audio, self._had_codecs = connection.has_audio, connection.video_codecs
 
     def _total(self) -> Tally:
         total = Tally()
         total.add(
-            [inlet for link in self._links for inlet in link.inlets], self._tally, *(link.tally for link in self._links)
+            [inlet for connection in self._connections for inlet in connection.inlets],
+            self._tally,
+            *(connection.tally for connection in self._connections),
         )
         return total
 
-    def _on_connected(self, link: Link) -> None:
-        if link is not self._successor:
+    def _on_connected(self, connection: Connection) -> None:
+        if connection is not self._successor:
             if self.is_interrupted or not self.connected.is_set():  # else its keyframe was quicker, and it took over
-                self._go_on(link, "resumed" if self.is_interrupted else "streaming")
+                self._go_on(connection, "resumed" if self.is_interrupted else "streaming")
         elif self._is_late:
-            self._switch(link)
+            self._switch(connection)
         else:
-            self._patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, link)
+            self._patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, connection)
 
-    def _switch(self, link: Link) -> None:
-        """Let the successor take over from the link in force."""
-        if link is not self._successor or link.ended.is_set():
+    def _switch(self, connection: Connection) -> None:
+        """Let the successor take over from the connection in force."""
+        if connection is not self._successor or connection.ended.is_set():
             return
         self._successor = None
         self._wait_no_longer()
-        self.link.gate.state, link.gate.state = "shut", "open"
-        self.link = link
+        self.connection.gate.state, connection.gate.state = "shut", "open"
+        self.connection = connection
         if self._switched is not None:
             self._switched.set_result(None)
-        self._go_on(link, "resumed" if self.is_interrupted else "renewed")
+        self._go_on(connection, "resumed" if self.is_interrupted else "renewed")
 
-    def _go_on(self, link: Link, kind: EventKind) -> None:
+    def _go_on(self, connection: Connection, kind: EventKind) -> None:
         """Media can flow."""
         self._streaming_since, self._silent_since = time.monotonic(), None
         self.is_interrupted = False
@@ -277,9 +280,9 @@ class Line:
         if self.is_interrupted and isinstance(error, StreamerError):
             self._events.tell("interrupted", error=error, retry_in_s=retry_in_s)
 
-    def _tell(self, link: Link, kind: EventKind, reason: str | None) -> None:
-        """Tell what happens to a link, unless it is a successor: as long as it streams nobody need know of that one."""
-        if link is self.link or kind == "problem":
+    def _tell(self, connection: Connection, kind: EventKind, reason: str | None) -> None:
+        """Tell what happens to a connection, unless it is a successor, which nobody need know of yet."""
+        if connection is self.connection or kind == "problem":
             if kind in {"interrupted", "resumed"}:
                 self.is_interrupted = kind == "interrupted"
                 self._silent_since = time.monotonic() if self.is_interrupted else None
@@ -302,30 +305,30 @@ class Line:
             self._patience = None
 
     def _outlives(self, error: BaseException) -> bool:
-        """Whether the renewal under way goes on after the link in force ended: it may be what has ended that one."""
+        """Whether the renewal goes on after the connection in force ended: it may be what has ended that one."""
         if isinstance(error, TakenOverError):
             return self._successor is not None and self._successor.has_started
         return isinstance(error, StreamerError)
 
     def _blamed(self, error: BaseException, ended_by: BaseException | None) -> BaseException:
-        """Return what ends the line when a renewal fails after the link in force has ended.
+        """Return what ends the line when a renewal fails after the connection in force has ended.
 
         If that was taken over, and the phone has not even made the renewal an offer, it serves another device.
         """
         is_served = self._successor is not None and self._successor.is_served
         return ended_by if isinstance(ended_by, TakenOverError) and not is_served else error
 
-    def _renewal_due(self, link: Link) -> float | None:
-        lasts_s = link.ticket.expires_in_s
+    def _renewal_due(self, connection: Connection) -> float | None:
+        lasts_s = connection.ticket.expires_in_s
         if self._reconnect is None or lasts_s is None or lasts_s < SHORTEST_S:
             return None
-        return link.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
+        return connection.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
 
-    def _judged(self, error: BaseException, link: Link) -> BaseException:
-        """Return what a link's end means, if its time was up."""
-        if not link.is_served or not isinstance(error, StreamerError):
+    def _judged(self, error: BaseException, connection: Connection) -> BaseException:
+        """Return what a connection's end means, if its time was up."""
+        if not connection.is_served or not isinstance(error, StreamerError):
             return error
-        return at_expiry(error, boot_time() - link.made_at, link.ticket.expires_in_s)
+        return at_expiry(error, boot_time() - connection.made_at, connection.ticket.expires_in_s)
 
     def _warn_of_credentials(self) -> None:
         if self._warn_at is not None and boot_time() >= self._warn_at:
@@ -338,7 +341,7 @@ class Line:
 
 
 def _as_of_renewal(error: BaseException) -> BaseException:
-    """Return how the end of a link is told whose renewal goes on: a take-over is then, as far as is known, our own."""
+    """Return how the end of a connection is told whose renewal goes on: a take-over is then taken for our own."""
     if not isinstance(error, TakenOverError):
         return error
     return SignalingClosedError("the phone ended the stream for the one that renews it", code=error.code)

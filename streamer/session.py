@@ -1,4 +1,4 @@
-"""A session with a phone, as the user holds it: it owns the link, the decoder and the recordings."""
+"""A session with a phone, as the user holds it: it owns the connection, the decoder and the recordings."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from streamer.aio import within
+from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.client import CloudClient, check_user_id
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.http import trust_of
 from streamer.cloud.models import Ticket
+from streamer.connection import Connection, ConnectionOptions
 from streamer.errors import (
     CloudError,
     ConfigurationError,
@@ -23,24 +25,22 @@ from streamer.errors import (
     TakenOverError,
 )
 from streamer.events import Event, EventHub, EventIterator
+from streamer.lasting_problems import LOOK_EVERY_S, LastingTroubles
 from streamer.lifecycle import give_back, prepare, to_the_end
-from streamer.line import Line
-from streamer.link import Link, LinkOptions
-from streamer.media.audio import AudioIterator, Layout, SampleFormat
 from streamer.media.fanout import Fanout
-from streamer.media.frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
 from streamer.media.history import History
 from streamer.media.meter import StreamMeter
-from streamer.media.mux import Recording
-from streamer.media.pictures import Pictures
-from streamer.media.segments import Limits
-from streamer.media.sound import Sound
-from streamer.media.transcode import Transcode
+from streamer.media.playback.audio import AudioOutput
+from streamer.media.playback.audio_frames import AudioIterator, Layout, SampleFormat
+from streamer.media.playback.video import VideoOutput
+from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
+from streamer.media.recording.recording import Recording
+from streamer.media.recording.segments import Limits
+from streamer.media.recording.transcode import Transcode
 from streamer.own_loop import OwnLoop
-from streamer.ports import AudioPort, AudioPorts
+from streamer.reconnect import Reconnector
 from streamer.retry import Reconnect
 from streamer.stats import Stats
-from streamer.troubles import LOOK_EVERY_S, LastingTroubles
 
 _logger = logging.getLogger("streamer.session")
 
@@ -102,7 +102,7 @@ def connect(
         cloud,
         instance_id,
         timeout_s=timeout_s,
-        options=LinkOptions(verify=trust, relay_only=relay_only, volume=volume),
+        options=ConnectionOptions(verify=trust, relay_only=relay_only, volume=volume),
         preroll_s=preroll_s,
         reconnect=reconnect,
         prepare_for=prepare_for,
@@ -120,7 +120,7 @@ class Connecting:
         instance_id: str,
         *,
         timeout_s: float,
-        options: LinkOptions,
+        options: ConnectionOptions,
         preroll_s: float,
         reconnect: Reconnect | None,
         prepare_for: str | None,
@@ -221,7 +221,7 @@ class Connecting:
 
 
 class Session:
-    """A phone's screen and sound. Iterate it for decoded pictures, the freshest first.
+    """A phone's screen and audio. Iterate it for decoded frames, the freshest first.
 
     It is made by `connect`, and ends when its block is left or the stream ends; iterators then end too, with the error
     that ended the stream, if there is one.
@@ -235,7 +235,7 @@ class Session:
         cloud: CloudClient,
         ticket: Ticket,
         *,
-        options: LinkOptions,
+        options: ConnectionOptions,
         preroll_s: float,
         reconnect: Reconnect | None,
         prepare: Callable[[], Awaitable[None]] | None,
@@ -247,26 +247,26 @@ class Session:
         self._fanout = Fanout()
         self._preroll_s = preroll_s
         self._history = History(preroll_s, ask_keyframe=self._keep_past)
-        self._pictures = Pictures(
+        self._frames = VideoOutput(
             ticket.device_id,
             self._history,
             request_keyframe=self.request_keyframe,
             audio_port=lambda: self.audio_port,
             loop=self._loop,
         )
-        self._sound = Sound(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
+        self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._recordings: set[Recording] = set()
         self._meter = StreamMeter(
             time.monotonic_ns,
-            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._link.inlets),
+            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._connection.inlets),
         )
         self._fanout.add(self._history)
-        self._fanout.add(self._pictures)
-        self._fanout.add(self._sound)
+        self._fanout.add(self._frames)
+        self._fanout.add(self._audio)
         self._fanout.add(self._meter)
         self._error: Exception | None = None
         self._is_over = False
-        self._line = Line(
+        self._reconnector = Reconnector(
             cloud,
             ticket,
             self._fanout,
@@ -278,23 +278,23 @@ class Session:
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
 
     @property
-    def _link(self) -> Link:
-        return self._line.link
+    def _connection(self) -> Connection:
+        return self._reconnector.connection
 
     @property
     def device_id(self) -> str:
         """The phone's device id, as the newest ticket tells it."""
-        return self._link.ticket.device_id
+        return self._connection.ticket.device_id
 
     @property
     def audio_ports(self) -> AudioPorts:
         """The phone's audio ports; they may change when the session reconnects."""
-        return self._link.ticket.audio_ports
+        return self._connection.ticket.audio_ports
 
     @property
     def expires_in_s(self) -> float | None:
         """How long the stream may last at a stretch [doc]; the session renews it before. None if it is not told."""
-        return self._link.ticket.expires_in_s
+        return self._connection.ticket.expires_in_s
 
     @property
     def audio_port(self) -> AudioPort | None:
@@ -306,9 +306,9 @@ class Session:
         """One of "connecting", "streaming", "interrupted" and "closed"."""
         if self._task.done():
             return "closed"
-        if not self._line.connected.is_set():
+        if not self._reconnector.connected.is_set():
             return "connecting"
-        return "interrupted" if self._line.is_interrupted else "streaming"
+        return "interrupted" if self._reconnector.is_interrupted else "streaming"
 
     @property
     def error(self) -> Exception | None:
@@ -330,7 +330,7 @@ class Session:
         return self._events.iterate()
 
     def __aiter__(self) -> FrameIterator:
-        """Iterate the decoded pictures with the policy "latest"."""
+        """Iterate the decoded frames with the policy "latest"."""
         return self.frames()
 
     def frames(
@@ -356,7 +356,7 @@ class Session:
 
         Raises ConfigurationError for another policy or rate, and outside the session's event loop.
         """
-        return self._pictures.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
+        return self._frames.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
         """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
@@ -374,15 +374,15 @@ class Session:
             raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
         async with within(timeout_s, lambda: self._no_frame(timeout_s)):
             async for _ in self.events():
-                if not self._line.is_interrupted:
+                if not self._reconnector.is_interrupted:
                     break
             if self._is_over:
-                raise self._error or ConnectionLostError("there is no picture to be had: the session was left")
+                raise self._error or ConnectionLostError("there is no frame to be had: the session was left")
             async with self.frames() as frames:
                 try:
                     return await self._present(frames)
                 except StopAsyncIteration:
-                    raise ConnectionLostError("there is no picture to be had: the session was left") from None
+                    raise ConnectionLostError("there is no frame to be had: the session was left") from None
 
     async def _present(self, frames: FrameIterator) -> VideoFrame:
         """Return the first frame; but not one from before an interruption that has ended just now."""
@@ -398,13 +398,13 @@ class Session:
         return frame
 
     def _no_frame(self, timeout_s: float) -> ConnectionFailedError:
-        if self._line.is_interrupted:
+        if self._reconnector.is_interrupted:
             message = f"no frame came within {timeout_s:g} s: the stream is interrupted"
             return ConnectionFailedError(": ".join(filter(None, [message, self.status.reason])), stage="media")
         stats = self.stats()
         return ConnectionFailedError(
-            f"no picture came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
-            f"{stats.pictures_received} pictures, {stats.plis_sent + stats.firs_sent} requests for a keyframe",
+            f"no frame came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
+            f"{stats.frames_received} frames, {stats.pli_count + stats.fir_count} requests for a keyframe",
             stage="media",
         )
 
@@ -415,16 +415,16 @@ class Session:
         rate: int = 48_000,
         layout: Layout = "stereo",
     ) -> AudioIterator:
-        """Return an async iterator of the phone's sound; several may be read at once, and it is decoded once.
+        """Return an async iterator of the phone's audio; several may be read at once, and it is decoded once.
 
         `sample_format` is "s16" or "f32", `rate` 8000 to 48000 samples a second, `layout` "mono" or "stereo". Lost
         packets and pauses are made up, so that there are as many samples as time has passed on the phone's clock; a gap
-        of more than two seconds is a `discontinuity` instead. Who falls behind by more than 5 s loses the oldest sound.
-        Nothing is decoded while nobody iterates, as with `frames`. A phone without sound gives nothing until the end.
+        of more than two seconds is a `discontinuity` instead. Who falls behind by more than 5 s loses the oldest audio.
+        Nothing is decoded while nobody iterates, as with `frames`. A phone without audio gives nothing until the end.
 
         Raises ConfigurationError for another format, rate or layout.
         """
-        return self._sound.audio(sample_format, rate=rate, layout=layout)
+        return self._audio.audio(sample_format, rate=rate, layout=layout)
 
     def record(
         self,
@@ -441,16 +441,16 @@ class Session:
     ) -> Recording:
         """Record until the recording is stopped, or a limit is reached, or the session ends.
 
-        Picture and sound are copied, not encoded again, into an `.mp4`, `.mkv`, `.webm` or `.ts` file; an open binary
+        Video and audio are copied, not encoded again, into an `.mp4`, `.mkv`, `.webm` or `.ts` file; an open binary
         file, such as a pipe, gets MPEG-TS. Use `async with`, or `stop` it yourself.
 
         `overwrite` replaces a file that exists; without it that is a RecordingError, and the file stays as it is.
         `before_s` begins so many seconds ago, as far as `connect(preroll_s=…)` has kept them. `segment_s` and
         `segment_bytes` begin another file with the first keyframe after that; `target` is then best a pattern such as
         `clip-{:04d}.mp4` (see `FileNames`). `max_duration_s` and `max_bytes` end the recording. `manifest` is a file to
-        which a JSON line is added for each finished file. `transcode` has the pictures encoded anew (see `Transcode`):
+        which a JSON line is added for each finished file. `transcode` has the frames encoded anew (see `Transcode`):
         at a constant rate, in another codec or size, with the time on them. If that is slower than the phone sends,
-        pictures are left out and counted in `dropped`; the stream and the sound do not suffer.
+        frames are left out and counted in `dropped`; the stream and the audio do not suffer.
 
         Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends,
         RecordingError if the file cannot be created, and what ended the session if it has ended.
@@ -468,8 +468,8 @@ class Session:
         recording = Recording(
             target,
             overwrite=overwrite,
-            has_audio=self._line.has_audio,
-            video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._line.video_codecs,
+            has_audio=self._reconnector.has_audio,
+            video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._reconnector.video_codecs,
             on_end=self._fanout.remove,
             request_keyframe=self.request_keyframe,
             limits=Limits(
@@ -491,12 +491,12 @@ class Session:
     def request_keyframe(self) -> None:
         """Ask the phone for a keyframe; asked again until one comes."""
         self._loop.check()
-        self._link.request_keyframe()
+        self._connection.request_keyframe()
 
     async def wait_connected(self) -> None:
         """Wait until media can flow. Raises what ended the session before."""
         self._loop.check()
-        waiting = asyncio.ensure_future(self._line.connected.wait())
+        waiting = asyncio.ensure_future(self._reconnector.connected.wait())
         try:
             await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -514,8 +514,8 @@ class Session:
     async def wait_input(self) -> None:
         """Wait until the phone's data channel `input` is open. Raises what ended the session before."""
         self._loop.check()
-        while not (link := self._link).input_opened.is_set():
-            waiting = [asyncio.ensure_future(event.wait()) for event in (link.input_opened, link.ended)]
+        while not (connection := self._connection).input_opened.is_set():
+            waiting = [asyncio.ensure_future(event.wait()) for event in (connection.input_opened, connection.ended)]
             try:
                 await asyncio.wait({self._task, *waiting}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -528,19 +528,19 @@ class Session:
         """Return a snapshot of the session's counters."""
         self._loop.check()
         now_ns = time.monotonic_ns()
-        receivers = self._line.receivers
-        came = self._line.counters()
+        receivers = self._reconnector.receivers
+        came = self._reconnector.counters()
         round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
-        stream, hub, decoder, decoding = self._meter, self._pictures.hub, self._pictures.counters, self._pictures.meter
-        sound = self._sound.counters
+        stream, hub, decoder, decoding = self._meter, self._frames.hub, self._frames.counters, self._frames.meter
+        audio = self._audio.counters
         return Stats(
             state=self.state,
             duration_s=stream.duration_s(),
             interruptions=self._events.interruptions.count,
             interrupted_s=self._events.interruptions.total_s(time.monotonic()),
             packets_received=came.packets,
-            packets_lost=self._line.packets_lost(),
-            packets_recovered=came.recovered,
+            packets_lost=self._reconnector.packets_lost(),
+            retransmitted_packets_received=came.recovered,
             packets_malformed=came.malformed,
             packets_unknown=came.unknown_payload_type,
             packets_refused=came.refused,
@@ -548,28 +548,26 @@ class Session:
             bytes_received=came.bytes,
             bitrate_bps=8 * stream.bytes.per_second(now_ns),
             jitter_s=max((receiver.jitter_s for receiver in receivers), default=0.0),
-            round_trip_s=_seconds(round_trips[0].smoothed_ns if round_trips else None),
-            nacks_sent=came.nacks,
+            round_trip_time_s=_seconds(round_trips[0].smoothed_ns if round_trips else None),
+            nack_count=came.nacks,
             retransmission_requests=came.retransmission_requests,
-            plis_sent=came.plis,
-            firs_sent=came.firs,
-            pictures_received=came.pictures,
-            pictures_lost=came.pictures_lost,
-            pictures_malformed=came.pictures_malformed,
-            pictures_awaiting_keyframe=came.pictures_awaiting_keyframe
-            + decoder.passed_over
-            + decoder.awaiting_keyframe,
-            picture_rate_hz=stream.pictures.per_second(now_ns),
+            pli_count=came.plis,
+            fir_count=came.firs,
+            frames_received=came.frames,
+            frames_lost=came.frames_lost,
+            frames_malformed=came.frames_malformed,
+            frames_awaiting_keyframe=came.frames_awaiting_keyframe + decoder.passed_over + decoder.awaiting_keyframe,
+            frames_per_second=stream.frames.per_second(now_ns),
             freezes=stream.freezes.count,
-            frozen_s=stream.freezes.total_ns / 1e9,
-            audio_packets=came.audio_packets,
-            audio_decoded=sound.decoded,
-            audio_errors=sound.errors,
-            audio_overflows=sound.overflows,
-            audio_concealed_s=sound.concealed / 48_000,
+            total_freezes_duration_s=stream.freezes.total_ns / 1e9,
+            audio_packets_received=came.audio_packets_received,
+            audio_packets_decoded=audio.decoded,
+            audio_errors=audio.errors,
+            audio_overflows=audio.overflows,
+            concealed_audio_s=audio.concealed / 48_000,
             frames_decoded=decoder.decoded,
             decode_errors=decoder.errors,
-            pictures_too_large=decoder.too_large,
+            frames_too_large=decoder.too_large,
             frames_corrupt=decoder.corrupt,
             decoder_overflows=decoder.overflows,
             frames_skipped=hub.skipped,
@@ -600,7 +598,7 @@ class Session:
     async def _run(self) -> None:
         watching = asyncio.create_task(self._watch_troubles(), name="troubles")
         try:
-            await self._line.run()
+            await self._reconnector.run()
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
             self._error = error
             _logger.debug("= ended: %s", error)
@@ -614,15 +612,15 @@ class Session:
         for recording in recordings:
             recording.end(self._error)
         await asyncio.gather(*(recording.closed() for recording in recordings))
-        await self._pictures.aclose(self._error)
+        await self._frames.aclose(self._error)
         self._events.tell("closed", error=self._error)
-        await self._sound.aclose(self._error)
+        await self._audio.aclose(self._error)
 
     async def _watch_troubles(self) -> None:
         """Emit a "problem" for what keeps going wrong."""
         troubles = LastingTroubles()
         while True:
-            came, decoder = self._line.counters(), self._pictures.counters
+            came, decoder = self._reconnector.counters(), self._frames.counters
             counts = {
                 "packets keep failing authentication: damaged on the way, or not the phone's": came.refused,
                 "packets keep coming with payload types that were not negotiated": came.unknown_payload_type,
@@ -635,7 +633,7 @@ class Session:
 
     def _keep_past(self) -> None:
         """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""
-        if self._preroll_s or not self._pictures.hub.is_watched:
+        if self._preroll_s or not self._frames.hub.is_watched:
             self.request_keyframe()
 
 

@@ -7,11 +7,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """A snapshot of a session, in the order of a picture's way: what came, what was asked for, what was decoded.
+    """A snapshot of a session, in the order of a frame's way: what came, what was asked for, what was decoded.
 
     Counts and totals are since the session began, retransmissions included; rates and means are over the last second.
-    What was dropped is in seven counters, one for each reason: `pictures_lost`, `pictures_malformed`,
-    `pictures_awaiting_keyframe`, `decode_errors`, `pictures_too_large`, `frames_corrupt` and `decoder_overflows`;
+    What was dropped is in seven counters, one for each reason: `frames_lost`, `frames_malformed`,
+    `frames_awaiting_keyframe`, `decode_errors`, `frames_too_large`, `frames_corrupt` and `decoder_overflows`;
     `frames_skipped` were decoded.
     """
 
@@ -22,46 +22,46 @@ class Stats:
 
     packets_received: int
     packets_lost: int  # given up: neither they nor a retransmission came in time
-    packets_recovered: int  # by retransmission
+    retransmitted_packets_received: int  # by retransmission
     packets_malformed: int
     packets_unknown: int  # of payload types that were not negotiated
     packets_refused: int  # not among those received: they fail authentication, and may be a stranger's
     packets_duplicated: int  # not among those received: they came before, or later than SRTP can tell
     bytes_received: int  # RTP headers included
-    bitrate_bps: float  # of pictures and sound, without headers
+    bitrate_bps: float  # of video and audio, without headers
     jitter_s: float  # of video (RFC 3550 section 6.4.1)
-    round_trip_s: float | None  # smoothed; None until it could be measured, some 5 s after the start
+    round_trip_time_s: float | None  # smoothed; None until it could be measured, some 5 s after the start
 
-    nacks_sent: int
+    nack_count: int
     retransmission_requests: int  # sequence numbers in them
-    plis_sent: int
-    firs_sent: int
+    pli_count: int
+    fir_count: int
 
-    pictures_received: int  # complete access units of video that can be decoded
-    pictures_lost: int  # incomplete; those of which no packet came are not known of
-    pictures_malformed: int
-    pictures_awaiting_keyframe: int  # complete, but what they build upon was lost
-    picture_rate_hz: float
-    freezes: int  # intervals without a new picture while some were missing (see FreezeMeter)
-    frozen_s: float  # the sum of them
-    audio_packets: int
+    frames_received: int  # complete access units of video that can be decoded
+    frames_lost: int  # incomplete; those of which no packet came are not known of
+    frames_malformed: int
+    frames_awaiting_keyframe: int  # complete, but what they build upon was lost
+    frames_per_second: float
+    freezes: int  # intervals without a new frame while some were missing (see FreezeMeter)
+    total_freezes_duration_s: float  # the sum of them
+    audio_packets_received: int
 
-    audio_decoded: int  # packets; nothing is decoded while nobody listens
+    audio_packets_decoded: int  # packets; nothing is decoded while nobody listens
     audio_errors: int  # packets that the decoder refused
     audio_overflows: int  # packets dropped because the decoder had fallen behind
-    audio_concealed_s: float  # made up for packets that did not come, or were refused or dropped
+    concealed_audio_s: float  # made up for packets that did not come, or were refused or dropped
 
     frames_decoded: int  # nothing is decoded while nobody iterates
-    decode_errors: int  # pictures that the decoder refused
-    pictures_too_large: int  # pictures of more than 4096 x 4096 pixels: the decoder may not take the memory
+    decode_errors: int  # frames that the decoder refused
+    frames_too_large: int  # frames of more than 4096 x 4096 pixels: the decoder may not take the memory
     frames_corrupt: int  # the decoder had to make up parts of these: they are not handed out
-    decoder_overflows: int  # pictures thrown away because the decoder had fallen behind
+    decoder_overflows: int  # frames thrown away because the decoder had fallen behind
     frames_skipped: int  # decoded, but a newer frame came before the consumer took them
     decode_s: float  # spent decoding, in all
-    mean_decode_s: float | None  # for one picture; this and the next two are None while none is decoded
-    mean_delay_s: float | None  # from a picture's last packet to its frame
+    mean_decode_s: float | None  # for one frame; this and the next two are None while none is decoded
+    mean_delay_s: float | None  # from a frame's last packet to its frame
     mean_latency_s: float | None  # from its capture, by the phone's clock: means something if both clocks are in step
-    width: int | None  # of the last decoded picture
+    width: int | None  # of the last decoded frame
     height: int | None
 
 
@@ -96,7 +96,7 @@ class RateMeter:
 class FreezeMeter:
     """Freezes as webrtc-stats defines `freezeCount` and `totalFreezesDuration`, but where something was missing only.
 
-    An interval between two pictures is a freeze if it is at least max(3 * average, average + 150 ms), where the average
+    An interval between two frames is a freeze if it is at least max(3 * average, average + 150 ms), where the average
     is that of the last 30 intervals. A screen at rest sends nothing for minutes, and is not frozen: an interval counts
     only if packets were found missing in it, whether they came in the end or not, or the stream began anew after it.
     """
@@ -112,7 +112,7 @@ class FreezeMeter:
         self._intervals: deque[int] = deque(maxlen=self._AVERAGED)
 
     def add(self, now_ns: int, *, has_gap: bool) -> None:
-        """Take a picture that can be shown now; `has_gap` says whether something was missing since the last one."""
+        """Take a frame that can be shown now; `has_gap` says whether something was missing since the last one."""
         if self._latest_ns is not None:
             interval_ns = now_ns - self._latest_ns
             if has_gap and len(self._intervals) >= self._LEAST and interval_ns >= self._limit_ns():

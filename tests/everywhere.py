@@ -1,6 +1,6 @@
-"""A pytest plugin for every test: an embedded phone, and the certainty that nothing is left running and no secret told.
+"""A pytest plugin for every test: an emulator, and the certainty that nothing is left running and no secret told.
 
-Whatever the embedded phone makes as a token begins with a mark. The mark is looked for in what the package logs at
+Whatever the emulator makes as a token begins with a mark. The mark is looked for in what the package logs at
 DEBUG; in each of its errors, with what caused it, whoever catches it; in what is printed and logged besides, also where
 a test takes it away by `capsys`; in what other processes say to `communicate`; and in the files that a test leaves.
 """
@@ -23,10 +23,10 @@ import pytest
 import pytest_asyncio
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 
 Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
-MARK: Final = "TRIPWIRE-"  # of each token that the embedded phone makes
+MARK: Final = "TRIPWIRE-"  # of each token that the emulator makes
 # How long an example takes tells of the machine. Whatever else the profile in force says (CI's repeats itself) stays.
 hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)  # `make quick` asks for it
@@ -110,10 +110,10 @@ def pytest_runtest_makereport(
     """Fail a test that told a secret."""
     report = yield
     if call.when == "call" and MARK in str(report.longrepr or ""):
-        report.longrepr = f"{report.longrepr}\n\na token of the embedded phone stands in this failure"
+        report.longrepr = f"{report.longrepr}\n\na token of the emulator stands in this failure"
     if call.when == "teardown" and (places := _told(item, report)):
         report.outcome = "failed"
-        report.longrepr = f"a token of the embedded phone stands in: {', '.join(places)}"
+        report.longrepr = f"a token of the emulator stands in: {', '.join(places)}"
     return report
 
 
@@ -140,9 +140,9 @@ HAS_IPV6: Final = _has_ipv6()  # on loopback
 
 
 @pytest.fixture
-async def phone() -> AsyncIterator[embedded.EmbeddedPhone]:
-    """A running embedded phone, small enough for a busy machine."""
-    async with embedded.serve(width=360, height=640) as running:
+async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
+    """A running emulator, small enough for a busy machine."""
+    async with emulator.serve(width=360, height=640) as running:
         yield running
 
 
@@ -193,9 +193,9 @@ Connect: TypeAlias = Callable[..., streamer.Connecting]
 
 @pytest.fixture
 def connect() -> Connect:
-    """Return a function that connects to an embedded phone."""
+    """Return a function that connects to an emulator."""
 
-    def connect_to(phone: embedded.EmbeddedPhone, **options: Any) -> streamer.Connecting:
+    def connect_to(phone: emulator.EmulatedPhone, **options: Any) -> streamer.Connecting:
         return streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **options
         )

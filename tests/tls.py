@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from streamer.phone import EmbeddedPhone
+from streamer.emulator import EmulatedPhone
 
 Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -94,7 +94,7 @@ async def serving(serve: Serve, *, host: str = "127.0.0.1", tls: ssl.SSLContext 
 
 
 @contextlib.asynccontextmanager
-async def behind_tls(phone: EmbeddedPhone, api_shows: Path, signaling_shows: Path) -> AsyncIterator[EmbeddedPhone]:
+async def behind_tls(phone: EmulatedPhone, api_shows: Path, signaling_shows: Path) -> AsyncIterator[EmulatedPhone]:
     """Put TLS in front of a phone's API and signaling, which are then named so, each with its certificate."""
 
     def to(url: str) -> Serve:

@@ -1,4 +1,4 @@
-"""`streamer audio`: the sound, decoded, into a WAV file or bare into the standard output."""
+"""`streamer audio`: the audio, decoded, into a WAV file or bare into the standard output."""
 
 import asyncio
 import contextlib
@@ -15,22 +15,22 @@ import numpy.typing as npt
 from rich.text import Text
 
 from streamer import errors
+from streamer.atomic_file import check_writable, unwritable
 from streamer.cli.connecting import Connect, connected
 from streamer.cli.display import bar, interruptions, live, stats_table
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
-from streamer.cli.running import stop_on_signal
-from streamer.media.audio import AudioFrame, AudioIterator, Layout
-from streamer.media.whole import check_whole, unwritable
+from streamer.cli.runtime import stop_on_signal
+from streamer.media.playback.audio_frames import AudioFrame, AudioIterator, Layout
 
 _CHANNELS: Final[dict[Layout, int]] = {"mono": 1, "stereo": 2}
 _WAV_LIMIT: Final = 0xFFFFFFFF - 36  # bytes of samples: its sizes are numbers of 32 bits
-_SOUND_LATE_S: Final = 1.0
+_AUDIO_LATE_S: Final = 1.0
 _METER: Final = 20  # characters
 
 
 async def save(connect: Connect, output: Path, *, overwrite: bool, **options: Any) -> None:
-    """Write the sound into a WAV file, or bare to the standard output."""
+    """Write the audio into a WAV file, or bare to the standard output."""
     if str(output) == "-":
         await _into_pipe(connect, output, **options)
     elif output.suffix.lower() != ".wav":
@@ -44,8 +44,8 @@ async def save(connect: Connect, output: Path, *, overwrite: bool, **options: An
 async def _into_file(
     connect: Connect, output: Path, *, overwrite: bool, rate: int, layout: Layout, **options: Any
 ) -> None:
-    """Write the sound into a WAV file; what is there stays until there is some."""
-    check_whole(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
+    """Write the audio into a WAV file; what is there stays until there is some."""
+    check_writable(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
     mode = "wb" if overwrite else "xb"
     container: wave.Wave_write | None = None
     try:
@@ -53,7 +53,7 @@ async def _into_file(
 
             def write(samples: bytes) -> None:
                 nonlocal container
-                if container is None:  # until there is sound, whatever is there stays as it is
+                if container is None:  # until there is audio, whatever is there stays as it is
                     container = files.enter_context(wave.open(files.enter_context(output.open(mode)), "wb"))
                     container.setnchannels(_CHANNELS[layout])
                     container.setsampwidth(2)
@@ -92,25 +92,25 @@ async def _record(
     show_stats: bool,
 ) -> None:
     async with stop_on_signal() as stopped, connected(connect()) as session:
-        sound = session.audio(rate=recorder.rate, layout=recorder.layout)
+        audio = session.audio(rate=recorder.rate, layout=recorder.layout)
         stopping = asyncio.ensure_future(stopped.wait())
-        stopping.add_done_callback(lambda _: sound.close())
+        stopping.add_done_callback(lambda _: audio.close())
         loop = asyncio.get_running_loop()
         # A phone that plays nothing may send nothing: then the time is over all the same.
-        over = None if duration_s is None else loop.call_later(duration_s + _SOUND_LATE_S, sound.close)
+        over = None if duration_s is None else loop.call_later(duration_s + _AUDIO_LATE_S, audio.close)
         try:
             async with live(lambda: recorder.progress(duration_s), refresh_per_second=10):
-                await recorder.take(sound, duration_s)
+                await recorder.take(audio, duration_s)
         finally:
             stopping.cancel()
             if over is not None:
                 over.cancel()
-            sound.close()
+            audio.close()
             stats = session.stats()
             if show_stats and not say.as_json:
                 (notes if is_pipe else out).print(stats_table(stats))
     if not recorder.written:
-        raise errors.RecordingError(f"no sound came: {output} holds nothing")
+        raise errors.RecordingError(f"no audio came: {output} holds nothing")
     facts: dict[str, Any] = {
         "output": str(output),
         "duration_s": round(recorder.written / recorder.rate, 3),
@@ -132,7 +132,7 @@ async def _record(
 
 
 class _Recorder:
-    """Write sound by `write`, half a second at a time, and show how loud it is."""
+    """Write audio by `write`, half a second at a time, and show how loud it is."""
 
     def __init__(
         self, write: Callable[[bytes], None], *, rate: int, layout: Layout, limit_bytes: int | None = None
@@ -148,11 +148,11 @@ class _Recorder:
         self._last: AudioFrame | None = None
         self._peak = 0.0  # since the meter was last shown
 
-    async def take(self, sound: AudioIterator, duration_s: float | None) -> None:
+    async def take(self, audio: AudioIterator, duration_s: float | None) -> None:
         """Write what comes: until it ends, or for so long."""
         wanted = None if duration_s is None else round(duration_s * self.rate)
         try:
-            async for frame in sound:
+            async for frame in audio:
                 await self._add_silence(frame, wanted)
                 left = len(frame.samples) if wanted is None else wanted - self._taken
                 self._add(frame.samples[:left])
@@ -173,7 +173,7 @@ class _Recorder:
     def meter(self) -> Text:
         """Return how loud it is, in one line."""
         if self._last is None:
-            return styled(" no sound yet")
+            return styled(" no audio yet")
         peak, self._peak = self._peak, 0.0
         peak_dbfs = 20 * math.log10(peak) if peak else -math.inf
         full = max(min(round(_METER * (1 + peak_dbfs / 60)), _METER), 0) if peak else 0  # from -60 dBFS on

@@ -57,7 +57,7 @@ def _streamer(
     epilog=EPILOG,
     short_help="Record the screen and audio into a file.",
     help="Record a phone's screen and audio into a file, as they come; nothing is encoded again unless you ask for it."
-    f"{_ONE_AT_A_TIME} For pictures during a recording there is --screenshot-every, and the signal SIGUSR1, which "
+    f"{_ONE_AT_A_TIME} For frames during a recording there is --screenshot-every, and the signal SIGUSR1, which "
     "saves one beside the recording.",
 )
 @with_groups
@@ -107,9 +107,9 @@ def record(
     connection: Connection,
     say: Output,
 ) -> None:
-    from streamer.cli import connecting, recording, running
+    from streamer.cli import connecting, recording, runtime
 
-    running.run(
+    runtime.run(
         recording.record(
             connecting.later(instance, connection, volume=volume),
             output or default_name(instance, ".mp4"),
@@ -159,12 +159,12 @@ def frames(
     connection: Connection,
     say: Output,
 ) -> None:
-    from streamer.cli import connecting, pictures, running
+    from streamer.cli import connecting, frames, runtime
 
     connect = connecting.later(instance, connection)
     target = output or default_name(instance)
-    work = pictures.save_frames(connect, target, say=say, fps=fps, count=count, suffix=image_format, show_stats=stats)
-    running.run(work, say)
+    work = frames.save_frames(connect, target, say=say, fps=fps, count=count, suffix=image_format, show_stats=stats)
+    runtime.run(work, say)
 
 
 @app.command(
@@ -201,9 +201,9 @@ def screenshot(
     connection: Connection,
     say: Output,
 ) -> None:
-    from streamer.cli import connecting, pictures, running
+    from streamer.cli import connecting, frames, runtime
 
-    work = pictures.save_screenshot(
+    work = frames.save_screenshot(
         connecting.later(instance, connection),
         output or default_name(instance, f".{image_format or 'png'}"),
         image_format,
@@ -212,7 +212,7 @@ def screenshot(
         size=None if size is None else pixels_of(size),
         timeout_s=timeout,
     )
-    running.run(work, say)
+    runtime.run(work, say)
 
 
 @app.command(epilog=EPILOG, short_help="Cut a few seconds out of a recording.")
@@ -238,12 +238,12 @@ def clip(
     say: Output,
 ) -> None:
     """Cut a few seconds out of a recording, small enough for a report."""
-    from streamer.cli import pictures, running
+    from streamer.cli import frames, runtime
 
     until = "end" if end is None else f"{end:g}s"
     target = output or Path(f"{recording.stem}-{start:g}s-{until}.webp")
-    work = pictures.cut_clip(recording, target, start, end, say=say, overwrite=overwrite, width=width, fps=fps)
-    running.run(work, say)
+    work = frames.cut_clip(recording, target, start, end, say=say, overwrite=overwrite, width=width, fps=fps)
+    runtime.run(work, say)
 
 
 @app.command(
@@ -277,9 +277,9 @@ def audio(
     connection: Connection,
     say: Output,
 ) -> None:
-    from streamer.cli import connecting, running, sound
+    from streamer.cli import audio, connecting, runtime
 
-    work = sound.save(
+    work = audio.save(
         connecting.later(instance, connection, volume=volume),
         output or default_name(instance, ".wav"),
         say=say,
@@ -289,7 +289,7 @@ def audio(
         layout=layout,
         show_stats=stats,
     )
-    running.run(work, say)
+    runtime.run(work, say)
 
 
 @app.command(epilog=EPILOG, short_help="Show what the cloud says of a phone.")
@@ -299,12 +299,12 @@ def info(instance: Instance, *, access: Access, say: Output) -> None:
 
     This does not connect to the phone, and disturbs nothing that is connected to it.
     """
-    from streamer.cli import running, ticket
+    from streamer.cli import info, runtime
 
-    running.run(ticket.show(instance, access, as_json=say.as_json), say)
+    runtime.run(info.show(instance, access, as_json=say.as_json), say)
 
 
-@app.command(epilog=EPILOG, short_help="Run an embedded phone to try things against.")
+@app.command(epilog=EPILOG, short_help="Run an emulator to try things against.")
 @with_groups
 def phone(
     *,
@@ -340,20 +340,20 @@ def phone(
     ] = None,
     say: Output,
 ) -> None:
-    """Run the embedded phone: an auth API, signaling and WebRTC on this machine, to try things against.
+    """Run the emulator: an auth API, signaling and WebRTC on this machine, to try things against.
 
     Its port, its instance ids (demo-phone; demo-phone-1 and so on of several) and its token (demo-token, or
     STREAMER_PHONE_TOKEN) are the same at each start.
     """
-    from streamer.cli import embedded, running
+    from streamer.cli import demo, runtime
 
-    running.run(
-        embedded.serve(host, port, count=count, size=pixels_of(size), fps=fps, fault=fault or [], as_json=say.as_json),
+    runtime.run(
+        demo.serve(host, port, count=count, size=pixels_of(size), fps=fps, fault=fault or [], as_json=say.as_json),
         say,
     )
 
 
-@app.command(epilog=EPILOG, short_help="Record an embedded phone and check the file.")
+@app.command(epilog=EPILOG, short_help="Record an emulator and check the file.")
 @with_groups
 def demo(
     *,
@@ -365,11 +365,11 @@ def demo(
     duration: Annotated[float, time_option("How long to record.", least=0.5, default="10s")] = 10.0,
     say: Output,
 ) -> None:
-    """Start the embedded phone, connect to it, record its screen, and check the recording frame by frame.
+    """Start the emulator, connect to it, record its screen, and check the recording frame by frame.
 
     The file that is written by default is replaced each time.
     """
-    from streamer.cli import embedded, running
+    from streamer.cli import demo, runtime
 
-    work = embedded.demo(output or Path("out/demo.mp4"), duration, say=say, overwrite=overwrite or output is None)
-    running.run(work, say)
+    work = demo.demo(output or Path("out/demo.mp4"), duration, say=say, overwrite=overwrite or output is None)
+    runtime.run(work, say)

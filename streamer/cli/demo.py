@@ -1,4 +1,4 @@
-"""`streamer phone` and `demo`: the embedded phone, by itself and with a recording of it."""
+"""`streamer phone` and `demo`: the emulator, by itself and with a recording of it."""
 
 import asyncio
 import functools
@@ -16,12 +16,12 @@ from rich.table import Table
 
 import streamer
 from streamer import errors
+from streamer.atomic_file import check_writable
 from streamer.cli import recording
 from streamer.cli.display import half_blocks
 from streamer.cli.options import Output
 from streamer.cli.output import escaped, notes, out, show_result, styled, writing_into
-from streamer.cli.running import stop_on_signal
-from streamer.media.whole import check_whole
+from streamer.cli.runtime import stop_on_signal
 from streamer.proxies import is_loopback
 
 PORT: Final = 8470  # of the auth API, unless it is taken
@@ -31,11 +31,11 @@ TOKEN: Final = "demo-token"  # noqa: S105 - on loopback alone, where there is no
 async def serve(
     host: str, port: int | None, *, count: int, size: tuple[int, int], fps: int, fault: list[str], as_json: bool
 ) -> None:
-    """Run embedded phones until a signal comes, or list the faults that they know."""
-    from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
+    """Run emulators until a signal comes, or list the faults that they know."""
+    from streamer import emulator  # noqa: PLC0415 - draws with an extra
 
     if "list" in fault:
-        known = embedded.Faults.describe()
+        known = emulator.Faults.describe()
         table = Table("fault", "what the phone then does", box=None)
         for name, meaning in known.items():
             table.add_row(name, meaning)
@@ -44,14 +44,14 @@ async def serve(
     given = os.environ.get("STREAMER_PHONE_TOKEN") or None
     async with (
         stop_on_signal() as stopped,
-        embedded.serve_fleet(
+        emulator.serve_fleet(
             count,
             host=host,
             ports=(PORT, 0) if port is None else (port,),
             width=size[0],
             height=size[1],
             fps=fps,
-            faults=embedded.Faults.parse(fault),
+            faults=emulator.Faults.parse(fault),
             tenant_token=given or (TOKEN if is_loopback(host) else None),
         ) as fleet,
     ):
@@ -63,7 +63,7 @@ async def serve(
             "auth_token": fleet.tenant_token if given is None else None,
             "instances": names,
         }
-        are = "embedded phone is" if count == 1 else f"{count} embedded phones are"
+        are = "emulator is" if count == 1 else f"{count} emulators are"
         last = "" if count == 1 else f"    # … {names[-1]}"
         words = [
             f"The {are} running. In another terminal:",
@@ -83,15 +83,15 @@ def _tell(instance: str, what: str) -> None:
 
 
 async def demo(output: Path, duration_s: float, *, say: Output, overwrite: bool) -> None:
-    """Record the embedded phone, and read its frame counter back from the file."""
-    from streamer import phone as embedded  # noqa: PLC0415 - draws with an extra
+    """Record the emulator, and read its frame counter back from the file."""
+    from streamer import emulator  # noqa: PLC0415 - draws with an extra
 
     preview = output.with_suffix(".png")
     with writing_into(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
-    check_whole(preview, overwrite=overwrite)
-    async with embedded.serve() as server:
-        notes.print(f"the embedded phone runs at {server.endpoint}, instance {server.instance_id}")
+    check_writable(preview, overwrite=overwrite)
+    async with emulator.serve() as server:
+        notes.print(f"the emulator runs at {server.endpoint}, instance {server.instance_id}")
         facts, words = await recording.into(
             lambda: streamer.connect(
                 server.instance_id, endpoint=server.endpoint, credentials=streamer.Token(server.tenant_token)
@@ -102,30 +102,30 @@ async def demo(output: Path, duration_s: float, *, say: Output, overwrite: bool)
             overwrite=overwrite,
             max_duration_s=duration_s,
         )
-    counters, picture = await asyncio.to_thread(_read_back, output, embedded.read_barcode)
+    counters, frame = await asyncio.to_thread(_read_back, output, emulator.read_barcode)
     gaps = sum(after - before - 1 for before, after in itertools.pairwise(counters))
-    av.VideoFrame.from_ndarray(picture, format="rgb24").save(str(preview))  # a Path from PyAV 18.1 on alone
+    av.VideoFrame.from_ndarray(frame, format="rgb24").save(str(preview))  # a Path from PyAV 18.1 on alone
     if out.is_terminal and not say.as_json:
-        out.print(half_blocks(picture))
+        out.print(half_blocks(frame))
     words.append(
-        f"\nread back from the file: {len(counters)} pictures, the phone's counter {counters[0]} to {counters[-1]}, "
+        f"\nread back from the file: {len(counters)} frames, the phone's counter {counters[0]} to {counters[-1]}, "
         f"{'no gap' if gaps == 0 else f'{gaps} missing'}; the last one is in {escaped(str(preview))}"
     )
     show_result(facts | {"missing": gaps, "preview": str(preview)}, words, as_json=say.as_json)
     if gaps:
-        raise errors.RecordingError(f"{gaps} pictures are missing from {output}")
+        raise errors.RecordingError(f"{gaps} frames are missing from {output}")
 
 
 def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[list[int], Any]:
-    """Decode a recording; return the phone's frame counter in each picture, and the last picture in RGB."""
+    """Decode a recording; return the phone's frame counter in each frame, and the last frame in RGB."""
     counters: list[int] = []
     frame = None
     with av.open(path) as container:
         for frame in container.decode(video=0):
             barcode = read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             if barcode is None:
-                raise errors.RecordingError(f"picture {len(counters)} of {path} has no readable counter")
+                raise errors.RecordingError(f"frame {len(counters)} of {path} has no readable counter")
             counters.append(barcode.counter)
     if frame is None:
-        raise errors.RecordingError(f"{path} holds no picture")
+        raise errors.RecordingError(f"{path} holds no frame")
     return counters, frame.to_ndarray(format="rgb24")

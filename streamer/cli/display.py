@@ -1,4 +1,4 @@
-"""What commands show: progress while they run, tables, numbers with their units, a picture in characters."""
+"""What commands show: progress while they run, tables, numbers with their units, a frame in characters."""
 
 import asyncio
 import contextlib
@@ -54,10 +54,10 @@ def progress(session: streamer.Session, recording: streamer.Recording, duration_
     parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
         f" {recording.duration_s:6.1f} s",
-        f" {stats.picture_rate_hz:5.1f} fps",
+        f" {stats.frames_per_second:5.1f} fps",
         f" {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
         f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
-        f"  {recording.pictures} pictures",
+        f"  {recording.frames} frames",
         f"  {file_size(recording.size_bytes)}",
     ]
     lines = [styled(*parts)]
@@ -101,48 +101,50 @@ def interruption(event: streamer.Event) -> str:
 
 
 def stats_table(stats: streamer.Stats) -> Table:
-    """Return a session's statistics, a line for each stage of a picture's way."""
+    """Return a session's statistics, a line for each stage of a frame's way."""
     mean_bps = 8 * stats.bytes_received / stats.duration_s if stats.duration_s else 0.0
     rows = {
         "stream": [f"{stats.duration_s:.1f} s", f"{mean_bps / 1e6:.2f} Mbit/s"],
         "packets": [
             f"{stats.packets_received} received",
             f"{stats.packets_lost} lost",
-            f"{stats.packets_recovered} recovered",
+            f"{stats.retransmitted_packets_received} recovered",
             f"{stats.packets_malformed} malformed",
             f"{stats.packets_refused} refused",
         ],
-        "network": [f"jitter {_ms(stats.jitter_s)}", f"round trip {_ms(stats.round_trip_s)}"],
+        "network": [f"jitter {_ms(stats.jitter_s)}", f"round trip {_ms(stats.round_trip_time_s)}"],
         "requests": [
-            f"{stats.nacks_sent} NACK for {stats.retransmission_requests} packets",
-            f"{stats.plis_sent} PLI",
-            f"{stats.firs_sent} FIR",
+            f"{stats.nack_count} NACK for {stats.retransmission_requests} packets",
+            f"{stats.pli_count} PLI",
+            f"{stats.fir_count} FIR",
         ],
-        "pictures": [
-            f"{stats.pictures_received} received",
-            f"{stats.pictures_lost} lost",
-            f"{stats.pictures_malformed} malformed",
-            f"{stats.pictures_awaiting_keyframe} without their keyframe",
+        "frames": [
+            f"{stats.frames_received} received",
+            f"{stats.frames_lost} lost",
+            f"{stats.frames_malformed} malformed",
+            f"{stats.frames_awaiting_keyframe} without their keyframe",
         ],
         "breaks": [interruptions(stats) or "none"],
-        "freezes": [f"{stats.freezes}", f"{stats.frozen_s:.1f} s in all"] if stats.freezes else ["none"],
-        "sound": [f"{stats.audio_packets} packets"],
+        "freezes": [f"{stats.freezes}", f"{stats.total_freezes_duration_s:.1f} s in all"]
+        if stats.freezes
+        else ["none"],
+        "audio": [f"{stats.audio_packets_received} packets"],
     }
-    if stats.audio_decoded or stats.audio_errors:
-        rows["sound"] += [
-            f"{stats.audio_decoded} decoded",
+    if stats.audio_packets_decoded or stats.audio_errors:
+        rows["audio"] += [
+            f"{stats.audio_packets_decoded} decoded",
             f"{stats.audio_errors} refused",
             f"{stats.audio_overflows} dropped for want of time",
-            f"{_ms(stats.audio_concealed_s)} concealed",
+            f"{_ms(stats.concealed_audio_s)} concealed",
         ]
     if (
-        any((stats.frames_decoded, stats.decode_errors, stats.pictures_too_large, stats.frames_corrupt))
+        any((stats.frames_decoded, stats.decode_errors, stats.frames_too_large, stats.frames_corrupt))
         or stats.decoder_overflows
     ):
         rows["frames"] = [
             f"{stats.frames_decoded} decoded",
             f"{stats.decode_errors} refused",
-            *([f"{stats.pictures_too_large} too large"] if stats.pictures_too_large else []),
+            *([f"{stats.frames_too_large} too large"] if stats.frames_too_large else []),
             *([f"{stats.frames_corrupt} corrupt"] if stats.frames_corrupt else []),
             f"{stats.decoder_overflows} dropped for want of time",
             f"{stats.frames_skipped} skipped for newer ones",
@@ -167,11 +169,11 @@ def facts_table() -> Table:
     return table
 
 
-def half_blocks(picture: npt.NDArray[np.uint8], columns: int = 36) -> Text:
-    """Return a picture drawn with two pixels a character cell."""
-    height, width = picture.shape[:2]
+def half_blocks(frame: npt.NDArray[np.uint8], columns: int = 36) -> Text:
+    """Return a frame drawn with two pixels a character cell."""
+    height, width = frame.shape[:2]
     rows = max(height * columns // width // 2, 1) * 2
-    small = picture[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]
+    small = frame[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]
     text = Text()
     for upper, lower in zip(small[::2], small[1::2], strict=True):
         for (r, g, b), (r2, g2, b2) in zip(upper, lower, strict=True):

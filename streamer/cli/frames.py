@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamer
+from streamer.atomic_file import check_writable, unwritable, write_atomically
 from streamer.cli.connecting import Connect, connected
 from streamer.cli.display import file_size, interruptions, stats_table
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled, writing_into
-from streamer.cli.running import stop_on_signal
-from streamer.media.images import image_format_of
-from streamer.media.whole import check_whole, unwritable, write_whole
+from streamer.cli.runtime import stop_on_signal
+from streamer.media.playback.images import image_format_of
 
 _NUMBERED: Final = re.compile(r"(\d{6,18})\.(?:png|jpg)", re.ASCII)
 
@@ -40,11 +40,11 @@ async def save_frames(
         first = number = next_number(path.name for path in output.iterdir())
     async with stop_on_signal() as stopped, connected(connecting) as session:
         with notes.status("connected") as status:
-            pictures = session.frames(max_fps=fps)
+            frames = session.frames(max_fps=fps)
             stopping = asyncio.ensure_future(stopped.wait())
-            stopping.add_done_callback(lambda _: pictures.close())
+            stopping.add_done_callback(lambda _: frames.close())
             try:
-                async for frame in pictures:
+                async for frame in frames:
                     path = output / f"{number:06d}.{suffix}"
                     await asyncio.to_thread(frame.save, path)
                     number += 1
@@ -53,7 +53,7 @@ async def save_frames(
                         break
             finally:
                 stopping.cancel()
-                pictures.close()
+                frames.close()
                 stats = session.stats()
                 if show_stats and not say.as_json:
                     out.print(stats_table(stats))
@@ -70,7 +70,7 @@ async def save_frames(
         facts["stats"] = dataclasses.asdict(stats)
     words = styled(
         (str(output), "bold"),
-        f"  {number - first} pictures",
+        f"  {number - first} frames",
         f"  {names[0]} to {names[1]}" if names else "",
         (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
@@ -98,7 +98,7 @@ async def save_screenshot(
         refuse_terminal()
     image_format = image_format_of(Path(f"-.{suffix or 'png'}") if suffix or is_pipe else output)
     if not is_pipe:
-        check_whole(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
+        check_writable(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
     async with connected(connect()) as session:
         frame = await session.screenshot(timeout_s=timeout_s)
     data = frame.encode(image_format, size=size)
@@ -112,7 +112,7 @@ async def save_screenshot(
         if not say.as_json:
             return
     else:
-        write_whole(output, data, overwrite=overwrite)
+        write_atomically(output, data, overwrite=overwrite)
     facts = {"output": str(output), "width": width, "height": height, "size_bytes": len(data)}
     words = styled((str(output), "bold"), f"  {width}x{height}  {file_size(len(data))}")
     show_result(facts, words, as_json=say.as_json, is_pipe=is_pipe)

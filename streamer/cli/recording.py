@@ -16,8 +16,8 @@ from streamer.cli.connecting import Connect, connected
 from streamer.cli.display import file_size, interruptions, live, progress, stats_table
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
-from streamer.cli.running import SCREENSHOT, on_signal, stop_on_signal
-from streamer.media.mux import check_target
+from streamer.cli.runtime import SCREENSHOT, on_signal, stop_on_signal
+from streamer.media.recording.recording import check_target
 
 PATHS_LIMIT: Final = 1000  # files that JSON lists: the last ones
 
@@ -79,7 +79,7 @@ async def into(
         "output": str(output),
         "files": [str(path) for path in paths],
         "duration_s": round(recording.duration_s, 3),
-        "frames": recording.pictures,
+        "frames": recording.frames,
         "size_bytes": recording.size_bytes,
         "dropped": recording.dropped,
         "interruptions": stats.interruptions,
@@ -91,7 +91,7 @@ async def into(
     words = styled(
         (str(paths[0] if "{" in output.name and len(paths) == 1 else output), "bold"),
         f"  {len(paths)} files" if len(paths) > 1 else "",
-        f"  {recording.duration_s:.1f} s  {recording.pictures} pictures  {file_size(recording.size_bytes)}",
+        f"  {recording.duration_s:.1f} s  {recording.frames} frames  {file_size(recording.size_bytes)}",
         f"  {screenshots.count} screenshots" if screenshots.count else "",
         (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )

@@ -22,8 +22,8 @@ from streamer.aio import within
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
 from streamer.foreign import ForeignText, parse_url, without_secrets
-from streamer.names import connect_first
 from streamer.proxies import proxy_of, proxy_url_of
+from streamer.resolver import connect_first
 from streamer.threads import Threads
 
 with contextlib.suppress(ImportError):  # httpcore imports it while it connects, which would hold up the loop for 15 ms

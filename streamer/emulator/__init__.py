@@ -1,14 +1,14 @@
-"""An embedded phone: auth API, signaling and real WebRTC in this process, to try things and to test against.
+"""An emulator: auth API, signaling and real WebRTC in this process, to try things and to test against.
 
-async with streamer.phone.serve() as phone:
+async with streamer.emulator.serve() as phone:
     async with streamer.connect(
         phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token)
     ) as session: ...
 """
 
-from streamer.phone.barcode import Barcode, draw_barcode, read_barcode
-from streamer.phone.faults import Faults
-from streamer.phone.fleet import Fleet, serve_fleet
-from streamer.phone.server import EmbeddedPhone, serve
+from streamer.emulator.barcode import Barcode, draw_barcode, read_barcode
+from streamer.emulator.faults import Faults
+from streamer.emulator.fleet import Fleet, serve_fleet
+from streamer.emulator.server import EmulatedPhone, serve
 
-__all__ = ["Barcode", "EmbeddedPhone", "Faults", "Fleet", "draw_barcode", "read_barcode", "serve", "serve_fleet"]
+__all__ = ["Barcode", "EmulatedPhone", "Faults", "Fleet", "draw_barcode", "read_barcode", "serve", "serve_fleet"]

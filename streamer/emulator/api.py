@@ -1,4 +1,4 @@
-"""The embedded phone's auth API: a little HTTP/1.1 server over h11, with the documented replies and errors."""
+"""The emulator's auth API: a little HTTP/1.1 server over h11, with the documented replies and errors."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import h11
 
 from streamer.foreign import ForeignText
 
-_logger = logging.getLogger("streamer.phone.api")
+_logger = logging.getLogger("streamer.emulator.api")
 
 BODY_LIMIT: Final = 64 * 1024
 CONNECTIONS_LIMIT: Final = 64  # at once; one more is closed

@@ -1,8 +1,8 @@
-"""The strip at the bottom left of every picture that says, to a machine, which picture it is and when it was drawn.
+"""The strip at the bottom left of every frame that says, to a machine, which frame it is and when it was drawn.
 
 Two rows of 44 square cells, white for 1 and black for 0, each row: four sync bits 1010, 32 bits of data, a CRC-8
 (polynomial 0x07) of the data's four bytes. The upper row holds the frame counter, the lower one the phone's clock in
-milliseconds. A cell is a 45th of the picture's shorter side: the strip is found after any scaling, either way up.
+milliseconds. A cell is a 45th of the frame's shorter side: the strip is found after any scaling, either way up.
 """
 
 from typing import Final, NamedTuple
@@ -36,7 +36,7 @@ def draw_barcode(image: npt.NDArray[np.uint8], counter: int, clock_ms: int) -> N
 
 
 def read_barcode(image: npt.NDArray[np.uint8]) -> Barcode | None:
-    """Return what the strip in a picture says; None if it cannot be read. Shapes as for `draw_barcode`."""
+    """Return what the strip in a frame says; None if it cannot be read. Shapes as for `draw_barcode`."""
     height, width = image.shape[:2]
     size = cell_size(width, height)
     if size < 2 or width < CELLS * size:

@@ -1,4 +1,4 @@
-"""What can be made to go wrong with the embedded phone, each as one field."""
+"""What can be made to go wrong with the emulator, each as one field."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -41,10 +41,8 @@ class Faults:
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")
     former_lingers_s: float = _fault(0.0, "after a restart of ICE, the former path goes on for so many seconds")
     no_keyframes: bool = _fault(False, "no keyframe is made for who asks for one, or comes late: only each in its turn")
-    reordering_sps: bool = _fault(
-        False, "the parameter sets allow reordered pictures, and none is, as of some encoders"
-    )
-    b_frames: bool = _fault(False, "pictures are sent in another order than they are shown (B-frames)")
+    reordering_sps: bool = _fault(False, "the parameter sets allow reordered frames, and none is, as of some encoders")
+    b_frames: bool = _fault(False, "frames are sent in another order than they are shown (B-frames)")
     slices: int = _fault(1, "each frame has so many slices, such as 4")
     marker_per_slice: bool = _fault(False, "the last packet of each slice bears the marker bit, not only of the last")
     no_markers: bool = _fault(False, "no packet bears a marker bit")

@@ -1,14 +1,14 @@
-"""Several embedded phones behind one auth API, as a tenant has them."""
+"""Several emulators behind one auth API, as a tenant has them."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streamer.emulator.api import ApiServer, Request
+from streamer.emulator.json_text import parse_json
+from streamer.emulator.server import EmulatedPhone, serve, url_of
 from streamer.errors import ConfigurationError
-from streamer.phone.api import ApiServer, Request
-from streamer.phone.jsontext import parse_json
-from streamer.phone.server import EmbeddedPhone, serve, url_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +17,14 @@ class Fleet:
 
     endpoint: str
     tenant_token: str
-    phones: tuple[EmbeddedPhone, ...]
+    phones: tuple[EmulatedPhone, ...]
 
 
 @contextlib.asynccontextmanager
 async def serve_fleet(
     count: int, *, host: str = "127.0.0.1", ports: Sequence[int] = (0,), instance_id: str = "demo-phone", **options: Any
 ) -> AsyncIterator[Fleet]:
-    """Run so many embedded phones; leaving the block ends them. `options` are those of `serve`, for each of them.
+    """Run so many emulators; leaving the block ends them. `options` are those of `serve`, for each of them.
 
     One phone is called `instance_id`; several add a number to it, from 1. `ports` are tried in turn for the auth API;
     0 stands for any that is free. Raises ConfigurationError if there is none, and what `serve` raises.

@@ -1,6 +1,6 @@
-"""The embedded phone's camera on itself: one thread draws and encodes pictures, one makes sound; clients get them all.
+"""The emulator's camera on itself: one thread draws and encodes frames, one makes audio; clients get them all.
 
-Both are real: libx264 and libopus through PyAV. Each picture is encoded once, whoever watches, and none while nobody
+Both are real: libx264 and libopus through PyAV. Each frame is encoded once, whoever watches, and none while nobody
 does: the threads then sleep.
 """
 
@@ -18,9 +18,9 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
-from streamer.phone.faults import Faults
-from streamer.phone.packing import nal_units_of
-from streamer.phone.screen import DARK_S, SCENE_S, Screen
+from streamer.emulator.faults import Faults
+from streamer.emulator.packing import nal_units_of
+from streamer.emulator.screen import DARK_S, SCENE_S, Screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
 AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
@@ -92,7 +92,7 @@ class EncodedTrack(MediaStreamTrack):
 
 
 class PhoneMedia:
-    """The phone's picture and sound. `close` ends both threads; `join` one and its packets come by themselves."""
+    """The phone's video and audio. `close` ends both threads; `join` one and its packets come by themselves."""
 
     def __init__(
         self,
@@ -122,10 +122,10 @@ class PhoneMedia:
         self._closing = threading.Event()
         self._is_watched = threading.Event()
         self._screens = {(width, height): Screen(width, height)}
-        self.origin = time.monotonic()  # the moment that is zero for both picture and sound
+        self.origin = time.monotonic()  # the moment that is zero for both video and audio
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
         if audio:
-            self._threads.append(threading.Thread(target=self._sound, name="phone sound", daemon=True))
+            self._threads.append(threading.Thread(target=self._audio, name="phone audio", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -153,7 +153,7 @@ class PhoneMedia:
         self.make_keyframe()
 
     def make_keyframe(self) -> None:
-        """Make the next picture a keyframe; on a still screen, send the picture again as one."""
+        """Make the next frame a keyframe; on a still screen, send the frame again as one."""
         self._wants_keyframe = self._wants_keyframe or not self._faults.no_keyframes
 
     def rotate(self) -> None:
@@ -195,9 +195,9 @@ class PhoneMedia:
     def _show(self) -> None:
         encoder = None
         size, between = (0, 0), 0
-        held: set[int] = set()  # the times of pictures that the encoder has kept so far, as one that reorders does
+        held: set[int] = set()  # the times of frames that the encoder has kept so far, as one that reorders does
         shown: Any = None
-        due = 0  # ticks of the video clock since the origin: the moment that the next picture shows
+        due = 0  # ticks of the video clock since the origin: the moment that the next frame shows
         while (moment_s := self._wait_until(due / 90_000)) is not None:
             now = round(moment_s * 90_000)
             due = self._due_after(now)
@@ -214,10 +214,10 @@ class PhoneMedia:
                 shown = None
                 held.clear()
             if shown is None or not self.is_still or self._wants_keyframe:
-                held.add(now)  # a picture that only repeats the last one pushes that out of the encoder, and may stay
+                held.add(now)  # a frame that only repeats the last one pushes that out of the encoder, and may stay
             if shown is None or not self.is_still:
-                picture = self._draw(self._screens[size], now)
-                shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                frame = self._draw(self._screens[size], now)
+                shown = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
                 self.frames_sent += 1
             shown.pts = now
             shown.time_base = VIDEO_CLOCK
@@ -254,7 +254,7 @@ class PhoneMedia:
         return screen.draw(self.frames_sent, DARK_S + now / 90_000 % SCENE_S, is_white=is_white)
 
     def _due_after(self, shown: int) -> int:
-        """Return when the next picture is due: in its turn, or at once if that is over; a flash begins on the dot."""
+        """Return when the next frame is due: in its turn, or at once if that is over; a flash begins on the dot."""
         due = max(shown + 90_000 // self.fps, int((time.monotonic() - self.origin) * 90_000))
         if not self._flashes:
             return due
@@ -262,13 +262,13 @@ class PhoneMedia:
         edges = (second + int(FLASH_S * 90_000), second + 90_000)
         return min(due, next(edge for edge in edges if edge > shown))
 
-    def _sound(self) -> None:
-        encoder = _sound_encoder()
+    def _audio(self) -> None:
+        encoder = _audio_encoder()
         melody = _beep() if self._flashes else _melody()
         number = 0
         while (moment_s := self._wait_until(number * AUDIO_SAMPLES / 48_000)) is not None:
             if (now := round(moment_s * 48_000 / AUDIO_SAMPLES)) != number:
-                number, encoder = now, _sound_encoder()  # the one there is still has something of before
+                number, encoder = now, _audio_encoder()  # the one there is still has something of before
             offset = number * AUDIO_SAMPLES % len(melody)
             samples = (melody[offset : offset + AUDIO_SAMPLES] * (self.volume / 100)).astype(np.int16).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
@@ -279,7 +279,7 @@ class PhoneMedia:
 
 
 def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int, faults: Faults) -> Any:
-    """Return an encoder that may put so many B-frames between two other pictures, and does unless it is told a type."""
+    """Return an encoder that may put so many B-frames between two other frames, and does unless it is told a type."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)  # noqa: S101 - what "libx264" is
     encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
@@ -299,7 +299,7 @@ def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between
     return encoder
 
 
-def _sound_encoder() -> Any:
+def _audio_encoder() -> Any:
     encoder = av.CodecContext.create("libopus", "w")
     assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
     encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
@@ -319,8 +319,8 @@ def _melody() -> Any:
 
 
 def _beep() -> Any:
-    """Return a second of sound that begins with a beep of 1 kHz, as long as a flash."""
-    sound = np.zeros((48_000, 2), dtype=np.int16)
+    """Return a second of audio that begins with a beep of 1 kHz, as long as a flash."""
+    audio = np.zeros((48_000, 2), dtype=np.int16)
     samples = int(FLASH_S * 48_000)
-    sound[:samples] = (12_000 * np.sin(2 * np.pi * 1000 * np.arange(samples) / 48_000))[:, None]
-    return sound
+    audio[:samples] = (12_000 * np.sin(2 * np.pi * 1000 * np.arange(samples) / 48_000))[:, None]
+    return audio

@@ -1,13 +1,13 @@
-"""The network between the embedded phone's sockets and one client, as bad as the faults in force say."""
+"""The network between the emulator's sockets and one client, as bad as the faults in force say."""
 
 import asyncio
 import random
 from typing import Any, Final
 
-from streamer.phone.faults import Faults
+from streamer.emulator.faults import Faults
 
 BURST: Final = 3  # datagrams that are lost in a row, on average
-LATE_S: Final = 0.02  # what is overtaken comes so much later: some pictures' worth of packets
+LATE_S: Final = 0.02  # what is overtaken comes so much later: some frames' worth of packets
 _MOVED_PORT: Final = 9  # discard: no client sends from there
 
 Address = Any

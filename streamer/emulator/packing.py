@@ -1,4 +1,4 @@
-"""How the embedded phone packs and marks its frames, as `faults` have it; without them, as aiortc does (1.16)."""
+"""How the emulator packs and marks its frames, as `faults` have it; without them, as aiortc does (1.16)."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from aiortc import RTCRtpSender
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.rtp import RtpPacket
 
-from streamer.phone.faults import Faults
+from streamer.emulator.faults import Faults
 
 _FU_A: Final = 28
 _SLICES: Final = (1, 5)

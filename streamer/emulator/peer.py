@@ -1,4 +1,4 @@
-"""The embedded phone's WebRTC side: one peer connection a client, and the phone is the offerer."""
+"""The emulator's WebRTC side: one peer connection a client, and the phone is the offerer."""
 
 import asyncio
 import ipaddress
@@ -18,14 +18,14 @@ from aiortc import (
 )
 from aiortc.sdp import candidate_from_sdp
 
+from streamer.emulator import packing
+from streamer.emulator.faults import Faults
+from streamer.emulator.media import PhoneMedia
+from streamer.emulator.network import Path
 from streamer.foreign import ForeignText
-from streamer.phone import packing
-from streamer.phone.faults import Faults
-from streamer.phone.media import PhoneMedia
-from streamer.phone.path import Path
 from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
 
-_logger = logging.getLogger("streamer.phone.rtc")
+_logger = logging.getLogger("streamer.emulator.rtc")
 
 ANSWER_LIMIT: Final = 64 * 1024  # characters; a longer answer is passed over
 CANDIDATES_LIMIT: Final = 100  # of the client's; further ones are passed over
@@ -69,7 +69,7 @@ class PhonePeer:
         self._report_capture(video.sender)
         codecs = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
-        # aiortc encodes only raw pictures by itself; ours come encoded, so the request goes to who encodes them.
+        # aiortc encodes only raw frames by itself; ours come encoded, so the request goes to who encodes them.
         vars(video.sender)["_send_keyframe"] = media.request_keyframe
         if media.has_audio:
             self._report_capture(self._connection.addTransceiver(media.join("audio"), direction="sendonly").sender)
@@ -167,9 +167,9 @@ class PhonePeer:
             vars(connection)["gather_candidates"] = gather_on_host
 
     def _report_capture(self, sender: RTCRtpSender) -> None:
-        """Let this sender's reports say when a packet's picture or sound was made.
+        """Let this sender's reports say when a packet's frame or audio was made.
 
-        aiortc's (1.16) say when it was sent: too late, and for pictures later than for sound, which is encoded sooner.
+        aiortc's (1.16) say when it was sent: too late, and for frames later than for audio, which is encoded sooner.
         """
         track: Any = sender.track
         receive = track.recv

@@ -1,13 +1,13 @@
-"""What the embedded phone's API does before a stream and after it: bringing the instance up, and taking it back."""
+"""What the emulator's API does before a stream and after it: bringing the instance up, and taking it back."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from streamer.phone.api import Reply
-from streamer.phone.faults import Faults
-from streamer.phone.jsontext import parse_json
+from streamer.emulator.api import Reply
+from streamer.emulator.faults import Faults
+from streamer.emulator.json_text import parse_json
 from streamer.wire import (
     PREPARE_PATH,
     PREPARE_READY,

@@ -1,6 +1,6 @@
-"""What the embedded phone shows: a launcher, an app whose text scrolls, a game with things that move.
+"""What the emulator shows: a launcher, an app whose text scrolls, a game with things that move.
 
-Everything is drawn once, as layers; a picture is put together from them by copying, and costs a few milliseconds.
+Everything is drawn once, as layers; a frame is put together from them by copying, and costs a few milliseconds.
 """
 
 import math
@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from streamer.emulator.barcode import cell_size, draw_barcode
 from streamer.errors import MissingExtraError
-from streamer.phone.barcode import cell_size, draw_barcode
 
 Image = npt.NDArray[np.uint8]
 
@@ -37,7 +37,7 @@ _APPS: Final = (
 )
 _HEADLINES: Final = (
     "A phone without a pocket",
-    "Pictures that arrive on time",
+    "Frames that arrive on time",
     "How still can a screen be?",
     "Packets, in order, for once",
     "The keyframe everyone waited for",
@@ -48,14 +48,14 @@ _HEADLINES: Final = (
 
 
 class Screen:
-    """Draw pictures of one size: `draw(number, seconds)` gives a new array of shape (height, width, 3), RGB."""
+    """Draw frames of one size: `draw(number, seconds)` gives a new array of shape (height, width, 3), RGB."""
 
     def __init__(self, width: int, height: int) -> None:
         try:
             from PIL import Image as PilImage  # noqa: PLC0415 - an extra
             from PIL import ImageDraw, ImageFont  # noqa: PLC0415
         except ImportError as error:
-            raise MissingExtraError("the embedded phone", "image") from error
+            raise MissingExtraError("the emulator", "image") from error
         self._pil: Any = PilImage
         self._pil_draw: Any = ImageDraw
         self._pil_font: Any = ImageFont
@@ -72,15 +72,15 @@ class Screen:
         self._clock: Image = np.zeros((self._bar, self._px(90), 3), dtype=np.uint8)
 
     def draw(self, number: int, seconds: float, *, is_white: bool = False) -> Image:
-        """Return the picture `number`, as the screen is `seconds` after the phone was switched on, or all white."""
+        """Return the frame `number`, as the screen is `seconds` after the phone was switched on, or all white."""
         scene = (self._draw_home, self._draw_app, self._draw_game)[int(seconds / SCENE_S) % 3]
-        picture = scene(seconds)
-        self._draw_status(picture)
+        frame = scene(seconds)
+        self._draw_status(frame)
         if is_white:
-            picture[:] = 255
-        picture[self._bottom :] = 24
-        draw_barcode(picture, number, int(time.time() * 1000))
-        return picture
+            frame[:] = 255
+        frame[self._bottom :] = 24
+        draw_barcode(frame, number, int(time.time() * 1000))
+        return frame
 
     def _px(self, dp: float) -> int:
         return max(round(dp * self._unit), 1)
@@ -131,8 +131,8 @@ class Screen:
             draw.rounded_rectangle(
                 (self._px(10), top, self.width - self._px(10), top + card), radius=self._px(12), fill="white"
             )
-            picture = (self._px(20), top + self._px(14), self._px(104), top + card - self._px(14))
-            draw.rounded_rectangle(picture, radius=self._px(8), fill=color)
+            frame = (self._px(20), top + self._px(14), self._px(104), top + card - self._px(14))
+            draw.rounded_rectangle(frame, radius=self._px(8), fill=color)
             draw.text(
                 (self._px(62), top + card / 2), _APPS[index][0][0], font=self._font(32), fill="white", anchor="mm"
             )
@@ -152,7 +152,7 @@ class Screen:
         light = np.clip(1.35 - np.hypot(x + size * 0.18, y + size * 0.2) / size * 1.3, 0.3, 1.3)[..., None]
         return np.clip(np.array(color) * light, 0, 255).astype(np.uint8), inside
 
-    def _draw_status(self, picture: Image) -> None:
+    def _draw_status(self, frame: Image) -> None:
         text = time.strftime("%H:%M:%S")
         if text != self._clock_text:
             self._clock_text = text
@@ -161,42 +161,42 @@ class Screen:
                 (self._px(12), self._bar / 2), text, font=self._font(14), fill="white", anchor="lm"
             )
             self._clock = np.asarray(image)
-        picture[: self._bar] = (16, 18, 24)
-        picture[: self._bar, : self._clock.shape[1]] = self._clock
+        frame[: self._bar] = (16, 18, 24)
+        frame[: self._bar, : self._clock.shape[1]] = self._clock
         right, middle = self.width - self._px(12), self._bar // 2
-        picture[middle - self._px(5) : middle + self._px(5), right - self._px(20) : right] = (230, 230, 230)
+        frame[middle - self._px(5) : middle + self._px(5), right - self._px(20) : right] = (230, 230, 230)
         for bar in range(4):
             left = right - self._px(46) + bar * self._px(5)
-            picture[
+            frame[
                 middle + self._px(5) - self._px(2.5 * (bar + 1)) : middle + self._px(5), left : left + self._px(3)
             ] = 230
 
     def _draw_home(self, seconds: float) -> Image:
-        picture = self._launcher.copy()
+        frame = self._launcher.copy()
         # A page indicator that moves, so that even the launcher is alive.
         y, size = self._bottom - self._px(18), self._px(6)
         for dot in range(5):
             x = self.width // 2 + round((dot - 2) * size * 2.4)
-            picture[y : y + size, x : x + size] = 255 if int(seconds * 2.5) % 5 == dot else 150
-        return picture
+            frame[y : y + size, x : x + size] = 255 if int(seconds * 2.5) % 5 == dot else 150
+        return frame
 
     def _draw_app(self, seconds: float) -> Image:
-        picture = np.empty((self.height, self.width, 3), dtype=np.uint8)
+        frame = np.empty((self.height, self.width, 3), dtype=np.uint8)
         top = self._bar + self._page_header.shape[0]
-        picture[self._bar : top] = self._page_header
+        frame[self._bar : top] = self._page_header
         rows = (np.arange(self._bottom - top) + int(seconds * 160 * self._unit)) % self._page.shape[0]
-        picture[top : self._bottom] = self._page[rows]
-        return picture
+        frame[top : self._bottom] = self._page[rows]
+        return frame
 
     def _draw_game(self, seconds: float) -> Image:
-        picture: Image = self._night.copy()
+        frame: Image = self._night.copy()
         for index, (ball, inside) in enumerate(self._sprites):
             size = ball.shape[0]
             width, height = self.width - size, self._bottom - self._bar - size
             x = _bounce(seconds * (90 + 23 * index) * self._unit + index * 97, width)
             y = self._bar + _bounce(seconds * (120 + 31 * index) * self._unit + index * 61, height)
-            picture[y : y + size, x : x + size][inside] = ball[inside]
-        return picture
+            frame[y : y + size, x : x + size][inside] = ball[inside]
+        return frame
 
 
 def _bounce(distance: float, length: int) -> int:

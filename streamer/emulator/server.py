@@ -1,4 +1,4 @@
-"""The embedded phone: auth API, signaling server and WebRTC, put together."""
+"""The emulator: auth API, signaling server and WebRTC, put together."""
 
 import asyncio
 import base64
@@ -16,14 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
+from streamer.emulator.api import ApiServer, Reply, Request
+from streamer.emulator.faults import Faults
+from streamer.emulator.json_text import parse_json
+from streamer.emulator.media import PhoneMedia
+from streamer.emulator.peer import PhonePeer
+from streamer.emulator.provisioning import Lifecycle
+from streamer.emulator.socketio import ServerSocket
 from streamer.errors import ConfigurationError
-from streamer.phone.api import ApiServer, Reply, Request
-from streamer.phone.faults import Faults
-from streamer.phone.jsontext import parse_json
-from streamer.phone.lifecycle import Lifecycle
-from streamer.phone.media import PhoneMedia
-from streamer.phone.peer import PhonePeer
-from streamer.phone.socketio import ServerSocket
 from streamer.proxies import is_loopback
 from streamer.wire import (
     AUTHORIZE_INVALID_TOKEN,
@@ -41,9 +41,9 @@ from streamer.wire import (
     TENANT_TOKEN_HEADER,
 )
 
-_logger = logging.getLogger("streamer.phone")
+_logger = logging.getLogger("streamer.emulator")
 # websockets logs request lines, and a client's carries its device token.
-_silent = logging.getLogger("streamer.phone.websocket")
+_silent = logging.getLogger("streamer.emulator.websocket")
 _silent.addFilter(lambda _: False)
 
 TOKEN_LEAST: Final = 16  # characters of a tenant token that others could guess at
@@ -56,7 +56,7 @@ _LIFECYCLE: Final = {PREPARE_PATH, PROGRESS_PATH, STOP_PATH, RELEASE_PATH}
 _MESSAGE_LIMIT: Final = 1_000_000  # bytes, as the real server's
 
 
-class EmbeddedPhone:
+class EmulatedPhone:
     """A running phone; `serve` makes one. Everything about it may be changed while it runs."""
 
     def __init__(
@@ -106,7 +106,7 @@ class EmbeddedPhone:
 
     @property
     def frames_sent(self) -> int:
-        """How many pictures were drawn: the next one's counter."""
+        """How many frames were drawn: the next one's counter."""
         return self.media.frames_sent
 
     @property
@@ -115,19 +115,19 @@ class EmbeddedPhone:
         return self.media.keyframe_requests
 
     def go_still(self) -> None:
-        """Send no more pictures, as a screen on which nothing changes."""
+        """Send no more frames, as a screen on which nothing changes."""
         self.media.is_still = True
 
     def wake(self) -> None:
-        """Send pictures again."""
+        """Send frames again."""
         self.media.is_still = False
 
     def rotate(self) -> None:
-        """Turn the phone by a quarter: the picture's width and height change places, without a new offer."""
+        """Turn the phone by a quarter: the frame's width and height change places, without a new offer."""
         self.media.rotate()
 
     def set_fps(self, fps: int) -> None:
-        """Send so many pictures a second."""
+        """Send so many frames a second."""
         self.media.fps = fps
 
     async def push_offer(self) -> None:
@@ -333,7 +333,7 @@ class EmbeddedPhone:
 class _Client:
     """One client's way through the conversation."""
 
-    def __init__(self, phone: EmbeddedPhone, socket: ServerSocket, query: dict[str, str], *, number: int) -> None:
+    def __init__(self, phone: EmulatedPhone, socket: ServerSocket, query: dict[str, str], *, number: int) -> None:
         self.socket = socket
         self.peer: PhonePeer | None = None
         self.began_at = time.monotonic()
@@ -575,8 +575,8 @@ async def serve(
     ping_timeout_s: float = 5.0,
     prepare_s: float = 0.0,
     session_lingers_s: float = 0.0,
-) -> AsyncIterator[EmbeddedPhone]:
-    """Run an embedded phone, on loopback unless told otherwise; leaving the block ends it.
+) -> AsyncIterator[EmulatedPhone]:
+    """Run an emulator, on loopback unless told otherwise; leaving the block ends it.
 
     Elsewhere than on loopback, whoever can reach it could look: there it demands a `tenant_token` of TOKEN_LEAST
     characters. `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from
@@ -605,7 +605,7 @@ async def serve(
         flash_and_beep=flash_and_beep,
         faults=faults,
     )
-    phone = EmbeddedPhone(
+    phone = EmulatedPhone(
         host=host,
         media=media,
         faults=faults,

@@ -13,10 +13,10 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from streamer.emulator.json_text import parse_json
 from streamer.foreign import ForeignText
-from streamer.phone.jsontext import parse_json
 
-_logger = logging.getLogger("streamer.phone.signaling")
+_logger = logging.getLogger("streamer.emulator.signaling")
 
 SEND_S: Final = 10.0  # a client that does not take a frame for so long is dropped
 _LINGER_NO_TIME: Final = struct.pack("ii", 1, 0)

@@ -7,7 +7,7 @@ from streamer.tracks import Codec, Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessUnit:
-    """One encoded picture, or one packet of encoded audio, in the form that libavcodec takes."""
+    """One encoded frame, or one packet of encoded audio, in the form that libavcodec takes."""
 
     kind: Kind
     codec: Codec

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
 
 
 class Sink(Protocol):
@@ -37,7 +37,7 @@ class Gate:
     """One connection's way to a sink that another one may still be on: their access units are never mixed.
 
     It begins "shut" and stays so until somebody opens it. While it "waits", the first keyframe calls `on_keyframe`,
-    which may open it: then that picture is the first one through.
+    which may open it: then that frame is the first one through.
     """
 
     def __init__(self, sink: Sink, on_keyframe: Callable[[], None] = lambda: None) -> None:

@@ -1,8 +1,8 @@
-"""The last moments of a stream, encoded: what whoever comes late needs to decode the picture that is on the screen,
+"""The last moments of a stream, encoded: what whoever comes late needs to decode the frame that is on the screen,
 and what a recording holds of the time before it was asked for.
 
-Pictures are kept in groups, each a keyframe and what follows it. The last group is always kept, however old: a still
-screen may answer no request for a keyframe. Older groups, and sound, are kept for as long as was asked for.
+Frames are kept in groups, each a keyframe and what follows it. The last group is always kept, however old: a still
+screen may answer no request for a keyframe. Older groups, and audio, are kept for as long as was asked for.
 """
 
 import heapq
@@ -13,9 +13,9 @@ from operator import attrgetter
 from typing import Final
 
 from streamer.bounded import Budget
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
 
-GROUP_LIMIT: Final = 600  # pictures of one group: a second of decoding, at the most
+GROUP_LIMIT: Final = 600  # frames of one group: a second of decoding, at the most
 BYTES_LIMIT: Final = 64 * 1024 * 1024  # of all groups
 UNITS_LIMIT: Final = 20_000  # of all groups: five minutes at 60 a second
 AUDIO_LIMIT: Final = 10_000  # packets: more than three minutes
@@ -36,7 +36,7 @@ class _Group:
 
 
 class History:
-    """A sink that keeps the last group of pictures, and everything of the last `seconds`.
+    """A sink that keeps the last group of frames, and everything of the last `seconds`.
 
     `ask_keyframe` is called when the last group gets too old, or is too long to be kept.
     """
@@ -74,20 +74,20 @@ class History:
 
     @property
     def last_group(self) -> list[AccessUnit]:
-        """The last keyframe and the pictures that followed it; empty if there was none, or too much followed it."""
+        """The last keyframe and the frames that followed it; empty if there was none, or too much followed it."""
         return self._groups[-1].units if self._groups else []
 
     def is_still(self, now_ns: int) -> bool:
-        """Whether the last picture is so old that the screen must be taken to stand still."""
+        """Whether the last frame is so old that the screen must be taken to stand still."""
         return bool(self.last_group) and now_ns - self.last_group[-1].arrival_ns > STILL_NS
 
     def since(self, begin_ns: int) -> list[AccessUnit]:
         """Return what is kept from a moment on, from the keyframe before it, in the order of arrival."""
         begun = [group for group in self._groups if group.units[0].arrival_ns <= begin_ns]
         groups = list(self._groups)[max(len(begun) - 1, 0) :]
-        pictures = [unit for group in groups for unit in group.units]
+        frames = [unit for group in groups for unit in group.units]
         audio = [unit for unit in self._audio if unit.arrival_ns >= begin_ns]
-        return list(heapq.merge(pictures, audio, key=attrgetter("arrival_ns"))) if pictures else []
+        return list(heapq.merge(frames, audio, key=attrgetter("arrival_ns"))) if frames else []
 
     def _put_audio(self, unit: AccessUnit) -> None:
         if not self._kept_ns:

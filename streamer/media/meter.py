@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
 from streamer.stats import FreezeMeter, RateMeter
 
 
@@ -11,7 +11,7 @@ class StreamMeter:
 
     def __init__(self, clock: Callable[[], int], video_gaps: Callable[[], int]) -> None:
         self.bytes = RateMeter()
-        self.pictures = RateMeter()
+        self.frames = RateMeter()
         self.freezes = FreezeMeter()
         self._clock = clock
         self._video_gaps = video_gaps
@@ -24,8 +24,8 @@ class StreamMeter:
             self._first_ns = unit.arrival_ns
         self.bytes.add(unit.arrival_ns, len(unit.data))
         if unit.kind == "video":
-            self.pictures.add(unit.arrival_ns)
-            # By the clock: a picture that was held back for what was missing before it came long ago.
+            self.frames.add(unit.arrival_ns)
+            # By the clock: a frame that was held back for what was missing before it came long ago.
             gaps = self._video_gaps()
             self.freezes.add(self._clock(), has_gap=unit.discontinuity or gaps != self._gaps_seen)
             self._gaps_seen = gaps
@@ -36,7 +36,7 @@ class StreamMeter:
 
 
 class DecodingMeter:
-    """How long pictures took: to be decoded, from their last packet on, and from their capture on. In ns."""
+    """How long frames took: to be decoded, from their last packet on, and from their capture on. In ns."""
 
     def __init__(self) -> None:
         self.decoding = RateMeter()
@@ -44,7 +44,7 @@ class DecodingMeter:
         self.latency = RateMeter()
 
     def add(self, now_ns: int, wall_ns: int, unit: AccessUnit, decode_ns: int) -> None:
-        """Take note of a picture that was decoded just now; `wall_ns` is Unix time."""
+        """Take note of a frame that was decoded just now; `wall_ns` is Unix time."""
         self.decoding.add(now_ns, decode_ns)
         self.delay.add(now_ns, now_ns - unit.arrival_ns)
         if unit.captured_ns is not None:

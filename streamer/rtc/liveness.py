@@ -1,9 +1,9 @@
-"""Whether a path still carries anything, told from what comes over it, whatever that is; never from missing pictures.
+"""Whether a path still carries anything, told from what comes over it, whatever that is; never from missing frames.
 
     datagrams ── silence ── probes ──────── "interrupted" ────────────────── "dead"
     0 s                     from 1 s on     2.5 s (as libwebrtc, M152)       10 s
 
-A screen at rest sends no pictures, perhaps for minutes, and a phone without sound then little else: so after a second
+A screen at rest sends no frames, perhaps for minutes, and a phone without audio then little else: so after a second
 of silence the phone is asked for its consent (RFC 7675), and again every second. Any authenticated packet and any
 answer is a sign of life. aioice's own checks, one in 5 s and six of them in a row, take half a minute to notice.
 

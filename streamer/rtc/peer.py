@@ -23,7 +23,7 @@ from aiortc.sdp import candidate_from_sdp
 from streamer.errors import ConnectionFailedError, ConnectionLostError
 from streamer.foreign import ForeignText
 from streamer.rtc._aiortc.gathering import Gathering
-from streamer.rtc._aiortc.guards import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
+from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.hooks import check_hooks
 from streamer.rtc._aiortc.srtp import SOURCES_LIMIT, Inbound, phone_policy
 from streamer.rtc._aiortc.tap import Tap, hook_receive, probe

@@ -10,7 +10,7 @@ _PARAMETERS_AT: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
 MAX_ACKNOWLEDGED: Final = 65_535  # in the gap blocks of one packet
 
 
-def is_bearable(packet: bytes) -> bool:
+def is_safe_to_parse(packet: bytes) -> bool:
     """Whether aiortc 1.16 reads a packet in bounded time.
 
     A parameter's length counts its own four bytes (RFC 9260 section 3.2.1); at 0 aiortc reads it again and again. Gap

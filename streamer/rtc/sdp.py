@@ -57,7 +57,7 @@ _STAND_INS: Final = {
     "audio": ("97", ("a=rtpmap:97 opus/48000/2",)),
 }
 # What a codec's parameter may be: (name, the value of a codec that has none, those accepted). Other profiles have more
-# than 8 bits a sample, or 4:2:2; other modes and transmissions interleave what belongs to a picture.
+# than 8 bits a sample, or 4:2:2; other modes and transmissions interleave what belongs to a frame.
 _ACCEPTED: Final = {
     "h264": (("packetization-mode", "0", {"0", "1"}),),
     "vp9": (("profile-id", "0", {"0", "1"}),),

@@ -1,7 +1,7 @@
-"""A UDP socket that wakes the event loop a few times a picture instead of once a packet.
+"""A UDP socket that wakes the event loop a few times a frame instead of once a packet.
 
-A picture comes as a burst of packets, and waking up costs more than handling what came. So when the first packets of a
-picture have come and its last one, which bears the marker bit, has not, the socket is left alone for a moment and then
+A frame comes as a burst of packets, and waking up costs more than handling what came. So when the first packets of a
+frame have come and its last one, which bears the marker bit, has not, the socket is left alone for a moment and then
 emptied in one go. What is complete is handed over at once; nothing waits longer than PAUSE_S.
 """
 
@@ -16,7 +16,7 @@ PAUSE_S: Final = 0.001  # event loops count in milliseconds; uvloop would make l
 RECEIVE_BUFFER: Final = 2 * 1024 * 1024  # bytes asked of the kernel: a keyframe of 500 kB, several times
 _BATCH: Final = 128  # datagrams handled before other work of the loop gets its turn
 _DATAGRAM_LIMIT: Final = 65536
-_LARGER_THAN_SOUND: Final = 400  # bytes: sound has no marker bit to wait for, and a picture's packets are full
+_LARGER_THAN_AUDIO: Final = 400  # bytes: audio has no marker bit to wait for, and a frame's packets are full
 
 
 class UdpTransport(asyncio.DatagramTransport):
@@ -48,7 +48,7 @@ class UdpTransport(asyncio.DatagramTransport):
 
     @property
     def is_pausing(self) -> bool:
-        """Whether the socket is left alone for a moment, for more of a picture to come."""
+        """Whether the socket is left alone for a moment, for more of a frame to come."""
         return self._timer is not None
 
     def is_closing(self) -> bool:
@@ -119,7 +119,7 @@ class UdpTransport(asyncio.DatagramTransport):
 class _Watch:
     """Call back when a socket is readable, but not while paused.
 
-    Twice a picture a reader is taken from the event loop and given back. Where there is epoll, the loop is given one
+    Twice a frame a reader is taken from the event loop and given back. Where there is epoll, the loop is given one
     of ours instead, whose interest in the socket is changed at a fraction of what the loop takes for its own.
     """
 
@@ -162,8 +162,8 @@ class _Watch:
 
 
 def _has_more_to_come(media: list[bytes]) -> bool:
-    """Whether the last packet is of a picture whose last packet has not come."""
-    return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_SOUND
+    """Whether the last packet is of a frame whose last packet has not come."""
+    return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_AUDIO
 
 
 def widen(udp: socket.socket) -> None:

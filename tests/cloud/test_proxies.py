@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import streamer
-from streamer import phone, proxies
+from streamer import emulator, proxies
 from tests.everywhere import Connect
 
 
@@ -20,7 +20,7 @@ async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def test_a_proxy_that_refuses_is_named_without_its_credentials(
     of: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await asyncio.start_server(_refuse, "127.0.0.1", 0) as proxy, phone.serve() as emulated:
+    async with await asyncio.start_server(_refuse, "127.0.0.1", 0) as proxy, emulator.serve() as emulated:
         url = f"http://someone:hunter2@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
         for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)

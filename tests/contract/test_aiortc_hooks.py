@@ -37,7 +37,7 @@ from hypothesis import strategies as st
 from OpenSSL.SSL import WantReadError
 
 from streamer.errors import ConnectionFailedError, IncompatibleLibraryError
-from streamer.rtc._aiortc import gathering, guards, hooks, srtp, tap
+from streamer.rtc._aiortc import gathering, hardening, hooks, srtp, tap
 from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.rtc.udp import UdpTransport
@@ -181,7 +181,7 @@ async def test_checks_of_consent_tell_the_round_trip_time(monkeypatch: pytest.Mo
 
 
 async def test_the_sender_hears_our_rtcp() -> None:
-    from streamer.media.rtcp import picture_loss_indication  # noqa: PLC0415
+    from streamer.media.rtp.rtcp import picture_loss_indication  # noqa: PLC0415
 
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         (sender,) = pair.sender.getSenders()
@@ -382,7 +382,7 @@ async def test_a_connection_that_comes_up_may_be_closed_at_any_moment(rounds: in
         answer = await pair.peer.answer(await pair.offer())
         await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         for transceiver in pair.sender.getTransceivers():
-            guards.end_quietly(transceiver.sender.transport)  # what it mends in ours would be found in the plain one
+            hardening.end_quietly(transceiver.sender.transport)  # what it mends in ours would be found in the plain one
         for _ in range(rounds):
             await asyncio.sleep(0)
         await pair.peer.aclose()
@@ -536,13 +536,13 @@ def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[b
 # Negotiation, live
 
 
-async def test_an_offer_whose_sound_is_refused_connects_with_its_video() -> None:
+async def test_an_offer_whose_audio_is_refused_connects_with_its_video() -> None:
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         offer = await pair.offer()
         video = offer[offer.index("m=video") :]
         transport = [line for line in video.splitlines() if line.startswith(("c=", "a=ice-", "a=finger", "a=setup:"))]
-        sound = ["m=audio 9 UDP/TLS/RTP/SAVPF 97", "a=mid:sound", "a=rtpmap:97 speex/16000", "a=rtcp-mux", *transport]
-        answer = await pair.peer.answer(offer + "\r\n".join([*sound, ""]))
+        audio = ["m=audio 9 UDP/TLS/RTP/SAVPF 97", "a=mid:audio", "a=rtpmap:97 speex/16000", "a=rtcp-mux", *transport]
+        answer = await pair.peer.answer(offer + "\r\n".join([*audio, ""]))
         # aiortc 1.16, as the offerer, takes no answer that refuses a section: it gets the one without.
         taken, refused = answer[: answer.index("m=audio")], answer[answer.index("m=audio") :]
         assert refused.startswith("m=audio 0 ")
@@ -574,7 +574,7 @@ async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> N
 
 
 def open_many(sctp: Any) -> None:
-    for number in range(guards.DATA_CHANNELS_LIMIT + 1):
+    for number in range(hardening.DATA_CHANNELS_LIMIT + 1):
         parameters = RTCDataChannelParameters(label=f"channel {number}")
         RTCDataChannel(sctp, parameters)
 
@@ -957,7 +957,7 @@ async def test_a_loop_that_cannot_watch_sockets_connects_and_hears_no_strangers(
         connection: Any = pair.peer._connection.getTransceivers()[0].receiver.transport.transport._connection
         assert connection._protocols
         for protocol in connection._protocols:
-            assert isinstance(protocol, guards.StunProtocol)
+            assert isinstance(protocol, hardening.StunProtocol)
             assert not isinstance(protocol.transport, UdpTransport)
             protocol.datagram_received(CLOSE_NOTIFY, ("192.0.2.1", 9))
         await pair.inputs[0].arrived.wait()

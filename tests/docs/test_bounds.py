@@ -6,28 +6,19 @@ from typing import Final
 
 import pytest
 
-from streamer import foreign, names
+from streamer import foreign, resolver
 from streamer.cloud import credentials, encoding, http
-from streamer.media import (
-    decode,
-    frames,
-    history,
-    jitter,
-    limits,
-    mp4,
-    mux as recordings,
-    nal,
-    payload,
-    sound,
-    source,
-    transcode,
-    writer,
-)
-from streamer.phone import api, lifecycle, peer, server
-from streamer.phone import media as phone_media
-from streamer.phone import socketio as phone_socketio
+from streamer.emulator import api, peer, provisioning, server
+from streamer.emulator import media as phone_media
+from streamer.emulator import socketio as phone_socketio
+from streamer.media import history
+from streamer.media.codecs import depacketizer, limits, nal
+from streamer.media.playback import audio, video_decoder, video_frames
+from streamer.media.recording import mp4, segment_writer, transcode
+from streamer.media.recording import recording as recordings
+from streamer.media.rtp import jitter_buffer, source
 from streamer.rtc import datagrams, ice, refusals, sdp
-from streamer.rtc._aiortc import guards, srtp
+from streamer.rtc._aiortc import hardening, srtp
 from streamer.signaling import client, conversation, socketio
 
 TEXT: Final = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -39,24 +30,24 @@ ROWS: Final = [
     ("signaling events waiting for the link", conversation.EVENTS_LIMIT),
     ("candidates before the offer", ice.CANDIDATES_LIMIT),
     ("a gap |", source.VIDEO_HOLD_NS // 1_000_000, source.AUDIO_HOLD_NS // 1_000_000),
-    ("jitter buffer", jitter.CAPACITY, jitter.MAX_BYTES // MIB),
-    ("one access unit", payload.MAX_UNIT_BYTES // MIB, payload.PAYLOAD_COST, payload.MAX_NAL_UNITS),
+    ("jitter buffer", jitter_buffer.CAPACITY, jitter_buffer.MAX_BYTES // MIB),
+    ("one access unit", depacketizer.MAX_UNIT_BYTES // MIB, depacketizer.PAYLOAD_COST, depacketizer.MAX_NAL_UNITS),
     ("parameter sets kept", nal.MAX_PARAMETER_SETS, nal.MAX_PARAMETER_SET_BYTES // KIB),
     ("the last keyframe", history.GROUP_LIMIT, history.UNITS_LIMIT, history.BYTES_LIMIT // MIB, history.AUDIO_LIMIT),
     ("the last keyframe", history.AUDIO_BYTES_LIMIT // MIB),
-    ("decoder's inbox", decode.INBOX_LIMIT),
-    ("units whose frames the decoder holds back", decode.WAITING_LIMIT),
-    ("a consumer, `every`", frames.EVERY_LIMIT),
-    ("the sound decoder's inbox", sound.INBOX_LIMIT),
+    ("decoder's inbox", video_decoder.INBOX_LIMIT),
+    ("units whose frames the decoder holds back", video_decoder.WAITING_LIMIT),
+    ("a consumer, `every`", video_frames.EVERY_LIMIT),
+    ("the audio decoder's inbox", audio.INBOX_LIMIT),
     ("a recording's inbox", recordings.INBOX_LIMIT, recordings.INBOX_BYTES // MIB),
-    ("pictures behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),
+    ("frames behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),
     ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
-    ("a recording's finished files", writer.SEGMENTS_LIMIT),
+    ("a recording's finished files", segment_writer.SEGMENTS_LIMIT),
     ("SSRCs whose packets SRTP refuses", refusals.SOURCES_LIMIT),
-    ("host names that are being resolved", names.THREADS_LIMIT, names.ADDRESSES_LIMIT),
+    ("host names that are being resolved", resolver.THREADS_LIMIT, resolver.ADDRESSES_LIMIT),
     ("token files", credentials.THREADS_LIMIT),
-    ("packets that the embedded phone has", phone_media.TRACK_LIMIT),
-    ("device tokens, input frames and calls", server.TOKENS_LIMIT, server.INPUTS_LIMIT, lifecycle.CALLS_LIMIT),
+    ("packets that the emulator has", phone_media.TRACK_LIMIT),
+    ("device tokens, input frames and calls", server.TOKENS_LIMIT, server.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
@@ -67,18 +58,23 @@ ROWS: Final = [
     ("lines of an offer", sdp.LINES_LIMIT),
     ("a candidate |", conversation.CANDIDATE_LIMIT // KIB),
     ("different candidates of the phone", ice.CANDIDATES_LIMIT),
-    ("peer-reflexive candidates", guards.REMOTE_CANDIDATES_LIMIT),
+    ("peer-reflexive candidates", hardening.REMOTE_CANDIDATES_LIMIT),
     ("SSRCs of a connection", srtp.SOURCES_LIMIT),
-    ("pairs of candidates", guards.CHECK_LIST_LIMIT),
-    ("datagrams and DTLS records", guards.DATAGRAMS_LIMIT, guards.DATAGRAM_BYTES_LIMIT // KIB, datagrams.RECORD_LIMIT),
-    ("data channels; their streams", guards.DATA_CHANNELS_LIMIT, guards.DATA_STREAMS_LIMIT),
-    ("messages of data channels", guards.DATA_BYTES_LIMIT // KIB, guards.DATA_PIECES_LIMIT),
+    ("pairs of candidates", hardening.CHECK_LIST_LIMIT),
+    (
+        "datagrams and DTLS records",
+        hardening.DATAGRAMS_LIMIT,
+        hardening.DATAGRAM_BYTES_LIMIT // KIB,
+        datagrams.RECORD_LIMIT,
+    ),
+    ("data channels; their streams", hardening.DATA_CHANNELS_LIMIT, hardening.DATA_STREAMS_LIMIT),
+    ("messages of data channels", hardening.DATA_BYTES_LIMIT // KIB, hardening.DATA_PIECES_LIMIT),
     ("ICE servers", ice.SERVERS_LIMIT),
-    ("a picture |", int(limits.PIXELS_LIMIT**0.5)),
-    ("clients of the embedded phone", server.CLIENTS_LIMIT),
-    ("a client of the embedded phone that is not authorized", server.UNAUTHORIZED_S),
+    ("a frame |", int(limits.PIXELS_LIMIT**0.5)),
+    ("clients of the emulator", server.CLIENTS_LIMIT),
+    ("a client of the emulator that is not authorized", server.UNAUTHORIZED_S),
     ("a client that does not take", phone_socketio.SEND_S, api.REPLY_S),
-    ("HTTP connections to the embedded phone", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
+    ("HTTP connections to the emulator", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
     ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, peer.INPUT_LIMIT // KIB),
 ]
 

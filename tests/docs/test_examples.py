@@ -1,4 +1,4 @@
-"""Each example is run as it stands, against an embedded phone."""
+"""Each example is run as it stands, against an emulator."""
 
 import asyncio
 import importlib.util
@@ -13,7 +13,7 @@ import pygame
 import pytest
 from PIL import Image
 
-from streamer.phone import EmbeddedPhone, Faults, read_barcode
+from streamer.emulator import EmulatedPhone, Faults, read_barcode
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 30.0
@@ -30,23 +30,23 @@ def load(name: str) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _reach_the_phone(phone: EmbeddedPhone, monkeypatch: pytest.MonkeyPatch) -> None:
+def _reach_the_phone(phone: EmulatedPhone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMER_ENDPOINT", phone.endpoint)
     monkeypatch.setenv("STREAMER_AUTH_TOKEN", phone.tenant_token)
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
 
 
-async def test_record(phone: EmbeddedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_record(phone: EmulatedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "phone.mp4"
     async with asyncio.timeout(LIMIT_S):
         await load("record").main(phone.instance_id, str(path), seconds=2)
     with av.open(path) as container:
-        pictures = sum(1 for _ in container.decode(video=0))
-    assert pictures > 0
-    assert f"{path}: {pictures} pictures" in capsys.readouterr().out
+        frames = sum(1 for _ in container.decode(video=0))
+    assert frames > 0
+    assert f"{path}: {frames} frames" in capsys.readouterr().out
 
 
-async def test_screenshot(phone: EmbeddedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_screenshot(phone: EmulatedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "screen.png"
     async with asyncio.timeout(LIMIT_S):
         await load("screenshot").main(phone.instance_id, str(path))
@@ -56,7 +56,7 @@ async def test_screenshot(phone: EmbeddedPhone, tmp_path: Path, capsys: pytest.C
     assert f"{path}: 360x640; " in capsys.readouterr().out
 
 
-async def test_frames_to_numpy(phone: EmbeddedPhone, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_frames_to_numpy(phone: EmulatedPhone, capsys: pytest.CaptureFixture[str]) -> None:
     async with asyncio.timeout(LIMIT_S):
         await load("frames_to_numpy").main(phone.instance_id, count=5)
     lines = capsys.readouterr().out.splitlines()
@@ -64,7 +64,7 @@ async def test_frames_to_numpy(phone: EmbeddedPhone, capsys: pytest.CaptureFixtu
     assert all("(640, 360, 3), mean brightness" in line for line in lines)
 
 
-async def test_audio_ports(phone: EmbeddedPhone, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_audio_ports(phone: EmulatedPhone, capsys: pytest.CaptureFixture[str]) -> None:
     async with asyncio.timeout(LIMIT_S):
         await load("audio_ports").main(phone.instance_id)
     output = capsys.readouterr().out
@@ -73,7 +73,7 @@ async def test_audio_ports(phone: EmbeddedPhone, capsys: pytest.CaptureFixture[s
     assert "came while the audio port was AudioPort(address='10.83.71.187'" in output
 
 
-async def test_the_viewer_shows_the_phone_follows_it_round_and_closes(phone: EmbeddedPhone) -> None:
+async def test_the_viewer_shows_the_phone_follows_it_round_and_closes(phone: EmulatedPhone) -> None:
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         viewer = tasks.create_task(load("viewer").main(phone.instance_id))
         for turned in (False, True):
@@ -86,7 +86,7 @@ async def test_the_viewer_shows_the_phone_follows_it_round_and_closes(phone: Emb
     assert not pygame.display.get_init()
 
 
-async def test_the_viewer_closes_while_the_screen_is_still_and_before_it_is_connected(phone: EmbeddedPhone) -> None:
+async def test_the_viewer_closes_while_the_screen_is_still_and_before_it_is_connected(phone: EmulatedPhone) -> None:
     for faults in (Faults(), Faults(silent_at="offer")):
         phone.faults = faults
         async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
@@ -124,8 +124,8 @@ def test_an_example_without_what_it_needs_says_so_in_a_sentence(
     assert not [*tmp_path.iterdir()]
 
 
-def shows(phone: EmbeddedPhone) -> bool:
-    """Whether the window has the phone's shape, and one of its pictures in it."""
+def shows(phone: EmulatedPhone) -> bool:
+    """Whether the window has the phone's shape, and one of its frames in it."""
     window = pygame.display.get_surface() if pygame.display.get_init() else None
     if window is None or window.get_size() != (phone.media.width, phone.media.height):
         return False

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import streamer
 from streamer import cli
-from streamer.phone import EmbeddedPhone
+from streamer.emulator import EmulatedPhone
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_every_program_compiles(source: str) -> None:
     compile(source, "README.md", "exec")
 
 
-async def test_the_first_program_runs(phone: EmbeddedPhone) -> None:
+async def test_the_first_program_runs(phone: EmulatedPhone) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-c", blocks("python")[0]),
         env=os.environ

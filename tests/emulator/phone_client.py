@@ -1,4 +1,4 @@
-"""A client of the embedded phone made of public libraries alone: httpx, websockets and a plain aiortc peer."""
+"""A client of the emulator made of public libraries alone: httpx, websockets and a plain aiortc peer."""
 
 import asyncio
 import base64
@@ -14,12 +14,12 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection, connect
 
-from streamer.phone import Barcode, EmbeddedPhone, read_barcode
+from streamer.emulator import Barcode, EmulatedPhone, read_barcode
 
 LIMIT_S: Final = 20.0  # generous: nothing here is a measurement
 
 
-async def call_auth(phone: EmbeddedPhone, instance_id: str | None = None, **headers: str) -> httpx.Response:
+async def call_auth(phone: EmulatedPhone, instance_id: str | None = None, **headers: str) -> httpx.Response:
     """Call the auth API; headers are given with underscores, and an empty one is left out."""
     named = {"x_auth_token": phone.tenant_token, "x_request_id": "request-1"} | headers
     async with httpx.AsyncClient() as client:
@@ -29,7 +29,7 @@ async def call_auth(phone: EmbeddedPhone, instance_id: str | None = None, **head
         )
 
 
-async def fetch_token(phone: EmbeddedPhone) -> str:
+async def fetch_token(phone: EmulatedPhone) -> str:
     """Return a fresh device token."""
     return str((await call_auth(phone)).json()["data"]["device_token"])
 
@@ -75,7 +75,7 @@ class Signaling:
 
 
 @contextlib.asynccontextmanager
-async def signaling(phone: EmbeddedPhone, token: str | None = None) -> AsyncIterator[Signaling]:
+async def signaling(phone: EmulatedPhone, token: str | None = None) -> AsyncIterator[Signaling]:
     """Open the WebSocket with a fresh device token, or this one."""
     query = {
         "EIO": "3",
@@ -90,7 +90,7 @@ async def signaling(phone: EmbeddedPhone, token: str | None = None) -> AsyncIter
 
 
 class Viewer:
-    """A connected client: decoded pictures, sound, and the data channel `input`."""
+    """A connected client: decoded frames, audio, and the data channel `input`."""
 
     def __init__(self, conversation: Signaling) -> None:
         self.signaling = conversation
@@ -111,8 +111,8 @@ class Viewer:
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         await self.signaling.send("answer", {"type": "answer", "sdp": self.connection.localDescription.sdp})
 
-    async def picture(self) -> tuple[av.VideoFrame, Barcode]:
-        """Return the next decoded picture and what its strip says."""
+    async def frame(self) -> tuple[av.VideoFrame, Barcode]:
+        """Return the next decoded frame and what its strip says."""
         async with asyncio.timeout(LIMIT_S):
             frame = await self.tracks["video"].recv()
         assert isinstance(frame, av.VideoFrame)
@@ -122,7 +122,7 @@ class Viewer:
 
 
 @contextlib.asynccontextmanager
-async def viewing(phone: EmbeddedPhone, *, opens_input: bool = True) -> AsyncIterator[Viewer]:
+async def viewing(phone: EmulatedPhone, *, opens_input: bool = True) -> AsyncIterator[Viewer]:
     """Connect to the phone and stream from it."""
     async with signaling(phone) as conversation:
         offer = await conversation.start()

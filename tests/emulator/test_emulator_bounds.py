@@ -1,4 +1,4 @@
-"""What a client can do to the embedded phone: every store has a bound, every wait an end, every text is escaped."""
+"""What a client can do to the emulator: every store has a bound, every wait an end, every text is escaped."""
 
 import asyncio
 import base64
@@ -12,9 +12,9 @@ import pytest
 from phone_client import LIMIT_S, call_auth, fetch_token, signaling
 from websockets.exceptions import ConnectionClosed
 
-from streamer import phone as embedded
-from streamer.phone import EmbeddedPhone, Faults, api, peer, server, socketio
-from streamer.phone.fleet import Fleet, serve_fleet
+from streamer import emulator
+from streamer.emulator import EmulatedPhone, Faults, api, peer, server, socketio
+from streamer.emulator.fleet import Fleet, serve_fleet
 from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 
 DEEP = "[" * 60_000  # JSON that is nested deeper than any parser follows
@@ -39,7 +39,7 @@ async def connected(
         writer.transport.abort()
 
 
-async def ask(phone: EmbeddedPhone | Fleet, request: bytes) -> bytes:
+async def ask(phone: EmulatedPhone | Fleet, request: bytes) -> bytes:
     """Send a request; return the first line of what comes."""
     async with connected(phone.endpoint) as (reader, writer), asyncio.timeout(LIMIT_S):
         writer.write(request)
@@ -64,18 +64,18 @@ async def ended(reader: asyncio.StreamReader) -> None:
     ],
 )
 async def test_an_odd_request_gets_an_answer(request_line: str, status: int) -> None:
-    async with embedded.serve() as phone:
+    async with emulator.serve() as phone:
         assert (await ask(phone, f"{request_line}\r\nHost: x\r\n\r\n".encode())).startswith(b"HTTP/1.1 %d" % status)
 
 
 async def test_a_host_that_is_no_host_gets_the_usual_signaling_url() -> None:
-    async with embedded.serve(host="0.0.0.0", tenant_token="at-least-sixteen-characters") as phone:
+    async with emulator.serve(host="0.0.0.0", tenant_token="at-least-sixteen-characters") as phone:
         reply = await call_auth(phone, host="[")
         assert reply.json()["data"]["resource"]["rtc"]["ice_signaling"]["signaling_url"] == phone.signaling_url
 
 
 async def test_a_body_that_is_nested_too_deeply_is_refused() -> None:
-    async with embedded.serve(prepare_s=1) as phone, serve_fleet(1) as fleet:
+    async with emulator.serve(prepare_s=1) as phone, serve_fleet(1) as fleet:
         for server_of_it in (phone, fleet):
             head = (
                 f"POST {PREPARE_PATH} HTTP/1.1\r\nHost: x\r\n{TENANT_TOKEN_HEADER}: {server_of_it.tenant_token}\r\n"
@@ -85,8 +85,8 @@ async def test_a_body_that_is_nested_too_deeply_is_refused() -> None:
 
 
 async def test_what_a_client_says_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "streamer.phone")
-    async with embedded.serve() as phone, signaling(phone) as client:
+    caplog.set_level(logging.DEBUG, "streamer.emulator")
+    async with emulator.serve() as phone, signaling(phone) as client:
         await ask(phone, b"GET /a%0aforged%1b[31m HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.event("authorize")
         await client.websocket.send('42["b\\nforged\\u001b[31m"]')
@@ -105,7 +105,7 @@ async def test_a_request_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch)
             writer.write(b"x")
             await asyncio.sleep(0.1)
 
-    async with embedded.serve() as phone, connected(phone.endpoint) as (reader, writer):
+    async with emulator.serve() as phone, connected(phone.endpoint) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: ")
         dripping = asyncio.create_task(drip(writer))
         await ended(reader)
@@ -130,7 +130,7 @@ async def test_a_client_that_reads_no_replies_is_dropped(monkeypatch: pytest.Mon
 
 async def test_one_connection_more_than_the_limit_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "CONNECTIONS_LIMIT", 1)
-    async with embedded.serve() as phone, connected(phone.endpoint) as (_, first):
+    async with emulator.serve() as phone, connected(phone.endpoint) as (_, first):
         first.write(b"POST / HTTP/1.1\r\n")
         async with connected(phone.endpoint) as (second, _):
             await ended(second)
@@ -140,7 +140,7 @@ async def test_one_connection_more_than_the_limit_is_closed(monkeypatch: pytest.
                 await asyncio.sleep(0.02)
 
 
-async def ask_again(phone: EmbeddedPhone) -> bool:
+async def ask_again(phone: EmulatedPhone) -> bool:
     """Whether the phone answers a request."""
     with contextlib.suppress(ConnectionError):
         return (await ask(phone, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")).startswith(b"HTTP/1.1 404")
@@ -150,7 +150,7 @@ async def ask_again(phone: EmbeddedPhone) -> bool:
 async def test_a_silent_reply_keeps_nothing_of_what_the_client_goes_on_to_send() -> None:
     """The law: whatever comes after a request that gets no reply is read and dropped."""
     async with (
-        embedded.serve(faults=Faults(auth_body="silence")) as phone,
+        emulator.serve(faults=Faults(auth_body="silence")) as phone,
         connected(phone.endpoint) as (reader, writer),
     ):
         token = phone.tenant_token
@@ -167,7 +167,7 @@ async def test_a_silent_reply_keeps_nothing_of_what_the_client_goes_on_to_send()
 
 async def test_a_client_that_reads_no_pongs_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socketio, "SEND_S", 0.5)
-    async with embedded.serve() as phone:
+    async with emulator.serve() as phone:
         query = f"EIO=3&transport=websocket&boxid={phone.device_id}&token={await fetch_token(phone)}"
         async with connected(phone.signaling_url, receive_buffer=2048) as (reader, writer):
             head = f"GET /socket.io/?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -187,7 +187,7 @@ async def test_a_client_that_reads_no_pongs_is_dropped(monkeypatch: pytest.Monke
 
 async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "UNAUTHORIZED_S", 0.2)
-    async with embedded.serve() as phone, signaling(phone, "never-given-out") as client:
+    async with emulator.serve() as phone, signaling(phone, "never-given-out") as client:
         assert not (await client.event("authorize"))["authorized"]
         with pytest.raises(ConnectionClosed):
             await client.frame()
@@ -203,7 +203,7 @@ async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.
     ids=["nested deeply", "nested deeply in base64", "of other types"],
 )
 async def test_an_event_that_cannot_be_read_is_passed_over(frame: str) -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send(frame)
         await client.websocket.send("2")
@@ -217,7 +217,7 @@ async def test_an_event_that_cannot_be_read_is_passed_over(frame: str) -> None:
     ids=["nothing", "no section", "cut off", "an unknown role", "too long"],
 )
 async def test_after_an_answer_that_cannot_be_used_a_good_one_is_taken(sdp: str) -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.start()
         await client.send("answer", {"type": "answer", "sdp": sdp})
         await client.send("candidate", {"candidate": "candidate:1 1 udp 1 a-name.local 9 typ host", "id": "0"})

@@ -1,4 +1,4 @@
-"""Several embedded phones behind one API, and what a phone tells of its clients."""
+"""Several emulators behind one API, and what a phone tells of its clients."""
 
 import asyncio
 import re
@@ -10,8 +10,8 @@ import pytest
 from phone_client import LIMIT_S, signaling
 
 import streamer
+from streamer.emulator import Fleet, serve_fleet
 from streamer.errors import ConfigurationError
-from streamer.phone import Fleet, serve_fleet
 from tests.everywhere import Connect
 
 SMALL: dict[str, Any] = {"width": 360, "height": 640}

@@ -1,4 +1,4 @@
-"""The embedded phone's encoders and the packets it holds for a client, without a network."""
+"""The emulator's encoders and the packets it holds for a client, without a network."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from phone_client import LIMIT_S
 
-from streamer.phone import Faults
-from streamer.phone.barcode import read_barcode
-from streamer.phone.media import TRACK_LIMIT, EncodedTrack, PhoneMedia
+from streamer.emulator import Faults
+from streamer.emulator.barcode import read_barcode
+from streamer.emulator.media import TRACK_LIMIT, EncodedTrack, PhoneMedia
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +38,7 @@ class Reader:
         self._decoder, self._track = decoder, track
 
     async def next(self) -> tuple[av.VideoFrame, int]:
-        """Return the next picture and its counter."""
+        """Return the next frame and its counter."""
         while True:
             packet: av.Packet[Any] = await self._track.recv()
             for frame in self._decoder.decode(packet):
@@ -47,24 +47,24 @@ class Reader:
                 return frame, barcode.counter
 
 
-async def test_pictures_decode_in_order_from_a_keyframe_on() -> None:
+async def test_frames_decode_in_order_from_a_keyframe_on() -> None:
     async with filming() as media:
         reader = Reader(media.join("video"))
-        pictures = [await reader.next() for _ in range(20)]
-    assert pictures[0][0].key_frame
-    counters = [counter for _, counter in pictures]
+        frames = [await reader.next() for _ in range(20)]
+    assert frames[0][0].key_frame
+    counters = [counter for _, counter in frames]
     assert [later - earlier for earlier, later in itertools.pairwise(counters)] == [1] * 19
 
 
-async def test_a_still_screen_sends_its_picture_again_when_a_keyframe_is_asked_for() -> None:
+async def test_a_still_screen_sends_its_frame_again_when_a_keyframe_is_asked_for() -> None:
     async with filming() as media:
         reader = Reader(media.join("video"))
         await reader.next()
         media.is_still = True
         media.request_keyframe()
-        while not (picture := await reader.next())[0].key_frame:
+        while not (frame := await reader.next())[0].key_frame:
             pass
-        first = picture[1]
+        first = frame[1]
         media.request_keyframe()
         again, counter = await reader.next()
         assert again.key_frame
@@ -106,7 +106,7 @@ async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
         track.stop()
         drawn = await settled(media)
         began = time.monotonic()
-        await asyncio.sleep(0.5)  # of 15 pictures, had anybody watched
+        await asyncio.sleep(0.5)  # of 15 frames, had anybody watched
         assert media.frames_sent == drawn
         later = await waits.recv()
         assert later.is_keyframe
@@ -120,7 +120,7 @@ async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("fault", "is_reordered"), [("reordering_sps", False), ("b_frames", True)])
-async def test_an_encoder_that_may_reorder_sends_every_picture_also_the_last_of_a_still_screen(
+async def test_an_encoder_that_may_reorder_sends_every_frame_also_the_last_of_a_still_screen(
     fault: str, is_reordered: bool
 ) -> None:
     async with filming(faults=Faults.parse([fault])) as media:
@@ -149,14 +149,14 @@ async def test_an_encoder_that_may_reorder_sends_every_picture_also_the_last_of_
 
 
 async def settled(media: PhoneMedia) -> int:
-    """Return how many pictures are drawn, once the one under way is."""
+    """Return how many frames are drawn, once the one under way is."""
     drawn = -1
     while drawn != (drawn := media.frames_sent):
         await asyncio.sleep(0.2)
     return drawn
 
 
-async def test_sound_goes_on_at_its_own_time_after_a_silence_in_which_nobody_listened() -> None:
+async def test_audio_goes_on_at_its_own_time_after_a_silence_in_which_nobody_listened() -> None:
     media = PhoneMedia(width=360, height=640, fps=30, bitrate_bps=1_000_000, audio=True)
     try:
         async with asyncio.timeout(LIMIT_S):

@@ -1,4 +1,4 @@
-"""The embedded phone's signaling, spoken to frame by frame over a real WebSocket."""
+"""The emulator's signaling, spoken to frame by frame over a real WebSocket."""
 
 import asyncio
 import base64
@@ -9,12 +9,12 @@ from phone_client import signaling
 from websockets.exceptions import ConnectionClosed
 
 import streamer
-from streamer import phone as embedded
-from streamer.phone import Faults, server
+from streamer import emulator
+from streamer.emulator import Faults, server
 
 
 async def test_the_server_opens_connects_and_authorizes_in_this_order() -> None:
-    async with embedded.serve(ping_interval_s=25, ping_timeout_s=5) as phone, signaling(phone) as client:
+    async with emulator.serve(ping_interval_s=25, ping_timeout_s=5) as phone, signaling(phone) as client:
         handshake = await client.frame()
         assert handshake[0] == "0"
         opened = json.loads(handshake[1:])
@@ -26,14 +26,14 @@ async def test_the_server_opens_connects_and_authorizes_in_this_order() -> None:
 
 @pytest.mark.parametrize(("ping", "pong"), [("2", "3"), ("2probe", "3probe")])
 async def test_a_ping_is_answered(ping: str, pong: str) -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send(ping)
         assert await client.frame() == pong
 
 
 async def test_a_client_that_does_not_ping_is_dropped() -> None:
-    async with embedded.serve(ping_interval_s=0.1, ping_timeout_s=0.1) as phone, signaling(phone) as client:
+    async with emulator.serve(ping_interval_s=0.1, ping_timeout_s=0.1) as phone, signaling(phone) as client:
         await client.event("authorize")
         with pytest.raises(ConnectionClosed):
             await client.frame()
@@ -43,7 +43,7 @@ async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_ser
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "CLIENTS_LIMIT", 2)
-    async with embedded.serve() as phone, signaling(phone) as first, signaling(phone) as second, asyncio.timeout(20):
+    async with emulator.serve() as phone, signaling(phone) as first, signaling(phone) as second, asyncio.timeout(20):
         for client in (first, second):
             assert (await client.event("authorize"))["authorized"]
         async with signaling(phone) as third:
@@ -64,23 +64,23 @@ async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_ser
 
 
 async def test_a_token_that_was_never_given_out_is_invalid() -> None:
-    async with embedded.serve() as phone, signaling(phone, "never-given-out") as client:
+    async with emulator.serve() as phone, signaling(phone, "never-given-out") as client:
         assert await client.event("authorize") == {"authorized": False, "code": -1}
 
 
 async def test_a_token_expires() -> None:
-    async with embedded.serve(token_lifetime_s=0) as phone, signaling(phone) as client:
+    async with emulator.serve(token_lifetime_s=0) as phone, signaling(phone) as client:
         assert await client.event("authorize") == {"authorized": False, "code": -2}
 
 
 @pytest.mark.parametrize(("judged", "code"), [("invalid", -1), ("expired", -2)])
 async def test_a_good_token_may_be_judged_bad(judged: str, code: int) -> None:
-    async with embedded.serve(faults=Faults(token=judged)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(token=judged)) as phone, signaling(phone) as client:
         assert await client.event("authorize") == {"authorized": False, "code": code}
 
 
-async def test_the_phone_offers_pictures_sound_and_data_and_loopback_alone() -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+async def test_the_phone_offers_frames_audio_and_data_and_loopback_alone() -> None:
+    async with emulator.serve() as phone, signaling(phone) as client:
         message = await client.start()
         assert message["from"] == client.stream_id
         sdp = message["payload"]["sdp"]
@@ -97,7 +97,7 @@ async def test_the_phone_offers_pictures_sound_and_data_and_loopback_alone() -> 
 
 
 async def test_events_with_an_ack_id_or_a_namespace_are_understood() -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send('4217["start",{"room":"box","times":0}]')
         assert (await client.event("start"))["streamId"]
@@ -109,7 +109,7 @@ async def test_events_with_an_ack_id_or_a_namespace_are_understood() -> None:
     "frame", ["", "4", "42", "42[", "42{}", "42[1]", '42["message"]', '42["message",7]', "9?", "43"]
 )
 async def test_a_frame_that_makes_no_sense_is_passed_over(frame: str) -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send(frame)
         await client.websocket.send("2")
@@ -117,7 +117,7 @@ async def test_a_frame_that_makes_no_sense_is_passed_over(frame: str) -> None:
 
 
 async def test_a_message_over_the_limit_ends_the_connection_with_1009() -> None:
-    async with embedded.serve() as phone, signaling(phone) as client:
+    async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send("42" + "x" * 1_000_001)
         with pytest.raises(ConnectionClosed) as closed:
@@ -127,7 +127,7 @@ async def test_a_message_over_the_limit_ends_the_connection_with_1009() -> None:
 
 
 async def test_a_refusal_leaves_the_websocket_open_and_says_nothing_more() -> None:
-    async with embedded.serve(faults=Faults(refuse="not today")) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(refuse="not today")) as phone, signaling(phone) as client:
         assert (await client.frame())[0] == "0"
         assert await client.frame() == '44"not today"'
         await client.websocket.send("2")
@@ -136,7 +136,7 @@ async def test_a_refusal_leaves_the_websocket_open_and_says_nothing_more() -> No
 
 @pytest.mark.parametrize(("step", "frames"), [("open", []), ("connect", ["0"]), ("authorize", ["0", "4"])])
 async def test_silence_begins_at_the_step_asked_for(step: str, frames: list[str]) -> None:
-    async with embedded.serve(faults=Faults(silent_at=step)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(silent_at=step)) as phone, signaling(phone) as client:
         assert [(await client.frame())[0] for _ in frames] == frames
         await client.websocket.send("2")
         assert await client.frame() == "3"
@@ -144,7 +144,7 @@ async def test_silence_begins_at_the_step_asked_for(step: str, frames: list[str]
 
 @pytest.mark.parametrize("step", ["start", "offer"])
 async def test_later_silence_leaves_the_earlier_steps_alone(step: str) -> None:
-    async with embedded.serve(faults=Faults(silent_at=step)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(silent_at=step)) as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.emit("start", {"room": "box", "times": 0})
         if step == "offer":
@@ -156,14 +156,14 @@ async def test_later_silence_leaves_the_earlier_steps_alone(step: str) -> None:
 
 @pytest.mark.parametrize("step", ["open", "connect", "authorize", "start", "offer"])
 async def test_the_websocket_is_cut_at_the_step_asked_for(step: str) -> None:
-    async with embedded.serve(faults=Faults(drop_at=step)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(drop_at=step)) as phone, signaling(phone) as client:
         with pytest.raises(ConnectionClosed) as closed:
             await client.start()
         assert closed.value.rcvd is None  # no closing handshake: the connection broke
 
 
 async def test_pings_may_go_unanswered() -> None:
-    async with embedded.serve(faults=Faults(no_pong=True)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(no_pong=True)) as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send("2")
         await client.emit("start", {"room": "box", "times": 0})
@@ -171,7 +171,7 @@ async def test_pings_may_go_unanswered() -> None:
 
 
 async def test_a_refused_start_echoes_how_often_it_was_tried() -> None:
-    async with embedded.serve(faults=Faults(refuse_start=7)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(refuse_start=7)) as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.emit("start", {"room": "box", "times": 3})
         refusal = await client.event("start")
@@ -180,7 +180,7 @@ async def test_a_refused_start_echoes_how_often_it_was_tried() -> None:
 
 
 async def test_candidates_may_come_before_the_offer() -> None:
-    async with embedded.serve(faults=Faults(early_candidates=True)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(early_candidates=True)) as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.emit("start", {"room": "box", "times": 0})
         client.stream_id = (await client.event("start"))["streamId"]
@@ -190,12 +190,12 @@ async def test_candidates_may_come_before_the_offer() -> None:
 
 
 async def test_messages_may_carry_base64_data() -> None:
-    async with embedded.serve(faults=Faults(data_payload=True)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(data_payload=True)) as phone, signaling(phone) as client:
         message = await client.start()
         assert "payload" not in message
         assert json.loads(base64.b64decode(message["data"]))["type"] == "offer"
 
 
 async def test_an_offer_may_be_no_sdp() -> None:
-    async with embedded.serve(faults=Faults(bad_offer=True)) as phone, signaling(phone) as client:
+    async with emulator.serve(faults=Faults(bad_offer=True)) as phone, signaling(phone) as client:
         assert "m=" not in (await client.start())["payload"]["sdp"]

@@ -1,4 +1,4 @@
-"""The embedded phone's pictures, sound and data channel, received by a plain aiortc peer."""
+"""The emulator's frames, audio and data channel, received by a plain aiortc peer."""
 
 import asyncio
 import functools
@@ -11,33 +11,33 @@ import numpy as np
 import pytest
 from phone_client import LIMIT_S, Viewer, viewing
 
-from streamer import phone as embedded
-from streamer.phone import EmbeddedPhone, Faults
-from streamer.phone.media import KEYFRAME_EVERY_S
+from streamer import emulator
+from streamer.emulator import EmulatedPhone, Faults
+from streamer.emulator.media import KEYFRAME_EVERY_S
 
 # What is tested does not depend on the size, and a shared machine is slow.
-serve_small = functools.partial(embedded.serve, width=360, height=640)
+serve_small = functools.partial(emulator.serve, width=360, height=640)
 
 
 async def counters(viewer: Viewer, count: int) -> list[int]:
-    return [(await viewer.picture())[1].counter for _ in range(count)]
+    return [(await viewer.frame())[1].counter for _ in range(count)]
 
 
 async def hear(viewer: Viewer, packets: int) -> None:
-    """Wait for so many packets of sound, 20 ms each: it goes on whatever the screen does."""
+    """Wait for so many packets of audio, 20 ms each: it goes on whatever the screen does."""
     async with asyncio.timeout(LIMIT_S):
         for _ in range(packets):
             await viewer.tracks["audio"].recv()
 
 
 async def video_packets(viewer: Viewer) -> int:
-    """Count the RTP packets of the video: aiortc keeps the last picture of a still screen to itself (aiortc 1.16)."""
+    """Count the RTP packets of the video: aiortc keeps the last frame of a still screen to itself (aiortc 1.16)."""
     report = await viewer.connection.getStats()
     counts = [item.packetsReceived for item in report.values() if item.type == "inbound-rtp" and item.kind == "video"]
     return sum(counts)
 
 
-async def go_still(phone: EmbeddedPhone, viewer: Viewer) -> None:
+async def go_still(phone: EmulatedPhone, viewer: Viewer) -> None:
     """Make the phone still, and wait until what was on its way has come."""
     phone.go_still()
     async with asyncio.timeout(LIMIT_S):
@@ -53,23 +53,23 @@ async def ask_for_keyframe(viewer: Viewer) -> None:
     await receiver._send_rtcp_pli(ssrc)
 
 
-async def test_pictures_come_one_after_the_other_and_none_is_missing() -> None:
+async def test_frames_come_one_after_the_other_and_none_is_missing() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         seen = await counters(viewer, 60)
         assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [1] * 59
         assert phone.frames_sent > seen[-1]
 
 
-async def test_the_first_picture_of_a_late_client_is_a_keyframe() -> None:
+async def test_the_first_frame_of_a_late_client_is_a_keyframe() -> None:
     async with serve_small(allow_many=True) as phone, viewing(phone) as first:
         await counters(first, 20)
         async with viewing(phone) as second:
-            assert (await second.picture())[0].key_frame
+            assert (await second.frame())[0].key_frame
             await counters(second, 10)
         await counters(first, 10)
 
 
-async def test_sound_is_stereo_at_48_khz() -> None:
+async def test_audio_is_stereo_at_48_khz() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         async with asyncio.timeout(LIMIT_S):
             loud = False
@@ -80,26 +80,26 @@ async def test_sound_is_stereo_at_48_khz() -> None:
                 loud = bool(np.abs(frame.to_ndarray().astype(int)).max() > 500)
 
 
-async def test_a_phone_without_sound_offers_none() -> None:
+async def test_a_phone_without_audio_offers_none() -> None:
     async with serve_small(audio=False) as phone, viewing(phone) as viewer:
         await counters(viewer, 5)
         assert set(viewer.tracks) == {"video"}
 
 
-async def test_a_picture_loss_indication_is_answered_by_a_keyframe() -> None:
+async def test_a_frame_loss_indication_is_answered_by_a_keyframe() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
-        first = (await viewer.picture())[1].counter
+        first = (await viewer.frame())[1].counter
         await counters(viewer, 10)
         before = phone.keyframe_requests
         await ask_for_keyframe(viewer)
         async with asyncio.timeout(LIMIT_S):
-            while not (picture := await viewer.picture())[0].key_frame:
+            while not (frame := await viewer.frame())[0].key_frame:
                 pass
-        assert picture[1].counter - first < KEYFRAME_EVERY_S * 30  # then one comes unasked
+        assert frame[1].counter - first < KEYFRAME_EVERY_S * 30  # then one comes unasked
         assert phone.keyframe_requests == before + 1
 
 
-async def test_a_still_phone_sends_its_picture_again_to_who_asks_for_a_keyframe() -> None:
+async def test_a_still_phone_sends_its_frame_again_to_who_asks_for_a_keyframe() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 10)
         await go_still(phone, viewer)
@@ -110,7 +110,7 @@ async def test_a_still_phone_sends_its_picture_again_to_who_asks_for_a_keyframe(
                 await hear(viewer, 1)
 
 
-async def test_a_still_phone_shows_its_picture_to_a_late_client() -> None:
+async def test_a_still_phone_shows_its_frame_to_a_late_client() -> None:
     async with serve_small(allow_many=True) as phone, viewing(phone) as first:
         await counters(first, 10)
         await go_still(phone, first)
@@ -124,13 +124,13 @@ async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
         await counters(viewer, 5)
         phone.rotate()
         async with asyncio.timeout(LIMIT_S):
-            while (await viewer.picture())[0].width != 640:
+            while (await viewer.frame())[0].width != 640:
                 pass
-        frame, _ = await viewer.picture()
+        frame, _ = await viewer.frame()
         assert (frame.width, frame.height) == (640, 360)
 
 
-async def test_a_still_phone_sends_no_pictures_while_its_sound_goes_on_and_wakes_again() -> None:
+async def test_a_still_phone_sends_no_frames_while_its_audio_goes_on_and_wakes_again() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 10)
         await go_still(phone, viewer)
@@ -139,7 +139,7 @@ async def test_a_still_phone_sends_no_pictures_while_its_sound_goes_on_and_wakes
         assert (await video_packets(viewer), phone.frames_sent) == (sent, drawn)
         phone.wake()
         async with asyncio.timeout(LIMIT_S):
-            while (await viewer.picture())[1].counter < drawn:
+            while (await viewer.frame())[1].counter < drawn:
                 pass
 
 
@@ -186,7 +186,7 @@ async def open_input(viewer: Viewer, phone_opens: bool) -> None:
     if phone_opens:
         async with asyncio.timeout(LIMIT_S):
             while not any(channel.label == "input" for channel in viewer.channels):
-                await viewer.picture()
+                await viewer.frame()
         viewer.input = next(channel for channel in viewer.channels if channel.label == "input")
     assert viewer.input is not None
     opened = asyncio.Event()
@@ -209,7 +209,7 @@ async def test_an_input_frame_arrives_whoever_opened_the_channel(phone_opens: bo
         viewer.input.send(struct.pack(">IBfHHH", 15, 207, 1.0, 0, 4, 0))
         async with asyncio.timeout(LIMIT_S):
             while not phone.inputs:
-                await viewer.picture()
+                await viewer.frame()
         assert phone.inputs[0] == {"type": "key", "time_ms": 1.0, "action": 0, "key_code": 4, "modifiers": 0}
 
 

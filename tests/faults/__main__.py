@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from streamer import phone as embedded
+from streamer import emulator
 from tests.faults import peers
 from tests.faults.cancelling import Sweep, sweep
 from tests.faults.cycles import cycle, cycles_table
@@ -67,7 +67,7 @@ def _cycling() -> str:
 
 
 async def _sweep(**options: bool) -> Sweep:
-    async with embedded.serve(**SMALL) as phone:
+    async with emulator.serve(**SMALL) as phone:
         return await sweep(phone, **options)
 
 

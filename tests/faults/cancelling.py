@@ -15,10 +15,10 @@ from typing import Any, Final
 import av
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from streamer.wire import RELEASE_PATH, STOP_PATH
 
-PICTURES: Final = 3
+FRAMES: Final = 3
 SOON_S: Final = 5.0  # until the phone, in the same process, has closed its side too
 
 _counter: contextvars.ContextVar["Counter | None"] = contextvars.ContextVar("counter", default=None)
@@ -88,11 +88,11 @@ class Sweep:
 
 
 async def sweep(
-    phone: embedded.EmbeddedPhone, *, is_whole: bool, release: bool = False, reconnects: bool = False, every: int = 1
+    phone: emulator.EmulatedPhone, *, is_whole: bool, release: bool = False, reconnects: bool = False, every: int = 1
 ) -> Sweep:
-    """Connect, record and take a few pictures, and leave; cancelled at the first wait, then at the `every`-th after it,
+    """Connect, record and take a few frames, and leave; cancelled at the first wait, then at the `every`-th after it,
     and so on, until nothing is left to cancel. After each, nothing may be left of it, and its file must be whole.
-    If it `reconnects`, the phone cuts the WebSocket after the first picture, and the program leaves after the first one
+    If it `reconnects`, the phone cuts the WebSocket after the first frame, and the program leaves after the first one
     that came on another connection.
     """
     loop = asyncio.get_running_loop()
@@ -119,7 +119,7 @@ async def sweep(
     return result
 
 
-async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release: bool, reconnects: bool) -> list[str]:
+async def _cancelled(phone: emulator.EmulatedPhone, counter: Counter, *, release: bool, reconnects: bool) -> list[str]:
     """Return what is wrong afterwards."""
     files, threads, calls = _files(), _threads(), len(phone.lifecycle.calls)
     with tempfile.TemporaryDirectory() as folder:
@@ -158,7 +158,7 @@ async def _cancelled(phone: embedded.EmbeddedPhone, counter: Counter, *, release
     return faults
 
 
-async def _cut(phone: embedded.EmbeddedPhone, is_streaming: asyncio.Event) -> None:
+async def _cut(phone: emulator.EmulatedPhone, is_streaming: asyncio.Event) -> None:
     await is_streaming.wait()
     await phone.cut_signaling()
 
@@ -172,7 +172,7 @@ async def _use(
             has_reconnected = has_reconnected or (frame.discontinuity and seen > 0)
             seen += 1
             is_streaming.set()
-            if seen >= PICTURES and recording.pictures and has_reconnected:
+            if seen >= FRAMES and recording.frames and has_reconnected:
                 break
 
 
@@ -184,7 +184,7 @@ def _what_is_wrong(folder: str, path: Path) -> Generator[str]:
         try:
             with av.open(path) as container:
                 if not any(True for _ in container.decode(video=0)):
-                    yield "the file has no picture"
+                    yield "the file has no frame"
         except av.FFmpegError as error:
             yield f"the file cannot be read: {error}"
 

@@ -21,7 +21,7 @@ class Held(NamedTuple):
 
 
 def cycle(count: int, every: int = 10) -> list[Held]:
-    """Connect to a phone in a process of its own, take a picture, record, and leave; return samples from SETTLED on."""
+    """Connect to a phone in a process of its own, take a frame, record, and leave; return samples from SETTLED on."""
     with Child("benchmarks.phone", json.dumps(SMALL)) as phone:
         return asyncio.run(_cycle(phone.hear(), count, every))
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer.phone.faults import STEPS
+from streamer import emulator
+from streamer.emulator.faults import STEPS
 from tests.faults.stages import Elsewhere, elsewhere
 from tests.faults.trials import Row
 
@@ -145,7 +145,7 @@ RECONNECTING: Final = (
     Row(
         what="none: the WebSocket was reset",
         when="while streaming",
-        act=embedded.EmbeddedPhone.cut_signaling,
+        act=emulator.EmulatedPhone.cut_signaling,
         told=("interrupted", *AGAIN),
         interrupted_by=streamer.SignalingClosedError,
     ),
@@ -219,8 +219,8 @@ CLOSING: Final = (
 )
 
 
-def _cut_for(seconds: float) -> Callable[[embedded.EmbeddedPhone], Awaitable[None]]:
-    async def cut(phone: embedded.EmbeddedPhone) -> None:
+def _cut_for(seconds: float) -> Callable[[emulator.EmulatedPhone], Awaitable[None]]:
+    async def cut(phone: emulator.EmulatedPhone) -> None:
         phone.cut_path()
         await asyncio.sleep(seconds)
         phone.mend_path()
@@ -228,11 +228,11 @@ def _cut_for(seconds: float) -> Callable[[embedded.EmbeddedPhone], Awaitable[Non
     return cut
 
 
-async def _cut(phone: embedded.EmbeddedPhone) -> None:
+async def _cut(phone: emulator.EmulatedPhone) -> None:
     phone.cut_path()
 
 
-async def _move(phone: embedded.EmbeddedPhone) -> None:
+async def _move(phone: emulator.EmulatedPhone) -> None:
     phone.move_clients()
 
 

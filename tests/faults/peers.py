@@ -218,7 +218,7 @@ CHROMIUM: Final = _abroad(
     Row(what="the phone is turned", act=_in_page("phone.rotate()"), lasts_s=5),
     Row(what="the screen stands still for 15 s", act=_STANDS_STILL, lasts_s=3, within_s=40),
     Row(
-        what="the screen stands still for 15 s, and there is no sound",
+        what="the screen stands still for 15 s, and there is no audio",
         act=_STANDS_STILL,
         serve={"page": {"silent": 1}},
         lasts_s=3,

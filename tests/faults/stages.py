@@ -1,4 +1,4 @@
-"""Where a fault is tried: with the embedded phone, here or in a process of its own, or with peers that are not ours."""
+"""Where a fault is tried: with the emulator, here or in a process of its own, or with peers that are not ours."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from benchmarks.processes import Child
-from streamer import phone as embedded
+from streamer import emulator
 from tests.peers.auth_api import DEVICE_ID, auth_api
 from tests.peers.chromium_phone import PAGES, Chromium, Page, PageError, find_chromium
 from tests.peers.coturn import Coturn
@@ -50,23 +50,23 @@ class Peers:
 
 IceServers: TypeAlias = Sequence[Any] | Callable[[Coturn], Sequence[Any]]
 Stage: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
-"""Called with the faults from the beginning on, the `Peers`, and options; gives what is like an `EmbeddedPhone`."""
+"""Called with the faults from the beginning on, the `Peers`, and options; gives what is like an `EmulatedPhone`."""
 
 
 @contextlib.asynccontextmanager
-async def here(faults: dict[str, Any], peers: Peers, **options: Any) -> AsyncIterator[embedded.EmbeddedPhone]:
-    """The embedded phone in this process; options are those of `serve`."""
+async def here(faults: dict[str, Any], peers: Peers, **options: Any) -> AsyncIterator[emulator.EmulatedPhone]:
+    """The emulator in this process; options are those of `serve`."""
     del peers
-    async with embedded.serve(**{**SMALL, **options}, faults=embedded.Faults(**faults)) as phone:
+    async with emulator.serve(**{**SMALL, **options}, faults=emulator.Faults(**faults)) as phone:
         yield phone
 
 
 class Elsewhere:
-    """An embedded phone in a process of its own, always at the same place: it can be killed, and halted."""
+    """An emulator in a process of its own, always at the same place: it can be killed, and halted."""
 
     def __init__(self) -> None:
         self.tenant_token = secrets.token_urlsafe(24)
-        self.faults = embedded.Faults()  # none of them reach it
+        self.faults = emulator.Faults()  # none of them reach it
         with socket.create_server(("127.0.0.1", 0)) as server:
             self._port = server.getsockname()[1]
         self._options = json.dumps({**SMALL, "port": self._port, "tenant_token": self.tenant_token})
@@ -97,7 +97,7 @@ class Elsewhere:
 
 @contextlib.asynccontextmanager
 async def elsewhere(faults: dict[str, Any], peers: Peers) -> AsyncIterator[Elsewhere]:
-    """The embedded phone in a process of its own."""
+    """The emulator in a process of its own."""
     del faults, peers
     phone = await asyncio.to_thread(Elsewhere)
     try:

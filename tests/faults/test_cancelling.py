@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streamer import phone as embedded
+from streamer import emulator
 from tests.faults.cancelling import sweep
 from tests.faults.stages import SMALL
 
 
 @pytest.fixture
-async def small() -> AsyncIterator[embedded.EmbeddedPhone]:
-    async with embedded.serve(**SMALL) as phone:
+async def small() -> AsyncIterator[emulator.EmulatedPhone]:
+    async with emulator.serve(**SMALL) as phone:
         yield phone
 
 
 @pytest.mark.parametrize("release", [False, True])
 async def test_cancelled_at_each_of_its_own_waits_a_program_leaves_nothing(
-    small: embedded.EmbeddedPhone, release: bool
+    small: emulator.EmulatedPhone, release: bool
 ) -> None:
     swept = await sweep(small, is_whole=False, release=release)
     assert not swept.faults
@@ -25,14 +25,14 @@ async def test_cancelled_at_each_of_its_own_waits_a_program_leaves_nothing(
 
 
 async def test_cancelled_whenever_anything_of_the_session_waits_a_program_leaves_nothing(
-    small: embedded.EmbeddedPhone,
+    small: emulator.EmulatedPhone,
 ) -> None:
     swept = await sweep(small, is_whole=True, release=True, every=3)  # python -m tests.faults tries them all
     assert not swept.faults
     assert swept.points > 20
 
 
-async def test_cancelled_while_it_reconnects_a_program_leaves_nothing(small: embedded.EmbeddedPhone) -> None:
+async def test_cancelled_while_it_reconnects_a_program_leaves_nothing(small: emulator.EmulatedPhone) -> None:
     swept = await sweep(small, is_whole=True, release=True, reconnects=True, every=9)
     assert not swept.faults
     assert swept.points > 10

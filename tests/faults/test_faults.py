@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 import streamer
-from streamer import link
-from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer import connection, emulator
+from streamer.emulator import Faults
 from tests.everywhere import Connect
 
 LIMIT_S = 20.0
@@ -17,12 +16,12 @@ LIMIT_S = 20.0
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same time-outs, shorter."""
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 1.0)
 
 
 async def fail(connect: Connect, faults: Faults, **options: Any) -> streamer.StreamerError:
     """Return the error that connecting to a phone with these faults ends in, or that its stream ends in."""
-    async with embedded.serve(width=360, height=640, faults=faults, **options) as phone, asyncio.timeout(LIMIT_S):
+    async with emulator.serve(width=360, height=640, faults=faults, **options) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.StreamerError) as caught:
             async with connect(phone, reconnect=None) as session:
                 async for _ in session:
@@ -53,7 +52,7 @@ async def test_servers_that_did_not_help_are_named_in_the_error(
 async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect) -> None:
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises((streamer.ConnectionLostError, streamer.SignalingClosedError)):
-            async with embedded.serve(width=360, height=640) as phone:
+            async with emulator.serve(width=360, height=640) as phone:
                 connecting = connect(phone, reconnect=None)
                 session = await connecting.__aenter__()
                 await anext(aiter(session))
@@ -74,11 +73,9 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
     ],
     ids=str,
 )
-async def test_a_fault_that_another_connection_mends_leaves_the_pictures_going(
-    connect: Connect, faults: Faults
-) -> None:
+async def test_a_fault_that_another_connection_mends_leaves_the_frames_going(connect: Connect, faults: Faults) -> None:
     async with (
-        embedded.serve(width=360, height=640, faults=faults) as phone,
+        emulator.serve(width=360, height=640, faults=faults) as phone,
         connect(phone, reconnect=streamer.Reconnect(max_delay_s=0.2)) as session,
         asyncio.timeout(LIMIT_S),
     ):

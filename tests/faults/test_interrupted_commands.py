@@ -12,9 +12,9 @@ from typing import Final
 
 import pytest
 
-from streamer import phone as embedded
+from streamer import emulator
 from tests.faults.stages import SMALL
-from tests.faults.test_programs import pictures
+from tests.faults.test_programs import frames
 from tests.whole.test_cli import environment
 
 LIMIT_S: Final = 60.0
@@ -89,14 +89,14 @@ async def test_a_recording_that_is_interrupted_at_any_moment_says_no_traceback_a
 ) -> None:
     async def one(index: int, moment_s: float, number: signal.Signals, way: Sequence[str]) -> None:
         path = tmp_path / f"{index}.mp4"
-        async with embedded.serve(**SMALL) as phone:
+        async with emulator.serve(**SMALL) as phone:
             moments_s = [moment_s + 0.03 * again for again in range(times)]
             words = ("record", phone.instance_id, "-o", path)
             code, said = await interrupt(way, words, number, moments_s, environment(phone))
         assert_quiet(said)
-        assert code in {0, 6, 130}, said  # pictures, none yet, at once
+        assert code in {0, 6, 130}, said  # frames, none yet, at once
         assert path.exists() or code != 0
-        assert not path.exists() or pictures(path) > 0
+        assert not path.exists() or frames(path) > 0
 
     await at_many_moments(0.05, one)
     assert all(path.suffix == ".mp4" for path in tmp_path.iterdir())
@@ -106,7 +106,7 @@ async def test_a_recording_that_is_interrupted_at_any_moment_says_no_traceback_a
 async def test_a_command_that_ends_by_itself_is_done_or_interrupted(tmp_path: Path, command: str) -> None:
     async def one(index: int, moment_s: float, number: signal.Signals, way: Sequence[str]) -> None:
         path = tmp_path / f"{index}.png"
-        async with embedded.serve(**SMALL) as phone:
+        async with emulator.serve(**SMALL) as phone:
             words: dict[str, list[object]] = {
                 "info": [phone.instance_id],
                 "screenshot": [phone.instance_id, "-o", path],

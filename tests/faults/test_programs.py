@@ -11,7 +11,7 @@ import av
 import pytest
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 from tests.faults.stages import SMALL
 from tests.whole.test_cli import end, environment, running
@@ -28,7 +28,7 @@ async def begin():
     ).__aenter__()
     recording = session.record(sys.argv[1])
     async for _ in session:
-        if recording.pictures >= 10:
+        if recording.frames >= 10:
             return session
 """
 
@@ -41,19 +41,19 @@ _ENDINGS = {
 
 
 @pytest.fixture
-async def small() -> AsyncIterator[embedded.EmbeddedPhone]:
-    async with embedded.serve(**SMALL) as phone:
+async def small() -> AsyncIterator[emulator.EmulatedPhone]:
+    async with emulator.serve(**SMALL) as phone:
         yield phone
 
 
-def pictures(path: Path) -> int:
+def frames(path: Path) -> int:
     with av.open(path) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
 @pytest.mark.parametrize("ending", _ENDINGS)
 async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(
-    small: embedded.EmbeddedPhone, tmp_path: Path, ending: str
+    small: emulator.EmulatedPhone, tmp_path: Path, ending: str
 ) -> None:
     path = tmp_path / "a.mp4"
     async with asyncio.timeout(LIMIT_S):
@@ -65,10 +65,10 @@ async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_no
         _, said = await process.communicate()
     assert process.returncode == 0
     assert said.decode() == ""
-    assert pictures(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
+    assert frames(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
 
 
-async def test_a_call_that_is_tried_again_is_nothing_to_warn_of(small: embedded.EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_call_that_is_tried_again_is_nothing_to_warn_of(small: emulator.EmulatedPhone, tmp_path: Path) -> None:
     small.faults.auth_code, small.faults.auth_status, small.faults.auth_times = "KOOPHONE.API.9999", 500, 2
     await test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(small, tmp_path, "sys.exit")
 
@@ -83,7 +83,7 @@ async def test_a_command_that_is_interrupted_at_any_moment_leaves_a_whole_file_o
     async def interrupt(path: Path, moment_s: float) -> None:
         async with (
             turns,
-            embedded.serve(**SMALL) as phone,
+            emulator.serve(**SMALL) as phone,
             running("record", phone.instance_id, "-o", path, env=environment(phone)) as process,
         ):
             while not phone.device_tokens:
@@ -91,14 +91,14 @@ async def test_a_command_that_is_interrupted_at_any_moment_leaves_a_whole_file_o
             await asyncio.sleep(moment_s)
             process.send_signal(number)
             ended = await end(process)
-        assert ended.code in {0, 6, 130}, ended  # pictures, none yet, not even a connection
-        assert (ended.code == 0) == (path.exists() and pictures(path) > 0)
+        assert ended.code in {0, 6, 130}, ended  # frames, none yet, not even a connection
+        assert (ended.code == 0) == (path.exists() and frames(path) > 0)
 
     await asyncio.gather(*(interrupt(tmp_path / f"{index}.mp4", rng.uniform(0, 1)) for index in range(6)))
     assert all(path.suffix == ".mp4" for path in tmp_path.iterdir())
 
 
-async def test_a_full_disk_ends_the_recording_alone(small: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_full_disk_ends_the_recording_alone(small: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(small) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames("every", limit=1000)
         await anext(frames)
@@ -113,12 +113,12 @@ async def test_a_full_disk_ends_the_recording_alone(small: embedded.EmbeddedPhon
 
 
 async def test_an_error_in_the_consumer_leaves_a_whole_recording(
-    small: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    small: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(ZeroDivisionError):
             async with connect(small) as session, session.record(tmp_path / "a.mp4") as recording:
                 async for _ in session:
-                    if recording.pictures >= 10:
+                    if recording.frames >= 10:
                         raise ZeroDivisionError
-    assert pictures(tmp_path / "a.mp4") == recording.pictures
+    assert frames(tmp_path / "a.mp4") == recording.frames

@@ -1,4 +1,4 @@
-"""A row of the fault matrix, tried for real: what the user is told, what pictures and recording become, and when."""
+"""A row of the fault matrix, tried for real: what the user is told, what frames and recording become, and when."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ import numpy as np
 import streamer
 from benchmarks.processes import usage
 from benchmarks.recording import small_disk
-from streamer import phone as embedded
+from streamer import emulator
 from tests.faults.stages import Peers, Stage, abroad, here
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
 AT_ONCE: Final = 6  # trials: each phone draws and encodes; more of them keep each other from closing in time
-GOING_ON: Final = 10  # pictures after a fault that make a stream of it again
+GOING_ON: Final = 10  # frames after a fault that make a stream of it again
 
 When = Literal["at first", "while streaming", "reconnecting"]
 
@@ -72,11 +72,11 @@ class Outcome:
     error: Exception | None
     interrupted_by: Exception | None
     iterator: str  # "goes on", "ends", or the name of the error that it raised
-    pictures: int | None  # in the recording's own count; None if there was none
+    frames: int | None  # in the recording's own count; None if there was none
     decoded: int | None  # that the file gives
     missing: int | None  # of the phone's own, between the file's first and last; None if it counted anew
     recording_error: streamer.RecordingError | None
-    seconds: float  # from the fault to the error, or to the first picture afterwards; for `lasts_s` the longest pause
+    seconds: float  # from the fault to the error, or to the first frame afterwards; for `lasts_s` the longest pause
     grown_mb: float  # the most memory that this process held from the fault on, over what it held before; if asked for
 
 
@@ -120,7 +120,7 @@ class _Trial:
         self._events = connecting.events()
         self._told: list[streamer.Event] = []
         self._iterator = "goes on"
-        self._pictures: list[float] = []  # when each came
+        self._frames: list[float] = []  # when each came
         self._fault_at = time.monotonic()
         self._resumed_at = 0.0
         self._ended_at = 0.0
@@ -133,10 +133,10 @@ class _Trial:
         try:
             async with asyncio.timeout(LIMIT_S), self._connecting as session:
                 recording = session.record(self._path)
-                looking = asyncio.create_task(self._look(session), name="trial: pictures")
+                looking = asyncio.create_task(self._look(session), name="trial: frames")
                 try:
                     if row.when != "at first":
-                        await self._until(lambda: len(self._pictures) > GOING_ON)
+                        await self._until(lambda: len(self._frames) > GOING_ON)
                     with contextlib.nullcontext() if row.grows_mb is None else self._memory:
                         if row.when != "at first":
                             await self._break()
@@ -160,7 +160,7 @@ class _Trial:
             error=error,
             interrupted_by=interruptions[-1] if interruptions else None,
             iterator=self._iterator,
-            pictures=None if recording is None else recording.pictures,
+            frames=None if recording is None else recording.frames,
             decoded=decoded,
             missing=missing,
             recording_error=None if recording is None else recording.error,
@@ -182,24 +182,24 @@ class _Trial:
         if self._row.when == "reconnecting":
             await self._until(lambda: self._count("interrupted") > 1 or session.state == "closed")
             for name in self._row.faults:
-                setattr(self._phone.faults, name, getattr(embedded.Faults(), name, None))
+                setattr(self._phone.faults, name, getattr(emulator.Faults(), name, None))
         if self._row.lasts_s:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._row.lasts_s):
                     await self._until(lambda: session.state == "closed")
         elif self._row.when != "at first" and not self._row.disk_mb:
             await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
-        begun = len(self._pictures)
-        await self._until(lambda: session.state == "closed" or len(self._pictures) > begun + GOING_ON)
+        begun = len(self._frames)
+        await self._until(lambda: session.state == "closed" or len(self._frames) > begun + GOING_ON)
 
     def _seconds(self) -> float:
-        """Return how long it took, of the longest time without a picture if that is what a fault is about."""
+        """Return how long it took, of the longest time without a frame if that is what a fault is about."""
         if self._iterator != "goes on":
             return self._ended_at - self._fault_at
         if self._row.lasts_s or self._row.disk_mb:
-            pauses = itertools.pairwise([self._fault_at, *(at for at in self._pictures if at > self._fault_at)])
+            pauses = itertools.pairwise([self._fault_at, *(at for at in self._frames if at > self._fault_at)])
             return max(later - earlier for earlier, later in pauses)
-        return next(at for at in self._pictures if at > max(self._resumed_at, self._fault_at)) - self._fault_at
+        return next(at for at in self._frames if at > max(self._resumed_at, self._fault_at)) - self._fault_at
 
     async def _listen(self) -> None:
         async for event in self._events:
@@ -210,7 +210,7 @@ class _Trial:
     async def _look(self, session: streamer.Session) -> None:
         try:
             async for _ in session:
-                self._pictures.append(time.monotonic())
+                self._frames.append(time.monotonic())
         except streamer.StreamerError as error:
             self._iterator = type(error).__name__
         else:
@@ -248,22 +248,22 @@ class _Memory:
 
 
 def _read(path: Path, row: Row) -> tuple[int, int | None]:
-    """Return how many pictures a file gives, and how many of the phone's are missing between the first and the last;
+    """Return how many frames a file gives, and how many of the phone's are missing between the first and the last;
     None if it has counted anew.
     """
     counters = []
     with av.open(path) as container:
         for frame in container.decode(video=0):
-            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            barcode = emulator.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             counters.append(-1 if barcode is None else barcode.counter)
     if -1 in counters:
-        raise AssertionError("the recording holds a picture that no phone sent so")
+        raise AssertionError("the recording holds a frame that no phone sent so")
     if row.counts_anew or not counters:
         return len(counters), None
     different = sorted(set(counters))
-    # Chromium sends a keyframe of what is on the screen as another picture of it.
+    # Chromium sends a keyframe of what is on the screen as another frame of it.
     if counters != (sorted(counters) if row.stage is abroad else different):
-        raise AssertionError("the recording's pictures are not in the order of the phone's")
+        raise AssertionError("the recording's frames are not in the order of the phone's")
     return len(counters), counters[-1] - counters[0] + 1 - len(different)
 
 
@@ -276,9 +276,9 @@ def check(row: Row, outcome: Outcome) -> None:
         assert type(outcome.interrupted_by) is row.interrupted_by, repr(outcome.interrupted_by)
     shown = outcome.error or outcome.interrupted_by
     assert {name: getattr(shown, name) for name in row.facts} == row.facts
-    if outcome.pictures is not None:
+    if outcome.frames is not None:
         assert outcome.iterator == ("goes on" if row.error is None else row.error.__name__)
-        assert outcome.decoded == outcome.pictures > 0
+        assert outcome.decoded == outcome.frames > 0
         ended_by = outcome.recording_error.reason if outcome.recording_error else None
         assert ended_by == ("disk-full" if row.disk_mb else None)
     assert outcome.seconds < row.within_s
@@ -295,7 +295,7 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
         error = outcome.error or outcome.interrupted_by
         said = f"`{type(error).__name__}`: {_plain(str(error))}" if error else ""
         told = " → ".join(_abridged(outcome.told))
-        recording = "" if outcome.pictures is None else f"{outcome.decoded} pictures"
+        recording = "" if outcome.frames is None else f"{outcome.decoded} frames"
         if outcome.missing is not None:
             recording += f", {outcome.missing} missing"
         if row.grows_mb is not None:

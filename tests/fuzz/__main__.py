@@ -1,6 +1,6 @@
 """Fuzz with coverage in view: python -m tests.fuzz SECONDS [TARGET …] (by default every target).
 
-The corpus holds what Chromium and the embedded phone sent, libavformat's packets of small pictures, and a few messages
+The corpus holds what Chromium and the emulator sent, libavformat's packets of small frames, and a few messages
 written by hand. Each target runs in a process of its own under atheris, as many at once as there are cores, from the
 corpus and from what earlier runs left in `.fuzz/`. Each has its log there, and an input that breaks a target's law is
 kept beside it.

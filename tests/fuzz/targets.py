@@ -26,6 +26,9 @@ from google_crc32c import value as crc32c
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.cloud.http import BODY_LIMIT
 from streamer.cloud.models import check_reply, parse_ticket
+from streamer.emulator.faults import Faults
+from streamer.emulator.media import EncodedTrack
+from streamer.emulator.peer import PhonePeer
 from streamer.errors import (
     CloudError,
     ConfigurationError,
@@ -35,25 +38,22 @@ from streamer.errors import (
     SignalingProtocolError,
 )
 from streamer.foreign import SHOWN_LIMIT, ForeignText, without_secrets
-from streamer.media.containers import FRAGMENT_S, MATROSKA, MP4, MPEG_TS, WEBM
-from streamer.media.depacketize import depacketizer_for
-from streamer.media.feedback import RetransmissionRequests
-from streamer.media.files import open_media
-from streamer.media.jitter import CAPACITY
-from streamer.media.mp4 import video_sample
-from streamer.media.nal import sprop
-from streamer.media.parameter_sets import SequenceSet, h264_sequence_set, h265_sequence_set
-from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
-from streamer.media.receiver import Receiver
-from streamer.media.reorder import Reordering
-from streamer.media.rtcp import parse_rtcp
-from streamer.media.rtp import find_extension, is_rtcp, parse_rtp, unwrap_rtx
-from streamer.media.units import AccessUnit
-from streamer.phone.faults import Faults
-from streamer.phone.media import EncodedTrack
-from streamer.phone.peer import PhonePeer
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
+from streamer.media.codecs.depacketizers import depacketizer_for
+from streamer.media.codecs.nal import sprop
+from streamer.media.codecs.parameter_sets import SequenceSet, h264_sequence_set, h265_sequence_set
+from streamer.media.codecs.reordering import Reordering
+from streamer.media.recording.containers import FRAGMENT_S, MATROSKA, MP4, MPEG_TS, WEBM
+from streamer.media.recording.mp4 import video_sample
+from streamer.media.recording.muxers import open_media
+from streamer.media.rtp.feedback import RetransmissionRequests
+from streamer.media.rtp.jitter_buffer import CAPACITY
+from streamer.media.rtp.packet import find_extension, is_rtcp, parse_rtp, unwrap_rtx
+from streamer.media.rtp.receiver import Receiver
+from streamer.media.rtp.rtcp import parse_rtcp
 from streamer.rtc._aiortc.gathering import TurnOverTcp, TurnOverUdp
-from streamer.rtc._aiortc.guards import (
+from streamer.rtc._aiortc.hardening import (
     DATA_CHANNELS_LIMIT,
     DATA_PIECES_LIMIT,
     DATAGRAM_BYTES_LIMIT,
@@ -293,7 +293,7 @@ async def _associate(*, is_server: bool, packets: list[bytes]) -> None:
 
 
 def phone_answer(data: bytes) -> None:
-    """A client's answer and candidates → the embedded phone's connection: nothing is raised."""
+    """A client's answer and candidates → the emulator's connection: nothing is raised."""
     asyncio.run(_take(*_texts(data)))
 
 

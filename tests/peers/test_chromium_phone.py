@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import streamer
-from streamer.phone.barcode import read_barcode
+from streamer.emulator.barcode import read_barcode
 from tests.peers.auth_api import DEVICE_ID, auth_api
 from tests.peers.chromium_phone import TONE_HZ, Chromium, Page, find_chromium
 from tests.peers.npm import SignalingServer
@@ -22,7 +22,7 @@ from tests.peers.presence import LIMIT_S, require_peer
 
 PORTRAIT: Final = (1280, 720)
 # With cells of the barcode as large as AV1's blocks, 8 or 16 pixels, Chromium's encoder leaves some of them as in the
-# picture before (156; libaom and dav1d both decode them so).
+# frame before (156; libaom and dav1d both decode them so).
 SMALL: Final = {"width": 280, "height": 496}
 
 
@@ -58,7 +58,7 @@ async def streaming(
 async def watch(
     phone: streamer.Session, *, shape: tuple[int, int] = PORTRAIT, after: int = -1, count: int = 30
 ) -> None:
-    """Look until `count` different pictures of that shape came that were drawn after the one numbered `after`."""
+    """Look until `count` different frames of that shape came that were drawn after the one numbered `after`."""
     counters: list[int] = []
     # The limit is for a machine that is busy with other tests: a stall is not what is looked for here.
     async with asyncio.timeout(LIMIT_S), phone.frames("every", limit=150) as frames:
@@ -68,22 +68,22 @@ async def watch(
                 counters.append(counter_of(gray))
             if len({counter for counter in counters if counter > after}) == count:
                 break
-    # Chromium may send a picture twice (a keyframe of what is on the screen), but never an older one.
+    # Chromium may send a frame twice (a keyframe of what is on the screen), but never an older one.
     assert counters == sorted(counters)
 
 
 def counter_of(gray: npt.NDArray[np.uint8]) -> int:
     barcode = read_barcode(gray)
-    assert barcode is not None, "the barcode of a picture cannot be read"
+    assert barcode is not None, "the barcode of a frame cannot be read"
     return barcode.counter
 
 
 async def drawn(page: Page) -> int:
-    """Return the counter of the last picture that the page drew."""
+    """Return the counter of the last frame that the page drew."""
     return int(await page.evaluate("phone.screen.counter - 1"))
 
 
-async def test_every_picture_decodes_and_the_counter_in_it_moves_on(
+async def test_every_frame_decodes_and_the_counter_in_it_moves_on(
     browser: Chromium, signaling_server: SignalingServer
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
@@ -121,7 +121,7 @@ async def test_a_phone_without_h264_sends_what_it_prefers(
 
 
 @pytest.mark.parametrize(("codec", "mode"), [("VP9", "L2T3"), ("AV1", "L2T2")])
-async def test_of_several_spatial_layers_the_whole_picture_is_received(
+async def test_of_several_spatial_layers_the_whole_frame_is_received(
     browser: Chromium, signaling_server: SignalingServer, codec: str, mode: str
 ) -> None:
     async with streaming(browser, signaling_server, codecs=codec, scalability=mode, **SMALL) as (page, phone):
@@ -136,9 +136,9 @@ async def test_the_tone_that_the_phone_plays_is_heard_in_a_recording(
     async with streaming(browser, signaling_server) as (_, phone), phone.record(path):
         await watch(phone, count=60)
     with av.open(path) as file:
-        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+        audio = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
         rate = file.streams.audio[0].rate
-    second = sound[-rate:]
+    second = audio[-rate:]
     assert len(second) == rate
     assert abs(int(np.argmax(np.abs(np.fft.rfft(second)))) - TONE_HZ) <= 1
 
@@ -162,7 +162,7 @@ async def test_a_phone_that_is_turned_goes_on_in_the_other_shape(
         await watch(phone, shape=PORTRAIT[::-1])
 
 
-async def test_a_single_picture_on_a_still_screen_is_delivered_to_who_looks(
+async def test_a_single_frame_on_a_still_screen_is_delivered_to_who_looks(
     browser: Chromium, signaling_server: SignalingServer
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone), phone.frames() as frames:
@@ -184,19 +184,19 @@ async def test_who_comes_to_a_still_screen_sees_what_is_on_it(
 
 
 @pytest.mark.parametrize("ice_restart", [False, True])
-async def test_a_second_offer_is_answered_and_the_pictures_go_on(
+async def test_a_second_offer_is_answered_and_the_frames_go_on(
     browser: Chromium, signaling_server: SignalingServer, ice_restart: bool
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, count=5)
-        before = phone._link.peer
+        before = phone._connection.peer
         await page.evaluate(f"phone.offer({{ iceRestart: {json.dumps(ice_restart)} }})")
         await page.wait_for("phone.peer.connection.signalingState === 'stable'")
         async with asyncio.timeout(LIMIT_S):
-            while ice_restart and phone._link.peer is before:  # a restart is answered by a fresh one
+            while ice_restart and phone._connection.peer is before:  # a restart is answered by a fresh one
                 await asyncio.sleep(0.05)
         await watch(phone, after=await drawn(page))
-        assert (phone._link.peer is before) is not ice_restart
+        assert (phone._connection.peer is before) is not ice_restart
 
 
 async def test_a_phone_whose_candidates_are_mdns_names_is_reached(signaling_server: SignalingServer) -> None:
@@ -208,7 +208,7 @@ async def test_a_phone_whose_candidates_are_mdns_names_is_reached(signaling_serv
         await watch(phone, after=await drawn(page))
 
 
-async def test_a_phone_that_closes_the_connection_ends_the_pictures_with_an_error(
+async def test_a_phone_that_closes_the_connection_ends_the_frames_with_an_error(
     browser: Chromium, signaling_server: SignalingServer
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone):

@@ -14,7 +14,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 import streamer
-from streamer import phone
+from streamer import emulator
 from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
 from streamer.rtc.ice import parse_ice_servers
@@ -151,7 +151,7 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
         {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"},
     ]
     problems: list[str] = []
-    async with phone.serve(ice_servers=entries) as emulated, asyncio.timeout(LIMIT_S):
+    async with emulator.serve(ice_servers=entries) as emulated, asyncio.timeout(LIMIT_S):
         connecting = connect(emulated, verify=verify)
         events = connecting.events()
         async with connecting as session:
@@ -169,16 +169,16 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
     entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn.certificate))
     async with contextlib.AsyncExitStack() as stack:
-        emulated = await stack.enter_async_context(phone.serve(ice_servers=[entry]))
+        emulated = await stack.enter_async_context(emulator.serve(ice_servers=[entry]))
         session = await stack.enter_async_context(connect(emulated, verify=trust, relay_only=True))
         async with asyncio.timeout(LIMIT_S):
             assert (await session.screenshot()).width == 720
-            assert session._link.peer is not None
-            (dtls,) = session._link.peer._gatherings
+            assert session._connection.peer is not None
+            (dtls,) = session._connection.peer._gatherings
             ice = dtls.transport._connection
             assert {candidate.type for candidate in ice._local_candidates} == {"relay"}
             assert {pair.protocol.local_candidate.type for pair in ice._check_list} == {"relay"}
-            assert session._link.peer._connection.localDescription.sdp.count(" typ host") == 0
+            assert session._connection.peer._connection.localDescription.sdp.count(" typ host") == 0
             if way == "udp":  # a keyframe comes as a burst, from a relay too
                 transport: Any = ice._protocols[0].transport
                 udp = transport._TurnTransport__inner_protocol.transport.get_extra_info("socket")
@@ -193,19 +193,19 @@ async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, conn
     entry = {"urls": coturn6.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn6.certificate))
     async with contextlib.AsyncExitStack() as stack:
-        emulated = await stack.enter_async_context(phone.serve(host="::1", ice_servers=[entry]))
+        emulated = await stack.enter_async_context(emulator.serve(host="::1", ice_servers=[entry]))
         session = await stack.enter_async_context(connect(emulated, verify=trust, relay_only=True))
         async with asyncio.timeout(LIMIT_S):
             assert (await session.screenshot()).width == 720
-            assert session._link.peer is not None
-            (dtls,) = session._link.peer._gatherings
+            assert session._connection.peer is not None
+            (dtls,) = session._connection.peer._gatherings
             (pair,) = dtls.transport._connection._nominated.values()
             assert (pair.local_candidate.type, pair.local_candidate.host) == ("relay", "::1")
             assert pair.remote_candidate.host == "::1"
 
 
 async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect: Connect) -> None:
-    async with phone.serve(ice_servers=["stun:127.0.0.1:9"]) as emulated:
+    async with emulator.serve(ice_servers=["stun:127.0.0.1:9"]) as emulated:
         with pytest.raises(ConnectionFailedError, match="expected a TURN server, as relay_only asks for"):
             async with connect(emulated, relay_only=True):
                 pass
@@ -213,7 +213,7 @@ async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect:
 
 async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect: Connect) -> None:
     entry = {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"}
-    async with phone.serve(ice_servers=[entry]) as emulated:
+    async with emulator.serve(ice_servers=[entry]) as emulated:
         with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
             async with connect(emulated, relay_only=True):
                 pass
@@ -234,19 +234,19 @@ async def test_a_stream_goes_on_after_its_relay_was_killed_and_started_again(
                 return heard[-1]
 
     async with contextlib.AsyncExitStack() as stack:
-        emulated = await stack.enter_async_context(phone.serve(ice_servers=[entry], width=360, height=640))
+        emulated = await stack.enter_async_context(emulator.serve(ice_servers=[entry], width=360, height=640))
         session = await stack.enter_async_context(connect(emulated, relay_only=True, reconnect=quick))
         await stack.enter_async_context(asyncio.timeout(4 * LIMIT_S))
         events = session.events()
-        pictures = session.frames()
-        await anext(pictures)
+        frames = session.frames()
+        await anext(frames)
         await coturn.kill()
         assert (await hear("interrupted")).reason
         problem = str((await hear("problem")).reason)  # of the next connection
         assert problem.startswith(f"{coturn.url(way)}: ")
         await coturn.start()
         await hear("resumed")
-        while not (await anext(pictures)).discontinuity:
+        while not (await anext(frames)).discontinuity:
             pass
     assert not any(event.kind == "closed" for event in heard)
     assert "horse" not in str(heard)

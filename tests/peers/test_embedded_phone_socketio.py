@@ -1,4 +1,4 @@
-"""The npm socket.io-client against the embedded phone's server."""
+"""The npm socket.io-client against the emulator's server."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from streamer.phone import EmbeddedPhone, serve
+from streamer.emulator import EmulatedPhone, serve
 from tests.peers.npm import Script, StartClient
 from tests.peers.presence import LIMIT_S
 
@@ -20,7 +20,7 @@ PING_TIMEOUT_S: Final = 0.6
 INIT: Final = {"sole": True, "mode": "app", "role": "master", "vcodec": "h264"}
 
 
-async def fetch_ticket(phone: EmbeddedPhone) -> dict[str, Any]:
+async def fetch_ticket(phone: EmulatedPhone) -> dict[str, Any]:
     """Return the `data` of the auth API's reply."""
     headers = {"x-auth-token": phone.tenant_token, "x-request-id": "1"}
     async with httpx.AsyncClient(base_url=phone.endpoint, headers=headers, timeout=LIMIT_S) as api:
@@ -31,7 +31,7 @@ async def fetch_ticket(phone: EmbeddedPhone) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def connected(
-    phone: EmbeddedPhone, start_client: StartClient, token: str | None = None
+    phone: EmulatedPhone, start_client: StartClient, token: str | None = None
 ) -> AsyncGenerator[Script]:
     """Give the npm client, connected with a ticket, or with another token instead of the ticket's."""
     ticket = await fetch_ticket(phone)
@@ -43,7 +43,7 @@ async def connected(
         yield client
 
 
-async def come_to_offer(phone: EmbeddedPhone, client: Script) -> dict[str, Any]:
+async def come_to_offer(phone: EmulatedPhone, client: Script) -> dict[str, Any]:
     """Go through the conversation; return the message that carries the phone's offer."""
     assert await client.wait_for("authorize") == {"authorized": True, "code": 0}
     await client.tell("emit", "start", {"room": phone.device_id, "times": 0})

@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamer import phone as embedded
-from streamer.media.containers import container_of
-from streamer.media.segments import Limits
-from streamer.media.units import AccessUnit
-from streamer.media.writer import Target, Writer
+from streamer import emulator
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.containers import container_of
+from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segments import Limits
 from tests.everywhere import Connect
 from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.peers.presence import require_peer
-from tests.unit.recordings import START, SUFFIXES, interleaved, packets, sound, video
+from tests.unit.recordings import START, SUFFIXES, audio, interleaved, packets, video
 from tests.unit.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
 from tests.unit.test_recording_order import as_sent, record
 
@@ -38,16 +38,16 @@ STILL_S = 2
 HELD = [
     (suffix, codec) for suffix in SUFFIXES for codec in VIDEO_CODECS if codec in container_of(Path(f"a{suffix}")).codecs
 ]
-TURNED = 30  # the number of the first picture after the phone was turned
+TURNED = 30  # the number of the first frame after the phone was turned
 
 
 @functools.cache
 def eventful(codec: str) -> list[AccessUnit]:
-    """Return pictures with a still time among them, and after that in another size; and sound."""
+    """Return frames with a still time among them, and after that in another size; and audio."""
     upright = video(encoded_as(codec, TURNED, keyframe_every=10), codec=codec, keyframe_every=10)
     after = encoded_as(codec, 60, size=(128, 160), keyframe_every=10)
     turned = video(after, start=START + 3000 * TURNED + 90_000 * STILL_S, codec=codec, keyframe_every=10)
-    return interleaved([*upright, *turned], sound(250))
+    return interleaved([*upright, *turned], audio(250))
 
 
 def write(path: Path, codec: str, *, start_ns: int | None = None) -> bytes:
@@ -97,21 +97,21 @@ async def probe(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 async def test_a_recording_is_probed_and_decoded_without_a_complaint(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
     async with asyncio.timeout(LIMIT_S):
         async with connect(phone) as session, session.record(path) as recording:
-            while recording.pictures < 60:
+            while recording.frames < 60:
                 await asyncio.sleep(0.05)
-        picture, tone = await probe(path)
+        frame, tone = await probe(path)
         ffmpeg = require_peer("ffmpeg", shutil.which("ffmpeg"))
         # Times are passed on as they are: rounded to an even rate, which ffmpeg guesses, two would be the same.
         as_they_are = ("-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
         _, complained = await run(ffmpeg, "-v", "warning", "-xerror", "-i", str(path), *as_they_are, "-f", "null", "-")
     assert complained == ""
-    assert (picture["codec_name"], picture["width"], picture["height"]) == ("h264", 360, 640)
-    assert int(picture["nb_read_frames"]) == recording.pictures
+    assert (frame["codec_name"], frame["width"], frame["height"]) == ("h264", 360, 640)
+    assert int(frame["nb_read_frames"]) == recording.frames
     assert (tone["codec_name"], tone["channels"]) == ("opus", 2)
     assert int(tone["nb_read_frames"]) == pytest.approx(50 * recording.duration_s, rel=0.2)
 
@@ -123,14 +123,14 @@ async def test_every_kind_of_recording_is_read_without_a_complaint_whole_or_kill
     whole, killed = tmp_path / f"whole{suffix}", tmp_path / f"killed{suffix}"
     killed.write_bytes(write(whole, codec))
     for path in (whole, killed):
-        picture, tone = await probe(path)
-        assert (picture["width"], picture["height"]) == (160, 128)
+        frame, tone = await probe(path)
+        assert (frame["width"], frame["height"]) == (160, 128)
         least = TURNED + (60 if path is whole else 25)
-        assert least <= int(picture["nb_read_frames"]) <= TURNED + 60
+        assert least <= int(frame["nb_read_frames"]) <= TURNED + 60
         assert int(tone["nb_read_frames"]) > 180
 
 
-async def test_a_player_at_the_end_of_a_pipe_shows_pictures_while_they_come(phone: embedded.EmbeddedPhone) -> None:
+async def test_a_player_at_the_end_of_a_pipe_shows_frames_while_they_come(phone: emulator.EmulatedPhone) -> None:
     """As in `streamer record … -o - | ffplay -`; this player writes what it shows."""
     ffmpeg = require_peer("ffmpeg", shutil.which("ffmpeg"))
     environment = os.environ | {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token}
@@ -155,8 +155,8 @@ async def test_a_player_at_the_end_of_a_pipe_shows_pictures_while_they_come(phon
         assert player.stdout is not None
         counters = []
         for _ in range(60):
-            picture = np.frombuffer(await player.stdout.readexactly(360 * 640), dtype=np.uint8).reshape(640, 360)
-            barcode = embedded.read_barcode(picture)
+            frame = np.frombuffer(await player.stdout.readexactly(360 * 640), dtype=np.uint8).reshape(640, 360)
+            barcode = emulator.read_barcode(frame)
             assert barcode is not None
             counters.append(barcode.counter)
         assert recorder.returncode is None
@@ -210,7 +210,7 @@ async def player(tmp_path: Path) -> AsyncIterator[Page]:
         yield await browser.open(f"{origin}/player.html")
 
 
-def picture_of(shown: dict[str, Any]) -> Any:
+def frame_of(shown: dict[str, Any]) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["png"]))).convert("RGB"), dtype=np.uint8)
 
 
@@ -226,7 +226,7 @@ async def test_chromium_plays_a_recording_through_and_seeks_in_it(
     assert (loaded["width"], loaded["height"]) == (160, 128)
     assert loaded["duration"] == pytest.approx(3 + STILL_S, abs=0.05)
     still = await player.evaluate("seek(2.2)")
-    assert still["begins"] == pytest.approx((TURNED - 1) / 30, abs=0.002)  # the picture that was on the screen then
+    assert still["begins"] == pytest.approx((TURNED - 1) / 30, abs=0.002)  # the frame that was on the screen then
     turned = await player.evaluate(f"seek({STILL_S + 1.52})")
     assert (turned["width"], turned["height"]) == (128, 160)
     assert turned["begins"] == pytest.approx(STILL_S + 1.5, abs=0.002)
@@ -248,31 +248,31 @@ async def test_chromium_plays_what_a_killed_process_has_left_and_seeks_in_it(pla
     assert played["sizes"] == ["160x128", "128x160"]
 
 
-async def test_chromium_shows_the_phone_s_picture_of_each_moment(
-    phone: embedded.EmbeddedPhone, connect: Connect, player: Page, tmp_path: Path
+async def test_chromium_shows_the_phone_s_frame_of_each_moment(
+    phone: emulator.EmulatedPhone, connect: Connect, player: Page, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
     async with asyncio.timeout(LIMIT_S):
         async with connect(phone) as session, session.record(path) as recording:
-            while recording.pictures < 30:
+            while recording.frames < 30:
                 await asyncio.sleep(0.05)
             phone.rotate()
-            while recording.pictures < 60:
+            while recording.frames < 60:
                 await asyncio.sleep(0.05)
     expected: list[tuple[float, int]] = []
     with av.open(path) as container:
         for frame in container.decode(video=0):
-            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            barcode = emulator.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             assert frame.time is not None
             assert barcode is not None
             expected.append((frame.time, barcode.counter))
     await player.evaluate("load('a.mp4')")
     for time, counter in (expected[50], expected[5], expected[35], expected[20]):
         shown = await player.evaluate(f"seek({time + 0.004})")
-        barcode = embedded.read_barcode(picture_of(shown))
+        barcode = emulator.read_barcode(frame_of(shown))
         assert barcode is not None
         assert barcode.counter == counter
-    assert len(packets(path)) == recording.pictures
+    assert len(packets(path)) == recording.frames
 
 
 def write_allowing_reordering(path: Path, codec: str) -> None:
@@ -316,7 +316,7 @@ async def test_ffmpeg_plays_reordered_frames_without_a_complaint_each_at_its_tim
     path, killed, pixels = tmp_path / f"a{suffix}", tmp_path / f"killed{suffix}", tmp_path / "pixels"
     ffprobe, ffmpeg = (require_peer(name, shutil.which(name)) for name in ("ffprobe", "ffmpeg"))
     units = as_sent(codec, allowing_reordering(codec, 40, bidirectional=bidirectional))
-    _, left = record(path, interleaved(units, sound(60)), has_audio=True)
+    _, left = record(path, interleaved(units, audio(60)), has_audio=True)
     killed.write_bytes(left)
     assert int((await probe(path))[0]["nb_read_frames"]) == 40
     if suffix != ".mkv":  # of which the first cluster is still open
@@ -338,7 +338,7 @@ async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp
     await player.evaluate("load('a.mp4')")
     for number in (7, 0, 39, 11, 23):
         shown = await player.evaluate(f"seek({number / 30 + 0.01})")
-        assert number_in(av.VideoFrame.from_ndarray(picture_of(shown), format="rgb24")) == number
+        assert number_in(av.VideoFrame.from_ndarray(frame_of(shown), format="rgb24")) == number
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -349,7 +349,7 @@ async def test_chromium_shows_each_frame_at_its_time_although_the_phone_allowed_
     await player.evaluate(f"load('a{suffix}')")
     for number in (7, 0, 39, 10, 23):
         shown = await player.evaluate(f"seek({number / 30 + 0.01})")
-        assert number_in(av.VideoFrame.from_ndarray(picture_of(shown), format="rgb24")) == number
+        assert number_in(av.VideoFrame.from_ndarray(frame_of(shown), format="rgb24")) == number
 
 
 async def test_chromium_plays_a_recording_that_began_before_it_was_asked_for(player: Page, tmp_path: Path) -> None:

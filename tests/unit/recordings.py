@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
 
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
 from streamer.tracks import Codec
 from tests.unit.senders import OPUS, access_unit, content, encoded, encoded_as
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".ts")
-START = 900_000  # the RTP time of the first picture: ten seconds after the clock's zero, when it arrives too
+START = 900_000  # the RTP time of the first frame: ten seconds after the clock's zero, when it arrives too
 STREAM = encoded(12, keyframe_every=6)
 
 
 def video(
     stream: Sequence[bytes] = STREAM, *, start: int = START, codec: str = "h264", keyframe_every: int = 6
 ) -> list[AccessUnit]:
-    """Return units of 30 pictures a second."""
+    """Return units of 30 frames a second."""
     kind = Codec(name=codec, clock_rate=90_000)
     keyframe = None if codec == "h264" else True
     units = []
@@ -35,12 +35,12 @@ def video(
     return units
 
 
-def video_as(codec: str, pictures: int = 12, *, start: int = START) -> list[AccessUnit]:
+def video_as(codec: str, frames: int = 12, *, start: int = START) -> list[AccessUnit]:
     """Return units of a codec, every sixth a keyframe."""
-    return video(encoded_as(codec, pictures, keyframe_every=6), start=start, codec=codec)
+    return video(encoded_as(codec, frames, keyframe_every=6), start=start, codec=codec)
 
 
-def sound(packets: int, *, start: int = 480_000) -> list[AccessUnit]:
+def audio(packets: int, *, start: int = 480_000) -> list[AccessUnit]:
     """Return packets of 20 ms that begin when `video` does."""
     context = av.AudioCodecContext.create("libopus", "w")
     context.sample_rate, context.layout, context.format = 48_000, "stereo", "s16"
@@ -115,8 +115,8 @@ def duration_s(path: Path) -> float:
         return (container.duration or 0) / av.time_base
 
 
-def pictures(path: Path) -> list[npt.NDArray[np.uint8]]:
-    """Return the decoded pictures; a part of the file that is missing at its end is passed over."""
+def frames(path: Path) -> list[npt.NDArray[np.uint8]]:
+    """Return the decoded frames; a part of the file that is missing at its end is passed over."""
     shown: list[npt.NDArray[np.uint8]] = []
     with av.open(path) as container, contextlib.suppress(av.FFmpegError):
         container.streams.video[0].thread_count = 1

@@ -14,8 +14,8 @@ from aiortc.codecs.h264 import H264Encoder
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
-from streamer.media.priority import ordinary_priority
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.priority import ordinary_priority
 from streamer.tracks import Codec, Track
 
 MS = 1_000_000

@@ -1,4 +1,4 @@
-"""Sound on its way from packets to consumers: libopus's packets in, samples in the loop out."""
+"""Audio on its way from packets to consumers: libopus's packets in, samples in the loop out."""
 
 import asyncio
 import fractions
@@ -16,11 +16,11 @@ from av.codec.codec import UnknownCodecError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError, IncompatibleLibraryError
-from streamer.media.audio import LIMIT, AudioFrame, AudioIterator, Converter, Layout, Pcm, SampleFormat
-from streamer.media.sound import Sound, SoundCounters, SoundDecoder
-from streamer.media.units import AccessUnit
-from streamer.ports import AudioPort
+from streamer.media.access_unit import AccessUnit
+from streamer.media.playback.audio import AudioCounters, AudioDecoder, AudioOutput
+from streamer.media.playback.audio_frames import LIMIT, AudioFrame, AudioIterator, Converter, Layout, Pcm, SampleFormat
 from tests.unit.senders import MS, OPUS, access_unit
 
 LIMIT_S = 20.0
@@ -66,9 +66,9 @@ def units(numbers: Iterable[int], *, lost_before: Iterable[int] = ()) -> list[Ac
     ]
 
 
-def heard(sequence: Iterable[AccessUnit]) -> tuple[npt.NDArray[np.int16], SoundCounters]:
-    counters = SoundCounters()
-    decoder = SoundDecoder(counters)
+def heard(sequence: Iterable[AccessUnit]) -> tuple[npt.NDArray[np.int16], AudioCounters]:
+    counters = AudioCounters()
+    decoder = AudioDecoder(counters)
     return np.concatenate([samples for unit in sequence for _, samples, _ in decoder.decode(unit)]), counters
 
 
@@ -81,7 +81,7 @@ def test_what_is_decoded_is_what_was_encoded() -> None:
     assert samples.shape == (60 * 960, 2)
     difference = samples[4800:].astype(float) - tone(60 * 960)[4800 - LOOKAHEAD : -LOOKAHEAD]
     assert loudness(difference) < loudness(tone(4800)) / 20
-    assert counters == SoundCounters(decoded=60)
+    assert counters == AudioCounters(decoded=60)
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
@@ -90,7 +90,7 @@ def test_a_lost_packet_is_concealed_by_something_like_what_was_there(lost: int) 
     kept = [*range(20), *range(20 + lost, 40)]
     samples, counters = heard(units(kept, lost_before=[20 + lost]))
     assert len(samples) == 40 * 960
-    assert counters == SoundCounters(decoded=40 - lost, concealed=960 * lost)
+    assert counters == AudioCounters(decoded=40 - lost, concealed=960 * lost)
     for number in range(20, 20 + lost):
         piece = samples[960 * number : 960 * (number + 1)]
         assert loudness(piece) > loudness(samples[: 20 * 960]) / 3
@@ -102,7 +102,7 @@ def test_a_lost_packet_is_concealed_by_something_like_what_was_there(lost: int) 
 def test_a_pause_fades_and_counts_as_no_loss() -> None:
     samples, counters = heard(units([*range(20), 59]))
     assert len(samples) == 60 * 960
-    assert counters == SoundCounters(decoded=21, paused=39 * 960)
+    assert counters == AudioCounters(decoded=21, paused=39 * 960)
     assert loudness(samples[40 * 960 : 59 * 960]) < loudness(samples[10 * 960 : 20 * 960]) / 4
 
 
@@ -112,7 +112,7 @@ def test_whatever_comes_for_packets_the_line_has_as_many_samples_as_its_times_sa
     packets: list[tuple[bytes, int, bool]],
 ) -> None:
     """Law: garbage is counted, never raised; each piece is as long as planned, and follows the one before."""
-    decoder = SoundDecoder(SoundCounters())
+    decoder = AudioDecoder(AudioCounters())
     rtp_time = 1_000_000
     expected = -1
     for data, step, is_lost in packets:
@@ -209,23 +209,23 @@ def test_levels_are_those_of_full_scale() -> None:
 
 @pytest.mark.parametrize("sample_format", ["s16", "f32"])
 def test_a_frame_is_an_array_for_numpy_and_goes_to_another_process(sample_format: SampleFormat) -> None:
-    (sound,) = Converter(sample_format, rate=48_000, layout="mono").convert(pcm(tone(960), 0), is_new=True)
-    assert np.shares_memory(np.asarray(sound), sound.samples)
-    assert sound.shape == np.asarray(sound).shape == (960, 1)
-    assert not np.shares_memory(np.array(sound, copy=True), sound.samples)
-    assert np.asarray(sound, dtype=np.float64).dtype == np.float64
+    (audio,) = Converter(sample_format, rate=48_000, layout="mono").convert(pcm(tone(960), 0), is_new=True)
+    assert np.shares_memory(np.asarray(audio), audio.samples)
+    assert audio.shape == np.asarray(audio).shape == (960, 1)
+    assert not np.shares_memory(np.array(audio, copy=True), audio.samples)
+    assert np.asarray(audio, dtype=np.float64).dtype == np.float64
     with pytest.raises(ValueError, match="no array of float64 without a copy"):
-        sound.__array__(np.dtype(np.float64), copy=False)
-    assert np.array_equal(pickle.loads(pickle.dumps(sound)).samples, sound.samples)
+        audio.__array__(np.dtype(np.float64), copy=False)
+    assert np.array_equal(pickle.loads(pickle.dumps(audio)).samples, audio.samples)
 
 
 @asynccontextmanager
-async def sounding() -> AsyncIterator[Sound]:
-    sound = Sound("test", audio_port=lambda: AudioPort(address="10.0.0.1", port=10030))
+async def sounding() -> AsyncIterator[AudioOutput]:
+    audio = AudioOutput("test", audio_port=lambda: AudioPort(address="10.0.0.1", port=10030))
     try:
-        yield sound
+        yield audio
     finally:
-        await sound.aclose()
+        await audio.aclose()
 
 
 async def take(iterator: AudioIterator, count: int) -> list[AudioFrame]:
@@ -238,14 +238,14 @@ async def rest(iterator: AudioIterator) -> list[AudioFrame]:
         return [frame async for frame in iterator]
 
 
-async def test_several_consumers_get_the_same_sound_and_it_is_decoded_once() -> None:
-    async with sounding() as sound:
-        first, second = sound.audio("s16", rate=48_000, layout="stereo"), sound.audio("f32", rate=16_000, layout="mono")
+async def test_several_consumers_get_the_same_audio_and_it_is_decoded_once() -> None:
+    async with sounding() as audio:
+        first, second = audio.audio("s16", rate=48_000, layout="stereo"), audio.audio("f32", rate=16_000, layout="mono")
         for unit in units([*range(10), *range(12, 20)], lost_before=[12]):
-            sound.put(unit)
+            audio.put(unit)
         frames = await take(first, 20)
         others = await take(second, 20)
-        assert sound.counters.decoded == 18
+        assert audio.counters.decoded == 18
     assert [frame.rtp_time for frame in frames] == [960 * number for number in range(20)]
     assert [frame.concealed for frame in frames] == [0] * 10 + [960] * 2 + [0] * 8
     assert [frame.discontinuity for frame in frames] == [True] + [False] * 19
@@ -257,35 +257,35 @@ async def test_several_consumers_get_the_same_sound_and_it_is_decoded_once() -> 
 
 
 async def test_nothing_is_decoded_while_nobody_listens_and_who_comes_later_begins_a_line() -> None:
-    async with sounding() as sound:
+    async with sounding() as audio:
         for unit in units(range(5)):
-            sound.put(unit)
-        iterator = sound.audio("s16", rate=48_000, layout="stereo")
+            audio.put(unit)
+        iterator = audio.audio("s16", rate=48_000, layout="stereo")
         for unit in units(range(5, 10)):
-            sound.put(unit)
+            audio.put(unit)
         frames = await take(iterator, 5)
-        assert sound.counters.decoded == 5
+        assert audio.counters.decoded == 5
         iterator.close()
         for unit in units(range(10, 15)):
-            sound.put(unit)
-        async with sound.audio("s16", rate=48_000, layout="stereo") as later:
+            audio.put(unit)
+        async with audio.audio("s16", rate=48_000, layout="stereo") as later:
             for unit in units(range(15, 18)):
-                sound.put(unit)
+                audio.put(unit)
             frames += await take(later, 3)
-        assert sound.counters.decoded == 8
+        assert audio.counters.decoded == 8
     assert [frame.rtp_time // 960 for frame in frames] == [*range(5, 10), *range(15, 18)]
     assert [frame.discontinuity for frame in frames] == [True, *[False] * 4, True, *[False] * 2]
 
 
 async def test_who_falls_behind_loses_the_oldest_and_is_told_where() -> None:
-    async with sounding() as sound:
-        slow, other = (sound.audio("s16", rate=48_000, layout="stereo") for _ in range(2))
+    async with sounding() as audio:
+        slow, other = (audio.audio("s16", rate=48_000, layout="stereo") for _ in range(2))
         for unit in units(range(10)):
-            sound.put(unit)
+            audio.put(unit)
         await take(other, 10)
         (first,) = await take(slow, 1)
         for number in range(LIMIT):
-            sound.put(access_unit(PACKETS[20], 960 * (10 + number), codec=OPUS, arrival_ns=0))
+            audio.put(access_unit(PACKETS[20], 960 * (10 + number), codec=OPUS, arrival_ns=0))
             await take(other, 1)
         assert slow.skipped == 9
         frames = await take(slow, LIMIT)
@@ -296,13 +296,13 @@ async def test_who_falls_behind_loses_the_oldest_and_is_told_where() -> None:
 
 
 async def test_an_iterator_ends_with_the_session_after_what_it_holds_and_with_its_error() -> None:
-    sound = Sound("test", audio_port=lambda: None)
-    first, second = (sound.audio("s16", rate=16_000, layout="stereo") for _ in range(2))
+    audio = AudioOutput("test", audio_port=lambda: None)
+    first, second = (audio.audio("s16", rate=16_000, layout="stereo") for _ in range(2))
     for unit in units(range(3)):
-        sound.put(unit)
+        audio.put(unit)
     await take(first, 3)
     second.close()
-    await sound.aclose(ValueError("lost"))
+    await audio.aclose(ValueError("lost"))
     (tail,) = await take(first, 1)  # what the resampler held back
     assert len(tail.samples) == 16
     with pytest.raises(ValueError, match="lost"):
@@ -310,7 +310,7 @@ async def test_an_iterator_ends_with_the_session_after_what_it_holds_and_with_it
     assert await rest(first) == []
     assert sum(len(frame.samples) for frame in await rest(second)) == 960
     with pytest.raises(ValueError, match="lost"):
-        await anext(sound.audio("s16", rate=48_000, layout="stereo"))
+        await anext(audio.audio("s16", rate=48_000, layout="stereo"))
 
 
 @pytest.mark.parametrize(
@@ -322,11 +322,11 @@ async def test_a_fault_of_the_decoder_ends_the_iterators_instead_of_leaving_them
     def create(*_: object) -> None:
         raise fault
 
-    async with sounding() as sound:
+    async with sounding() as audio:
         monkeypatch.setattr(av.CodecContext, "create", create)
-        iterator = sound.audio("s16", rate=48_000, layout="stereo")
+        iterator = audio.audio("s16", rate=48_000, layout="stereo")
         for unit in units(range(3)):
-            sound.put(unit)
+            audio.put(unit)
         with pytest.raises(raised or type(fault)):
             await take(iterator, 1)
         assert await rest(iterator) == []
@@ -337,6 +337,6 @@ async def test_a_fault_of_the_decoder_ends_the_iterators_instead_of_leaving_them
     [("u8", 48_000, "mono"), ("s16", 7999, "mono"), ("s16", 96_000, "mono"), ("s16", 48_000, "5.1")],
 )
 async def test_what_cannot_be_had_is_refused(sample_format: Any, rate: int, layout: Any) -> None:
-    async with sounding() as sound:
+    async with sounding() as audio:
         with pytest.raises(ConfigurationError, match="expected"):
-            sound.audio(sample_format, rate=rate, layout=layout)
+            audio.audio(sample_format, rate=rate, layout=layout)

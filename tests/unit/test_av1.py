@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.av1 import Av1Depacketizer
-from streamer.media.payload import MalformedPayload
+from streamer.media.codecs.av1 import Av1Depacketizer
+from streamer.media.codecs.depacketizer import MalformedPayload
 from tests.unit.senders import decoded, encoded_as
 
 UNITS = encoded_as("av1", 6, keyframe_every=3, noise=True)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.feedback import RoundTripTime
-from streamer.media.remb import MAX_BPS, MIN_BPS, START_BPS, BandwidthEstimator
+from streamer.media.rtp.bandwidth import MAX_BPS, MIN_BPS, START_BPS, BandwidthEstimator
+from streamer.media.rtp.feedback import RoundTripTime
 from tests.unit.senders import MS
 
 FPS = 30
 DELAY_NS = 20 * MS
-PACING = 2.5  # as Chromium does: a picture's packets leave so much faster than the bitrate
+PACING = 2.5  # as Chromium does: a frame's packets leave so much faster than the bitrate
 
 
 class Path:
@@ -150,9 +150,9 @@ def test_where_the_senders_clock_stands_does_not_matter() -> None:
         assert other == pytest.approx(one, rel=0.001)
 
 
-def test_a_sender_that_sends_a_picture_at_once_is_estimated_too() -> None:
+def test_a_sender_that_sends_a_frame_at_once_is_estimated_too() -> None:
     estimator, now_ns = BandwidthEstimator(RoundTripTime()), 0
-    for number in range(300):  # a picture of 50 kbit each 33 ms, over 10 Mbit/s
+    for number in range(300):  # a frame of 50 kbit each 33 ms, over 10 Mbit/s
         for place in range(5):
             now_ns = number * 33 * MS + place * MS
             estimator.add([((number * 33 << 18) // 1000 & 0xFFFFFF, 1250)], now_ns)

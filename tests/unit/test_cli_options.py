@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 import streamer
 from streamer import cli
+from streamer.cli.frames import next_number
 from streamer.cli.options import Connection, default_name, number, seconds
-from streamer.cli.pictures import next_number
-from streamer.media import audio, clips
+from streamer.media.playback import audio_frames
+from streamer.media.recording import clips
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_what_the_command_line_gives_by_default_is_what_the_package_does() -> No
     defaults = {name: given.default for name, given in inspect.signature(cli.commands.clip).parameters.items()}
     assert (defaults["width"], defaults["fps"]) == (clips.WIDTH, clips.FPS)
     text = CliRunner().invoke(cli.app, ["audio", "-h"], env={"COLUMNS": "200"}).output
-    assert f"{audio.RATES[0]}<=x<={audio.RATES[-1]}" in text
+    assert f"{audio_frames.RATES[0]}<=x<={audio_frames.RATES[-1]}" in text
     wanted = inspect.signature(streamer.Session.screenshot).parameters["timeout_s"].default
     assert inspect.signature(cli.commands.screenshot).parameters["timeout"].default == wanted
     assert Connection().give_up_after == streamer.Reconnect().give_up_after_s

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from streamer.cli import display, output, running
+from streamer.cli import display, output, runtime
 from streamer.cli.output import Console, show_result, styled
 
 HOSTILE = "\x1b]0;owned\x07[red]x[/red][/]\x9b31m\r\n\u202e:smile:"
@@ -64,7 +64,7 @@ def test_the_log_is_escaped_also_in_a_traceback() -> None:
     record = logging.LogRecord("streamer", logging.ERROR, "", 0, "< %s", (HOSTILE,), None)
     error = ValueError(HOSTILE)
     record.exc_info = (ValueError, error, None)
-    said = running._Formatter("%(name)s %(message)s").format(record)
+    said = runtime._Formatter("%(name)s %(message)s").format(record)
     assert said.startswith(r"streamer < \x1b]0;owned\x07")
     assert "\nValueError: " in said
     assert all(character.isprintable() or character == "\n" for character in said)
@@ -158,8 +158,8 @@ def test_a_bar_says_how_far_and_how_long_still() -> None:
 
 async def test_a_signal_that_asks_for_something_does_not_end_anything() -> None:
     asked = asyncio.Event()
-    assert running.SCREENSHOT is not None
-    with running.on_signal(asked.set, numbers=[running.SCREENSHOT]):
+    assert runtime.SCREENSHOT is not None
+    with runtime.on_signal(asked.set, numbers=[runtime.SCREENSHOT]):
         os.kill(os.getpid(), signal.SIGUSR1)
         async with asyncio.timeout(5):
             await asked.wait()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
 from streamer.foreign import CONTAINERS_LIMIT
-from streamer.ports import AudioPort, AudioPorts
 
 TOKEN = "device-token-5c1e"  # looked for in everything that is shown
 REPLY: dict[str, Any] = {

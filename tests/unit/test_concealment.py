@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.continuity import FILL_LIMIT, Continuity
-from streamer.media.opus import LONGEST_MADE_UP, duration
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.opus import LONGEST_MADE_UP, duration
+from streamer.media.playback.concealment import FILL_LIMIT, Continuity
 from tests.unit.senders import OPUS, access_unit
 
 TABLES = (b"\x80", b"\x88", b"\x90", b"\xf8", b"\xf9", b"\xfb\x03")  # 2.5, 5, 10, 20, 40 and 60 ms

@@ -1,4 +1,4 @@
-"""What holds for the depacketizer of every codec, against libavformat's packets of other software's pictures."""
+"""What holds for the depacketizer of every codec, against libavformat's packets of other software's frames."""
 
 from collections.abc import Iterable
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.depacketize import depacketizer_for
-from streamer.media.payload import MAX_UNIT_BYTES, Depacketizer, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, Depacketizer, MalformedPayload
+from streamer.media.codecs.depacketizers import depacketizer_for
 from streamer.rtc import sdp
 from streamer.tracks import Codec
 from tests.unit.senders import VIDEO_CODECS, content, decoded, encoded_as, packets_by_libavformat
@@ -55,13 +55,13 @@ def test_units_come_out_as_they_were_and_the_keyframes_are_known(codec: str, pac
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_what_comes_out_decodes_to_the_same_pictures_from_any_keyframe_on(codec: str) -> None:
+def test_what_comes_out_decodes_to_the_same_frames_from_any_keyframe_on(codec: str) -> None:
     of = depacketizer(codec)
     finished = [finish(of, payloads)[0] for payloads in payloads_of(codec, NOISE[codec])]
     sent = decoded(codec, NOISE[codec])
     for start in (0, KEYFRAME_EVERY):
-        for picture, known in zip(decoded(codec, finished[start:]), sent[start:], strict=True):
-            assert np.array_equal(picture, known)
+        for frame, known in zip(decoded(codec, finished[start:]), sent[start:], strict=True):
+            assert np.array_equal(frame, known)
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
@@ -131,7 +131,7 @@ HEADS = {
 @given(st.data())
 @settings(deadline=None, max_examples=150)
 def test_any_payloads_give_a_unit_or_the_documented_exception(codec: str, data: st.DataObject) -> None:
-    """The law: nothing but MalformedPayload is raised, and a picture that follows comes out whole."""
+    """The law: nothing but MalformedPayload is raised, and a frame that follows comes out whole."""
     of = depacketizer(codec)
     payload = st.tuples(st.sampled_from(HEADS[codec]), st.binary(max_size=30)).map(b"".join) | st.binary(max_size=30)
     try:
@@ -155,7 +155,7 @@ def test_any_payloads_give_a_unit_or_the_documented_exception(codec: str, data: 
 def test_a_damaged_unit_gives_what_a_decoder_can_be_given_or_the_documented_exception(
     codec: str, data: st.DataObject
 ) -> None:
-    """The law: the same for payloads of real pictures with some bytes changed; the decoder takes or refuses what comes
+    """The law: the same for payloads of real frames with some bytes changed; the decoder takes or refuses what comes
     out, and nothing worse."""
     of = depacketizer(codec)
     context = av.CodecContext.create({"h265": "hevc", "av1": "libdav1d"}.get(codec, codec), "r")

@@ -1,4 +1,4 @@
-"""The strip that says which picture it is: what is drawn is read back, and nothing else is."""
+"""The strip that says which frame it is: what is drawn is read back, and nothing else is."""
 
 import fractions
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.phone import Barcode, draw_barcode, read_barcode
-from streamer.phone.barcode import CELLS, cell_size
+from streamer.emulator import Barcode, draw_barcode, read_barcode
+from streamer.emulator.barcode import CELLS, cell_size
 
 numbers = st.integers(0, 2**32 - 1)
 sides = st.integers(90, 700)
@@ -41,7 +41,7 @@ def test_one_wrong_cell_makes_the_strip_unreadable(cell: int, counter: int, cloc
 
 
 @pytest.mark.parametrize("shade", [0, 127, 255])
-def test_a_plain_picture_says_nothing(shade: int) -> None:
+def test_a_plain_frame_says_nothing(shade: int) -> None:
     assert read_barcode(np.full((1280, 720), shade, np.uint8)) is None
 
 
@@ -80,7 +80,7 @@ def test_the_strip_survives_the_encoder_either_way_up(width: int, height: int) -
 
 
 @given(counter=numbers, clock_ms=numbers)
-def test_the_strip_is_read_from_a_picture_of_half_the_size(counter: int, clock_ms: int) -> None:
+def test_the_strip_is_read_from_a_frame_of_half_the_size(counter: int, clock_ms: int) -> None:
     image = np.full((640, 360, 3), 119, np.uint8)
     draw_barcode(image, counter, clock_ms)
     half = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(width=180, height=320)

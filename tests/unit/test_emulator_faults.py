@@ -1,9 +1,9 @@
-"""The embedded phone's faults as words of the command line."""
+"""The emulator's faults as words of the command line."""
 
 import pytest
 
+from streamer.emulator import Faults
 from streamer.errors import ConfigurationError
-from streamer.phone import Faults
 
 
 def test_no_words_are_no_faults() -> None:

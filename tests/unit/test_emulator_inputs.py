@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.phone.peer import parse_input
+from streamer.emulator.peer import parse_input
 
 
 def frame(kind: int, body: bytes) -> bytes:

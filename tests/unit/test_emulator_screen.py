@@ -1,22 +1,22 @@
-"""The embedded phone's drawn screen."""
+"""The emulator's drawn screen."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from streamer.phone import read_barcode
-from streamer.phone.screen import SCENE_S, Screen
+from streamer.emulator import read_barcode
+from streamer.emulator.screen import SCENE_S, Screen
 
 SIZES = [(720, 1280), (1280, 720), (360, 640)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_a_picture_has_the_size_asked_for_and_says_its_number(width: int, height: int) -> None:
-    picture = Screen(width, height).draw(41, 0.0)
-    assert picture.shape == (height, width, 3)
-    assert picture.dtype == np.uint8
-    barcode = read_barcode(picture)
+def test_a_frame_has_the_size_asked_for_and_says_its_number(width: int, height: int) -> None:
+    frame = Screen(width, height).draw(41, 0.0)
+    assert frame.shape == (height, width, 3)
+    assert frame.dtype == np.uint8
+    barcode = read_barcode(frame)
     assert barcode is not None
     assert barcode.counter == 41
 
@@ -37,7 +37,7 @@ def test_the_scenes_differ_and_come_again() -> None:
     assert (middles[0] == middles[3]).all()
 
 
-def test_a_picture_is_the_callers_to_keep() -> None:
+def test_a_frame_is_the_callers_to_keep() -> None:
     screen = Screen(360, 640)
     kept = screen.draw(1, 0.0)
     copy = kept.copy()

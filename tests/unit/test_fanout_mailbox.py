@@ -1,12 +1,12 @@
-"""The fork of the media path, and the containers that pictures wait in."""
+"""The fork of the media path, and the containers that frames wait in."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.mailbox import Every, Latest, OverflowedError, Recent
+from streamer.media.access_unit import AccessUnit
 from streamer.media.fanout import Fanout, Gate
-from streamer.media.units import AccessUnit
 from tests.unit.senders import access_unit
 
 UNIT = access_unit(b"\x00\x00\x00\x01\x65", 0)

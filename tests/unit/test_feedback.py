@@ -8,16 +8,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.feedback import (
+from streamer.media.rtp.feedback import (
     KeyframeRequests,
     ReceptionStatistics,
     RetransmissionRequests,
     RoundTripTime,
     TransportFeedback,
 )
-from streamer.media.jitter import JitterBuffer
-from streamer.media.rtcp import ReportBlock
-from streamer.media.rtp import RtpPacket
+from streamer.media.rtp.jitter_buffer import JitterBuffer
+from streamer.media.rtp.packet import RtpPacket
+from streamer.media.rtp.rtcp import ReportBlock
 
 MS = 1_000_000
 US = 1_000
@@ -101,12 +101,12 @@ def test_a_report_refers_to_the_latest_sender_report() -> None:
     assert (block.last_sender_report, block.delay_since) == (0x456889AB, 65536 // 4)
 
 
-def test_packets_of_one_picture_and_a_wrap_of_its_time_are_no_jitter() -> None:
+def test_packets_of_one_frame_and_a_wrap_of_its_time_are_no_jitter() -> None:
     statistics = ReceptionStatistics(5, 90_000)
     for number in range(100):
-        picture, part = divmod(number, 4)
-        arrival_ns = picture * 100 * MS + part * 20 * MS  # a sender that spaces the packets of each picture
-        statistics.add(packet(number, rtp_time=0xFFFFFFFF - 30_000 + 9_000 * picture, arrival_ns=arrival_ns))
+        frame, part = divmod(number, 4)
+        arrival_ns = frame * 100 * MS + part * 20 * MS  # a sender that spaces the packets of each frame
+        statistics.add(packet(number, rtp_time=0xFFFFFFFF - 30_000 + 9_000 * frame, arrival_ns=arrival_ns))
     assert statistics.jitter == pytest.approx(0, abs=1)
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.h264 import H264Depacketizer
-from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
+from streamer.media.codecs.h264 import H264Depacketizer
 from tests.unit.senders import (
     encoded,
     encoder,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.h265 import H265Depacketizer
-from streamer.media.payload import MAX_UNIT_BYTES, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
+from streamer.media.codecs.h265 import H265Depacketizer
 from tests.unit.senders import ENCODERS, decoded, encoded_as, nal_units
 
 VPS, SPS, PPS, DELIMITER, IDR, CRA, TRAIL = 32, 33, 34, 35, 19, 21, 1

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media import history as module
+from streamer.media.access_unit import AccessUnit
 from streamer.media.history import GROUP_LIMIT, KEYFRAME_EVERY_NS, STILL_NS, History
-from streamer.media.units import AccessUnit
 from tests.unit.senders import MS, OPUS, access_unit
 
 S = 1000 * MS
@@ -27,19 +27,19 @@ class Phone:
         self.history.put(unit)
         return unit
 
-    def sound(self, at_ns: int) -> AccessUnit:
-        unit = access_unit(b"sound", at_ns * 6 // 125_000, codec=OPUS, arrival_ns=at_ns)
+    def audio(self, at_ns: int) -> AccessUnit:
+        unit = access_unit(b"audio", at_ns * 6 // 125_000, codec=OPUS, arrival_ns=at_ns)
         self.history.put(unit)
         return unit
 
 
-def test_by_default_the_last_group_is_kept_and_no_sound() -> None:
+def test_by_default_the_last_group_is_kept_and_no_audio() -> None:
     phone = Phone()
     phone.show(0)  # no keyframe has come
     assert phone.history.last_group == []
     phone.show(1, key=True)
     phone.show(2)
-    phone.sound(3)
+    phone.audio(3)
     second = [phone.show(4, key=True), phone.show(5)]
     assert phone.history.last_group == second
     assert phone.history.since(0) == second
@@ -47,34 +47,34 @@ def test_by_default_the_last_group_is_kept_and_no_sound() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3 * S), st.sampled_from(["key", "other", "sound"])), max_size=60),
+    st.lists(st.tuples(st.integers(0, 3 * S), st.sampled_from(["key", "other", "audio"])), max_size=60),
     st.integers(0, 20),
 )
 def test_what_is_kept_begins_with_a_keyframe_covers_the_time_asked_for_and_lacks_nothing(
     steps: list[tuple[int, str]], seconds: int
 ) -> None:
-    """Law: from the newest keyframe that is old enough on, every picture; and every sound of the time asked for."""
+    """Law: from the newest keyframe that is old enough on, every frame; and every audio of the time asked for."""
     phone = Phone(seconds)
     now_ns = 0
     units: list[AccessUnit] = []
     for step_ns, what in steps:
         now_ns += step_ns
-        units.append(phone.sound(now_ns) if what == "sound" else phone.show(now_ns, key=what == "key"))
-    pictures = [unit for unit in units if unit.kind == "video"]
-    keys = [place for place, unit in enumerate(pictures) if unit.is_keyframe]
-    since_ns = (pictures[-1].arrival_ns if pictures else 0) - seconds * S
+        units.append(phone.audio(now_ns) if what == "audio" else phone.show(now_ns, key=what == "key"))
+    frames = [unit for unit in units if unit.kind == "video"]
+    keys = [place for place, unit in enumerate(frames) if unit.is_keyframe]
+    since_ns = (frames[-1].arrival_ns if frames else 0) - seconds * S
     begin_ns = now_ns - seconds * S
     found = phone.history.since(begin_ns)
     if not keys:
         assert found == []
         return
-    old_enough = [place for place in keys if pictures[place].arrival_ns <= begin_ns]
-    kept = [place for place in keys if pictures[place].arrival_ns <= since_ns]
+    old_enough = [place for place in keys if frames[place].arrival_ns <= begin_ns]
+    kept = [place for place in keys if frames[place].arrival_ns <= since_ns]
     first = max(max(old_enough, default=keys[0]), max(kept, default=keys[0]))
-    assert [unit for unit in found if unit.kind == "video"] == pictures[first:]
+    assert [unit for unit in found if unit.kind == "video"] == frames[first:]
     if seconds:
-        sounds = [unit for unit in units if unit.kind == "audio" and unit.arrival_ns >= begin_ns]
-        assert [unit for unit in found if unit.kind == "audio"] == sounds
+        audio = [unit for unit in units if unit.kind == "audio" and unit.arrival_ns >= begin_ns]
+        assert [unit for unit in found if unit.kind == "audio"] == audio
     assert [unit.arrival_ns for unit in found] == sorted(unit.arrival_ns for unit in found)
 
 
@@ -143,5 +143,5 @@ def test_the_audio_that_is_kept_is_bounded_in_bytes_and_number(monkeypatch: pyte
     monkeypatch.setattr(module, "AUDIO_BYTES_LIMIT", 100)
     phone = Phone(seconds=60)
     phone.show(0, key=True)
-    heard = [phone.sound(n * MS) for n in range(1, 100)]  # of five bytes
+    heard = [phone.audio(n * MS) for n in range(1, 100)]  # of five bytes
     assert phone.history.since(0)[1:] == heard[-20:]

@@ -15,10 +15,10 @@ import pytest
 from streamer.errors import ConfigurationError
 from streamer.events import Event, EventHub, EventIterator
 from streamer.hub import Hub, HubIterator, Subscription
-from streamer.media.audio import IDLE_AFTER as AUDIO_IDLE_AFTER
-from streamer.media.audio import AudioFrame, AudioHub, AudioIterator, Pcm
-from streamer.media.frames import IDLE_AFTER, FrameHub, FrameIterator, VideoFrame
-from tests.unit.test_frames import FRAMES
+from streamer.media.playback.audio_frames import IDLE_AFTER as AUDIO_IDLE_AFTER
+from streamer.media.playback.audio_frames import AudioFrame, AudioHub, AudioIterator, Pcm
+from streamer.media.playback.video_frames import IDLE_AFTER, FrameHub, FrameIterator, VideoFrame
+from tests.unit.test_video_frames import FRAMES
 
 LIMIT_S = 20.0
 TIMES: Final = 1000
@@ -119,7 +119,7 @@ async def test_a_thousand_loops_left_by_break_leave_nothing(kind: str) -> None:
         waiting = None
         await settle()
         assert not rig.hub._subscriptions
-        assert alive() <= before + 1  # the hub's own: the last picture, or event
+        assert alive() <= before + 1  # the hub's own: the last frame, or event
     assert not rig.hub.is_watched
     assert rig.watched[-1:] == ([] if kind == "events" else [False])
 
@@ -231,7 +231,7 @@ def test_an_iterator_may_outlive_its_loop() -> None:
 # Idle
 
 
-async def test_who_reads_again_after_a_long_pause_gets_the_newest_picture_and_decoding_goes_on() -> None:
+async def test_who_reads_again_after_a_long_pause_gets_the_newest_frame_and_decoding_goes_on() -> None:
     watched: list[bool] = []
     hub = FrameHub(watched.append)
     iterator = hub.iterate("latest")

@@ -1,4 +1,4 @@
-"""Pictures as image files, and files that are there whole or not at all."""
+"""Frames as image files, and files that are there whole or not at all."""
 
 import os
 import resource
@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from streamer.atomic_file import check_writable, write_atomically
 from streamer.errors import ConfigurationError, RecordingError
-from streamer.media.images import encode_image
-from streamer.media.whole import check_whole, write_whole
-from tests.unit.test_frames import frame
+from streamer.media.playback.images import encode_image
+from tests.unit.test_video_frames import frame
 
 
 def pattern(width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -44,14 +44,14 @@ def test_a_png_holds_every_pixel_whatever_the_size(width: int, height: int) -> N
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
 @pytest.mark.parametrize("color", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (90, 160, 30)])
-def test_a_jpeg_has_the_colours_of_the_picture(size: tuple[int, int], color: tuple[int, int, int]) -> None:
+def test_a_jpeg_has_the_colours_of_the_frame(size: tuple[int, int], color: tuple[int, int, int]) -> None:
     pixels = np.full((size[1], size[0], 3), color, dtype=np.uint8)
     seen = read(encode_image(pixels, "jpeg"), "JPEG")
     assert seen.shape == pixels.shape
     assert abs(seen - pixels).max() <= 4
 
 
-def test_a_better_jpeg_is_larger_and_nearer_to_the_picture() -> None:
+def test_a_better_jpeg_is_larger_and_nearer_to_the_frame() -> None:
     pixels = pattern(160, 120)
     made = [encode_image(pixels, "jpeg", quality=quality) for quality in (10, 50, 75, 100)]
     errors = [abs(read(data, "JPEG") - pixels).mean() for data in made]
@@ -84,7 +84,7 @@ def test_another_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
 def test_a_file_is_written_over_and_has_the_usual_rights(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for data in (b"one", b"another"):
-        write_whole(path, data)
+        write_atomically(path, data)
         assert path.read_bytes() == data
     plain = tmp_path / "plain"
     plain.touch()
@@ -94,7 +94,7 @@ def test_a_file_is_written_over_and_has_the_usual_rights(tmp_path: Path) -> None
 
 def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    write_whole(tmp_path / "link", b"data")
+    write_atomically(tmp_path / "link", b"data")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"data"
 
@@ -105,14 +105,16 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     read_back: list[bytes] = []
     reader = threading.Thread(target=lambda: read_back.append(path.read_bytes()))
     reader.start()
-    write_whole(path, b"data")
+    write_atomically(path, b"data")
     reader.join(10)
     assert read_back == [b"data"]
     assert path.is_fifo()
 
 
 @pytest.mark.parametrize("name", ["missing/a.png", "directory"])
-@pytest.mark.parametrize("write", [check_whole, lambda path: write_whole(path, b"data")], ids=["check", "write"])
+@pytest.mark.parametrize(
+    "write", [check_writable, lambda path: write_atomically(path, b"data")], ids=["check", "write"]
+)
 def test_what_cannot_be_written_is_named_and_nothing_is_left(
     tmp_path: Path, name: str, write: Callable[[Path], None]
 ) -> None:
@@ -128,7 +130,7 @@ def test_whether_a_file_could_be_written_is_found_out_without_a_trace(tmp_path: 
     path = tmp_path / "a.png"
     if data is not None:
         path.write_bytes(data)
-    check_whole(path)
+    check_writable(path)
     assert [found.read_bytes() for found in tmp_path.iterdir()] == ([] if data is None else [data])
 
 
@@ -136,7 +138,7 @@ def test_a_full_disk_is_named() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(RecordingError, match="cannot write /dev/full") as caught:
-        write_whole("/dev/full", b"data")
+        write_atomically("/dev/full", b"data")
     assert caught.value.reason == "disk-full"
 
 
@@ -148,7 +150,7 @@ def test_a_file_that_outgrows_what_is_allowed_leaves_the_old_one(tmp_path: Path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(RecordingError, match="File too large"):
-            write_whole(path, bytes(5000))
+            write_atomically(path, bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)

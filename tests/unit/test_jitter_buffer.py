@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.jitter import JitterBuffer
-from streamer.media.rtp import RtpPacket
+from streamer.media.rtp.jitter_buffer import JitterBuffer
+from streamer.media.rtp.packet import RtpPacket
 
 CAPACITY = 64
 HOLD_NS = 100

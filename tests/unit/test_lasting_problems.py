@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.troubles import LASTING, OVER, LastingTroubles
+from streamer.lasting_problems import LASTING, OVER, LastingTroubles
 
 
 def test_a_counter_that_rises_once_is_no_lasting_trouble() -> None:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from streamer.media.access_unit import AccessUnit
 from streamer.media.meter import DecodingMeter, StreamMeter
-from streamer.media.receiver import Receiver
-from streamer.media.source import VIDEO_HOLD_NS, Counters
-from streamer.media.units import AccessUnit
+from streamer.media.rtp.receiver import Receiver
+from streamer.media.rtp.source import VIDEO_HOLD_NS, Counters
 from tests.unit.senders import AUDIO, MS, OPUS, VIDEO, access_unit, encoded, packets_by_aiortc
 
-STREAM = encoded(90, keyframe_every=30, noise=True)  # some ten packets a picture
+STREAM = encoded(90, keyframe_every=30, noise=True)  # some ten packets a frame
 PACKETS = list(packets_by_aiortc(STREAM))
 INTERVAL_NS = 33 * MS
 
@@ -37,7 +37,7 @@ class Watcher:
         self._put(self.receiver.receive(packets, self.now_ns))
 
     def play(self, first: int, end: int, *, without: bytes = b"") -> None:
-        """Receive pictures, one each interval, but for one packet."""
+        """Receive frames, one each interval, but for one packet."""
         for packets in PACKETS[first:end]:
             self.receive(*(packet for packet in packets if packet != without))
             self.wait(INTERVAL_NS)
@@ -57,7 +57,7 @@ def test_a_stream_that_flows_and_rests_is_never_frozen() -> None:
     watcher.play(0, 40)
     watcher.wait(300_000 * MS)
     watcher.play(40, 90)
-    assert watcher.meter.pictures.per_second(watcher.now_ns) == pytest.approx(30, abs=1)
+    assert watcher.meter.frames.per_second(watcher.now_ns) == pytest.approx(30, abs=1)
     assert watcher.freezes == (0, 0)
 
 
@@ -67,7 +67,7 @@ def test_what_was_waited_for_is_a_freeze_though_it_came_in_the_end(place: int) -
     watcher.play(0, 50, without=missing)
     watcher.receive(missing)
     watcher.play(50, 90)
-    assert watcher.receiver.counters.pictures == 90
+    assert watcher.receiver.counters.frames == 90
     assert watcher.freezes == (1, 11 * 33)
 
 
@@ -80,11 +80,11 @@ def test_a_short_wait_is_no_freeze() -> None:
     assert watcher.freezes == (0, 0)
 
 
-def test_lost_pictures_are_a_freeze_up_to_the_keyframe() -> None:
+def test_lost_frames_are_a_freeze_up_to_the_keyframe() -> None:
     watcher, missing = Watcher(), PACKETS[40][0]
     watcher.play(0, 90, without=missing)
     counters = watcher.receiver.counters
-    assert (counters.pictures, counters.pictures_lost + counters.pictures_awaiting_keyframe) == (70, 20)
+    assert (counters.frames, counters.frames_lost + counters.frames_awaiting_keyframe) == (70, 20)
     # The gap shows where the next packet comes, and is given up a while later.
     given_up = VIDEO_HOLD_NS / MS
     (count, frozen_ms) = watcher.freezes
@@ -102,12 +102,12 @@ def test_after_a_loss_on_a_screen_at_rest_the_rest_is_no_freeze() -> None:
     assert watcher.freezes == (0, 0)
 
 
-def test_sound_is_measured_by_its_bytes_alone() -> None:
+def test_audio_is_measured_by_its_bytes_alone() -> None:
     watcher = Watcher()
     for number in range(50):
         watcher.meter.put(access_unit(bytes(100), 960 * number, codec=OPUS))
     assert watcher.meter.bytes.per_second(980 * MS) == 5000
-    assert watcher.meter.pictures.per_second(980 * MS) == 0
+    assert watcher.meter.frames.per_second(980 * MS) == 0
 
 
 def test_a_session_has_lasted_since_its_first_packet() -> None:

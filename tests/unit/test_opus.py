@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.opus import LONGEST, SHORTEST, duration, made_up
+from streamer.media.codecs.opus import LONGEST, SHORTEST, duration, made_up
 
 
 @pytest.mark.parametrize("application", ["audio", "voip", "lowdelay"])

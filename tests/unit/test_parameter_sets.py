@@ -11,9 +11,9 @@ from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
-from streamer.media.nal import annex_b
-from streamer.media.parameter_sets import (
+from streamer.media.codecs.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
+from streamer.media.codecs.nal import annex_b
+from streamer.media.codecs.parameter_sets import (
     MAX_SET_BYTES,
     PictureSet,
     SequenceSet,

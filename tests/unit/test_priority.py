@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.media.priority import ordinary_priority
+from streamer.media.recording.priority import ordinary_priority
 from tests.unit.senders import encoded_as
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc here")

@@ -24,9 +24,9 @@ from aiortc.rtp import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.receiver import REPORT_INTERVAL_NS, Receiver
-from streamer.media.source import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, PROBATION_NS, VIDEO_HOLD_NS
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.rtp.receiver import REPORT_INTERVAL_NS, Receiver
+from streamer.media.rtp.source import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, PROBATION_NS, VIDEO_HOLD_NS
 from streamer.tracks import Track
 from tests.unit.senders import (
     AUDIO,
@@ -46,7 +46,7 @@ from tests.unit.senders import (
     rtp,
 )
 
-STREAM = encoded(30, slices=3, keyframe_every=10, noise=True)  # some ten packets a picture
+STREAM = encoded(30, slices=3, keyframe_every=10, noise=True)  # some ten packets a frame
 SMALL = encoded(12, keyframe_every=4)
 END = rtp(b"", 65_500 + 2_000, 1)  # behind a gap, padding of another time: what was under way will not be finished
 NO_RTX = replace(VIDEO, rtx={})
@@ -79,15 +79,15 @@ def keyframe_requests(by: Receiver) -> int:
 
 
 def check_counts(by: Receiver, packets: Iterable[bytes], received: int) -> None:
-    """Hold what was counted against the pictures of which a packet came: each once, whatever became of it."""
+    """Hold what was counted against the frames of which a packet came: each once, whatever became of it."""
     counted = by.counters
-    assert counted.pictures == received
-    dropped = counted.pictures_lost + counted.pictures_malformed + counted.pictures_awaiting_keyframe
+    assert counted.frames == received
+    dropped = counted.frames_lost + counted.frames_malformed + counted.frames_awaiting_keyframe
     assert received + dropped == len({packet[4:8] for packet in packets})
 
 
 def check_against(sent: list[bytes], received: list[AccessUnit]) -> list[int]:
-    """Hold what came out against what was sent, by RTP time; return the numbers of the pictures that came out."""
+    """Hold what came out against what was sent, by RTP time; return the numbers of the frames that came out."""
     numbers = [(unit.rtp_time - (1 << 32) - 4_294_900_000) // 3000 for unit in received]
     for unit, number, previous in zip(received, numbers, [-1, *numbers], strict=False):
         assert nal_units(unit.data) == nal_units(sent[number])
@@ -130,7 +130,7 @@ class Path:
                 heapq.heappush(self._flying, Datagram(due_ns, next(self._order), data, to_phone))
 
     def run(self, to: Receiver, units: Iterable[list[bytes]]) -> None:
-        """Send a picture's packets each 33 ms, and do what is due in order of time, until all is quiet.
+        """Send a frame's packets each 33 ms, and do what is due in order of time, until all is quiet.
 
         The first packet of all arrives, and first: it is where a stream begins for its receiver.
         """
@@ -180,7 +180,7 @@ class Path:
     st.sampled_from([VIDEO, NO_RTX, replace(VIDEO, feedback=frozenset({"nack pli"}))]),
 )
 @settings(deadline=None, max_examples=60)
-def test_whatever_happens_on_the_way_only_whole_pictures_that_can_be_decoded_come_out(
+def test_whatever_happens_on_the_way_only_whole_frames_that_can_be_decoded_come_out(
     seed: int, loss: float, repeated: float, spread_ns: int, track: Track
 ) -> None:
     """The law: for any loss, repetition and reordering, with retransmissions of either kind or none, every unit given
@@ -189,7 +189,7 @@ def test_whatever_happens_on_the_way_only_whole_pictures_that_can_be_decoded_com
     by = receiver(track)
     path.run(by, packets_by_aiortc(STREAM))
     numbers = check_against(STREAM, path.received)
-    assert by.counters.pictures == len(numbers)
+    assert by.counters.frames == len(numbers)
     if loss == 0:
         assert numbers == list(range(len(STREAM)))
         assert by.packets_lost == 0
@@ -214,7 +214,7 @@ def test_with_retransmissions_nothing_is_missing_on_a_path_that_loses_a_tenth(se
 
 @given(st.data())
 @settings(deadline=None, max_examples=60)
-def test_any_choice_of_lost_packets_gives_whole_pictures_whatever_the_packetiser(data: st.DataObject) -> None:
+def test_any_choice_of_lost_packets_gives_whole_frames_whatever_the_packetiser(data: st.DataObject) -> None:
     """The law: the same for every subset of packets that hypothesis chooses, single NAL units and small packets too."""
     mode, size = data.draw(st.sampled_from([(0, 1400), (1, 300), (1, 1200)]))
     units = packets_by_libavformat(SMALL, packet_size=size, mode=mode)
@@ -234,11 +234,11 @@ def test_any_choice_of_lost_packets_gives_whole_pictures_whatever_the_packetiser
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
 @given(st.data())
 @settings(deadline=None, max_examples=40)
-def test_any_choice_of_lost_packets_gives_the_pictures_that_were_sent_in_every_codec(
+def test_any_choice_of_lost_packets_gives_the_frames_that_were_sent_in_every_codec(
     codec: str, data: st.DataObject
 ) -> None:
     """The law: for every subset of packets, with marker bits or without, each unit given out is one that was sent, in
-    order, after a loss it is a keyframe, and a decoder makes of them the pictures that were sent."""
+    order, after a loss it is a keyframe, and a decoder makes of them the frames that were sent."""
     stream, sent = CODED[codec]
     has_markers = data.draw(st.booleans())
     sequence_numbers = itertools.count(65_530)
@@ -247,7 +247,7 @@ def test_any_choice_of_lost_packets_gives_the_pictures_that_were_sent_in_every_c
         for packet in made:
             marker = has_markers and packet[1] >> 7 == 1
             renumbered = rtp(packet[12:], next(sequence_numbers), 3000 * number, marker=marker)
-            if data.draw(st.integers(0, 19), label=f"a packet of picture {number} comes unless 0") != 0:
+            if data.draw(st.integers(0, 19), label=f"a packet of frame {number} comes unless 0") != 0:
                 packets.append(renumbered)
     by = receiver(replace(VIDEO, codecs={96: replace(H264, name=codec)}, feedback=frozenset()))
     received = feed(by, [*packets, END], interval_ns=VIDEO_HOLD_NS + MS)
@@ -259,9 +259,9 @@ def test_any_choice_of_lost_packets_gives_the_pictures_that_were_sent_in_every_c
         assert unit.is_keyframe == (number % 4 == 0)
         assert number == previous + 1 or (number > previous and unit.is_keyframe)
         assert unit.discontinuity == (number != previous + 1 or previous == -1) or unit.is_keyframe
-    pictures = decoded(codec, [unit.data for unit in received])
-    for picture, number in zip(pictures, numbers, strict=True):
-        assert np.array_equal(picture, sent[number])
+    frames = decoded(codec, [unit.data for unit in received])
+    for frame, number in zip(frames, numbers, strict=True):
+        assert np.array_equal(frame, sent[number])
     if len(packets) == next(sequence_numbers) - 65_530:
         assert numbers == list(range(len(stream) if has_markers else len(stream) - 1))
 
@@ -286,14 +286,14 @@ def test_what_comes_out_after_losses_decodes_without_an_error() -> None:
     assert 0 < len(path.received) < len(STREAM)
     decoder = av.VideoCodecContext.create("h264", "r")
     decoder.thread_count, decoder.options = 1, {"err_detect": "explode"}
-    pictures = [picture for unit in path.received for picture in decoder.decode(av.Packet(unit.data))]
-    assert len(pictures + decoder.decode()) == len(path.received)
+    frames = [frame for unit in path.received for frame in decoder.decode(av.Packet(unit.data))]
+    assert len(frames + decoder.decode()) == len(path.received)
 
 
-# Where a picture begins and ends
+# Where a frame begins and ends
 
 
-def test_a_picture_leaves_with_its_last_packet_but_for_the_first_which_waits_for_the_next() -> None:
+def test_a_frame_leaves_with_its_last_packet_but_for_the_first_which_waits_for_the_next() -> None:
     by = receiver()
     first, *packets = packets_by_aiortc(STREAM)
     assert feed(by, first) == []
@@ -306,7 +306,7 @@ def without_markers(units: Iterable[list[bytes]]) -> list[list[bytes]]:
     return [[data[:1] + bytes((data[1] & 0x7F,)) + data[2:] for data in packets] for packets in units]
 
 
-def test_without_marker_bits_a_picture_leaves_with_the_first_packet_of_the_next() -> None:
+def test_without_marker_bits_a_frame_leaves_with_the_first_packet_of_the_next() -> None:
     received = feed(receiver(), flat(without_markers(packets_by_aiortc(SMALL))))
     assert check_against(SMALL, received) == list(range(len(SMALL) - 1))
 
@@ -340,15 +340,15 @@ def test_a_keyframe_that_lost_its_delimiter_alone_is_whole_enough() -> None:
     assert received[-1].is_keyframe
 
 
-def test_a_malformed_payload_costs_its_picture_and_what_depends_on_it() -> None:
+def test_a_malformed_payload_costs_its_frame_and_what_depends_on_it() -> None:
     units = [list(packets) for packets in packets_by_aiortc(SMALL)]
     units[1][0] = units[1][0][:12] + b"\x7f" + units[1][0][13:]
     by = receiver()
     assert check_against(SMALL, feed(by, flat(units))) == [0, *range(4, len(SMALL))]
     assert by.counters.malformed == 1
-    assert by.counters.pictures_malformed == 1
-    assert by.counters.pictures_awaiting_keyframe == 2  # the third and the fourth
-    assert by.counters.pictures_lost == 0
+    assert by.counters.frames_malformed == 1
+    assert by.counters.frames_awaiting_keyframe == 2  # the third and the fourth
+    assert by.counters.frames_lost == 0
 
 
 @pytest.mark.parametrize("behind", [0, 1_900, 2_100, 2_700])
@@ -369,7 +369,7 @@ def test_a_retransmission_that_comes_long_after_its_packet_was_given_up_costs_no
     feed(expected, packets[:600], MS)
     expected.poll(MS + VIDEO_HOLD_NS)
     feed(expected, packets[600:], now_ns)
-    assert len(received) == by.counters.pictures == expected.counters.pictures
+    assert len(received) == by.counters.frames == expected.counters.frames
     assert by.packets_lost == 1
 
 
@@ -442,7 +442,7 @@ def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted(
 
 
 def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole() -> None:
-    """Of three groups the first loses a picture for good, and the keyframe of the next one a packet for a while."""
+    """Of three groups the first loses a frame for good, and the keyframe of the next one a packet for a while."""
     units = [list(packets) for packets in packets_by_aiortc(STREAM)]
     late = units[10].pop(5)
     by = receiver(NO_RTX)
@@ -465,7 +465,7 @@ def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole
     assert keyframe_requests(by) == 0
 
 
-def test_a_gap_that_is_filled_in_time_costs_no_picture_whatever_is_behind_it() -> None:
+def test_a_gap_that_is_filled_in_time_costs_no_frame_whatever_is_behind_it() -> None:
     units = [list(packets) for packets in packets_by_aiortc(STREAM)]
     late = units[3].pop(1)
     by = receiver(NO_RTX)
@@ -475,10 +475,10 @@ def test_a_gap_that_is_filled_in_time_costs_no_picture_whatever_is_behind_it() -
     assert check_against(STREAM, received) == [*range(15)]
 
 
-# Sound
+# Audio
 
 
-def test_sound_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
+def test_audio_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
     by = receiver()
     sent = {number: rtp(bytes((number,)), number, 960 * number, payload_type=111, ssrc=3) for number in range(1, 9)}
     received = feed(by, [sent[n] for n in (1, 3, 2, 4, 6, 7)])
@@ -492,7 +492,7 @@ def test_sound_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
         ("audio", "opus", True, 3)
     }
     assert [unit.rtp_time - (1 << 32) for unit in received] == [960 * unit.data[0] for unit in received]
-    assert by.counters.audio_packets == 7
+    assert by.counters.audio_packets_received == 7
     assert by.packets_lost == 1
 
 
@@ -502,7 +502,7 @@ def test_sound_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
 def test_reports_cover_every_source_and_come_each_second() -> None:
     by = receiver()
     feed(by, flat(packets_by_aiortc(SMALL[:1])))
-    by.receive([rtp(b"sound", 7, 0, payload_type=111, ssrc=3)], 0)
+    by.receive([rtp(b"audio", 7, 0, payload_type=111, ssrc=3)], 0)
     sent_rtcp(by)
     due = []
     for now_ms in range(0, 3_500, 50):
@@ -592,15 +592,15 @@ def test_a_sender_that_starts_anew_takes_the_place_of_its_former_self() -> None:
     assert [info.ssrc for info in report.reports] == [77]
 
 
-def test_a_packet_whose_header_extension_overruns_it_costs_its_picture_wherever_it_stands() -> None:
+def test_a_packet_whose_header_extension_overruns_it_costs_its_frame_wherever_it_stands() -> None:
     by = receiver()
     fragments = [b"\x7c" + header + bytes(50) for header in (b"\x85", b"\x05", b"\x05", b"\x45")]
     extension = b"\xbe\xde\x00\x01\x00\x00\x00\x00"
-    by.receive([rtp(b"\x41the picture before", 6, 0, marker=True)], 0)
+    by.receive([rtp(b"\x41the frame before", 6, 0, marker=True)], 0)
     packets = [rtp(part, 7 + n, 3000, marker=n == 3, extension=extension) for n, part in enumerate(fragments)]
     packets[2] = packets[2][:14] + b"\xff\xff" + packets[2][16:]
     assert not any(by.receive([packet], 0) for packet in packets)
-    assert (by.counters.malformed, by.counters.pictures, list(by.poll(10_000 * MS))) == (1, 0, [])
+    assert (by.counters.malformed, by.counters.frames, list(by.poll(10_000 * MS))) == (1, 0, [])
 
 
 def test_two_senders_on_one_section_do_not_make_us_ask_for_keyframes_more_often() -> None:
@@ -632,8 +632,8 @@ def test_a_new_negotiation_changes_what_payload_types_mean_and_keeps_what_goes_o
     by.set_tracks([VIDEO, replace(AUDIO, codecs={112: AUDIO.codecs[111]})])
     received += feed(by, flat(units[2:4]))
     assert [unit.discontinuity for unit in received] == [True, False, False, False]
-    assert len(by.receive([rtp(b"sound", 1, 0, payload_type=112, ssrc=5)], 0)) == 1
-    assert not by.receive([rtp(b"sound", 2, 0, payload_type=111, ssrc=5)], 0)
+    assert len(by.receive([rtp(b"audio", 1, 0, payload_type=112, ssrc=5)], 0)) == 1
+    assert not by.receive([rtp(b"audio", 2, 0, payload_type=111, ssrc=5)], 0)
     assert by.counters.unknown_payload_type == 1
     by.set_tracks([replace(VIDEO, codecs={100: H264}, rtx={})])
     renumbered = [data[:1] + bytes((data[1] & 0x80 | 100,)) + data[2:] for data in flat(units)]
@@ -720,14 +720,14 @@ def _bursts(arrivals: list[tuple[bytes, int]]) -> list[list[bytes]]:
     return bursts
 
 
-def test_the_pictures_of_a_burst_leave_together() -> None:
+def test_the_frames_of_a_burst_leave_together() -> None:
     by = receiver(NO_RTX)
     packets = flat(packets_by_aiortc(STREAM))
     assert by.receive(packets[:-1], 0) == feed(receiver(NO_RTX), packets[:-1])
     assert len(by.receive(packets[-1:], 0)) == 1
 
 
-def test_the_first_pictures_payloads_are_cut_as_webrtc_cuts_them() -> None:
+def test_the_first_frames_payloads_are_cut_as_webrtc_cuts_them() -> None:
     """What the other tests stand on: single NAL units, aggregates and fragments all occur among the packets."""
     kinds = {payload[0] & 0x1F for unit in STREAM + SMALL for payload in payloads(unit)}
     assert kinds >= {1, 24, 28}

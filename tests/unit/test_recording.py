@@ -21,15 +21,15 @@ import av
 import numpy as np
 import pytest
 
+from streamer.atomic_file import check_writable, write_atomically
 from streamer.errors import ConfigurationError, ConnectionLostError, RecordingError
-from streamer.media import mux as recordings
-from streamer.media.mux import INBOX_LIMIT, Recording, check_target
-from streamer.media.segments import Limits
-from streamer.media.transcode import Transcode
-from streamer.media.units import AccessUnit
-from streamer.media.whole import check_whole, write_whole
-from streamer.media.writer import Writer
-from tests.unit.recordings import STREAM, boxes, interleaved, packets, pictures, pieces, sent, sound, times, video
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording import recording as recordings
+from streamer.media.recording.recording import INBOX_LIMIT, Recording, check_target
+from streamer.media.recording.segment_writer import Writer
+from streamer.media.recording.segments import Limits
+from streamer.media.recording.transcode import Transcode
+from tests.unit.recordings import STREAM, audio, boxes, frames, interleaved, packets, pieces, sent, times, video
 from tests.unit.senders import encoded
 
 LIMIT_S = 30.0
@@ -84,23 +84,23 @@ async def until(condition: Callable[[], object]) -> None:
 # What is in the file
 
 
-async def test_the_file_holds_every_picture_as_it_came_at_its_time(tmp_path: Path) -> None:
-    units, opus = video(), sound(20)
+async def test_the_file_holds_every_frame_as_it_came_at_its_time(tmp_path: Path) -> None:
+    units, opus = video(), audio(20)
     recording = await recorded(tmp_path / "a.mp4", interleaved(units, opus), has_audio=True)
     found = packets(recording.path)
     assert [pieces("h264", packet.data) for packet in found] == [sent(unit) for unit in units]  # copied bit for bit
     assert [packet.data for packet in packets(recording.path, "audio")] == [unit.data for unit in opus]
     assert times(recording.path) == pytest.approx([number / 30 for number in range(12)])
     decoder = av.VideoCodecContext.create("h264", "r")
-    known = [picture for data in STREAM for picture in decoder.decode(av.Packet(data))] + decoder.decode()
-    for picture, sent_picture in zip(pictures(recording.path), known, strict=True):
-        assert np.array_equal(picture, sent_picture.to_ndarray())
-    assert (recording.pictures, recording.dropped, recording.error) == (12, 0, None)
+    known = [frame for data in STREAM for frame in decoder.decode(av.Packet(data))] + decoder.decode()
+    for frame, sent_frame in zip(frames(recording.path), known, strict=True):
+        assert np.array_equal(frame, sent_frame.to_ndarray())
+    assert (recording.frames, recording.dropped, recording.error) == (12, 0, None)
     assert recording.duration_s == pytest.approx(12 / 30, abs=0.03)
     assert recording.size_bytes == recording.path.stat().st_size
     assert boxes(recording.path) == ["ftyp", "moov", "mdat"]
     (segment,) = recording.segments
-    assert (segment.path, segment.pictures, segment.ended) == (recording.path, 12, "stopped")
+    assert (segment.path, segment.frames, segment.ended) == (recording.path, 12, "stopped")
     assert segment.started_at == pytest.approx((NOON_NS + units[0].arrival_ns) / S)
 
 
@@ -109,7 +109,7 @@ async def test_a_recording_begins_with_a_keyframe_which_is_asked_for(tmp_path: P
     async with session.record(tmp_path / "a.mp4") as recording:
         assert session.asked == 1
         session.put(recording, video()[4:])
-    assert len(pictures(recording.path)) == 6
+    assert len(frames(recording.path)) == 6
     assert times(recording.path)[0] == 0
     assert (recording.dropped, session.asked) == (0, 1)
 
@@ -121,7 +121,7 @@ async def test_a_recording_of_what_came_before_goes_on_without_a_keyframe(tmp_pa
     async with session.record(tmp_path / "a.mp4", **options) as recording:
         session.put(recording, units[10:])
     assert session.asked == 0
-    assert recording.pictures == len(pictures(recording.path)) == 20
+    assert recording.frames == len(frames(recording.path)) == 20
     assert times(recording.path)[5:] == pytest.approx([number / 30 for number in range(15)], abs=1e-4)
 
 
@@ -129,7 +129,7 @@ async def test_what_came_before_is_there_although_nothing_comes_after(tmp_path: 
     session = Session()
     async with session.record(tmp_path / "a.mp4", before=video(), start_ns=0) as recording:
         pass
-    assert len(pictures(recording.path)) == 12
+    assert len(frames(recording.path)) == 12
 
 
 async def test_the_thread_wakes_by_itself_on_a_still_screen(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_relative_names_are_relative_to_the_directory_in_which_it_was_begu
     assert [line["file"] for line in lines] == [str(path) for path in files]
     assert sorted(home.iterdir()) == sorted([*files, home / "m.jsonl"])
     assert [path.name for path in away.iterdir()] == ["clip.mp4"]  # whose name was given there
-    assert sum(len(pictures(path)) for path in files) == recording.pictures
+    assert sum(len(frames(path)) for path in files) == recording.frames
 
 
 @pytest.mark.parametrize("other", ["thread", pytest.param("process", marks=pytest.mark.edge)])
@@ -196,12 +196,13 @@ async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(t
                 with pytest.raises(RecordingError, match="another recording is written into it"):
                     check_target(name, overwrite=True)
             with pytest.raises(RecordingError, match="another recording is written into it"):
-                write_whole(path, b"a clip")
+                write_atomically(path, b"a clip")
             with pytest.raises(RecordingError, match="another recording is written into it"):
-                check_whole(path)
+                check_writable(path)
         else:
             program = (
-                "import sys; from streamer.media.mux import check_target; check_target(sys.argv[1], overwrite=True)"
+                "import sys; from streamer.media.recording.recording import check_target as check; "
+                "check(sys.argv[1], overwrite=True)"
             )
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", program, str(path), stderr=asyncio.subprocess.PIPE
@@ -209,8 +210,8 @@ async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(t
             _, words = await process.communicate()
             assert process.returncode
             assert b"another recording is written into it" in words
-    assert len(pictures(path)) == 12
-    assert (await recorded(path, video()[:6], overwrite=True)).pictures == 6  # now it may
+    assert len(frames(path)) == 12
+    assert (await recorded(path, video()[:6], overwrite=True)).frames == 6  # now it may
 
 
 async def test_two_recordings_into_one_pattern_take_names_of_their_own(tmp_path: Path) -> None:
@@ -225,14 +226,14 @@ async def test_two_recordings_into_one_pattern_take_names_of_their_own(tmp_path:
         session.now_ns += S // 30
     paths = [segment.path for recording in (one, other) for segment in recording.segments]
     assert len(set(paths)) == len(paths) == len(list(tmp_path.iterdir()))
-    assert sum(len(pictures(path)) for path in paths) == 24
+    assert sum(len(frames(path)) for path in paths) == 24
 
 
 async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
     session = Session()
     async with session.record(tmp_path / "a-{start:%Y}-{}.mkv", limits=Limits(segment_s=0.1)) as recording:
         session.put(recording, video()[:6])
-        await until(lambda: recording.pictures == 6)
+        await until(lambda: recording.frames == 6)
         session.noon_ns += 366 * 86_400 * S
         session.now_ns += S // 30
         await asyncio.to_thread(recording._tick)
@@ -263,7 +264,7 @@ async def test_a_recording_that_is_to_end_by_itself_does_so_although_no_frame_co
 
 
 @pytest.mark.parametrize("transcode", [None, Transcode()])
-@pytest.mark.parametrize("units", [[], sound(3)])
+@pytest.mark.parametrize("units", [[], audio(3)])
 async def test_a_recording_to_which_no_frame_came_says_so_and_leaves_no_file(
     tmp_path: Path, units: list[AccessUnit], transcode: Transcode | None
 ) -> None:
@@ -284,7 +285,7 @@ async def test_what_comes_after_the_end_is_not_taken_and_stopping_twice_does_no_
     await asyncio.gather(recording.stop(), recording.stop())
     recording.put(video()[6])
     await recording.stop()
-    assert len(pictures(recording.path)) == 6
+    assert len(frames(recording.path)) == 6
     assert session.ended == [recording]
     assert recording.dropped == 0
 
@@ -296,7 +297,7 @@ async def test_the_error_that_ended_the_stream_is_told_and_the_file_is_whole(tmp
     recording.end(ConnectionLostError("gone"))
     with pytest.raises(ConnectionLostError, match="gone"):
         await recording.stop()
-    assert len(pictures(recording.path)) == 12
+    assert len(frames(recording.path)) == 12
     assert recording.segments[0].ended == "lost"
 
 
@@ -308,7 +309,7 @@ async def test_an_error_in_the_block_is_not_covered_by_one_of_ours(tmp_path: Pat
             session.put(recording, video())
             recording.end(ConnectionLostError("gone"))
             raise ZeroDivisionError
-    assert len(pictures(recording.path)) == 12
+    assert len(frames(recording.path)) == 12
 
 
 async def test_who_is_cancelled_while_stopping_leaves_a_file_that_is_closed_all_the_same(tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ async def test_who_is_cancelled_while_stopping_leaves_a_file_that_is_closed_all_
         await stopping
     async with asyncio.timeout(LIMIT_S):
         await recording.closed()
-    assert len(pictures(recording.path)) == 12
+    assert len(frames(recording.path)) == 12
 
 
 # When it cannot be written
@@ -348,12 +349,12 @@ async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
     finally:
         sys.setswitchinterval(interval)
     await recording.stop()
-    assert recording.pictures + recording.dropped == len(flood)
-    assert recording.pictures >= items
+    assert recording.frames + recording.dropped == len(flood)
+    assert recording.frames >= items
     if size is not None:
         assert recording.size_bytes < 2 * size
     found = packets(recording.path)
-    assert len(found) == recording.pictures
+    assert len(found) == recording.frames
     gaps = [later.time - earlier.time > Fraction(1, 20) for earlier, later in itertools.pairwise(found)]
     assert all(found[place + 1].is_keyframe for place, is_gap in enumerate(gaps) if is_gap)
 
@@ -382,14 +383,14 @@ async def test_a_slow_disk_holds_nobody_up_and_the_recording_goes_on_at_a_keyfra
     assert recording.dropped == 39
     assert session.asked == 1  # what came now would find no room
     go_on.set()
-    await until(lambda: recording.pictures == 21)
+    await until(lambda: recording.frames == 21)
     session.put(recording, units[60:70])
     assert session.asked == 2
     again = [replace(unit, rtp_time=unit.rtp_time + 210_000, arrival_ns=units[70].arrival_ns) for unit in units[:5]]
     session.put(recording, again)
     await recording.stop()
     assert recording.dropped == 49
-    assert len(pictures(recording.path)) == recording.pictures == 26
+    assert len(frames(recording.path)) == recording.frames == 26
 
 
 async def test_a_disk_that_takes_nothing_any_more_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,8 +414,8 @@ async def test_a_fault_of_ours_ends_the_recording_and_is_told_and_what_was_writt
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     session.put(recording, video())
-    await until(lambda: recording.pictures == 12)
-    await until(lambda: pictures(recording.path))
+    await until(lambda: recording.frames == 12)
+    await until(lambda: frames(recording.path))
 
     def break_down(*_: object) -> None:
         raise ZeroDivisionError("what nobody thought of")
@@ -423,10 +424,10 @@ async def test_a_fault_of_ours_ends_the_recording_and_is_told_and_what_was_writt
     session.put(recording, video()[:1])
     async with asyncio.timeout(LIMIT_S):
         await recording.closed()
-    with pytest.raises(RecordingError, match=r"failed after 12 pictures: ZeroDivisionError\('what nobody"):
+    with pytest.raises(RecordingError, match=r"failed after 12 frames: ZeroDivisionError\('what nobody"):
         await recording.stop()
     assert session.ended == [recording]
-    assert len(pictures(recording.path)) == 12
+    assert len(frames(recording.path)) == 12
 
 
 async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
@@ -444,7 +445,7 @@ async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
         recording = Session().record(pipe)
         for unit in units:
             recording.put(unit)
-        await until(lambda: recording.pictures)
+        await until(lambda: recording.frames)
         before = time.process_time()
         await asyncio.sleep(1)  # while the pipe is full
         assert time.process_time() - before < 0.5
@@ -452,7 +453,7 @@ async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
         reader.start()
         await recording.stop()
     reader.join()
-    assert len(packets(path)) == recording.pictures == 40
+    assert len(packets(path)) == recording.frames == 40
 
 
 async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,7 +463,7 @@ async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypat
         recording = Session().record(pipe)
         for unit in video(NOISE):
             recording.put(unit)
-        await until(lambda: recording.pictures)
+        await until(lambda: recording.frames)
         async with asyncio.timeout(LIMIT_S):
             with pytest.raises(RecordingError, match="takes no more") as caught:
                 await recording.stop()
@@ -547,7 +548,7 @@ async def test_a_file_that_exists_is_refused_and_stays_unless_it_is_given_up(tmp
             assert caught.value.reason == "begin"
     assert path.read_bytes() == b"kept"
     await recorded(path, video(), overwrite=True)
-    assert len(pictures(path)) == len(video())
+    assert len(frames(path)) == len(video())
 
 
 async def test_two_recordings_that_begin_with_one_name_are_not_mixed(tmp_path: Path) -> None:
@@ -578,7 +579,7 @@ async def test_a_full_disk_ends_the_recording_by_itself_and_what_was_written_pla
         session.put(recording, units)
         async with asyncio.timeout(LIMIT_S):
             await recording.closed()
-        with pytest.raises(RecordingError, match=r"writing .* failed after .* pictures: File too large") as caught:
+        with pytest.raises(RecordingError, match=r"writing .* failed after .* frames: File too large") as caught:
             await recording.stop()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -588,9 +589,9 @@ async def test_a_full_disk_ends_the_recording_by_itself_and_what_was_written_pla
     assert recording.error is caught.value
     assert session.ended == [recording]
     assert recording.segments[0].ended == "error"
-    assert len(pictures(recording.path)) == recording.pictures
-    assert recording.pictures + recording.dropped == 40
-    assert recording.pictures > 30 * room
+    assert len(frames(recording.path)) == recording.frames
+    assert recording.frames + recording.dropped == 40
+    assert recording.frames > 30 * room
 
 
 async def test_a_keyframe_that_is_none_is_an_error_of_the_recording(tmp_path: Path) -> None:
@@ -607,7 +608,7 @@ async def test_a_keyframe_that_is_none_is_an_error_of_the_recording(tmp_path: Pa
 
 KILLED = """
     import asyncio, sys, time
-    from streamer.media.mux import Recording
+    from streamer.media.recording.recording import Recording
     from tests.unit.recordings import video
     from tests.unit.senders import access_unit, encoded
 
@@ -625,7 +626,7 @@ KILLED = """
 
 
 async def killed(path: Path, last: int) -> None:
-    """Let a process record, and kill it when it has put so many pictures."""
+    """Let a process record, and kill it when it has put so many frames."""
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -647,6 +648,6 @@ async def test_a_process_that_is_killed_leaves_a_file_that_plays_up_to_its_last_
             tasks.create_task(killed(tmp_path / f"{last}.mp4", last))
     for last in lasts:
         path = tmp_path / f"{last}.mp4"
-        found = pictures(path)
+        found = frames(path)
         assert max(last - 100, 0) < len(found)  # two seconds
         assert times(path) == pytest.approx([number / 50 for number in range(len(found))])

@@ -12,12 +12,12 @@ from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.files import DECODE_STEP, DecodeTimes
-from streamer.media.segments import Limits
-from streamer.media.units import AccessUnit
-from streamer.media.writer import Target, Writer
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.muxers import DECODE_STEP, DecodeTimes
+from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segments import Limits
 from streamer.tracks import Codec
-from tests.unit.recordings import START, boxes, interleaved, packets, pieces, sent, sound
+from tests.unit.recordings import START, audio, boxes, interleaved, packets, pieces, sent
 from tests.unit.senders import access_unit, allowing_reordering, drawn, number_in
 
 S = 1_000_000_000
@@ -90,9 +90,9 @@ def test_each_frame_is_shown_at_its_own_time_also_in_what_a_killed_process_leave
 ) -> None:
     path, killed = tmp_path / f"a{suffix}", tmp_path / f"killed{suffix}"
     units = as_sent(codec, allowing_reordering(codec, 40, bidirectional=bidirectional))
-    together = interleaved(units, sound(60)) if has_audio else units
+    together = interleaved(units, audio(60)) if has_audio else units
     writer, left = record(path, together, has_audio=has_audio)
-    assert (writer.pictures, writer.dropped) == (40, 0)
+    assert (writer.frames, writer.dropped) == (40, 0)
     found = packets(path)
     assert [pieces(codec, packet.data)[-len(sent(unit)) :] for packet, unit in zip(found, units, strict=True)] == [
         sent(unit) for unit in units
@@ -177,7 +177,7 @@ def test_a_segment_leaves_out_the_leading_frames_that_refer_to_the_segment_befor
     assert len(leading) == 2 * (len(keyframes) - 1) >= 4
     writer, _ = record(tmp_path / f"a-{{}}{suffix}", units, limits=Limits(segment_s=0.1))
     assert len(writer.segments) == len(keyframes)
-    assert (writer.pictures, writer.dropped) == (40 - len(leading), len(leading))
+    assert (writer.frames, writer.dropped) == (40 - len(leading), len(leading))
     seen: list[int] = []
     for segment, key in zip(writer.segments, keyframes, strict=True):
         frames = shown(segment.path)
@@ -188,7 +188,7 @@ def test_a_segment_leaves_out_the_leading_frames_that_refer_to_the_segment_befor
         seen += [number for _, number in frames]
     assert seen == [number for number in range(40) if number not in leading]
     whole, _ = record(tmp_path / f"whole{suffix}", units)
-    assert (whole.pictures, whole.dropped) == (40, 0)  # within a file they stay
+    assert (whole.frames, whole.dropped) == (40, 0)  # within a file they stay
     assert [number for _, number in shown(whole.path)] == list(range(40))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streamer.media.segments import Limits
-from streamer.media.transcode import Transcode, Transcoder
-from streamer.media.writer import Target, Writer
+from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segments import Limits
+from streamer.media.recording.transcode import Transcode, Transcoder
 from tests.unit.recordings import boxes, duration_s, packets, times, video_as
 from tests.unit.senders import MS, OPUS, access_unit, encoded
 
@@ -100,18 +100,18 @@ def test_a_path_that_is_held_back_freezes_a_recording_that_is_encoded_anew_for_s
     assert late_ns == [0] * 400  # what each shows is of its own moment, or of before: `captured_ns` tells the step's
 
 
-def test_sound_lies_beside_its_pictures_although_the_first_picture_was_slow_on_its_way() -> None:
-    """The recording's zero then moves to where the first picture would have been, and the sound moves with it."""
+def test_audio_lies_beside_its_frames_although_the_first_frame_was_slow_on_its_way() -> None:
+    """The recording's zero then moves to where the first frame would have been, and the audio moves with it."""
     transcoder = Transcoder(Transcode(fps=10), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
     slow_ns = 4 * S // 10
     made = []
     for number in range(100):
-        picture = access_unit(STREAM[number % 10], 900_000 + 9000 * number)
-        sound = access_unit(SILENCE, 480_000 + 4800 * number, codec=OPUS, ssrc=2)
-        sent_ns = picture.arrival_ns
+        frame = access_unit(STREAM[number % 10], 900_000 + 9000 * number)
+        audio = access_unit(SILENCE, 480_000 + 4800 * number, codec=OPUS, ssrc=2)
+        sent_ns = frame.arrival_ns
         now_ns = max(sent_ns, 10 * S + slow_ns)
-        made += transcoder.put(replace(picture, arrival_ns=now_ns), now_ns)
-        made += transcoder.put(sound, now_ns)
+        made += transcoder.put(replace(frame, arrival_ns=now_ns), now_ns)
+        made += transcoder.put(audio, now_ns)
     rest, _ = transcoder.close(20 * S)
     arrivals = {kind: [unit.arrival_ns for unit in [*made, *rest] if unit.kind == kind] for kind in ("video", "audio")}
     assert len(arrivals["audio"]) == 100
@@ -187,5 +187,5 @@ def test_a_phone_that_changes_its_codec_with_every_keyframe_makes_a_file_every_t
         sent += 1
     writer.close(50 * S, "stopped")
     assert 4 <= len(writer.segments) <= 6
-    assert writer.pictures + writer.dropped == sent
-    assert sum(len(packets(segment.path)) for segment in writer.segments) == writer.pictures
+    assert writer.frames + writer.dropped == sent
+    assert sum(len(packets(segment.path)) for segment in writer.segments) == writer.frames

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamer import names
+from streamer import resolver
 
 IPV6 = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", 0, 0, 0))
 IPV4 = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, 0)) for address in ("192.0.2.1", "192.0.2.2")]
@@ -32,12 +32,12 @@ def tarpit(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 async def test_the_first_address_of_each_family_is_returned(tarpit: threading.Event) -> None:
     tarpit.set()
-    assert await names.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
+    assert await resolver.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
 async def test_an_address_needs_no_thread(address: str, tarpit: threading.Event) -> None:
-    assert await names.resolve(address) == [address]
+    assert await resolver.resolve(address) == [address]
 
 
 @pytest.mark.parametrize("fault", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("no name")])
@@ -47,7 +47,7 @@ async def test_a_name_that_does_not_resolve_is_an_os_error(fault: Exception, mon
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(OSError, match=r"unknown|no name"):
-        await names.resolve("phone.example")
+        await resolver.resolve("phone.example")
 
 
 async def test_a_thread_that_cannot_start_is_an_os_error_and_takes_no_place(
@@ -58,28 +58,28 @@ async def test_a_thread_that_cannot_start_is_an_os_error_and_takes_no_place(
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        for _ in range(names.THREADS_LIMIT + 1):
+        for _ in range(resolver.THREADS_LIMIT + 1):
             with pytest.raises(OSError, match="can't start"):
-                await names.resolve("phone.example")
+                await resolver.resolve("phone.example")
     tarpit.set()
-    assert await names.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
+    assert await resolver.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
 
 
 async def test_a_slow_name_holds_up_neither_the_pool_nor_more_than_its_threads(tarpit: threading.Event) -> None:
-    waiting = [asyncio.ensure_future(names.resolve("slow.example")) for _ in range(names.THREADS_LIMIT)]
+    waiting = [asyncio.ensure_future(resolver.resolve("slow.example")) for _ in range(resolver.THREADS_LIMIT)]
     await asyncio.sleep(0)
     assert await asyncio.to_thread(lambda: 1) == 1
     with pytest.raises(OSError, match="all 16 threads named 'resolve' are busy"):
-        await names.resolve("slow.example")
+        await resolver.resolve("slow.example")
     tarpit.set()
-    assert await asyncio.gather(*waiting) == [["192.0.2.1", "2001:db8::1"]] * names.THREADS_LIMIT
-    assert await names.resolve("slow.example") == ["192.0.2.1", "2001:db8::1"]
+    assert await asyncio.gather(*waiting) == [["192.0.2.1", "2001:db8::1"]] * resolver.THREADS_LIMIT
+    assert await resolver.resolve("slow.example") == ["192.0.2.1", "2001:db8::1"]
 
 
 def test_a_program_ends_without_its_slow_names(tarpit: threading.Event) -> None:
     async def program() -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(names.resolve("slow.example"), 0.01)
+            await asyncio.wait_for(resolver.resolve("slow.example"), 0.01)
 
     asyncio.run(program())
     assert not tarpit.is_set()
@@ -92,7 +92,7 @@ class Host:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
         found = [(*IPV6[:4], (a, 0, 0, 0)) if ":" in a else (*IPV4[0][:4], (a, 0)) for a in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        monkeypatch.setattr(names, "STAGGER_S", 0.001)
+        monkeypatch.setattr(resolver, "STAGGER_S", 0.001)
         self.answers = {address: asyncio.get_running_loop().create_future() for address in addresses}
         self.tried: list[str] = []
         self.closed: list[str] = []
@@ -106,12 +106,12 @@ class Host:
         async def close(address: str) -> None:
             self.closed.append(address)
 
-        return asyncio.create_task(names.connect_first("phone.example", try_one, close))
+        return asyncio.create_task(resolver.connect_first("phone.example", try_one, close))
 
 
 async def test_the_addresses_of_both_families_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, "2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2", "192.0.2.1")
-    assert await names.addresses_of("phone.example") == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]
+    assert await resolver.addresses_of("phone.example") == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]
     for address, answer in host.answers.items():
         answer.set_exception(ConnectionRefusedError(address))
     with pytest.raises(ConnectionRefusedError, match=r"192\.0\.2\.2"):
@@ -168,7 +168,7 @@ async def test_a_tcp_socket_connects_to_the_address_that_listens(monkeypatch: py
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         Host(monkeypatch, "::1", "127.0.0.1")
-        with await names.connect_tcp("phone.example", port) as connected:
+        with await resolver.connect_tcp("phone.example", port) as connected:
             assert connected.getpeername() == ("127.0.0.1", port)
         with pytest.raises(ConnectionRefusedError):
-            await names.connect_tcp("127.0.0.1", 1)
+            await resolver.connect_tcp("127.0.0.1", 1)

@@ -19,7 +19,7 @@ from aiortc.rtp import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.rtcp import (
+from streamer.media.rtp.rtcp import (
     Goodbye,
     ReportBlock,
     SenderReport,

@@ -7,7 +7,7 @@ from aiortc.rtp import RtpPacket as TheirPacket
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.rtp import extend, find_extension, parse_rtp, unwrap_rtx
+from streamer.media.rtp.packet import extend, find_extension, parse_rtp, unwrap_rtx
 
 EXTENSIONS = HeaderExtensionsMap()
 EXTENSIONS.configure(

@@ -12,25 +12,26 @@ import av
 import pytest
 
 from streamer.errors import RecordingError
-from streamer.media import files, limits, mp4
-from streamer.media.containers import container_of
-from streamer.media.segments import Limits, Manifest
-from streamer.media.units import AccessUnit
-from streamer.media.writer import Target, Writer
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs import limits
+from streamer.media.recording import mp4, muxers
+from streamer.media.recording.containers import container_of
+from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segments import Limits, Manifest
 from streamer.tracks import Codec
 from tests.fuzz.__main__ import CORPUS
 from tests.unit.recordings import (
     START,
     STREAM,
     SUFFIXES,
+    audio,
     boxes,
     duration_s,
+    frames,
     interleaved,
     packets,
-    pictures,
     pieces,
     sent,
-    sound,
     streams,
     times,
     video,
@@ -77,7 +78,7 @@ def new(
 
 
 def write(writer: Writer, units: Sequence[AccessUnit], *, still_ns: int = FRAME_NS) -> None:
-    """Write units, with four ticks a second, and close `still_ns` after the last picture."""
+    """Write units, with four ticks a second, and close `still_ns` after the last frame."""
     ticked_ns = units[0].arrival_ns
     for unit in units:
         while ticked_ns + S // 4 <= unit.arrival_ns:
@@ -89,7 +90,7 @@ def write(writer: Writer, units: Sequence[AccessUnit], *, still_ns: int = FRAME_
 
 
 def long_video(seconds: int, *, keyframe_every: int = 10, noise: bool = False) -> list[AccessUnit]:
-    """Return ten pictures a second."""
+    """Return ten frames a second."""
     stream = encoded(40, keyframe_every=10, noise=noise)
     units = [access_unit(stream[number % 40], START + 9000 * number) for number in range(10 * seconds)]
     return [replace(unit, is_keyframe=number % keyframe_every == 0) for number, unit in enumerate(units)]
@@ -99,9 +100,9 @@ def long_video(seconds: int, *, keyframe_every: int = 10, noise: bool = False) -
 
 
 @pytest.mark.parametrize(("suffix", "codec"), HELD)
-def test_each_kind_of_file_holds_each_codec_bit_for_bit_with_sound(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_each_kind_of_file_holds_each_codec_bit_for_bit_with_audio(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"a{suffix}"
-    units, opus = video_as(codec), sound(25)
+    units, opus = video_as(codec), audio(25)
     write(new(path, has_audio=True), interleaved(units, opus))
     assert sorted(streams(path)) == sorted([codec, "opus"])
     found, heard = packets(path), packets(path, "audio")
@@ -114,15 +115,15 @@ def test_each_kind_of_file_holds_each_codec_bit_for_bit_with_sound(tmp_path: Pat
     assert [packet.is_keyframe for packet in found] == [number % 6 == 0 for number in range(12)]
     assert [packet.data for packet in heard] == [unit.data for unit in opus]
     for packet, unit in zip(found, units, strict=True):
-        if suffix == ".ts":  # it wants a delimiter before each picture
+        if suffix == ".ts":  # it wants a delimiter before each frame
             assert pieces(codec, packet.data)[-len(sent(unit)) :] == sent(unit)
         else:
             assert pieces(codec, packet.data) == sent(unit)
-    assert len(pictures(path)) == 12
+    assert len(frames(path)) == 12
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_the_last_picture_stays_until_the_end(tmp_path: Path, suffix: str) -> None:
+def test_the_last_frame_stays_until_the_end(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     writer = new(path)
     write(writer, video_as("vp9"), still_ns=60 * S)
@@ -143,23 +144,23 @@ def test_a_still_screen_of_a_minute_is_a_minute_in_the_file(tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_a_phone_that_is_turned_goes_on_in_the_same_file_and_every_picture_decodes(tmp_path: Path, suffix: str) -> None:
+def test_a_phone_that_is_turned_goes_on_in_the_same_file_and_every_frame_decodes(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     turned = video(encoded(5, size=(128, 160)), start=START + 36_000)
     writer = new(path)
     write(writer, [*video(), *turned])
-    assert [picture.shape for picture in pictures(path)] == [(192, 160)] * 12 + [(240, 128)] * 5
+    assert [frame.shape for frame in frames(path)] == [(192, 160)] * 12 + [(240, 128)] * 5
     assert len(writer.segments) == 1
 
 
 def test_an_mp4_is_regular_and_begins_with_its_index(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    write(new(path, has_audio=True), interleaved(long_video(5), sound(250)))
+    write(new(path, has_audio=True), interleaved(long_video(5), audio(250)))
     assert boxes(path) == ["ftyp", "moov", "mdat"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_an_mp4_of_a_phone_whose_sound_never_comes_has_none(tmp_path: Path) -> None:
+def test_an_mp4_of_a_phone_whose_audio_never_comes_has_none(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(new(path, has_audio=True), video())
     assert streams(path) == ["h264"]
@@ -173,16 +174,16 @@ def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
     assert boxes(path) == ["ftyp", "moov", "mdat"]
 
 
-def test_sound_that_begins_late_is_in_the_file_at_its_time(tmp_path: Path) -> None:
+def test_audio_that_begins_late_is_in_the_file_at_its_time(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    late = [replace(unit, arrival_ns=unit.arrival_ns + 2 * S, rtp_time=unit.rtp_time + 96_000) for unit in sound(25)]
+    late = [replace(unit, arrival_ns=unit.arrival_ns + 2 * S, rtp_time=unit.rtp_time + 96_000) for unit in audio(25)]
     write(new(path, has_audio=True), interleaved(long_video(4), late))
     assert times(path, "audio") == pytest.approx([2 + 0.02 * number for number in range(len(late))], abs=1e-4)
 
 
-def test_sound_of_before_the_first_picture_is_left_out_and_none_is_counted_as_dropped(tmp_path: Path) -> None:
+def test_audio_of_before_the_first_frame_is_left_out_and_none_is_counted_as_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    early = [replace(unit, arrival_ns=unit.arrival_ns - 100_000_000) for unit in sound(25)]
+    early = [replace(unit, arrival_ns=unit.arrival_ns - 100_000_000) for unit in audio(25)]
     writer = new(path, has_audio=True)
     write(writer, interleaved(video(), early))
     assert [packet.data for packet in packets(path, "audio")] == [unit.data for unit in early[5:]]
@@ -190,10 +191,10 @@ def test_sound_of_before_the_first_picture_is_left_out_and_none_is_counted_as_dr
     assert writer.dropped == 0
 
 
-def test_sound_that_was_not_announced_is_counted(tmp_path: Path) -> None:
+def test_audio_that_was_not_announced_is_counted(tmp_path: Path) -> None:
     writer = new(tmp_path / "a.mp4")
-    write(writer, interleaved(video(), sound(5)))
-    assert writer.dropped == len(sound(5))
+    write(writer, interleaved(video(), audio(5)))
+    assert writer.dropped == len(audio(5))
 
 
 def test_times_that_stand_still_or_go_back_are_written_rising(tmp_path: Path) -> None:
@@ -210,19 +211,19 @@ def test_what_came_before_the_start_takes_no_time_but_is_there_to_be_decoded_fro
     start_ns = units[20].arrival_ns - FRAME_NS // 2
     write(new(path, start_ns=start_ns), units)
     found = times(path)
-    assert len(found) == len(pictures(path)) == 30
+    assert len(found) == len(frames(path)) == 30
     assert found[:20] == pytest.approx([number / 90_000 for number in range(20)])
     assert found[20:] == pytest.approx([(number - 19.5) / 30 for number in range(20, 30)], abs=1e-4)
 
 
 def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:
     writer = new(tmp_path / "a.mp4", has_audio=True)
-    for unit in sound(3):
+    for unit in audio(3):
         writer.put(unit)
     writer.tick(S)
     writer.close(2 * S, "stopped")
     assert not list(tmp_path.iterdir())
-    assert (writer.pictures, writer.size_bytes, writer.duration_s, list(writer.segments)) == (0, 0, 0, [])
+    assert (writer.frames, writer.size_bytes, writer.duration_s, list(writer.segments)) == (0, 0, 0, [])
 
 
 # A pipe
@@ -233,7 +234,7 @@ def test_a_pipe_gets_mpeg_ts_and_is_not_closed() -> None:
     pipe.seekable = lambda: False  # type: ignore[method-assign]
     writer = new(pipe, has_audio=True)
     before = 0
-    for unit in interleaved(video(), sound(25)):
+    for unit in interleaved(video(), audio(25)):
         writer.put(unit)
         if unit.kind == "video":
             assert len(pipe.getvalue()) > before or before == 0  # it goes on its way at once
@@ -242,7 +243,7 @@ def test_a_pipe_gets_mpeg_ts_and_is_not_closed() -> None:
     data = pipe.getvalue()
     assert len(data) % 188 == 0
     assert len(packets(data, format_name="mpegts")) == 12
-    assert len(packets(data, "audio", format_name="mpegts")) == len(sound(25))
+    assert len(packets(data, "audio", format_name="mpegts")) == len(audio(25))
     assert writer.size_bytes == len(data)
 
 
@@ -271,7 +272,7 @@ def test_a_pipe_goes_on_with_another_codec(tmp_path: Path) -> None:
 
 
 def test_segments_end_at_keyframes_and_together_hold_everything(tmp_path: Path) -> None:
-    units, opus = long_video(10), sound(500)
+    units, opus = long_video(10), audio(500)
     asked = Asked()
     writer = new(
         tmp_path / "clip-{:02d}.mp4",
@@ -296,7 +297,7 @@ def test_segments_end_at_keyframes_and_together_hold_everything(tmp_path: Path) 
         assert packets(path)[0].is_keyframe
         assert times(path)[0] == 0
         assert times(path, "audio")[0] < 0.05
-        assert len(pictures(path)) == segment.pictures
+        assert len(frames(path)) == segment.frames
         assert segment.size_bytes == path.stat().st_size
     lines = [json.loads(line) for line in (tmp_path / "clips.jsonl").read_text().splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
@@ -342,7 +343,7 @@ def test_another_codec_begins_another_file(tmp_path: Path, suffix: str) -> None:
     write(writer, [*video(), replace(other[1], is_keyframe=False), *other])
     assert [segment.path.name for segment in writer.segments] == [f"a{suffix}", f"a-2{suffix}"]
     assert [segment.ended for segment in writer.segments] == ["codec", "stopped"]
-    assert [len(pictures(segment.path)) for segment in writer.segments] == [12, 12]
+    assert [len(frames(segment.path)) for segment in writer.segments] == [12, 12]
     assert writer.dropped == 1  # what came of the new codec before a keyframe did
     assert duration_s(tmp_path / f"a{suffix}") == pytest.approx(12 / 30, abs=0.04)
 
@@ -368,14 +369,14 @@ def test_a_codec_that_the_file_cannot_hold_ends_it_whole(tmp_path: Path) -> None
         write(writer, [*video(), *video_as("vp8", start=START + 36_000)])
     writer.abandon()
     assert writer.ended == "error"
-    assert len(pictures(tmp_path / "a.mp4")) + writer.dropped == 12
+    assert len(frames(tmp_path / "a.mp4")) + writer.dropped == 12
 
 
-def test_sound_in_another_codec_is_an_error(tmp_path: Path) -> None:
+def test_audio_in_another_codec_is_an_error(tmp_path: Path) -> None:
     writer = new(tmp_path / "a.mp4", has_audio=True)
     writer.put(video()[0])
     with pytest.raises(RecordingError, match="MP4 cannot hold PCMU"):
-        writer.put(replace(sound(1)[0], codec=Codec(name="pcmu", clock_rate=8000)))
+        writer.put(replace(audio(1)[0], codec=Codec(name="pcmu", clock_rate=8000)))
     writer.abandon()
 
 
@@ -388,7 +389,7 @@ def test_a_recording_ends_when_it_is_as_long_as_it_may_be(tmp_path: Path, suffix
     writer = new(path, limits=Limits(max_duration_s=2.55))
     write(writer, long_video(4))
     assert writer.ended == "limit"
-    assert len(pictures(path)) == writer.pictures == 26
+    assert len(frames(path)) == writer.frames == 26
     assert duration_s(path) == pytest.approx(2.55, abs=0.001)
     assert writer.duration_s == 2.55
     assert [segment.ended for segment in writer.segments] == ["limit"]
@@ -411,10 +412,10 @@ def test_a_recording_is_never_larger_than_it_may_be(tmp_path: Path, suffix: str)
     for most in range(12_000, 60_000, 7777):
         path = tmp_path / f"{most}{suffix}"
         writer = new(path, has_audio=True, limits=Limits(max_bytes=most))
-        write(writer, interleaved(long_video(20), sound(1000)))
+        write(writer, interleaved(long_video(20), audio(1000)))
         assert writer.ended == "limit"
         assert path.stat().st_size <= most
-        assert writer.pictures == len(pictures(path)) > 1
+        assert writer.frames == len(frames(path)) > 1
 
 
 def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
@@ -430,7 +431,7 @@ def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
 def test_a_stream_that_was_lost_ends_with_its_last_sign(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     writer = new(path, has_audio=True)
-    units = interleaved(video(), sound(100))
+    units = interleaved(video(), audio(100))
     for unit in units:
         writer.put(unit)
     writer.close(units[-1].arrival_ns + 30 * S, "lost")
@@ -446,7 +447,7 @@ class Log(io.BytesIO):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sure = 0  # pictures that it must hold by now
+        self.sure = 0  # frames that it must hold by now
         self.states: list[tuple[int, bytes]] = []
 
     def write(self, data: Any) -> int:
@@ -462,7 +463,7 @@ def test_an_mp4_opens_at_every_moment_and_holds_what_was_written_before() -> Non
     """A process may be killed in the middle of a write too."""
     log = Log()
     units = long_video(4)
-    file = files.Mp4File(log, units[0], has_audio=False)
+    file = muxers.Mp4File(log, units[0], has_audio=False)
     log.states.clear()
     for number, unit in enumerate(units):
         file.write(unit, 9000 * number)
@@ -491,11 +492,11 @@ def test_what_was_written_a_while_ago_is_in_the_file(tmp_path: Path, suffix: str
             writer.tick(ticked_ns)
     copy = tmp_path / f"copy{suffix}"
     copy.write_bytes(path.read_bytes())
-    assert len(pictures(copy)) >= 120 - 45  # a second and a half
+    assert len(frames(copy)) >= 120 - 45  # a second and a half
     writer.close(stream[-1].arrival_ns, "stopped")
 
 
-def test_the_last_picture_before_a_still_screen_is_in_an_mp4_soon(tmp_path: Path) -> None:
+def test_the_last_frame_before_a_still_screen_is_in_an_mp4_soon(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     writer = new(path)
     units = video()
@@ -503,7 +504,7 @@ def test_the_last_picture_before_a_still_screen_is_in_an_mp4_soon(tmp_path: Path
         writer.put(unit)
     for tick in range(1, 9):
         writer.tick(units[-1].arrival_ns + tick * S // 4)
-    assert len(pictures(path)) == 12
+    assert len(frames(path)) == 12
     writer.put(video([STREAM[0]], start=units[-1].rtp_time + 900_000)[0])
     writer.close(units[-1].arrival_ns + 11 * S, "stopped")
     assert times(path)[-2:] == pytest.approx([11 / 30, 10 + 11 / 30])
@@ -536,23 +537,23 @@ def test_a_full_disk_leaves_a_file_that_holds_what_was_whole(
     codec = "vp8" if suffix == ".webm" else "h264"
     path = tmp_path / f"a{suffix}"
     units = video_as(codec, 200)
-    opened = files.open_media
+    opened = muxers.open_media
 
     def open_full(file: Any, *arguments: Any, **options: Any) -> Any:
         return opened(cast("IO[bytes]", Full(file, room)), *arguments, **options)
 
-    monkeypatch.setattr("streamer.media.writer.open_media", open_full)
+    monkeypatch.setattr("streamer.media.recording.segment_writer.open_media", open_full)
     writer = new(path, manifest=tmp_path / "m.jsonl")
     with pytest.raises(OSError, match="No space left on device"):
         write(writer, units)
     writer.abandon()
-    if not writer.pictures:
+    if not writer.frames:
         assert not path.exists()
         assert room <= 3000
         return
     found = packets(path)
     assert [pieces(codec, packet.data)[-1] for packet in found] == [sent(u)[-1] for u in units[: len(found)]]
-    assert len(found) == writer.pictures
+    assert len(found) == writer.frames
     assert path.stat().st_size <= room
     line = json.loads((tmp_path / "m.jsonl").read_text())
     assert (line["ended"], line["bytes"]) == ("error", path.stat().st_size)
@@ -563,12 +564,12 @@ def test_an_open_file_that_takes_no_more_keeps_what_was_in_it_before(
 ) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(b"G" * 188 * 1000)
-    opened = files.open_media
+    opened = muxers.open_media
 
     def open_full(file: Any, *arguments: Any, **options: Any) -> Any:
         return opened(cast("IO[bytes]", Full(file, 200_000)), *arguments, **options)
 
-    monkeypatch.setattr("streamer.media.writer.open_media", open_full)
+    monkeypatch.setattr("streamer.media.recording.segment_writer.open_media", open_full)
     with path.open("ab", buffering=0) as file:
         writer = Writer(
             Target(file),
@@ -604,7 +605,7 @@ def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
     tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "PIXELS_LIMIT", 160 * 120)
-    monkeypatch.setattr(files, "PIXELS_LIMIT", 160 * 120)
+    monkeypatch.setattr(muxers, "PIXELS_LIMIT", 160 * 120)
     writer = new(tmp_path / "a.mkv")
     unit = access_unit(encoded_as(codec, 1)[0], 0, codec=Codec(name=codec, clock_rate=90_000), keyframe=True)
     with pytest.raises(RecordingError, match=f"{codec.upper()} keyframe cannot be read"):
@@ -634,13 +635,13 @@ def test_an_mp4_whose_index_cannot_be_put_first_stays_in_fragments_and_plays(
     if fault == "no room":
         (tmp_path / "a.mp4.part").mkdir()
     elif fault == "too slow":
-        monkeypatch.setattr("streamer.media.writer.REARRANGE_S", -1)
+        monkeypatch.setattr("streamer.media.recording.segment_writer.REARRANGE_S", -1)
     else:
         monkeypatch.setattr(mp4, "INDEX_LIMIT", 20)
     units = long_video(5)
     write(new(path), units)
     assert {"moof", "mdat"} <= set(boxes(path))
-    assert len(pictures(path)) == 50
+    assert len(frames(path)) == 50
     assert "a.mp4 stays in fragments" in caplog.text
     assert not list(tmp_path.glob("*.part")) or fault == "no room"
 
@@ -655,7 +656,7 @@ def test_a_manifest_that_cannot_be_written_is_an_error_of_the_recording(tmp_path
     with pytest.raises(IsADirectoryError):
         writer.close(video()[-1].arrival_ns, "stopped")
     writer.abandon()
-    assert len(pictures(tmp_path / "a.mp4")) == 12
+    assert len(frames(tmp_path / "a.mp4")) == 12
 
 
 def test_libavformat_s_errors_are_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -665,7 +666,7 @@ def test_libavformat_s_errors_are_not_swallowed(tmp_path: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise av.InvalidDataError(1, "no")
 
-    monkeypatch.setattr(files.AvFile, "_mux", refuse)
+    monkeypatch.setattr(muxers.AvFile, "_mux", refuse)
     with pytest.raises(av.InvalidDataError):
         writer.put(video()[1])
     writer.abandon()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import ConfigurationError
-from streamer.media.containers import MPEG_TS, container_of, refusal
-from streamer.media.segments import FileNames, Limits, Manifest, Segment
+from streamer.media.recording.containers import MPEG_TS, container_of, refusal
+from streamer.media.recording.segments import FileNames, Limits, Manifest, Segment
 
 NOON = dt.datetime(2026, 3, 4, 12, 0, 5, tzinfo=dt.UTC).timestamp()
 
@@ -84,7 +84,7 @@ def segment(number: int = 1) -> Segment:
         started_at=NOON,
         duration_s=9.98765,
         size_bytes=123,
-        pictures=number,
+        frames=number,
         ended="segment",
     )
 
@@ -94,7 +94,7 @@ def test_a_manifest_has_a_line_for_each_file_and_goes_on_where_there_is_one(tmp_
     for number in range(3):
         Manifest(path).add(segment(number))
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [line.pop("pictures") for line in lines] == [0, 1, 2]
+    assert [line.pop("frames") for line in lines] == [0, 1, 2]
     expected = {"file": "clips/clipé.mp4", "start": "2026-03-04T12:00:05.000+00:00", "duration_s": 9.988, "bytes": 123}
     assert lines == [{**expected, "ended": "segment"}] * 3
 

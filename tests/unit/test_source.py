@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.media.receiver import Receiver
-from streamer.media.source import PROBATION_NS, QUIET_NS, MarkerBits
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.rtp.receiver import Receiver
+from streamer.media.rtp.source import PROBATION_NS, QUIET_NS, MarkerBits
 from tests.unit.senders import H264, MS, VIDEO, encoded, encoded_as, is_keyframe, nal_units, rtp
 
 FRAME_NS = 33 * MS
@@ -129,7 +129,7 @@ def test_however_a_sender_cuts_and_marks_its_frames_the_same_frames_come_out(
     assert [unit.is_keyframe for _, unit in left] == [number % 4 == 0 for number in range(9)]
     assert not any(unit.discontinuity for _, unit in left[1:])
     counted = by.counters
-    assert (counted.pictures_lost, counted.pictures_malformed, counted.malformed) == (0, 0, 0)
+    assert (counted.frames_lost, counted.frames_malformed, counted.malformed) == (0, 0, 0)
     last_ns = made[-1][-1][0]
     assert left[-1][0] <= last_ns + QUIET_NS
     assert left[-1][1].arrival_ns == last_ns
@@ -193,7 +193,7 @@ def test_a_sender_that_begins_to_mark_slices_costs_one_frame_and_a_keyframe_is_n
     assert [frame_of(unit) for _, unit in left] == [0, 1, 2, 4, 5, 6, 7, 8]  # the third is cut; the fifth is a keyframe
     assert check(units, left[:2] + left[3:]) == [0, 1, 4, 5, 6, 7, 8]
     assert left[3][1].discontinuity
-    assert by.counters.pictures_awaiting_keyframe == 1
+    assert by.counters.frames_awaiting_keyframe == 1
 
 
 @pytest.mark.parametrize("codec", STREAMS)

@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).parents[2]
 def test_tests_that_share_a_run_are_one_piece_and_all_others_are_pieces_of_their_own() -> None:
     matrix = "tests/faults/test_matrix.py::test_a_fault_is_what_it_is_said_to_be"
     assert unit_of(f"{matrix}[at first: HTTP 401]") == unit_of(f"{matrix}[at first: HTTP 429]") == matrix
-    assert unit_of("tests/unit/test_rtp.py::test_x[1]") == "tests/unit/test_rtp.py::test_x[1]"
+    assert unit_of("tests/unit/test_rtp_packet.py::test_x[1]") == "tests/unit/test_rtp_packet.py::test_x[1]"
 
 
 def test_each_module_whose_tests_share_a_run_is_named() -> None:

@@ -58,13 +58,13 @@ def test_a_flood_of_events_does_not_fill_the_memory() -> None:
 
 # Freezes
 
-pictures = st.lists(
+frames = st.lists(
     st.tuples(st.sampled_from([16 * MS, 33 * MS, 200 * MS, 2 * SECOND_NS]) | st.integers(0, SECOND_NS), st.booleans()),
     max_size=80,
 )
 
 
-@given(pictures)
+@given(frames)
 @settings(deadline=None, max_examples=300)
 def test_a_freeze_is_what_webrtc_stats_calls_one_if_something_was_missing(sent: list[tuple[int, bool]]) -> None:
     """The law: an interval of at least max(3δ, δ + 150 ms), δ the mean of the 30 before it; after a gap only."""
@@ -83,10 +83,10 @@ def test_a_freeze_is_what_webrtc_stats_calls_one_if_something_was_missing(sent: 
     assert meter.total_ns == sum(expected)
 
 
-@given(pictures)
+@given(frames)
 @settings(deadline=None)
 def test_a_screen_at_rest_is_not_frozen(sent: list[tuple[int, bool]]) -> None:
-    """The law: where nothing is missing nothing is frozen, however long no picture comes."""
+    """The law: where nothing is missing nothing is frozen, however long no frame comes."""
     meter = FreezeMeter()
     for now_ns in itertools.accumulate(60 * wait_ns for wait_ns, _ in sent):
         meter.add(now_ns, has_gap=False)

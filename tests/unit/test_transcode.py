@@ -1,4 +1,4 @@
-"""Recordings that are encoded anew: a constant rate, sizes, codecs, the time on the picture, and too little time."""
+"""Recordings that are encoded anew: a constant rate, sizes, codecs, the time on the frame, and too little time."""
 
 import asyncio
 import datetime as dt
@@ -13,17 +13,17 @@ import numpy.typing as npt
 import pytest
 
 from streamer.errors import ConfigurationError
-from streamer.media.containers import container_of
-from streamer.media.fit import fit
-from streamer.media.mux import Recording
-from streamer.media.segments import Limits
-from streamer.media.stamp import _ROWS, draw_stamp
-from streamer.media.transcode import BEHIND_NS, Transcode, Transcoder
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.containers import container_of
+from streamer.media.recording.letterbox import fit
+from streamer.media.recording.overlay import _ROWS, draw_stamp
+from streamer.media.recording.recording import Recording
+from streamer.media.recording.segments import Limits
+from streamer.media.recording.transcode import BEHIND_NS, Transcode, Transcoder
 from streamer.tracks import Codec
-from tests.unit.recordings import boxes, duration_s, interleaved, packets, sound, streams, video, video_as
+from tests.unit.recordings import audio, boxes, duration_s, interleaved, packets, streams, video, video_as
 from tests.unit.senders import access_unit, allowing_reordering, drawn, encoded
-from tests.unit.test_mux import LIMIT_S, NOON_NS, Session
+from tests.unit.test_recording import LIMIT_S, NOON_NS, Session
 
 S = 1_000_000_000
 CODECS = ("h264", "h265", "vp9", "av1")
@@ -47,7 +47,7 @@ def shown(path: Path) -> list[npt.NDArray[np.int_]]:
         return [np.asarray(frame.to_ndarray(format="gray")).astype(int) for frame in container.decode(video=0)]
 
 
-def is_picture(image: npt.NDArray[np.int_], number: int) -> bool:
+def is_frame(image: npt.NDArray[np.int_], number: int) -> bool:
     """Whether an image shows what was drawn, at its own size or scaled."""
     height, width = image.shape
     drawing = drawn(number, SIZE, noise=False).reformat(width=width, height=height).to_ndarray(format="gray")
@@ -67,9 +67,9 @@ async def test_every_codec_and_file_has_a_constant_rate_and_shows_what_was_sent(
     if suffix == ".mp4":
         assert {packet.duration for packet in found} == {found[0].duration}
     images = shown(path)
-    assert recording.pictures == len(images) == 12
+    assert recording.frames == len(images) == 12
     assert recording.dropped == 0
-    assert all(is_picture(image, number) for number, image in enumerate(images))
+    assert all(is_frame(image, number) for number, image in enumerate(images))
     assert duration_s(path) == pytest.approx(0.4, abs=0.002)
 
 
@@ -78,17 +78,17 @@ async def test_whatever_the_phone_sends_can_be_encoded_anew(tmp_path: Path, code
     path = tmp_path / "a.mp4"
     await recorded(path, video_as(codec, 8))
     assert streams(path) == ["h264"]
-    assert [is_picture(image, number) for number, image in enumerate(shown(path))] == [True] * 8
+    assert [is_frame(image, number) for number, image in enumerate(shown(path))] == [True] * 8
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize(("bidirectional", "right_from"), [(0, 0), (1, 3), (2, 4)])
-async def test_each_step_shows_its_own_picture_also_of_a_phone_that_may_reorder_or_does(
+async def test_each_step_shows_its_own_frame_also_of_a_phone_that_may_reorder_or_does(
     tmp_path: Path, codec: str, bidirectional: int, right_from: int
 ) -> None:
-    """That a phone reorders is seen at its first such picture: before it, some come too late for their steps.
+    """That a phone reorders is seen at its first such frame: before it, some come too late for their steps.
 
-    Pictures that are sent ahead of their turn are quicker on their way than the first: the recording begins earlier,
+    Frames that are sent ahead of their turn are quicker on their way than the first: the recording begins earlier,
     and so it lasts longer.
     """
     path = tmp_path / "a.mp4"
@@ -106,7 +106,7 @@ async def test_each_step_shows_its_own_picture_also_of_a_phone_that_may_reorder_
     assert recording.dropped == 0
     images = shown(path)
     assert len(images) == 12 + bidirectional
-    assert [is_picture(image, number) for number, image in enumerate(images[:12])][right_from:] == [True] * (
+    assert [is_frame(image, number) for number, image in enumerate(images[:12])][right_from:] == [True] * (
         12 - right_from
     )
 
@@ -123,18 +123,18 @@ async def test_a_still_screen_is_repeated_and_the_file_lasts_as_long_as_it_took(
     assert max(steps) - min(steps) <= 1  # ticks
     assert duration_s(path) == pytest.approx(2, abs=1 / fps)
     images = shown(path)
-    assert all(is_picture(image, 11) for image in images[len(images) // 2 :])
+    assert all(is_frame(image, 11) for image in images[len(images) // 2 :])
 
 
-async def test_more_pictures_than_the_rate_are_thinned_out_and_are_no_loss(tmp_path: Path) -> None:
+async def test_more_frames_than_the_rate_are_thinned_out_and_are_no_loss(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     recording = await recorded(path, video(encoded(30, keyframe_every=30)), fps=10)
-    assert (recording.pictures, recording.dropped) == (10, 0)
+    assert (recording.frames, recording.dropped) == (10, 0)
 
 
-async def test_sound_is_copied_whole_beside_pictures_that_are_encoded(tmp_path: Path) -> None:
+async def test_audio_is_copied_whole_beside_frames_that_are_encoded(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    heard = sound(75)
+    heard = audio(75)
     await recorded(path, interleaved(video(encoded(45, keyframe_every=15)), heard), fps=15)
     assert streams(path) == ["h264", "opus"]
     assert [packet.data for packet in packets(path, "audio")] == [unit.data for unit in heard]
@@ -144,7 +144,7 @@ async def test_sound_is_copied_whole_beside_pictures_that_are_encoded(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "size"), [({"height": 64}, (80, 64)), ({"size": (200, 100)}, (200, 100)), ({"height": 256}, (320, 256))]
 )
-async def test_pictures_are_scaled_whole_with_black_beside_them(
+async def test_frames_are_scaled_whole_with_black_beside_them(
     tmp_path: Path, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     path = tmp_path / "a.mkv"
@@ -153,7 +153,7 @@ async def test_pictures_are_scaled_whole_with_black_beside_them(
         assert image.shape == (size[1], size[0])
         width = round(size[1] * SIZE[0] / SIZE[1] / 2) * 2
         left = (size[0] - width) // 4 * 2
-        assert is_picture(image[:, left : left + width], number)
+        assert is_frame(image[:, left : left + width], number)
         if left:
             assert image[:, : left - 4].max(initial=0) < 24
             assert image[:, left + width + 4 :].max(initial=0) < 24
@@ -191,7 +191,7 @@ async def test_segments_begin_with_keyframes_that_are_made_for_them(tmp_path: Pa
             session.now_ns += S // 30
     assert session.asked == asked  # the phone's keyframes are not needed for it
     assert len(recording.segments) >= 3
-    assert sum(segment.pictures for segment in recording.segments) == recording.pictures == 80
+    assert sum(segment.frames for segment in recording.segments) == recording.frames == 80
     for segment in recording.segments:
         assert boxes(segment.path) == ["ftyp", "moov", "mdat"]
         assert packets(segment.path)[0].is_keyframe
@@ -204,9 +204,9 @@ async def test_a_limit_ends_it_with_the_last_whole_step(tmp_path: Path) -> None:
         recording = session.record(
             tmp_path / "a.mp4", has_audio=True, transcode=Transcode(fps=20), limits=Limits(max_duration_s=1)
         )
-        session.put(recording, interleaved(video(encoded(60, keyframe_every=30)), sound(100)))
+        session.put(recording, interleaved(video(encoded(60, keyframe_every=30)), audio(100)))
         await recording.closed()
-    assert (recording.pictures, recording.duration_s) == (20, 1.0)
+    assert (recording.frames, recording.duration_s) == (20, 1.0)
     assert recording.segments[0].ended == "limit"
 
 
@@ -219,11 +219,11 @@ async def test_what_was_before_is_encoded_from_the_moment_that_was_asked_for(tmp
         recording = session.record(path, transcode=Transcode(fps=30), before=before, start_ns=before[20].arrival_ns)
         session.now_ns = before[-1].arrival_ns + S // 30
         await recording.stop()
-    assert (recording.pictures, recording.dropped) == (25, 0)
-    assert is_picture(shown(path)[0], 20)
+    assert (recording.frames, recording.dropped) == (25, 0)
+    assert is_frame(shown(path)[0], 20)
 
 
-async def test_a_picture_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_for(tmp_path: Path) -> None:
+async def test_a_frame_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_for(tmp_path: Path) -> None:
     sent = video()
     sent[2] = access_unit(b"\x00\x00\x00\x01\x41", sent[2].rtp_time)
     session = Session()
@@ -235,17 +235,17 @@ async def test_a_picture_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_
     await asyncio.sleep(0)
     assert session.asked == 2
     assert recording.dropped == 4  # it, and those up to the keyframe
-    assert [is_picture(image, number) for number, image in enumerate(shown(path))][:2] == [True, True]
-    assert all(is_picture(image, 1) for image in shown(path)[2:6])
-    assert all(is_picture(image, number) for number, image in enumerate(shown(path)) if number > 5)
+    assert [is_frame(image, number) for number, image in enumerate(shown(path))][:2] == [True, True]
+    assert all(is_frame(image, 1) for image in shown(path)[2:6])
+    assert all(is_frame(image, number) for number, image in enumerate(shown(path)) if number > 5)
 
 
 # Too little time
 
 
-def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_sound_stays() -> None:
+def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_audio_stays() -> None:
     transcoder = Transcoder(Transcode(), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
-    heard = sound(400)
+    heard = audio(400)
     given: list[AccessUnit] = []
     now_ns, cost_ns = 0, S // 10  # three steps take the time of ten
     for unit in interleaved(video(encoded(240, keyframe_every=60)), heard):
@@ -255,9 +255,9 @@ def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_sound_stays
         given += made
     rest, _ = transcoder.close(now_ns)
     given += rest
-    pictures = [unit for unit in given if unit.kind == "video"]
+    frames = [unit for unit in given if unit.kind == "video"]
     assert [unit.data for unit in given if unit.kind == "audio"] == [unit.data for unit in heard]
-    steps = [round((unit.arrival_ns - pictures[0].arrival_ns) * 30 / S) for unit in pictures]
+    steps = [round((unit.arrival_ns - frames[0].arrival_ns) * 30 / S) for unit in frames]
     assert steps == sorted(set(steps))
     assert transcoder.dropped == steps[-1] + 1 - len(steps)
     gaps = [later - earlier for earlier, later in itertools.pairwise(steps)]
@@ -306,7 +306,7 @@ async def test_a_bit_rate_and_a_quality_are_heeded(tmp_path: Path, codec: str) -
     assert sizes[2] > 1.2 * sizes[3]
 
 
-# The time on the picture
+# The time on the frame
 
 
 def read_stamp(luma: npt.NDArray[np.int_], scale: int) -> str:
@@ -325,10 +325,10 @@ def read_stamp(luma: npt.NDArray[np.int_], scale: int) -> str:
 
 @pytest.mark.parametrize(("size", "scale"), [((160, 128), 1), ((720, 1280), 2), ((1080, 1920), 3), ((2560, 1440), 5)])
 def test_a_stamp_can_be_read_at_every_size(size: tuple[int, int], scale: int) -> None:
-    picture = np.full((size[1] * 3 // 2, size[0]), 77, dtype=np.uint8)
-    draw_stamp(picture, "2026-11-25 04:53:12.789")
-    assert read_stamp(picture.astype(int), scale) == "2026-11-25 04:53:12.789"
-    assert (picture[9 * scale : size[1]] == 77).all()
+    frame = np.full((size[1] * 3 // 2, size[0]), 77, dtype=np.uint8)
+    draw_stamp(frame, "2026-11-25 04:53:12.789")
+    assert read_stamp(frame.astype(int), scale) == "2026-11-25 04:53:12.789"
+    assert (frame[9 * scale : size[1]] == 77).all()
 
 
 async def test_the_time_runs_on_over_a_still_screen(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ LEAKS: Final = {
     ),
     "nothing": ("assert token", ""),
 }
-_WORDS: Final = "a token of the embedded phone stands in:"
+_WORDS: Final = "a token of the emulator stands in:"
 _HEAD: Final = """
 import asyncio, logging, sys
 from subprocess import PIPE

@@ -1,4 +1,4 @@
-"""The socket that takes a picture's packets together."""
+"""The socket that takes a frame's packets together."""
 
 import asyncio
 import select
@@ -61,19 +61,19 @@ async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     await stage.lost.wait()
 
 
-def picture(count: int, number: int = 0) -> list[bytes]:
-    """Return a picture's packets: only the last one bears the marker bit."""
+def frame(count: int, number: int = 0) -> list[bytes]:
+    """Return a frame's packets: only the last one bears the marker bit."""
     heads = [MIDDLE] * (count - 1) + [LAST]
     return [head + bytes((number,)) + position.to_bytes(2) + bytes(1000) for position, head in enumerate(heads)]
 
 
-async def test_a_picture_that_has_come_is_handed_over_in_one_burst(stage: Stage) -> None:
-    stage.send(*picture(10))
-    assert await stage.burst() == picture(10)
+async def test_a_frame_that_has_come_is_handed_over_in_one_burst(stage: Stage) -> None:
+    stage.send(*frame(10))
+    assert await stage.burst() == frame(10)
 
 
-async def test_the_beginning_of_a_picture_waits_for_its_end(stage: Stage) -> None:
-    whole = picture(4)
+async def test_the_beginning_of_a_frame_waits_for_its_end(stage: Stage) -> None:
+    whole = frame(4)
     stage.send(*whole[:2])
     while not stage.transport.is_pausing:
         await asyncio.sleep(0)
@@ -82,15 +82,15 @@ async def test_the_beginning_of_a_picture_waits_for_its_end(stage: Stage) -> Non
     assert await stage.burst() == whole
 
 
-async def test_a_picture_whose_end_does_not_come_is_handed_over_all_the_same(stage: Stage) -> None:
-    stage.send(*picture(4)[:2])
-    assert await stage.burst() == picture(4)[:2]
-    stage.send(*picture(2, number=1))
-    assert await stage.burst() == picture(2, number=1)
+async def test_a_frame_whose_end_does_not_come_is_handed_over_all_the_same(stage: Stage) -> None:
+    stage.send(*frame(4)[:2])
+    assert await stage.burst() == frame(4)[:2]
+    stage.send(*frame(2, number=1))
+    assert await stage.burst() == frame(2, number=1)
 
 
-async def test_a_picture_that_keeps_coming_is_handed_over_in_pieces_and_in_order(stage: Stage) -> None:
-    whole = picture(600)
+async def test_a_frame_that_keeps_coming_is_handed_over_in_pieces_and_in_order(stage: Stage) -> None:
+    whole = frame(600)
     taken: list[bytes] = []
     for start in range(0, 600, 50):
         stage.send(*whole[start : start + 50])
@@ -100,30 +100,30 @@ async def test_a_picture_that_keeps_coming_is_handed_over_in_pieces_and_in_order
     assert taken == whole
 
 
-async def test_sound_does_not_wait(stage: Stage) -> None:
-    sound = MIDDLE + bytes(100)
-    stage.send(sound)
-    assert await stage.burst() == [sound]
+async def test_audio_does_not_wait(stage: Stage) -> None:
+    audio = MIDDLE + bytes(100)
+    stage.send(audio)
+    assert await stage.burst() == [audio]
     assert not stage.transport.is_pausing
 
 
 async def test_what_is_not_media_goes_to_the_protocol_at_once(stage: Stage) -> None:
-    stage.send(STUN, *picture(2), STUN)
-    assert await stage.burst() == picture(2)
+    stage.send(STUN, *frame(2), STUN)
+    assert await stage.burst() == frame(2)
     assert stage.others == [STUN, STUN]
 
 
 async def test_media_goes_to_the_protocol_until_somebody_takes_it(stage: Stage) -> None:
     stage.transport.on_media = None
-    stage.send(*picture(2), STUN)
+    stage.send(*frame(2), STUN)
     async with asyncio.timeout(LIMIT_S):
         while STUN not in stage.others:
             await asyncio.sleep(0.001)
-    assert stage.others == [*picture(2), STUN]
+    assert stage.others == [*frame(2), STUN]
 
 
-async def test_closed_in_the_middle_of_a_picture_it_hands_over_nothing_more(stage: Stage) -> None:
-    stage.send(*picture(4)[:2])
+async def test_closed_in_the_middle_of_a_frame_it_hands_over_nothing_more(stage: Stage) -> None:
+    stage.send(*frame(4)[:2])
     while not stage.transport.is_pausing:
         await asyncio.sleep(0)
     stage.transport.close()

@@ -1,4 +1,4 @@
-"""The decoder's thread, and the pictures that leave it: libx264's streams in, pictures in the loop out."""
+"""The decoder's thread, and the frames that leave it: libx264's streams in, frames in the loop out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -10,15 +10,16 @@ import av
 import numpy as np
 import pytest
 
-from streamer.media import decode, limits
-from streamer.media.decode import INBOX_LIMIT, Decoder, FrameDecoder
-from streamer.media.frames import FrameIterator
+from streamer.audio_ports import AudioPort
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs import limits
+from streamer.media.codecs.nal import annex_b
+from streamer.media.codecs.vp9 import Vp9Depacketizer
 from streamer.media.history import GROUP_LIMIT, History
-from streamer.media.nal import annex_b
-from streamer.media.pictures import Pictures
-from streamer.media.units import AccessUnit
-from streamer.media.vp9 import Vp9Depacketizer
-from streamer.ports import AudioPort
+from streamer.media.playback import video_decoder
+from streamer.media.playback.video import VideoOutput
+from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder, FrameDecoder
+from streamer.media.playback.video_frames import FrameIterator
 from streamer.tracks import Codec
 from tests.unit.senders import (
     OPUS,
@@ -45,16 +46,16 @@ class Screen:
     """Takes what the decoder says, in the loop."""
 
     def __init__(self) -> None:
-        self.pictures: list[tuple[AccessUnit, av.VideoFrame]] = []
+        self.frames: list[tuple[AccessUnit, av.VideoFrame]] = []
         self.decode_ns = 0
         self.troubles = 0
         self.failures: list[Exception] = []
         self._changed = asyncio.Event()
 
-    def show(self, unit: AccessUnit, picture: av.VideoFrame, decode_ns: int) -> None:
+    def show(self, unit: AccessUnit, frame: av.VideoFrame, decode_ns: int) -> None:
         asyncio.get_running_loop()  # raises outside of it
         self.decode_ns += decode_ns
-        self.pictures.append((unit, picture))
+        self.frames.append((unit, frame))
         self._changed.set()
 
     def worry(self) -> None:
@@ -65,15 +66,15 @@ class Screen:
         self.failures.append(error)
         self._changed.set()
 
-    async def until(self, *, pictures: int = 0, troubles: int = 0, failures: int = 0) -> None:
+    async def until(self, *, frames: int = 0, troubles: int = 0, failures: int = 0) -> None:
         async with asyncio.timeout(LIMIT_S):
-            while len(self.pictures) < pictures or self.troubles < troubles or len(self.failures) < failures:
+            while len(self.frames) < frames or self.troubles < troubles or len(self.failures) < failures:
                 self._changed.clear()
                 await self._changed.wait()
 
     @property
     def numbers(self) -> list[int]:
-        return [unit.rtp_time // 3000 for unit, _ in self.pictures]
+        return [unit.rtp_time // 3000 for unit, _ in self.frames]
 
 
 @asynccontextmanager
@@ -89,7 +90,7 @@ async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
 async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(decode._DECODERS, "av1", "libnone")
+    monkeypatch.setitem(video_decoder._DECODERS, "av1", "libnone")
     async with decoding() as (decoder, screen):
         for _ in range(2):
             decoder.put(coded_units("av1", [b"\x12\x00"])[0])
@@ -97,7 +98,7 @@ async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes
         assert "the decoder libnone" in str(screen.failures[0])
         for unit in units(encoded(2)):
             decoder.put(unit)
-        await screen.until(pictures=2)
+        await screen.until(frames=2)
         assert screen.troubles == 0
 
 
@@ -109,7 +110,7 @@ async def test_a_fault_of_the_decoder_is_told_and_later_frames_are_decoded(monke
             await screen.until(failures=1)
         assert isinstance(screen.failures[0], ZeroDivisionError)
         decoder.put(units()[0])
-        await screen.until(pictures=1)
+        await screen.until(frames=1)
 
 
 def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6) -> list[AccessUnit]:
@@ -121,27 +122,27 @@ def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6)
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-async def test_each_picture_leaves_with_the_unit_that_holds_it_and_not_with_the_next(codec: str) -> None:
+async def test_each_frame_leaves_with_the_unit_that_holds_it_and_not_with_the_next(codec: str) -> None:
     stream = encoded_as(codec, 12, keyframe_every=6)
     async with decoding() as (decoder, screen):
         for number, unit in enumerate(coded_units(codec, stream)):
             decoder.put(unit)
-            await screen.until(pictures=number + 1)
-            assert screen.pictures[-1][0] is unit
-    for (_, picture), known in zip(screen.pictures, decoded(codec, stream), strict=True):
-        assert np.array_equal(picture.to_ndarray(), known)
+            await screen.until(frames=number + 1)
+            assert screen.frames[-1][0] is unit
+    for (_, frame), known in zip(screen.frames, decoded(codec, stream), strict=True):
+        assert np.array_equal(frame.to_ndarray(), known)
 
 
 @pytest.mark.parametrize(
     ("codec", "pix_fmt"),
     [("h265", "yuv420p10le"), ("h265", "yuv444p"), ("vp9", "yuv444p"), ("vp9", "gbrp"), ("av1", "yuv420p10le")],
 )
-async def test_pictures_of_more_colour_or_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
+async def test_frames_of_more_colour_or_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
     """Only profiles of eight bits are accepted, but AV1's main profile has ten bits too."""
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         for unit in coded_units(codec, encoded_as(codec, 2, pix_fmt=pix_fmt)):
-            phone.pictures.put(unit)
+            phone.frames.put(unit)
         for number in range(2):
             frame = await anext(frames)
             assert frame.av_frame.format.name == pix_fmt
@@ -152,18 +153,18 @@ async def test_pictures_of_more_colour_or_depth_become_the_same_arrays(codec: st
             assert frame.to_ndarray("yuv420p").shape == (192, 160)
 
 
-async def test_of_several_layers_the_picture_of_the_highest_is_handed_on() -> None:
+async def test_of_several_layers_the_frame_of_the_highest_is_handed_on() -> None:
     layers = Vp9Depacketizer()
     for size in ((80, 64), (160, 128)):
         layers.add(b"\x08" + encoded_as("vp9", 1, size=size)[0])
     finished = layers.finish()
     assert finished is not None
-    assert [picture.shape for picture in decoded("vp9", [finished[0]])] == [(96, 80), (192, 160)]
+    assert [frame.shape for frame in decoded("vp9", [finished[0]])] == [(96, 80), (192, 160)]
     async with decoding() as (decoder, screen):
         for unit in coded_units("vp9", [finished[0]] * 3, keyframe_every=1):
             decoder.put(unit)
-    await screen.until(pictures=3)
-    assert [(number, p.width) for number, (_, p) in zip(screen.numbers, screen.pictures, strict=True)] == [
+    await screen.until(frames=3)
+    assert [(number, p.width) for number, (_, p) in zip(screen.numbers, screen.frames, strict=True)] == [
         (0, 160), (1, 160), (2, 160),
     ]  # fmt: skip
 
@@ -173,7 +174,7 @@ async def test_the_codec_may_change_in_the_stream() -> None:
         for codec in ("h264", "av1", "vp8", "h264"):
             for unit in coded_units(codec, encoded_as(codec, 2)):
                 decoder.put(unit)
-    await screen.until(pictures=8)
+    await screen.until(frames=8)
     assert screen.numbers == [0, 1] * 4
     assert decoder.counters.errors == 0
 
@@ -182,17 +183,17 @@ async def test_decoding_begins_with_a_keyframe() -> None:
     async with decoding() as (decoder, screen):
         for unit in units()[3:]:
             decoder.put(unit)
-    await screen.until(pictures=6)
+    await screen.until(frames=6)
     assert screen.numbers == list(range(6, 12))
 
 
-async def test_units_that_are_caught_up_with_give_the_picture_of_the_last_one() -> None:
+async def test_units_that_are_caught_up_with_give_the_frame_of_the_last_one() -> None:
     async with decoding() as (decoder, screen):
         sent = units()
         decoder.catch_up(sent[:4])
         for unit in sent[4:]:
             decoder.put(unit)
-    await screen.until(pictures=9)
+    await screen.until(frames=9)
     assert screen.numbers == list(range(3, 12))
 
 
@@ -211,10 +212,10 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
         sent = coded_units(codec, encoded_as(codec, 12, keyframe_every=6))
         decoder.put(sent[0])
         decoder.put(access_unit(BROKEN[codec], 3000, codec=sent[0].codec, keyframe=False))
-        await screen.until(pictures=1, troubles=1)
+        await screen.until(frames=1, troubles=1)
         for unit in sent[2:]:
             decoder.put(unit)
-        await screen.until(pictures=7)
+        await screen.until(frames=7)
     assert decoder.counters.errors == 1
     assert decoder.counters.passed_over == 4
     assert decoder.counters.decoded == 7
@@ -222,7 +223,7 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-async def test_a_picture_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
+async def test_a_frame_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
     codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(limits, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
@@ -231,7 +232,7 @@ async def test_a_picture_that_is_too_large_is_counted_as_such_and_smaller_ones_g
         for number, size in enumerate(sizes):
             (unit,) = coded_units(codec, encoded_as(codec, 1, size=size))
             decoder.put(unit)
-            await screen.until(pictures=(number + 2) // 2, troubles=(number + 1) // 2)
+            await screen.until(frames=(number + 2) // 2, troubles=(number + 1) // 2)
     assert (decoder.counters.too_large, decoder.counters.errors, decoder.counters.decoded) == (1, 0, 2)
     assert "are not decoded" in caplog.text
 
@@ -255,9 +256,9 @@ async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decod
         assert screen.troubles > 0
         assert decoder.counters.overflows >= INBOX_LIMIT
     await asyncio.sleep(0)
-    assert len(screen.pictures) < len(flood)
+    assert len(screen.frames) < len(flood)
     counted = decoder.counters
-    assert counted.decoded == len(screen.pictures)
+    assert counted.decoded == len(screen.frames)
     assert counted.decoded + counted.overflows + counted.awaiting_keyframe == len(flood)
     assert counted.decode_ns == screen.decode_ns > 0
     for previous, number in zip(screen.numbers, screen.numbers[1:], strict=False):
@@ -269,15 +270,15 @@ async def test_the_size_may_change_in_the_stream() -> None:
     async with decoding() as (decoder, screen):
         for unit in units([*upright, *lying]):
             decoder.put(unit)
-    await screen.until(pictures=6)
-    assert [(p.width, p.height) for _, p in screen.pictures] == [(128, 160)] * 3 + [(160, 128)] * 3
+    await screen.until(frames=6)
+    assert [(p.width, p.height) for _, p in screen.frames] == [(128, 160)] * 3 + [(160, 128)] * 3
 
 
 async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
     async with decoding() as (decoder, screen):
         for unit in units():
             decoder.put(unit)
-    await screen.until(pictures=len(STREAM))
+    await screen.until(frames=len(STREAM))
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
@@ -293,12 +294,12 @@ async def test_the_last_frame_before_a_still_screen_comes_without_another_unit(c
         async with decoding() as (decoder, screen):
             for unit in sent[: last + 1]:
                 decoder.put(unit)
-            await screen.until(pictures=last + 1)
+            await screen.until(frames=last + 1)
             for unit in sent[last + 1 :]:
                 decoder.put(unit)
-        await screen.until(pictures=12)
+        await screen.until(frames=12)
         assert sorted(screen.numbers) == list(range(12))
-        assert all(number_in(picture) == unit.rtp_time // 3000 for unit, picture in screen.pictures)
+        assert all(number_in(frame) == unit.rtp_time // 3000 for unit, frame in screen.frames)
         assert screen.troubles == 0
 
 
@@ -308,10 +309,10 @@ async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last()
     for count in range(2, 13):
         async with decoding() as (decoder, screen):
             decoder.catch_up(sent[:count])
-            await screen.until(pictures=1)
+            await screen.until(frames=1)
             shown_last = max(unit.rtp_time for unit in sent[:count])
-            assert [unit.rtp_time for unit, _ in screen.pictures] == [shown_last]
-            assert number_in(screen.pictures[0][1]) == shown_last // 3000
+            assert [unit.rtp_time for unit, _ in screen.frames] == [shown_last]
+            assert number_in(screen.frames[0][1]) == shown_last // 3000
 
 
 @pytest.mark.parametrize("before", [0, 5])
@@ -340,15 +341,15 @@ async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
     async with decoding() as (decoder, screen):
         decoder.put(sent[0])
         decoder.put(replace(sent[1], data=sent[1].data[: len(sent[1].data) // 2]))
-        await screen.until(pictures=1, troubles=1)
+        await screen.until(frames=1, troubles=1)
         for unit in sent[2:]:
             decoder.put(unit)
-        await screen.until(pictures=7)
+        await screen.until(frames=7)
     assert (decoder.counters.corrupt, decoder.counters.errors, decoder.counters.passed_over) == (1, 0, 4)
     assert screen.numbers == [0, *range(6, 12)]
 
 
-# Pictures: the decoder with its consumers
+# VideoOutput: the decoder with its consumers
 
 
 class Phone:
@@ -359,27 +360,27 @@ class Phone:
         self.wanted = asyncio.Event()
         self.port: AudioPort | None = None
         self.history = History(ask_keyframe=self._ask)
-        self.pictures = Pictures("test", self.history, request_keyframe=self._ask, audio_port=lambda: self.port)
+        self.frames = VideoOutput("test", self.history, request_keyframe=self._ask, audio_port=lambda: self.port)
 
     def put(self, unit: AccessUnit) -> None:
         self.history.put(unit)
-        self.pictures.put(unit)
+        self.frames.put(unit)
 
     def _ask(self) -> None:
         self.asked += 1
         self.wanted.set()
 
     def watch(self, policy: str = "every") -> FrameIterator:
-        return self.pictures.frames(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
+        return self.frames.frames(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.pictures.aclose()
+        await self.frames.aclose()
 
 
-async def test_pictures_tell_what_is_known_of_them() -> None:
+async def test_frames_tell_what_is_known_of_them() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         phone.port = AudioPort(address="192.0.2.1", port=5, type=1, address_ipv6=None)
         frames = phone.watch()
@@ -401,7 +402,7 @@ async def test_nothing_is_decoded_while_nobody_looks() -> None:
         for unit in units():
             phone.put(unit)
         await asyncio.sleep(0.05)
-        assert (phone.asked, phone.pictures.hub.published) == (0, 0)
+        assert (phone.asked, phone.frames.hub.published) == (0, 0)
 
 
 async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come() -> None:
@@ -416,7 +417,7 @@ async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come()
         assert (await anext(frames)).rtp_time == units()[6].rtp_time
 
 
-async def test_who_looks_again_gets_the_newest_picture_and_those_that_follow() -> None:
+async def test_who_looks_again_gets_the_newest_frame_and_those_that_follow() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for unit in sent[:4]:
@@ -457,7 +458,7 @@ async def test_who_looks_again_behind_more_than_is_kept_waits_for_a_keyframe() -
         phone.put(sent[3])  # of what it is made from nothing was decoded
         phone.put(sent[6])
         assert (await anext(frames)).rtp_time == sent[6].rtp_time
-        assert phone.pictures.counters.awaiting_keyframe == 1
+        assert phone.frames.counters.awaiting_keyframe == 1
 
 
 async def test_who_looks_again_pays_for_what_came_between_only() -> None:
@@ -470,15 +471,15 @@ async def test_who_looks_again_pays_for_what_came_between_only() -> None:
                     frame = await anext(frames)
                 image = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
                 assert abs(frame.to_ndarray("gray").astype(int) - image).mean() < 8
-        assert phone.pictures.counters.decoded == 4 + 2 + 3  # the last are a new group's
+        assert phone.frames.counters.decoded == 4 + 2 + 3  # the last are a new group's
 
 
 @pytest.mark.parametrize("has_gap", [False, True])
 async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_again(
     monkeypatch: pytest.MonkeyPatch, has_gap: bool
 ) -> None:
-    """It then gets the newest picture, and is told of a gap also if nothing of that time was decoded."""
-    monkeypatch.setattr("streamer.media.frames.IDLE_AFTER", 3)
+    """It then gets the newest frame, and is told of a gap also if nothing of that time was decoded."""
+    monkeypatch.setattr("streamer.media.playback.video_frames.IDLE_AFTER", 3)
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch("latest")
@@ -486,13 +487,13 @@ async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_
         await anext(frames)
         for unit in sent[1:4]:
             phone.put(unit)
-        while phone.pictures.hub.is_watched:
+        while phone.frames.hub.is_watched:
             await asyncio.sleep(0.01)
         phone.put(replace(sent[4], discontinuity=has_gap))
         for unit in sent[5:9]:
             phone.put(unit)
         await asyncio.sleep(0.05)
-        assert phone.pictures.counters.decoded == 4
+        assert phone.frames.counters.decoded == 4
         frame = await anext(frames)
         assert (number_in(frame.av_frame), frame.rtp_time, frame.discontinuity) == (8, sent[8].rtp_time, has_gap)
         phone.put(sent[9])
@@ -506,16 +507,16 @@ async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_w
             phone.put(sent[0])
             await anext(frames)
             phone.wanted.clear()
-            phone.pictures.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+            phone.frames.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
             await phone.wanted.wait()
         for unit in sent[1:3]:
             phone.put(unit)
         async with phone.watch() as frames:
             assert (await anext(frames)).rtp_time == sent[2].rtp_time
-        assert phone.pictures.counters.decoded == 1 + 3
+        assert phone.frames.counters.decoded == 1 + 3
 
 
-async def test_the_last_picture_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
+async def test_the_last_frame_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:
             phone.put(units()[0])
@@ -524,7 +525,7 @@ async def test_the_last_picture_of_a_still_screen_comes_at_once_to_who_comes_lat
 
 
 @pytest.mark.parametrize("is_decoded_before", [True, False])
-async def test_a_picture_that_is_no_longer_on_the_screen_is_not_given_to_who_comes_late(
+async def test_a_frame_that_is_no_longer_on_the_screen_is_not_given_to_who_comes_late(
     is_decoded_before: bool,
 ) -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
@@ -537,7 +538,7 @@ async def test_a_picture_that_is_no_longer_on_the_screen_is_not_given_to_who_com
         assert (await anext(phone.watch())).rtp_time == units()[1].rtp_time
 
 
-async def test_lost_pictures_show_as_a_discontinuity_of_the_next() -> None:
+async def test_lost_frames_show_as_a_discontinuity_of_the_next() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         sent = units()
@@ -551,7 +552,7 @@ async def test_lost_pictures_show_as_a_discontinuity_of_the_next() -> None:
         assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
 
 
-async def test_a_gap_before_a_unit_that_gave_no_picture_shows_at_the_next_picture() -> None:
+async def test_a_gap_before_a_unit_that_gave_no_frame_shows_at_the_next_frame() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         first, hidden, *others = coded_units("vp8", encoded_as("vp8", 4))
@@ -563,22 +564,22 @@ async def test_a_gap_before_a_unit_that_gave_no_picture_shows_at_the_next_pictur
         for unit in others:
             phone.put(unit)
         assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
-        assert phone.pictures.counters.errors == 0
+        assert phone.frames.counters.errors == 0
 
 
-async def test_sound_is_no_picture() -> None:
+async def test_audio_is_no_frame() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         phone.put(units()[0])
-        phone.put(access_unit(b"sound", 0, codec=OPUS))
+        phone.put(access_unit(b"audio", 0, codec=OPUS))
         await anext(frames)
-        assert phone.pictures.counters.errors == 0
+        assert phone.frames.counters.errors == 0
 
 
 async def test_the_end_ends_the_iterators_with_their_error_and_the_thread() -> None:
     phone = Phone()
     frames, waiting = phone.watch(), asyncio.ensure_future(anext(phone.watch()))
-    await phone.pictures.aclose(ZeroDivisionError("lost"))
+    await phone.frames.aclose(ZeroDivisionError("lost"))
     async with asyncio.timeout(LIMIT_S):
         for broken in (waiting, anext(frames)):
             with pytest.raises(ZeroDivisionError):

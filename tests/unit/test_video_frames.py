@@ -1,4 +1,4 @@
-"""Consumers of pictures: the hub, the iterators, and the frames themselves."""
+"""Consumers of frames: the hub, the iterators, and the frames themselves."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import ConfigurationError, FramesOverflowError
-from streamer.media.frames import FrameHub, FrameIterator, PixelFormat, VideoFrame
+from streamer.media.playback.video_frames import FrameHub, FrameIterator, PixelFormat, VideoFrame
 
 LIMIT_S = 20.0
 
@@ -75,8 +75,8 @@ async def read_all(iterator: FrameIterator) -> list[int]:
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=64), st.sampled_from([1, 2, 5, 60]))
 @settings(deadline=None)
-async def test_every_picture_reaches_who_wants_every_one_or_an_error_does(schedule: list[str], limit: int) -> None:
-    """The law: for any schedule of pictures and reads, what "every" reads has no gap, and the first picture that would
+async def test_every_frame_reaches_who_wants_every_one_or_an_error_does(schedule: list[str], limit: int) -> None:
+    """The law: for any schedule of frames and reads, what "every" reads has no gap, and the first frame that would
     be missing is an error that names the limit. Unread while 60 more come, the kept ones are missing too."""
     hub = make_hub()
     iterator = every(hub, limit)
@@ -107,8 +107,8 @@ async def test_every_picture_reaches_who_wants_every_one_or_an_error_does(schedu
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=50))
 @settings(deadline=None)
-async def test_the_newest_picture_reaches_who_wants_the_latest_and_the_others_are_counted(schedule: list[str]) -> None:
-    """The law: for any schedule, a read gives the picture published last, and read + skipped + held = published."""
+async def test_the_newest_frame_reaches_who_wants_the_latest_and_the_others_are_counted(schedule: list[str]) -> None:
+    """The law: for any schedule, a read gives the frame published last, and read + skipped + held = published."""
     hub = make_hub()
     iterator = latest(hub)
     published, read, newest = 0, 0, -1
@@ -128,7 +128,7 @@ async def test_the_newest_picture_reaches_who_wants_the_latest_and_the_others_ar
 
 # Gaps
 
-AFTER_GAP = [replace(picture, discontinuity=True) for picture in FRAMES]
+AFTER_GAP = [replace(frame, discontinuity=True) for frame in FRAMES]
 
 
 @given(
@@ -137,10 +137,10 @@ AFTER_GAP = [replace(picture, discontinuity=True) for picture in FRAMES]
     who=st.randoms(use_true_random=False),
 )
 @settings(deadline=None)
-async def test_the_first_picture_after_a_gap_is_marked_for_each_consumer_whatever_it_skips(
+async def test_the_first_frame_after_a_gap_is_marked_for_each_consumer_whatever_it_skips(
     schedule: list[str], policies: list[Any], who: Any
 ) -> None:
-    """The law: a picture is marked for a consumer if it is the consumer's first, or a gap lies between it and the one
+    """The law: a frame is marked for a consumer if it is the consumer's first, or a gap lies between it and the one
     that this consumer got before, and only then; whatever others read, the pixels are the decoder's own."""
     hub = make_hub()
     consumers = [hub.iterate(policy, max_fps=None, limit=60) for policy in policies]
@@ -151,11 +151,11 @@ async def test_the_first_picture_after_a_gap_is_marked_for_each_consumer_whateve
             consumer = who.choice(consumers)
             if (got[consumer] if got[consumer] is not None else -1) == hub.published - 1:
                 continue
-            former, picture = got[consumer], await anext(consumer)
-            is_marked = former is None or any(former < gap <= picture.sequence for gap in gaps)
-            assert picture.discontinuity == is_marked
-            assert picture.av_frame is FRAMES[picture.sequence].av_frame
-            got[consumer] = picture.sequence
+            former, frame = got[consumer], await anext(consumer)
+            is_marked = former is None or any(former < gap <= frame.sequence for gap in gaps)
+            assert frame.discontinuity == is_marked
+            assert frame.av_frame is FRAMES[frame.sequence].av_frame
+            got[consumer] = frame.sequence
         elif action == "begin":
             consumers.append(hub.iterate(who.choice(policies), max_fps=None, limit=60))
             got[consumers[-1]] = None
@@ -174,26 +174,26 @@ async def test_a_rate_limit_does_not_hide_a_gap() -> None:
     async with latest(hub, max_fps=50) as iterator, asyncio.timeout(LIMIT_S):
         hub.publish(FRAMES[0])
         await anext(iterator)
-        for picture in (FRAMES[1], AFTER_GAP[2], FRAMES[3], FRAMES[4]):
-            hub.publish(picture)
-        picture = await anext(iterator)
-        assert (picture.sequence, picture.discontinuity) == (4, True)
+        for frame in (FRAMES[1], AFTER_GAP[2], FRAMES[3], FRAMES[4]):
+            hub.publish(frame)
+        frame = await anext(iterator)
+        assert (frame.sequence, frame.discontinuity) == (4, True)
         hub.publish(FRAMES[5])
         assert not (await anext(iterator)).discontinuity
 
 
-async def test_a_picture_that_needs_no_other_mark_is_the_same_object_for_everybody() -> None:
+async def test_a_frame_that_needs_no_other_mark_is_the_same_object_for_everybody() -> None:
     hub = make_hub()
     one, two = latest(hub), every(hub)
-    for picture in (AFTER_GAP[0], FRAMES[1]):
-        hub.publish(picture)
-        assert await anext(one) is await anext(two) is picture
+    for frame in (AFTER_GAP[0], FRAMES[1]):
+        hub.publish(frame)
+        assert await anext(one) is await anext(two) is frame
 
 
 # Late, several, and gone consumers
 
 
-async def test_who_comes_late_gets_the_last_picture_at_once_and_nothing_once_it_is_forgotten() -> None:
+async def test_who_comes_late_gets_the_last_frame_at_once_and_nothing_once_it_is_forgotten() -> None:
     hub = make_hub()
     hub.publish(FRAMES[0])
     hub.publish(FRAMES[1])
@@ -284,7 +284,7 @@ async def test_a_second_task_that_reads_is_told_instead_of_hanging() -> None:
     assert (await first).sequence == 0
 
 
-async def test_a_cancelled_read_takes_no_picture_with_it() -> None:
+async def test_a_cancelled_read_takes_no_frame_with_it() -> None:
     hub = make_hub()
     iterator = every(hub)
     waiting = await started(iterator)
@@ -309,7 +309,7 @@ async def test_a_reader_with_a_time_limit_of_its_own_reads_on_afterwards() -> No
 # Rates
 
 
-async def test_a_rate_limit_gives_the_newest_picture_each_time_and_no_more_than_so_many() -> None:
+async def test_a_rate_limit_gives_the_newest_frame_each_time_and_no_more_than_so_many() -> None:
     hub = make_hub()
     loop = asyncio.get_running_loop()
     times = []
@@ -323,7 +323,7 @@ async def test_a_rate_limit_gives_the_newest_picture_each_time_and_no_more_than_
             assert (await anext(iterator)).sequence == number + 7
             times.append(loop.time() - began)
         assert iterator.skipped == 5 * 7
-    assert times[-1] >= 4 / 50 - 0.01  # five pictures after the first, the timer's resolution aside
+    assert times[-1] >= 4 / 50 - 0.01  # five frames after the first, the timer's resolution aside
 
 
 @pytest.mark.parametrize("end", [lambda hub, _: hub.end(None), lambda _, iterator: iterator.close()])
@@ -374,14 +374,14 @@ def publish_at(hub: FrameHub, *times_s: float) -> None:
         loop.call_later(time_s, hub.publish, (AFTER_GAP if number == 2 else FRAMES)[number])
 
 
-def test_a_repeating_iterator_gives_the_last_picture_again_at_a_steady_rate() -> None:
+def test_a_repeating_iterator_gives_the_last_frame_again_at_a_steady_rate() -> None:
     async def main() -> None:
         hub, loop, begin = make_hub(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
         got = []
         publish_at(hub, 0.25, 1.0, 1.1, 3.0)
         async with hub.iterate("latest", max_fps=2, repeat=True) as frames:
-            async for picture in frames:
-                got.append((loop.time() - begin, picture.sequence, picture.is_repeat, picture.discontinuity))
+            async for frame in frames:
+                got.append((loop.time() - begin, frame.sequence, frame.is_repeat, frame.discontinuity))
                 if len(got) == 7:
                     break
         assert got == [
@@ -423,13 +423,13 @@ def test_a_repeating_iterator_ends_with_the_session(error: Exception | None) -> 
         with pytest.raises(StopAsyncIteration if error is None else ZeroDivisionError):
             while True:
                 got.append(await anext(iterator))
-        assert [picture.is_repeat for picture in got] == [False, True, True]
+        assert [frame.is_repeat for frame in got] == [False, True, True]
 
     in_virtual_time(main())
 
 
 @pytest.mark.parametrize(("policy", "max_fps"), [("latest", None), ("every", 2)])
-async def test_a_repeating_iterator_needs_a_rate_and_the_latest_picture(policy: Any, max_fps: float | None) -> None:
+async def test_a_repeating_iterator_needs_a_rate_and_the_latest_frame(policy: Any, max_fps: float | None) -> None:
     with pytest.raises(ConfigurationError, match="expected max_fps and the policy"):
         make_hub().iterate(policy, max_fps=max_fps, repeat=True)
 
@@ -482,7 +482,7 @@ def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, i
     [("yuv420p", 16, 0), ("yuv420p", 235, 255), ("yuvj420p", 0, 0), ("yuvj420p", 16, 16), ("yuvj420p", 255, 255)],
 )
 @pytest.mark.parametrize(("size", "rounding"), [(None, 0), ((32, 16), 2)])
-def test_a_picture_is_converted_by_its_own_range(
+def test_a_frame_is_converted_by_its_own_range(
     kind: str, luma: int, grey: int, size: tuple[int, int] | None, rounding: int
 ) -> None:
     shown = frame(kind=kind, luma=luma)

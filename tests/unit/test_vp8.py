@@ -7,8 +7,8 @@ from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.payload import MalformedPayload
-from streamer.media.vp8 import Vp8Depacketizer
+from streamer.media.codecs.depacketizer import MalformedPayload
+from streamer.media.codecs.vp8 import Vp8Depacketizer
 from tests.unit.senders import decoded, drawn
 
 

@@ -12,8 +12,8 @@ from av.bitstream import BitStreamFilterContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.payload import MalformedPayload
-from streamer.media.vp9 import Vp9Depacketizer
+from streamer.media.codecs.depacketizer import MalformedPayload
+from streamer.media.codecs.vp9 import Vp9Depacketizer
 from tests.unit.senders import drawn, encoded_as
 
 

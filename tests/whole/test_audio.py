@@ -1,4 +1,4 @@
-"""The phone's sound as a consumer gets it: over real sockets, and over a path that loses packets."""
+"""The phone's audio as a consumer gets it: over real sockets, and over a path that loses packets."""
 
 import asyncio
 import itertools
@@ -11,18 +11,18 @@ import pytest
 import streamer
 from benchmarks.av_offset import relay_path
 from benchmarks.processes import Child
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 
 LIMIT_S = 30.0
 
 
 async def take(session: streamer.Session, seconds: float) -> list[streamer.AudioFrame]:
-    """Return so many seconds of sound."""
+    """Return so many seconds of audio."""
     frames: list[streamer.AudioFrame] = []
-    async with session.audio() as sound, asyncio.timeout(LIMIT_S):
+    async with session.audio() as audio, asyncio.timeout(LIMIT_S):
         while sum(frame.duration_s for frame in frames) < seconds:
-            frames.append(await anext(sound))
+            frames.append(await anext(audio))
     return frames
 
 
@@ -32,8 +32,8 @@ def beeps(frames: list[streamer.AudioFrame]) -> list[int]:
     return [int(after) for before, after in itertools.pairwise([-10_000, *loud]) if after - before > 9600]
 
 
-async def test_sound_comes_without_a_gap_and_says_what_it_is(connect: Connect) -> None:
-    async with embedded.serve(width=360, height=640, flash_and_beep=True) as phone, connect(phone) as session:
+async def test_audio_comes_without_a_gap_and_says_what_it_is(connect: Connect) -> None:
+    async with emulator.serve(width=360, height=640, flash_and_beep=True) as phone, connect(phone) as session:
         frames = await take(session, 3.5)
         assert session.stats().frames_decoded == 0  # who listens need not look
     assert [frame.discontinuity for frame in frames] == [True] + [False] * (len(frames) - 1)
@@ -50,7 +50,7 @@ async def test_sound_comes_without_a_gap_and_says_what_it_is(connect: Connect) -
     assert steps == pytest.approx([48_000] * len(steps), abs=48)
 
 
-async def test_on_a_lossy_path_there_is_as_much_sound_as_time_and_what_is_made_up_is_told() -> None:
+async def test_on_a_lossy_path_there_is_as_much_audio_as_time_and_what_is_made_up_is_told() -> None:
     options = {"width": 360, "height": 640, "path": relay_path(20)}
     with Child("benchmarks.phone", json.dumps(options)) as phone:
         place = await asyncio.to_thread(phone.hear)
@@ -60,22 +60,22 @@ async def test_on_a_lossy_path_there_is_as_much_sound_as_time_and_what_is_made_u
             frames = await take(session, 4)
             stats = session.stats()
     assert stats.packets_lost > 0
-    assert stats.audio_decoded > 20
+    assert stats.audio_packets_decoded > 20
     for before, after in itertools.pairwise(frames):
         assert after.rtp_time == before.rtp_time + len(before.samples)
         assert not after.discontinuity
     made_up = sum(frame.concealed for frame in frames)
     assert made_up % 960 == 0
-    assert made_up <= round(stats.audio_concealed_s * 48_000)
+    assert made_up <= round(stats.concealed_audio_s * 48_000)
     assert 0.02 < made_up / sum(len(frame.samples) for frame in frames) < 0.6
 
 
-async def test_sound_ends_with_the_session(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_audio_ends_with_the_session(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
-        sound = session.audio("f32", rate=8_000, layout="mono")
+        audio = session.audio("f32", rate=8_000, layout="mono")
         async with asyncio.timeout(LIMIT_S):
-            frame = await anext(sound)
+            frame = await anext(audio)
         assert frame.samples.dtype == np.float32
         assert frame.samples.shape[1] == 1
     async with asyncio.timeout(LIMIT_S):
-        assert all(frame.rate == 8_000 for frame in [frame async for frame in sound])
+        assert all(frame.rate == 8_000 for frame in [frame async for frame in audio])

@@ -1,4 +1,4 @@
-"""Sound beside picture: the embedded phone flashes and beeps at the same instant, and so does its recording."""
+"""Audio beside video: the emulator flashes and beeps at the same instant, and so does its recording."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 import streamer
 from benchmarks.av_offset import GOAL_MS, offsets
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 
 SECONDS = 20
@@ -22,8 +22,8 @@ def loudest(path: Path) -> float:
         return max(float(np.abs(frame.to_ndarray()).max()) for frame in frames)
 
 
-def with_late_sound(path: Path, late_s: float, copy: Path) -> Path:
-    """Return a copy of a recording in which sound is later."""
+def with_late_audio(path: Path, late_s: float, copy: Path) -> Path:
+    """Return a copy of a recording in which audio is later."""
     with av.open(path) as source, av.open(copy, "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
@@ -40,7 +40,7 @@ def with_late_sound(path: Path, late_s: float, copy: Path) -> Path:
 async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: Connect, tmp_path: Path) -> None:
     paths = [tmp_path / "a.mp4", tmp_path / "a.mkv"]
     async with (
-        embedded.serve(width=360, height=640, flash_and_beep=True) as phone,
+        emulator.serve(width=360, height=640, flash_and_beep=True) as phone,
         connect(phone) as session,
         session.record(paths[0]) as recording,
         session.record(paths[1]),
@@ -53,7 +53,7 @@ async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: C
         assert len(found.milliseconds) >= 0.8 * SECONDS  # on a busy machine the phone may leave something out
         assert found.milliseconds == pytest.approx([0.0] * len(found.milliseconds), abs=GOAL_MS)
     found = offsets(paths[1])
-    late = offsets(with_late_sound(paths[1], 0.05, tmp_path / "late.mkv"))
+    late = offsets(with_late_audio(paths[1], 0.05, tmp_path / "late.mkv"))
     assert late.milliseconds == pytest.approx([offset + 50 for offset in found.milliseconds], abs=2)
 
 
@@ -63,7 +63,7 @@ async def test_the_phone_plays_as_loud_as_was_asked_for(
 ) -> None:
     path = tmp_path / "a.mkv"
     async with (
-        embedded.serve(width=360, height=640, flash_and_beep=True) as phone,
+        emulator.serve(width=360, height=640, flash_and_beep=True) as phone,
         connect(phone, volume=volume) as session,
         session.record(path) as recording,
         asyncio.timeout(20),

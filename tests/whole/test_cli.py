@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in a process of its own, against an embedded phone in this one."""
+"""The command line as a user runs it: in a process of its own, against an emulator in this one."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import streamer
-from streamer import cli
-from streamer import phone as embedded
+from streamer import cli, emulator
 from streamer.cli import display
-from streamer.phone import EmbeddedPhone, Faults
+from streamer.emulator import EmulatedPhone, Faults
 from tests.tls import behind_tls, make_certificate
 
 LIMIT_S = 40.0
@@ -37,7 +36,7 @@ class Ended(NamedTuple):
     err: str
 
 
-def environment(phone: EmbeddedPhone | None = None, **more: str) -> dict[str, str]:
+def environment(phone: EmulatedPhone | None = None, **more: str) -> dict[str, str]:
     """Return this process's environment with the phone's endpoint and token, or with neither."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMER_")}
     given = {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token} if phone else {}
@@ -84,42 +83,42 @@ def size_of(path: Path) -> int:
 
 
 def streams(path: Path) -> tuple[list[str], int]:
-    """Return the names of a file's codecs, and how many pictures decode."""
+    """Return the names of a file's codecs, and how many frames decode."""
     with av.open(path) as container:
         names = [stream.codec_context.name for stream in container.streams]
         return names, sum(1 for _ in container.decode(video=0))
 
 
-async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     words = ("record", phone.instance_id, "-o", path, "--duration", 1.5)
     ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))  # the progress is for terminals
     assert ended.code == 0, ended.err
-    names, pictures = streams(path)
+    names, frames = streams(path)
     assert names == ["h264", "opus"]
-    assert f"{pictures} pictures" in ended.out.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert f"{frames} frames" in ended.out.replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert path.name in ended.out
     for word in ("streaming", "fps", "Mbit/s", "lost", "kB"):
         assert word in ended.err
 
 
-async def test_statistics_are_printed_when_asked_for_and_only_then(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_statistics_are_printed_when_asked_for_and_only_then(phone: EmulatedPhone, tmp_path: Path) -> None:
     words = ("frames", phone.instance_id, "-o", tmp_path, "--fps", 20, "--count", 3)
     ended = await run(*words, "--stats", env=environment(phone))
     assert ended.code == 0, ended.err
     rows = {name: facts for name, _, facts in (line.partition(" ") for line in ended.out.splitlines())}
-    assert {"packets", "requests", "pictures", "breaks", "freezes", "frames", "delays"} <= rows.keys()
-    assert re.search(r"[1-9]\d* received · 0 lost", rows["pictures"])
+    assert {"packets", "requests", "frames", "breaks", "freezes", "delays"} <= rows.keys()
+    assert re.search(r"[1-9]\d* received · 0 lost", rows["frames"])
     assert re.search(r"[1-9]\d* decoded · 0 refused", rows["frames"])
     assert re.search(r"decoding \d+\.\d ms", rows["delays"])
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--duration", 0.5, "--stats", env=environment(phone))
-    assert "pictures  " in ended.out
+    assert "frames  " in ended.out
     assert "decoded" not in ended.out
     assert "packets" not in (await run(*words, env=environment(phone))).out
 
 
-async def test_a_recording_in_several_files_lists_them(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.jsonl"
     words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 3.5, "--segment-seconds", 1)
     ended = await run(*words, "--manifest", manifest, env=environment(phone))
@@ -128,38 +127,38 @@ async def test_a_recording_in_several_files_lists_them(phone: EmbeddedPhone, tmp
     lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     assert len(lines) >= 3
-    assert f"{len(lines)} files  3.5 s  {sum(streams(path)[1] for path in paths)} pictures" in ended.out
+    assert f"{len(lines)} files  3.5 s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
 
 
-async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.webm"
     words = ("record", phone.instance_id, "-o", path, "--duration", 2, "--codec", "vp9", "--fps", 12, "--height", 320)
     ended = await run(*words, "--burn-time", env=environment(phone))
     assert ended.code == 0, ended.err
     assert streams(path)[1] == 24
-    assert "2.0 s  24 pictures" in ended.out
+    assert "2.0 s  24 frames" in ended.out
     with av.open(path) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (180, 320)
 
 
-async def test_a_recording_ends_before_it_is_too_large(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_recording_ends_before_it_is_too_large(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--max-mb", 0.2, env=environment(phone))
     assert ended.code == 0, ended.err
     assert 50_000 < path.stat().st_size <= 200_000
 
 
-async def test_audio_writes_so_many_seconds_of_sound_and_shows_how_loud_it_is(
-    phone: EmbeddedPhone, tmp_path: Path
+async def test_audio_writes_so_many_seconds_of_audio_and_shows_how_loud_it_is(
+    phone: EmulatedPhone, tmp_path: Path
 ) -> None:
-    path = tmp_path / "sound.wav"
+    path = tmp_path / "audio.wav"
     words = ("audio", phone.instance_id, "-o", path, "--duration", 1.5, "--rate", 16000, "--layout", "mono")
     ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))
     assert ended.code == 0, ended.err
-    with wave.open(str(path)) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, 16_000)
-        assert sound.getnframes() == 24_000
-        samples = np.frombuffer(sound.readframes(24_000), "<i2")
+    with wave.open(str(path)) as audio:
+        assert (audio.getnchannels(), audio.getsampwidth(), audio.getframerate()) == (1, 2, 16_000)
+        assert audio.getnframes() == 24_000
+        samples = np.frombuffer(audio.readframes(24_000), "<i2")
     assert np.abs(samples).max() > 500
     assert path.name in ended.out
     assert "1.5 s  16000 Hz  mono  0 ms concealed" in ended.out.replace("\x1b[0m", "")
@@ -167,19 +166,19 @@ async def test_audio_writes_so_many_seconds_of_sound_and_shows_how_loud_it_is(
     assert "█" in ended.err
 
 
-async def test_audio_ends_properly_on_ctrl_c(phone: EmbeddedPhone, tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
+async def test_audio_ends_properly_on_ctrl_c(phone: EmulatedPhone, tmp_path: Path) -> None:
+    path = tmp_path / "audio.wav"
     async with running("audio", phone.instance_id, "-o", path, env=environment(phone)) as process:
         while not (size_of(path)):
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
         ended = await end(process)
     assert ended.code == 0, ended.err
-    with wave.open(str(path)) as sound:
-        assert f"{sound.getnframes() / 48_000:.1f} s  48000 Hz  stereo" in ended.out
+    with wave.open(str(path)) as audio:
+        assert f"{audio.getnframes() / 48_000:.1f} s  48000 Hz  stereo" in ended.out
 
 
-async def test_a_pipe_gets_bare_samples(phone: EmbeddedPhone) -> None:
+async def test_a_pipe_gets_bare_samples(phone: EmulatedPhone) -> None:
     words = ("audio", phone.instance_id, "-o", "-", "--duration", 1.2, "--stats")
     async with running(*words, env=environment(phone)) as process:
         out, err = await process.communicate()
@@ -187,22 +186,22 @@ async def test_a_pipe_gets_bare_samples(phone: EmbeddedPhone) -> None:
     assert np.abs(np.frombuffer(out, "<i2").reshape(-1, 2)).max(axis=0).min() > 500
     assert len(out) == 57_600 * 4
     assert "1.2 s  48000 Hz  stereo" in err.decode()
-    assert re.search(r"sound +[1-9]\d* packets · [1-9]\d* decoded · 0 refused", err.decode())
+    assert re.search(r"audio +[1-9]\d* packets · [1-9]\d* decoded · 0 refused", err.decode())
 
 
-async def test_a_phone_without_sound_is_an_error_and_leaves_what_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
+async def test_a_phone_without_audio_is_an_error_and_leaves_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "audio.wav"
     path.write_bytes(b"dear")
-    async with embedded.serve(width=360, height=640, audio=False) as phone:
+    async with emulator.serve(width=360, height=640, audio=False) as phone:
         words = ("audio", phone.instance_id, "-o", path, "--duration", 0.5)
         ended = await run(*words, "--overwrite", env=environment(phone))
     assert ended.code == 6
-    assert "no sound came" in ended.err
+    assert "no audio came" in ended.err
     assert path.read_bytes() == b"dear"
 
 
-async def test_sound_that_cannot_be_written_ends_with_6(phone: EmbeddedPhone, tmp_path: Path) -> None:
-    ended = await run("audio", phone.instance_id, "-o", tmp_path / "no" / "sound.wav", env=environment(phone))
+async def test_audio_that_cannot_be_written_ends_with_6(phone: EmulatedPhone, tmp_path: Path) -> None:
+    ended = await run("audio", phone.instance_id, "-o", tmp_path / "no" / "audio.wav", env=environment(phone))
     assert ended.code == 6
     assert "cannot write" in ended.err
     async with running("audio", phone.instance_id, "-o", "-", env=environment(phone)) as process:
@@ -216,7 +215,7 @@ async def test_sound_that_cannot_be_written_ends_with_6(phone: EmbeddedPhone, tm
     assert err == ""
 
 
-async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmulatedPhone, tmp_path: Path) -> None:
     words = ("record", phone.instance_id, "-o", "-", "--duration", 1.5, "--stats")
     async with running(*words, env=environment(phone)) as process:
         out, err = await process.communicate()
@@ -225,13 +224,13 @@ async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmbeddedPho
     assert len(out) % 188 == 0
     path = tmp_path / "phone.ts"
     path.write_bytes(out)
-    names, pictures = streams(path)
+    names, frames = streams(path)
     assert sorted(names) == ["h264", "opus"]
-    assert f"{pictures} pictures" in err.decode()
+    assert f"{frames} frames" in err.decode()
     assert "packets" in err.decode()
 
 
-async def test_a_pipe_whose_reader_goes_away_ends_with_6_and_without_a_word(phone: EmbeddedPhone) -> None:
+async def test_a_pipe_whose_reader_goes_away_ends_with_6_and_without_a_word(phone: EmulatedPhone) -> None:
     async with running("record", phone.instance_id, "-o", "-", env=environment(phone)) as process:
         assert process.stdout is not None
         assert await process.stdout.readexactly(188)
@@ -244,7 +243,7 @@ async def test_a_pipe_whose_reader_goes_away_ends_with_6_and_without_a_word(phon
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_recording_that_is_interrupted_is_whole(
-    phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
+    phone: EmulatedPhone, tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
@@ -254,14 +253,14 @@ async def test_a_recording_that_is_interrupted_is_whole(
         process.send_signal(number)
         ended = await end(process)
     assert ended.code == 0, ended.err
-    names, pictures = streams(path)
+    names, frames = streams(path)
     assert names == ["h264", "opus"]
-    assert f"{pictures} pictures" in ended.out
+    assert f"{frames} frames" in ended.out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
-    phone: EmbeddedPhone, tmp_path: Path, number: signal.Signals
+    phone: EmulatedPhone, tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
@@ -278,7 +277,7 @@ async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
 
 
 async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file(
-    phone: EmbeddedPhone, tmp_path: Path
+    phone: EmulatedPhone, tmp_path: Path
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     path = tmp_path / "phone.mp4"
@@ -288,7 +287,7 @@ async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is begun inherits that
     try:
@@ -308,7 +307,7 @@ async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: Emb
 
 
 async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_said(
-    phone: EmbeddedPhone, tmp_path: Path
+    phone: EmulatedPhone, tmp_path: Path
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
@@ -323,7 +322,7 @@ async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_s
 
 
 async def test_a_recording_takes_screenshots_beside_it_every_while_and_on_a_signal(
-    phone: EmbeddedPhone, tmp_path: Path
+    phone: EmulatedPhone, tmp_path: Path
 ) -> None:
     path = tmp_path / "phone.mp4"
     words = ("record", phone.instance_id, "-o", path, "--screenshot-every", "1h", "--json")
@@ -354,7 +353,7 @@ async def test_a_recording_takes_screenshots_beside_it_every_while_and_on_a_sign
     ("command", "name"), [("record", "a[b].mp4"), ("screenshot", "a[b].png"), ("audio", "a[b].wav")]
 )
 async def test_a_file_is_replaced_only_if_that_is_asked_for(
-    phone: EmbeddedPhone, empty_folder: Path, command: str, name: str
+    phone: EmulatedPhone, empty_folder: Path, command: str, name: str
 ) -> None:
     path = empty_folder / name
     path.write_bytes(b"kept")
@@ -372,14 +371,14 @@ async def test_a_file_is_replaced_only_if_that_is_asked_for(
     assert path.read_bytes() != b"kept"
 
 
-async def test_a_name_that_is_not_given_says_which_phone_and_when(phone: EmbeddedPhone, empty_folder: Path) -> None:
+async def test_a_name_that_is_not_given_says_which_phone_and_when(phone: EmulatedPhone, empty_folder: Path) -> None:
     ended = await run("screenshot", phone.instance_id, "--quiet", env=environment(phone))
     assert ended == (0, "", "")
     (path,) = empty_folder.iterdir()
     assert re.fullmatch(r"demo-phone-\d{8}-\d{6}\.png", path.name)
 
 
-async def test_frames_go_on_numbering_where_there_are_some(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_frames_go_on_numbering_where_there_are_some(phone: EmulatedPhone, tmp_path: Path) -> None:
     (tmp_path / "000007.png").write_bytes(b"kept")
     words = ("frames", phone.instance_id, "-o", tmp_path, "--fps", 20, "--count", 2, "--json")
     ended = await run(*words, env=environment(phone))
@@ -389,7 +388,7 @@ async def test_frames_go_on_numbering_where_there_are_some(phone: EmbeddedPhone,
     assert len([*tmp_path.iterdir()]) == 3
 
 
-async def test_info_prints_no_secret_and_nothing_that_a_terminal_obeys(phone: EmbeddedPhone) -> None:
+async def test_info_prints_no_secret_and_nothing_that_a_terminal_obeys(phone: EmulatedPhone) -> None:
     ticket = phone._ticket
 
     def hostile(signaling_url: str) -> Any:
@@ -422,24 +421,24 @@ async def test_several_embedded_phones_share_an_api_and_say_so_in_json() -> None
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-async def test_frames_are_saved_as_pictures_numbered(phone: EmbeddedPhone, tmp_path: Path, suffix: str) -> None:
-    target = tmp_path / "new" / "pictures"
+async def test_frames_are_saved_as_frames_numbered(phone: EmulatedPhone, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / "new" / "frames"
     words = ("frames", phone.instance_id, "-o", target, "--fps", 10, "--count", 3, "--format", suffix)
     ended = await run(*words, env=environment(phone))
     assert ended.code == 0, ended.err
-    assert "3 pictures" in ended.out
+    assert "3 frames" in ended.out
     assert sorted(path.name for path in target.iterdir()) == [f"{number:06d}.{suffix}" for number in range(3)]
     counters = []
     for path in sorted(target.iterdir()):
         with Image.open(path) as image:
             assert image.size == (phone.media.width, phone.media.height)
-            barcode = embedded.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
+            barcode = emulator.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
         assert barcode is not None
         counters.append(barcode.counter)
     assert counters == sorted(set(counters))
 
 
-async def test_frames_without_a_count_end_with_ctrl_c(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_frames_without_a_count_end_with_ctrl_c(phone: EmulatedPhone, tmp_path: Path) -> None:
     async with running("frames", phone.instance_id, "-o", tmp_path, env=environment(phone)) as process:
         while not list(tmp_path.glob("*.png")):  # a draft has another name, and may be gone again
             assert process.returncode is None
@@ -447,23 +446,23 @@ async def test_frames_without_a_count_end_with_ctrl_c(phone: EmbeddedPhone, tmp_
         process.send_signal(signal.SIGINT)
         ended = await end(process)
     assert ended.code == 0, ended.err
-    assert f"{len(list(tmp_path.iterdir()))} pictures" in ended.out
+    assert f"{len(list(tmp_path.iterdir()))} frames" in ended.out
 
 
 @pytest.mark.parametrize(("name", "kind"), [("screen.png", "PNG"), ("screen.jpg", "JPEG")])
-async def test_a_screenshot_shows_the_screen(phone: EmbeddedPhone, tmp_path: Path, name: str, kind: str) -> None:
+async def test_a_screenshot_shows_the_screen(phone: EmulatedPhone, tmp_path: Path, name: str, kind: str) -> None:
     path = tmp_path / name
     ended = await run("screenshot", phone.instance_id, "-o", path, env=environment(phone))
     assert ended.code == 0, ended.err
     assert ended.out.startswith(f"{path}  360x640  ")
     with Image.open(path) as image:
         assert image.format == kind
-        barcode = embedded.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
+        barcode = emulator.read_barcode(np.asarray(image.convert("RGB"), dtype=np.uint8))
     assert barcode is not None
     assert list(tmp_path.iterdir()) == [path]
 
 
-async def test_a_screenshot_into_a_pipe_is_nothing_but_the_picture(phone: EmbeddedPhone) -> None:
+async def test_a_screenshot_into_a_pipe_is_nothing_but_the_frame(phone: EmulatedPhone) -> None:
     words = ("screenshot", phone.instance_id, "-o", "-", "--format", "jpg", "--size", "180x320")
     async with running(*words, env=environment(phone)) as process:
         out, err = await process.communicate()
@@ -473,15 +472,15 @@ async def test_a_screenshot_into_a_pipe_is_nothing_but_the_picture(phone: Embedd
         assert (image.format, image.size) == ("JPEG", (180, 320))
 
 
-async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(phone: EmbeddedPhone) -> None:
+async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(phone: EmulatedPhone) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     words = ("screenshot", phone.instance_id, "-o", "-", "--timeout", 1)
     ended = await run(*words, env=environment(phone))
     assert ended.code == 5
-    assert ended.err.startswith("error: no picture came within 1 s; of the session so far: 0 packets, 0 pictures, ")
+    assert ended.err.startswith("error: no frame came within 1 s; of the session so far: 0 packets, 0 frames, ")
 
 
-async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmulatedPhone, tmp_path: Path) -> None:
     path, target = tmp_path / "phone.mp4", tmp_path / "bug.webp"
     ended = await run("record", phone.instance_id, "-o", path, "--duration", 1.5, env=environment(phone))
     assert ended.code == 0, ended.err
@@ -511,7 +510,7 @@ async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmbeddedPhone, tm
 
 async def test_info_shows_what_the_cloud_says_in_json() -> None:
     servers = ["stun:stun.example.com", {"uri": "turn:turn.example.com", "usr": "u", "pwd": "p"}, "carrier-pigeon:x"]
-    async with embedded.serve(width=360, height=640, expires_in_s=600, ice_servers=servers) as phone:
+    async with emulator.serve(width=360, height=640, expires_in_s=600, ice_servers=servers) as phone:
         ended = await run("info", phone.instance_id, "--json", env=environment(phone))
         assert ended.code == 0, ended.err
         assert json.loads(ended.out) == {
@@ -530,14 +529,14 @@ async def test_info_shows_what_the_cloud_says_in_json() -> None:
         assert json.loads(ended.out)["streaming_id"]
 
 
-async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmbeddedPhone) -> None:
+async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmulatedPhone) -> None:
     ended = await run("info", phone.instance_id, env=environment(phone))
     assert ended.code == 0, ended.err
     for fact in (phone.device_id, phone.signaling_url, "3600 s", "10.83.71.187:10030, type 1", "192.168.0.12:10030"):
         assert fact in ended.out
 
 
-async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone: EmbeddedPhone, tmp_path: Path) -> None:
+async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone: EmulatedPhone, tmp_path: Path) -> None:
     certificate, _ = make_certificate(tmp_path)
     path = tmp_path / "phone.mp4"
     record = ("record", phone.instance_id, "-o", path, "--duration", "0.5")
@@ -602,9 +601,9 @@ async def test_the_demo_records_the_embedded_phone_and_finds_no_gap(tmp_path: Pa
     ended = await run("demo", "-o", path, "--duration", 2, env=environment())
     assert ended.code == 0, ended.out + ended.err
     assert "no gap" in ended.out
-    names, pictures = streams(path)
+    names, frames = streams(path)
     assert names == ["h264", "opus"]
-    assert f"{pictures} pictures" in ended.out
+    assert f"{frames} frames" in ended.out
     with Image.open(path.with_suffix(".png")) as image:
         assert image.size == (720, 1280)
 
@@ -629,7 +628,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made(
-    phone: EmbeddedPhone, empty_folder: Path, settings: dict[str, str], words: tuple[str, str], ending: tuple[int, str]
+    phone: EmulatedPhone, empty_folder: Path, settings: dict[str, str], words: tuple[str, str], ending: tuple[int, str]
 ) -> None:
     command, instance = words
     instance = phone.instance_id if instance == "any" else instance
@@ -663,8 +662,8 @@ async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made
         ("frames", "any", "--fps", "nan"),
         ("screenshot", "any", "--timeout", "1e400"),
         ("clip", "phone.mp4", "--start", "nan"),
-        ("audio", "any", "-o", "sound.mp3"),
-        ("audio", "any", "-o", "sound"),
+        ("audio", "any", "-o", "audio.mp3"),
+        ("audio", "any", "-o", "audio"),
         ("phone", "--fault", "nonsense"),
         ("phone", "--size", "0x0"),
         ("phone", "--size", "361x641"),
@@ -675,7 +674,7 @@ async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made
     ],
     ids=" ".join,
 )
-async def test_wrong_words_end_with_2_and_one_message(phone: EmbeddedPhone, words: tuple[str, ...]) -> None:
+async def test_wrong_words_end_with_2_and_one_message(phone: EmulatedPhone, words: tuple[str, ...]) -> None:
     named = [phone.instance_id if word == "any" else word for word in words]
     ended = await run(*named, env=environment(phone))
     assert ended.code == 2, ended
@@ -695,7 +694,7 @@ async def test_wrong_words_end_with_2_and_one_message(phone: EmbeddedPhone, word
 async def test_each_kind_of_failure_has_its_exit_code_and_one_sentence(
     tmp_path: Path, faults: Faults, code: int, said: str
 ) -> None:
-    async with embedded.serve(width=360, height=640, faults=faults) as phone:
+    async with emulator.serve(width=360, height=640, faults=faults) as phone:
         ended = await run("record", phone.instance_id, "-o", tmp_path / "phone.mp4", env=environment(phone))
     assert ended.code == code, ended
     assert said in ended.err
@@ -705,10 +704,10 @@ async def test_each_kind_of_failure_has_its_exit_code_and_one_sentence(
 
 @pytest.mark.parametrize(
     "words",
-    [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/pictures"), ("screenshot", "-o", "file/a.png")],
+    [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/frames"), ("screenshot", "-o", "file/a.png")],
 )
 async def test_what_cannot_be_written_ends_with_6(
-    phone: EmbeddedPhone, tmp_path: Path, words: tuple[str, str, str]
+    phone: EmulatedPhone, tmp_path: Path, words: tuple[str, str, str]
 ) -> None:
     (tmp_path / "file").touch()
     command, option, path = words
@@ -736,7 +735,7 @@ def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> No
 
 
 async def test_a_recording_goes_on_when_the_connection_is_lost_unless_told_otherwise(tmp_path: Path) -> None:
-    async with embedded.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
+    async with emulator.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
         path, env = tmp_path / "a.mp4", environment(phone)
         ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, env=env)
         assert ended.code == 0, ended
@@ -750,13 +749,13 @@ async def test_a_recording_goes_on_when_the_connection_is_lost_unless_told_other
         ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, "--no-reconnect", env=env)
         assert ended.code == 4
         assert "the connection to the signaling server was reset" in ended.err
-        names, pictures = streams(path)
+        names, frames = streams(path)
         assert names == ["h264", "opus"]
-        assert pictures > 10
+        assert frames > 10
 
 
 async def test_a_connection_that_does_not_come_back_is_given_up(tmp_path: Path) -> None:
-    async with embedded.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
+    async with emulator.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
         words = ("record", phone.instance_id, "-o", tmp_path / "a.mp4", "--give-up-after", 2)
         async with running(*words, env=environment(phone)) as process:
             while not any(client.peer for client in phone.clients):
@@ -768,7 +767,7 @@ async def test_a_connection_that_does_not_come_back_is_given_up(tmp_path: Path) 
 
 
 async def test_an_instance_is_prepared_and_given_back(tmp_path: Path) -> None:
-    async with embedded.serve(width=360, height=640, prepare_s=1) as phone:
+    async with emulator.serve(width=360, height=640, prepare_s=1) as phone:
         ended = await run(
             *("frames", phone.instance_id, "-o", tmp_path, "--count", 1, "--prepare-for", "me", "--release"),
             env=environment(phone),

@@ -1,4 +1,4 @@
-"""Clips of recordings: the right pictures at their time, of files that are finished, grow, or follow each other."""
+"""Clips of recordings: the right frames at their time, of files that are finished, grow, or follow each other."""
 
 import asyncio
 import io
@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
-from tests.unit.recordings import duration_s, interleaved, sound, video
+from tests.unit.recordings import audio, duration_s, interleaved, video
 from tests.unit.senders import encoded
-from tests.unit.test_transcode import SIZE, is_picture
+from tests.unit.test_transcode import SIZE, is_frame
 from tests.unit.test_transcode import recorded as encoded_anew
 from tests.whole.test_recording import barcodes, until
 
@@ -23,30 +23,30 @@ LIMIT_S = 60.0
 
 
 def moving(path: Path) -> tuple[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], list[float]]:
-    """Return the pictures of a clip in RGB, and how long each is shown, in seconds; equal ones may be one."""
+    """Return the frames of a clip in RGB, and how long each is shown, in seconds; equal ones may be one."""
     if path.suffix == ".mp4":
         with av.open(path) as container:
-            pictures = [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
-        return pictures, [duration_s(path) / len(pictures)] * len(pictures)
-    pictures, durations = [], []
+            frames = [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
+        return frames, [duration_s(path) / len(frames)] * len(frames)
+    frames, durations = [], []
     with Image.open(path) as image:
         assert image.info["loop"] == 0
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
             image.load()
             durations.append(image.info["duration"] / 1000)
-            pictures.append(np.asarray(image.convert("RGB"), dtype=np.uint8))
-    return pictures, durations
+            frames.append(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    return frames, durations
 
 
 def counters(path: Path) -> list[int]:
-    found = [embedded.read_barcode(np.ascontiguousarray(picture)) for picture in moving(path)[0]]
+    found = [emulator.read_barcode(np.ascontiguousarray(frame)) for frame in moving(path)[0]]
     assert None not in found
     return [barcode.counter for barcode in found if barcode is not None]
 
 
 def expected(path: Path, start_s: float, count: int, fps: float, *, offset_s: float = 0.0) -> list[set[int]]:
-    """Return the counters that each picture of a clip may show: those within a step of its time."""
+    """Return the counters that each frame of a clip may show: those within a step of its time."""
     seen = [(seconds + offset_s, barcode.counter) for seconds, barcode in barcodes(path)]
     times = [start_s + number / fps for number in range(count)]
     return [{counter for seconds, counter in seen if abs(seconds - time) <= 0.6 / fps + 0.05} for time in times]
@@ -54,17 +54,17 @@ def expected(path: Path, start_s: float, count: int, fps: float, *, offset_s: fl
 
 @pytest.mark.parametrize("suffix", [".webp", ".gif", ".mp4"])
 async def test_a_clip_shows_the_seconds_that_were_asked_for(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path, target = tmp_path / "a.mp4", tmp_path / f"clip{suffix}"
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         async with session.record(path) as recording:
             await until(lambda: recording.duration_s > 3.2)
         await recording.clip(1, 2.5, target)
-    pictures, durations = moving(target)
-    assert {picture.shape for picture in pictures} == {(640, 360, 3)}
+    frames, durations = moving(target)
+    assert {frame.shape for frame in frames} == {(640, 360, 3)}
     assert sum(durations) == pytest.approx(1.5, abs=0.02)
-    assert len(pictures) == 15
+    assert len(frames) == 15
     allowed = expected(path, 1, 15, 10)
     assert all(counter in may for counter, may in zip(counters(target), allowed, strict=True))
     assert sorted(tmp_path.iterdir()) == [path, target]
@@ -72,7 +72,7 @@ async def test_a_clip_shows_the_seconds_that_were_asked_for(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 async def test_a_recording_that_grows_has_clips_and_does_not_suffer(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
     async with connect(phone) as session, asyncio.timeout(LIMIT_S), session.record(path) as recording:
@@ -91,15 +91,15 @@ async def test_a_recording_that_grows_has_clips_and_does_not_suffer(
     grown = counters(tmp_path / "one.gif")
     assert grown == sorted(grown)
     assert len(grown) >= 18
-    pictures, durations = moving(tmp_path / "still.gif")
-    assert pictures[0].shape == (320, 180, 3)
+    frames, durations = moving(tmp_path / "still.gif")
+    assert frames[0].shape == (320, 180, 3)
     assert sum(durations) >= 1
     stills = counters(tmp_path / "still.gif")
     assert stills[-1] >= grown[-1]
 
 
 async def test_a_clip_goes_on_from_one_file_into_the_next(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     target = tmp_path / "clip.webp"
     async with (
@@ -125,25 +125,25 @@ async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path
     units = [*video(encoded(15, keyframe_every=15)), *video(turned, start=900_000 + 45_000)]
     await encoded_anew(path, units, size=(160, 160))
     await streamer.clip(path, 0, None, tmp_path / "clip.gif", width=80)
-    pictures, _ = moving(tmp_path / "clip.gif")
-    assert {picture.shape for picture in pictures} == {(80, 80, 3)}
-    assert pictures[0][:4].max() < 40  # above it
-    assert pictures[-1][:, :4].max() < 40  # beside it
+    frames, _ = moving(tmp_path / "clip.gif")
+    assert {frame.shape for frame in frames} == {(80, 80, 3)}
+    assert frames[0][:4].max() < 40  # above it
+    assert frames[-1][:, :4].max() < 40  # beside it
 
 
 async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
-    await encoded_anew(path, interleaved(video(encoded(60, keyframe_every=15)), sound(100)), crf=10)
+    await encoded_anew(path, interleaved(video(encoded(60, keyframe_every=15)), audio(100)), crf=10)
     data = path.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 2 // 3])
     await streamer.clip(cut, 0, 1, tmp_path / "clip.webp", fps=15)
-    pictures, _ = moving(tmp_path / "clip.webp")
-    assert len(pictures) == 15
-    grey = [picture[:, :, 1].astype(int) for picture in pictures]
+    frames, _ = moving(tmp_path / "clip.webp")
+    assert len(frames) == 15
+    grey = [frame[:, :, 1].astype(int) for frame in frames]
     assert grey[0].shape == (SIZE[1], SIZE[0])
     for number, image in enumerate(grey):
-        assert any(is_picture(image, near) for near in (2 * number - 1, 2 * number, 2 * number + 1))
+        assert any(is_frame(image, near) for near in (2 * number - 1, 2 * number, 2 * number + 1))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes |
 
 
 async def test_nothing_and_a_pipe_have_no_clips(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):

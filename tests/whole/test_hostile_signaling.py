@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from streamer.errors import SignalingProtocolError, SignalingTimeoutError
 from streamer.signaling import client, conversation
 from streamer.signaling.client import SignalingClient
@@ -222,7 +222,7 @@ def reads_nothing() -> Iterator[str]:
 
 
 async def test_connecting_keeps_its_time_out(connect: Connect, reads_nothing: str) -> None:
-    async with embedded.serve(fps=5, width=180, height=320, audio=False) as phone:
+    async with emulator.serve(fps=5, width=180, height=320, audio=False) as phone:
         phone.signaling_url = reads_nothing
         began = time.monotonic()
         with pytest.raises(streamer.StreamerError):
@@ -233,7 +233,7 @@ async def test_connecting_keeps_its_time_out(connect: Connect, reads_nothing: st
 
 async def test_giving_up_and_leaving_keep_their_times(connect: Connect, reads_nothing: str) -> None:
     policy = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=3)
-    async with embedded.serve(fps=5, width=180, height=320, audio=False) as phone:
+    async with emulator.serve(fps=5, width=180, height=320, audio=False) as phone:
         async with connect(phone, reconnect=policy) as session, asyncio.timeout(LIMIT_S):
             events = session.events()
             phone.signaling_url = reads_nothing
@@ -248,11 +248,11 @@ async def test_giving_up_and_leaving_keep_their_times(connect: Connect, reads_no
 
 
 async def test_leaving_while_the_stream_is_renewed_there_keeps_its_time(connect: Connect, reads_nothing: str) -> None:
-    async with embedded.serve(fps=5, width=180, height=320, audio=False, expires_in_s=4, allow_many=True) as phone:
+    async with emulator.serve(fps=5, width=180, height=320, audio=False, expires_in_s=4, allow_many=True) as phone:
         async with connect(phone) as session, asyncio.timeout(LIMIT_S):
             phone.signaling_url = reads_nothing
             await asyncio.sleep(0)
-            while session._line._successor is None:
+            while session._reconnector._successor is None:
                 await asyncio.sleep(0.01)
             began = time.monotonic()
         assert time.monotonic() - began < 3

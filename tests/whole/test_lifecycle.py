@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 import streamer
-from streamer import lifecycle, line
-from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer import emulator, lifecycle, reconnect
+from streamer.emulator import Faults
 from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
 from tests.everywhere import Connect
 
@@ -23,14 +22,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def taken_phone() -> AsyncIterator[embedded.EmbeddedPhone]:
+async def taken_phone() -> AsyncIterator[emulator.EmulatedPhone]:
     """A phone that stays taken after a stream, until it is released."""
-    async with embedded.serve(width=360, height=640, session_lingers_s=600) as phone:
+    async with emulator.serve(width=360, height=640, session_lingers_s=600) as phone:
         yield phone
 
 
 async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect) -> None:
-    async with embedded.serve(width=360, height=640, prepare_s=1.5) as phone, asyncio.timeout(LIMIT_S):
+    async with emulator.serve(width=360, height=640, prepare_s=1.5) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.CloudRefusalError, match="being restored"):
             async with connect(phone):
                 pass
@@ -55,7 +54,7 @@ async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect
 
 async def test_an_instance_that_does_not_get_ready_is_an_error_and_is_given_back(connect: Connect) -> None:
     faults = Faults(prepare_fails=True)
-    async with embedded.serve(width=360, height=640, prepare_s=60, faults=faults) as phone, asyncio.timeout(LIMIT_S):
+    async with emulator.serve(width=360, height=640, prepare_s=60, faults=faults) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.CloudRefusalError, match="could not bring demo-phone up") as caught:
             async with connect(phone, prepare_for="somebody", release=True):
                 pass
@@ -76,7 +75,7 @@ async def test_an_instance_that_is_no_longer_ready_is_prepared_again_when_the_se
 ) -> None:
     quick = streamer.Reconnect(max_delay_s=0.2)
     async with (
-        embedded.serve(width=360, height=640, prepare_s=1.5) as phone,
+        emulator.serve(width=360, height=640, prepare_s=1.5) as phone,
         connect(phone, prepare_for="somebody", reconnect=quick) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -102,10 +101,10 @@ async def test_an_instance_that_is_no_longer_ready_is_prepared_again_when_the_se
 async def test_preparing_again_ends_with_the_limits_of_the_attempts(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "LAST_ATTEMPT_S", 0.5)
+    monkeypatch.setattr(reconnect, "LAST_ATTEMPT_S", 0.5)
     brief = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=3)
     async with (
-        embedded.serve(width=360, height=640, prepare_s=0.3) as phone,
+        emulator.serve(width=360, height=640, prepare_s=0.3) as phone,
         connect(phone, prepare_for="somebody", reconnect=brief) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -120,7 +119,7 @@ async def test_preparing_again_ends_with_the_limits_of_the_attempts(
 
 
 async def test_a_session_that_is_not_released_leaves_the_instance_taken(
-    taken_phone: embedded.EmbeddedPhone, connect: Connect
+    taken_phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with asyncio.timeout(LIMIT_S):
         async with connect(taken_phone) as session:
@@ -135,7 +134,7 @@ async def test_a_session_that_is_not_released_leaves_the_instance_taken(
 
 
 async def test_an_instance_is_given_back_when_the_block_is_left(
-    taken_phone: embedded.EmbeddedPhone, connect: Connect
+    taken_phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with asyncio.timeout(LIMIT_S):
         for _ in range(2):  # the second one finds it free
@@ -144,7 +143,7 @@ async def test_an_instance_is_given_back_when_the_block_is_left(
     assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH] * 2
 
 
-async def test_an_instance_is_given_back_after_an_error(taken_phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_an_instance_is_given_back_after_an_error(taken_phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(ZeroDivisionError):
             async with connect(taken_phone, release=True):
@@ -157,7 +156,7 @@ async def test_an_instance_is_given_back_after_an_error(taken_phone: embedded.Em
 
 
 async def test_an_instance_is_given_back_however_often_the_block_is_cancelled(
-    taken_phone: embedded.EmbeddedPhone, connect: Connect
+    taken_phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     entered = asyncio.Event()
 
@@ -178,7 +177,7 @@ async def test_an_instance_is_given_back_however_often_the_block_is_cancelled(
 
 
 async def test_an_instance_that_was_refused_or_taken_over_is_left_alone(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with asyncio.timeout(LIMIT_S):
         phone.faults.auth_code = "KOOPHONE.API.1001"
@@ -194,13 +193,13 @@ async def test_an_instance_that_was_refused_or_taken_over_is_left_alone(
 
 
 async def test_giving_back_is_bounded_and_hides_no_error(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lifecycle, "RELEASE_LIMIT_S", 0.3)
     async with asyncio.timeout(LIMIT_S), await asyncio.start_server(_hang, "127.0.0.1", 0) as silent:
         with pytest.raises(ZeroDivisionError):
             async with connect(phone, release=True) as session:
-                session._line._cloud._endpoint = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+                session._reconnector._cloud._endpoint = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
                 left_at = time.monotonic()
                 raise ZeroDivisionError
     assert time.monotonic() - left_at < 10
@@ -215,7 +214,7 @@ async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def test_a_user_id_that_is_none_is_refused_before_anything_is_sent(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     for user_id in ("", "x" * 33):
         with pytest.raises(streamer.ConfigurationError, match="user id of 1 to 32"):

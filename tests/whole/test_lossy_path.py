@@ -1,4 +1,4 @@
-"""Pictures over a path that loses, delays and reorders, in virtual time: the emulator of `benchmarks.lossy`."""
+"""Frames over a path that loses, delays and reorders, in virtual time: the emulator of `benchmarks.lossy`."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from benchmarks.lossy import Path, Simulation
     seed=st.integers(0, 2**32),
 )
 @settings(max_examples=25, deadline=None)
-def test_whatever_the_path_does_no_broken_picture_is_given_out(
+def test_whatever_the_path_does_no_broken_frame_is_given_out(
     loss: float, delay_ms: float, jitter_ms: float, seed: int
 ) -> None:
     """The law: every access unit given out is, bit for bit, one that was sent, each at most once."""
@@ -37,7 +37,7 @@ def test_packets_that_only_overtake_each_other_are_hardly_ever_asked_for() -> No
     assert outcome.retransmissions < 0.01 * outcome.sent * 10
 
 
-def test_a_path_without_faults_delivers_every_picture_and_is_asked_for_one_keyframe_at_the_start() -> None:
+def test_a_path_without_faults_delivers_every_frame_and_is_asked_for_one_keyframe_at_the_start() -> None:
     outcome = Simulation(Path(loss=0, delay_ms=30, jitter_ms=0), seconds=5).run()
     assert outcome.delivered == outcome.sent
     assert outcome.keyframe_requests == 1

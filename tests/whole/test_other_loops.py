@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 
 LIMIT_S = 30.0
@@ -61,7 +61,7 @@ def without_a_loop(call: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("elsewhere", [in_another_loop, without_a_loop])
 async def test_every_call_outside_the_sessions_loop_names_the_bridge_and_changes_nothing(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, elsewhere: Callable[[Callable[[], Any]], None]
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, elsewhere: Callable[[Callable[[], Any]], None]
 ) -> None:
     async with asyncio.timeout(LIMIT_S), connect(phone) as session:
         pass_through = connect(phone)
@@ -75,7 +75,7 @@ async def test_every_call_outside_the_sessions_loop_names_the_bridge_and_changes
             for stop in (recording.stop, recording.closed, lambda: recording.end(None)):
                 with pytest.raises(streamer.ConfigurationError, match=BRIDGE):
                     await asyncio.to_thread(elsewhere, stop)
-            while recording.pictures < 5:
+            while recording.frames < 5:
                 await asyncio.sleep(0.02)
         assert not (tmp_path / "a.mp4").exists()
         assert session.state == "streaming"
@@ -83,7 +83,7 @@ async def test_every_call_outside_the_sessions_loop_names_the_bridge_and_changes
 
 @pytest.mark.parametrize("make", ["frames", "audio", "events"])
 async def test_an_iterator_that_is_read_outside_the_sessions_loop_names_the_bridge(
-    phone: embedded.EmbeddedPhone, connect: Connect, make: str
+    phone: emulator.EmulatedPhone, connect: Connect, make: str
 ) -> None:
     async with asyncio.timeout(LIMIT_S), connect(phone) as session:
         iterator = getattr(session, make)()
@@ -92,7 +92,7 @@ async def test_an_iterator_that_is_read_outside_the_sessions_loop_names_the_brid
                 await asyncio.to_thread(elsewhere, lambda: anext(iterator))
 
 
-async def test_the_bridge_that_is_named_works(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_the_bridge_that_is_named_works(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LIMIT_S), connect(phone) as session:
 
@@ -102,7 +102,7 @@ async def test_the_bridge_that_is_named_works(phone: embedded.EmbeddedPhone, con
         assert (await asyncio.to_thread(shoot)).shape == (640, 360, 3)
 
 
-async def test_entering_without_asyncio_says_what_is_needed(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_entering_without_asyncio_says_what_is_needed(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     entering = connect(phone).__aenter__
     with pytest.raises(streamer.ConfigurationError, match="expected a running asyncio event loop, got none"):
         await asyncio.to_thread(without_a_loop, entering)

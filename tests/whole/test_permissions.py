@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer.media.whole import write_whole
+from streamer import emulator
+from streamer.atomic_file import write_atomically
 from tests.everywhere import Connect
 
 LIMIT_S: Final = 40.0
@@ -45,13 +45,13 @@ def mode_of(path: Path) -> int:
 
 
 async def test_every_file_has_the_permissions_that_the_umask_leaves(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, umask: int, drafts: list[int]
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, umask: int, drafts: list[int]
 ) -> None:
     expected = 0o666 & ~umask
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         files = session.record(tmp_path / "{}.mp4", segment_s=1, manifest=tmp_path / "all.jsonl", max_duration_s=2.5)
         others = [session.record(tmp_path / name) for name in ("a.mkv", "a.ts")]
-        while any(recording.pictures < 10 for recording in (files, *others)):
+        while any(recording.frames < 10 for recording in (files, *others)):
             await asyncio.sleep(0.01)
         under_way = {path.name: oct(mode_of(path)) for path in tmp_path.glob("a.*")}
         assert under_way == dict.fromkeys(("a.mkv", "a.ts"), oct(expected))
@@ -68,7 +68,7 @@ async def test_every_file_has_the_permissions_that_the_umask_leaves(
 
 
 async def test_a_file_that_was_private_stays_private_when_it_is_written_anew(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, drafts: list[int]
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, drafts: list[int]
 ) -> None:
     places = [tmp_path / name for name in ("a.mp4", "screen.png")]
     for place in places:
@@ -91,5 +91,5 @@ def test_a_link_where_a_draft_is_to_be_is_not_followed(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "getpid", lambda: 1)
     monkeypatch.setattr("threading.get_ident", lambda: 2)
     (tmp_path / ".screen.png.1-2.part").symlink_to(victim)
-    write_whole(place, b"picture")
-    assert (victim.read_bytes(), place.read_bytes(), place.is_symlink()) == (b"precious", b"picture", False)
+    write_atomically(place, b"frame")
+    assert (victim.read_bytes(), place.read_bytes(), place.is_symlink()) == (b"precious", b"frame", False)

@@ -1,4 +1,4 @@
-"""A session that stays up: what ends a connection, and how the pictures go on."""
+"""A session that stays up: what ends a connection, and how the frames go on."""
 
 import asyncio
 import errno
@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 import streamer
-from streamer import line, link
-from streamer import phone as embedded
+from streamer import connection, emulator, reconnect
 from streamer.aio import boot_time
-from streamer.link import PATHS_LIMIT
-from streamer.phone import Faults, server
+from streamer.connection import PATHS_LIMIT
+from streamer.emulator import Faults, server
 from streamer.signaling import conversation
 from tests.everywhere import Connect
 from tests.whole.test_recording import barcodes
@@ -45,36 +44,36 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def break_signaling(phone: embedded.EmbeddedPhone) -> None:
+async def break_signaling(phone: emulator.EmulatedPhone) -> None:
     await phone.cut_signaling()
 
 
-async def restart(phone: embedded.EmbeddedPhone) -> None:
+async def restart(phone: emulator.EmulatedPhone) -> None:
     await phone.restart()
 
 
-async def close(phone: embedded.EmbeddedPhone) -> None:
+async def close(phone: emulator.EmulatedPhone) -> None:
     await phone.close_clients("3000")
 
 
-async def refuse_the_token(phone: embedded.EmbeddedPhone) -> None:
+async def refuse_the_token(phone: emulator.EmulatedPhone) -> None:
     await phone.close_clients("1415")
 
 
 @pytest.mark.parametrize("end", [break_signaling, restart, close, refuse_the_token])
-async def test_pictures_and_recordings_go_on_after_the_connection_was_lost(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, end: Callable[[embedded.EmbeddedPhone], object]
+async def test_frames_and_recordings_go_on_after_the_connection_was_lost(
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, end: Callable[[emulator.EmulatedPhone], object]
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames, events = session.frames("every", limit=1000), session.events()
         async with session.record(tmp_path / "a.mp4") as recording:
             first = await anext(frames)
-            await until(lambda: recording.pictures > 10)
+            await until(lambda: recording.frames > 10)
             tokens, before = set(phone.device_tokens), session.stats()
             await end(phone)  # type: ignore[misc]
             heard = await hear(events, "streaming", "interrupted", "connecting", "authorized", "negotiating", "resumed")
-            resumed_at = recording.pictures
-            await until(lambda: recording.pictures > resumed_at + 10)
+            resumed_at = recording.frames
+            await until(lambda: recording.frames > resumed_at + 10)
             seen = [first]
             while not (seen[-1].discontinuity and seen[-1] is not first):
                 seen.append(await anext(frames))
@@ -87,11 +86,11 @@ async def test_pictures_and_recordings_go_on_after_the_connection_was_lost(
     assert interrupted.retry_in_s is not None
     assert interrupted.retry_in_s <= 0.2
     assert after.packets_received > before.packets_received
-    assert after.pictures_received >= recording.pictures
+    assert after.frames_received >= recording.frames
     sequences = [frame.sequence for frame in seen]
     assert sequences == list(range(sequences[0], sequences[0] + len(seen)))
     counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
-    assert len(counters) == recording.pictures
+    assert len(counters) == recording.frames
     steps = [later - earlier for earlier, later in itertools.pairwise(counters)]
     assert min(steps) >= 1
     assert sum(step > 1 for step in steps) <= 1
@@ -99,7 +98,7 @@ async def test_pictures_and_recordings_go_on_after_the_connection_was_lost(
     assert times == sorted(times)
 
 
-async def test_a_stray_frame_costs_nothing(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_stray_frame_costs_nothing(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=None) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames("every", limit=1000)
         for client in phone.clients:
@@ -113,7 +112,7 @@ async def test_a_stray_frame_costs_nothing(phone: embedded.EmbeddedPhone, connec
 
 
 async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=None) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
@@ -134,7 +133,7 @@ async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
     ("reason", "error"), [("1402", streamer.TakenOverError), ("1401", streamer.SignalingClosedError)]
 )
 async def test_what_another_try_cannot_mend_is_not_tried_again(
-    phone: embedded.EmbeddedPhone, connect: Connect, reason: str, error: type[Exception]
+    phone: emulator.EmulatedPhone, connect: Connect, reason: str, error: type[Exception]
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         await phone.close_clients(reason)
@@ -143,7 +142,7 @@ async def test_what_another_try_cannot_mend_is_not_tried_again(
     assert len(phone.device_tokens) == 1
 
 
-async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         phone.faults.auth_code = "KOOPHONE.API.1001"
         await phone.cut_signaling()
@@ -153,7 +152,7 @@ async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: embedded.Embe
 
 @pytest.mark.parametrize("policy", [{"attempts": 2}, {"give_up_after_s": 1.0}])
 async def test_attempts_end_at_the_limits_that_were_set(
-    phone: embedded.EmbeddedPhone, connect: Connect, policy: dict[str, float]
+    phone: emulator.EmulatedPhone, connect: Connect, policy: dict[str, float]
 ) -> None:
     policy |= {"max_delay_s": 0.2}
     async with connect(phone, reconnect=streamer.Reconnect(**policy)) as session, asyncio.timeout(LIMIT_S):  # type: ignore[arg-type]
@@ -169,7 +168,7 @@ async def test_attempts_end_at_the_limits_that_were_set(
 
 
 async def test_an_attempt_that_hangs_is_ended_when_it_is_time_to_give_up(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     policy = streamer.Reconnect(max_delay_s=0.1, give_up_after_s=1)
     async with connect(phone, reconnect=policy) as session, asyncio.timeout(LIMIT_S):
@@ -180,7 +179,7 @@ async def test_an_attempt_that_hangs_is_ended_when_it_is_time_to_give_up(
 
 
 async def test_a_device_token_that_expired_on_the_way_is_replaced_once(connect: Connect) -> None:
-    async with embedded.serve(width=360, height=640, faults=Faults(token="expired", token_times=1)) as phone:
+    async with emulator.serve(width=360, height=640, faults=Faults(token="expired", token_times=1)) as phone:
         async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
             await anext(aiter(session))
         assert len(phone.device_tokens) == 2
@@ -192,7 +191,7 @@ async def test_a_device_token_that_expired_on_the_way_is_replaced_once(connect: 
 
 
 async def test_who_connects_is_told_at_once_that_it_failed(connect: Connect) -> None:
-    async with embedded.serve(width=360, height=640, faults=Faults(refuse="go away")) as phone:
+    async with emulator.serve(width=360, height=640, faults=Faults(refuse="go away")) as phone:
         connecting = connect(phone, reconnect=QUICK)
         events = connecting.events()
         with pytest.raises(streamer.SignalingRefusedError):
@@ -203,9 +202,9 @@ async def test_who_connects_is_told_at_once_that_it_failed(connect: Connect) -> 
 
 
 @pytest.fixture
-async def short_lived() -> AsyncIterator[embedded.EmbeddedPhone]:
+async def short_lived() -> AsyncIterator[emulator.EmulatedPhone]:
     """A phone whose streams may last for 4 s, and that serves several at once."""
-    async with embedded.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone:
+    async with emulator.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone:
         yield phone
 
 
@@ -214,7 +213,7 @@ async def overlook(client: server._Client, reason: str) -> None:
 
 
 async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
-    short_lived: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server._Client, "end", overlook)  # a busy machine may need longer than the second that is left
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -228,11 +227,11 @@ async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
 
 
 async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_once(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
-        session._line._on_connected(session._link)  # it has taken over already
+        session._reconnector._on_connected(session._connection)  # it has taken over already
         await phone.cut_signaling()
         heard = await hear(events, "resumed")
     assert [event.kind for event in heard].count("streaming") == 1
@@ -241,7 +240,7 @@ async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_o
 async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_gap(connect: Connect) -> None:
     """There the renewal itself ends the former stream, with the code of a take-over: it is our own."""
     async with (
-        embedded.serve(width=360, height=640, expires_in_s=4) as phone,
+        emulator.serve(width=360, height=640, expires_in_s=4) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -256,7 +255,7 @@ async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_
 
 
 async def test_a_renewal_that_fails_is_tried_again_and_the_stream_goes_on(
-    short_lived: embedded.EmbeddedPhone, connect: Connect
+    short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
@@ -269,9 +268,9 @@ async def test_a_renewal_that_fails_is_tried_again_and_the_stream_goes_on(
 
 
 async def test_a_renewal_that_is_refused_is_tried_again_while_the_stream_still_runs(
-    short_lived: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "RENEW_AGAIN_S", 0.2)
+    monkeypatch.setattr(reconnect, "RENEW_AGAIN_S", 0.2)
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
         overstay(short_lived)
@@ -282,7 +281,7 @@ async def test_a_renewal_that_is_refused_is_tried_again_while_the_stream_still_r
 
 
 async def test_a_session_that_outlives_its_token_warns_of_it(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streamer.Token, "lasts_s", 3600.5)
     connecting = connect(phone, reconnect=QUICK)
@@ -294,7 +293,7 @@ async def test_a_session_that_outlives_its_token_warns_of_it(
 
 @pytest.mark.parametrize("code", ["1400", "1403"])
 async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_by_another(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     phone.expires_in_s = 3600
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -309,9 +308,9 @@ async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_b
 async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(reconnect, "CHECK_EVERY_S", 0.1)
     async with (
-        embedded.serve(width=360, height=640, expires_in_s=3600, allow_many=True) as phone,
+        emulator.serve(width=360, height=640, expires_in_s=3600, allow_many=True) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -322,7 +321,7 @@ async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
 
 
 async def test_a_reply_that_cannot_be_understood_does_not_end_a_session_that_has_streamed(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
@@ -333,7 +332,7 @@ async def test_a_reply_that_cannot_be_understood_does_not_end_a_session_that_has
 
 
 async def test_a_machine_without_descriptors_is_tried_again(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
@@ -355,7 +354,7 @@ async def test_a_machine_without_descriptors_is_tried_again(
 
 
 async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
-    short_lived: embedded.EmbeddedPhone, connect: Connect
+    short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
@@ -368,13 +367,13 @@ async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
 
 
 @pytest.fixture
-async def strict() -> AsyncIterator[embedded.EmbeddedPhone]:
+async def strict() -> AsyncIterator[emulator.EmulatedPhone]:
     """A phone whose streams may last for 4 s, and that serves one client at a time."""
-    async with embedded.serve(width=360, height=640, expires_in_s=4) as phone:
+    async with emulator.serve(width=360, height=640, expires_in_s=4) as phone:
         yield phone
 
 
-def overstay(phone: embedded.EmbeddedPhone) -> None:
+def overstay(phone: emulator.EmulatedPhone) -> None:
     """Let the streams of now last longer than was told, and those that come for ever."""
     phone.expires_in_s = None
     for client in phone.clients:
@@ -384,12 +383,12 @@ def overstay(phone: embedded.EmbeddedPhone) -> None:
 
 @pytest.mark.parametrize("code", ["1300", "1403", "1415", "1401"])
 async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream_unless_the_user_left(
-    short_lived: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
+    short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    monkeypatch.setattr(line, "SHORTEST_S", 100)  # it is not renewed before
+    monkeypatch.setattr(reconnect, "SHORTEST_S", 100)  # it is not renewed before
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(short_lived)
-        events, made_at = session.events(), session._link.made_at
+        events, made_at = session.events(), session._connection.made_at
         await until(lambda: boot_time() > made_at + 3.2)
         await short_lived.close_clients(code)
         if code == "1401":
@@ -403,7 +402,7 @@ async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_a
     assert len(short_lived.device_tokens) == (1 if code == "1401" else 2)
 
 
-async def give_way(session: streamer.Session, phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def give_way(session: streamer.Session, phone: emulator.EmulatedPhone, connect: Connect) -> None:
     """Let another device take the phone over, and see that it keeps it."""
     async with connect(phone, reconnect=None) as other:
         with pytest.raises(streamer.TakenOverError):
@@ -418,7 +417,7 @@ async def give_way(session: streamer.Session, phone: embedded.EmbeddedPhone, con
 
 
 async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_another_devices(
-    strict: embedded.EmbeddedPhone, connect: Connect
+    strict: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(strict)
@@ -428,7 +427,7 @@ async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_another_device
 
 
 async def test_a_take_over_after_a_renewal_is_served_is_another_devices(
-    strict: embedded.EmbeddedPhone, connect: Connect
+    strict: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     """The phone closes the former link for the renewal, and the renewal for the other device."""
     async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -436,32 +435,32 @@ async def test_a_take_over_after_a_renewal_is_served_is_another_devices(
         events = session.events()
         strict.faults.silent_at = "answer"
         await hear(events, "streaming", "interrupted")
-        assert session._line._successor is not None
-        assert session._line._successor.is_served
+        assert session._reconnector._successor is not None
+        assert session._reconnector._successor.is_served
         strict.faults.silent_at = ""
         await give_way(session, strict, connect)
 
 
 async def test_a_take_over_while_a_renewal_is_not_served_is_another_devices(
-    strict: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    strict: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close may be the renewal's doing, so that it is given its time; then it was not."""
     monkeypatch.setattr(conversation, "OFFER_TIMEOUT_S", 5.0)
     async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(strict)
         strict.faults.silent_at = "offer"
-        await until(lambda: session._line._successor is not None and session._line._successor.has_started)
+        await until(lambda: session._reconnector._successor is not None and session._reconnector._successor.has_started)
         strict.faults.silent_at = ""
         await give_way(session, strict, connect)
 
 
 async def test_a_renewal_that_is_taken_over_ends_the_session_also_while_the_former_link_streams(
-    short_lived: embedded.EmbeddedPhone, connect: Connect
+    short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(short_lived)
         short_lived.faults.silent_at = "answer"
-        await until(lambda: session._line._successor is not None and session._line._successor.is_served)
+        await until(lambda: session._reconnector._successor is not None and session._reconnector._successor.is_served)
         await max(short_lived.clients, key=lambda client: client.began_at).end("1402")
         with pytest.raises(streamer.TakenOverError):
             await session.wait_ended()
@@ -469,7 +468,7 @@ async def test_a_renewal_that_is_taken_over_ends_the_session_also_while_the_form
 
 
 async def test_a_path_that_is_cut_for_a_moment_is_told_of_and_needs_no_new_connection(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events, frames = session.events(), session.frames()
@@ -493,7 +492,7 @@ async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_recon
     connect: Connect, tmp_path: Path, is_still: bool
 ) -> None:
     async with (
-        embedded.serve(width=360, height=640, audio=not is_still) as phone,
+        emulator.serve(width=360, height=640, audio=not is_still) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -502,24 +501,24 @@ async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_recon
         if is_still:
             phone.go_still()
         async with session.record(tmp_path / "a.mp4") as recording:
-            await until(lambda: recording.pictures > 0)
+            await until(lambda: recording.frames > 0)
             phone.cut_path()
             cut_at = time.monotonic()
             heard = await hear(events, "streaming", "interrupted", "interrupted")
             assert time.monotonic() - cut_at < 20
             assert isinstance(heard[-1].error, streamer.ConnectionLostError)
             await hear(events, "resumed")
-            count = recording.pictures
+            count = recording.frames
             phone.wake()
-            await until(lambda: recording.pictures > count + 5)
+            await until(lambda: recording.frames > count + 5)
     assert len(phone.device_tokens) == 2
     counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
     assert counters == sorted(counters)
 
 
-async def test_a_still_screen_without_sound_is_no_interruption(connect: Connect) -> None:
+async def test_a_still_screen_without_audio_is_no_interruption(connect: Connect) -> None:
     async with (
-        embedded.serve(width=360, height=640, audio=False) as phone,
+        emulator.serve(width=360, height=640, audio=False) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -536,52 +535,52 @@ async def test_a_still_screen_without_sound_is_no_interruption(connect: Connect)
 
 @pytest.mark.parametrize("is_dead", [False, True])
 async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, is_dead: bool
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, is_dead: bool
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames("every", limit=1000)
         counters = [counter(await anext(frames)) for _ in range(10)]
         async with session.record(tmp_path / "a.mp4") as recording:
-            await until(lambda: recording.pictures > 5)
+            await until(lambda: recording.frames > 5)
             if is_dead:
                 phone.cut_path()
-            before = session._link.peer
+            before = session._connection.peer
             await phone.restart_ice()
-            await until(lambda: session._link.peer is not before)
-            count = recording.pictures
-            await until(lambda: recording.pictures > count + 20)
+            await until(lambda: session._connection.peer is not before)
+            count = recording.frames
+            await until(lambda: recording.frames > count + 20)
         while counters[-1] < phone.frames_sent - 30:
             counters.append(counter(await anext(frames)))
         await until(lambda: not any(client._former for client in phone.clients))
         stats = session.stats()
     assert len(phone.device_tokens) == 1
-    assert stats.pictures_received > 30
+    assert stats.frames_received > 30
     steps = {later - earlier for earlier, later in itertools.pairwise(counters)}
     assert min(steps) >= 0
     if not is_dead:
         assert steps <= {0, 1}
-    assert len(list(barcodes(tmp_path / "a.mp4"))) == recording.pictures
+    assert len(list(barcodes(tmp_path / "a.mp4"))) == recording.frames
 
 
 @pytest.mark.parametrize("lingers_s", [0.0, 30.0])
 async def test_another_path_takes_over_from_a_still_screen_that_sends_no_keyframe(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, lingers_s: float
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, lingers_s: float
 ) -> None:
-    """At once when the former path ends, else after some seconds; sound comes over it, and then pictures."""
+    """At once when the former path ends, else after some seconds; audio comes over it, and then frames."""
     if not lingers_s:
-        monkeypatch.setattr(link, "SWITCH_WITHIN_S", 2 * LIMIT_S)
+        monkeypatch.setattr(connection, "SWITCH_WITHIN_S", 2 * LIMIT_S)
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames, events = session.frames(), session.events()
         await anext(frames)
         phone.go_still()
         phone.faults.no_keyframes, phone.faults.former_lingers_s = True, lingers_s
-        former = session._link.peer
+        former = session._connection.peer
         await phone.restart_ice()
         restarted_at = time.monotonic()
-        await until(lambda: session._link.peer is not former)
-        packets = session.stats().audio_packets
-        assert not lingers_s or time.monotonic() - restarted_at > link.SWITCH_WITHIN_S
-        await until(lambda: session.stats().audio_packets > packets + 10)
+        await until(lambda: session._connection.peer is not former)
+        packets = session.stats().audio_packets_received
+        assert not lingers_s or time.monotonic() - restarted_at > connection.SWITCH_WITHIN_S
+        await until(lambda: session.stats().audio_packets_received > packets + 10)
         phone.faults.no_keyframes = False
         phone.wake()
         phone.media.make_keyframe()
@@ -594,7 +593,7 @@ async def test_another_path_takes_over_from_a_still_screen_that_sends_no_keyfram
 
 async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(connect: Connect) -> None:
     async with (
-        embedded.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone,
+        emulator.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -612,25 +611,25 @@ async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(c
     assert len(phone.device_tokens) == 2
 
 
-async def test_the_phone_may_restart_ice_many_times(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_the_phone_may_restart_ice_many_times(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames()
         await anext(frames)
         most = 0
         for _ in range(8):  # some of them before the last one is up
             await phone.restart_ice()
-            most = max(most, len(session._link._paths))
+            most = max(most, len(session._connection._paths))
         assert most <= PATHS_LIMIT
         last = counter(await anext(frames))
         async for frame in frames:
             if counter(frame) > last + 60:
                 break
-        await until(lambda: len(session._link._paths) == 1)
+        await until(lambda: len(session._connection._paths) == 1)
         assert session.state == "streaming"
     assert len(phone.device_tokens) == 1
 
 
-async def test_leaving_while_interrupted_leaves_nothing(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_leaving_while_interrupted_leaves_nothing(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=streamer.Reconnect(max_delay_s=30)) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
         phone.faults.drop_at = "authorize"

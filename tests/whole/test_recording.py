@@ -1,4 +1,4 @@
-"""Recordings of the embedded phone: what it sent is what is in the file."""
+"""Recordings of the emulator: what it sent is what is in the file."""
 
 import asyncio
 import hashlib
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
-from tests.unit.recordings import boxes, packets, pictures, pieces
+from tests.unit.recordings import boxes, frames, packets, pieces
 from tests.unit.senders import nal_units
 
 LIMIT_S = 30.0
@@ -32,7 +32,7 @@ def digest(parts: list[bytes]) -> str:
     return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
-def listen(phone: embedded.EmbeddedPhone) -> dict[str, list[Sent]]:
+def listen(phone: emulator.EmulatedPhone) -> dict[str, list[Sent]]:
     """Return lists that the phone's packets get into as they are sent."""
     sent: dict[str, list[Sent]] = {"video": [], "audio": []}
 
@@ -54,11 +54,11 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-def barcodes(path: Path) -> Iterator[tuple[float, embedded.Barcode]]:
-    """Return the time of each picture in the file, and what the phone wrote into it."""
+def barcodes(path: Path) -> Iterator[tuple[float, emulator.Barcode]]:
+    """Return the time of each frame in the file, and what the phone wrote into it."""
     with av.open(path) as container:
         for frame in container.decode(video=0):
-            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            barcode = emulator.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             assert barcode is not None
             assert frame.time is not None
             yield frame.time, barcode
@@ -76,13 +76,13 @@ def matching(path: Path, kind: str, sent: list[Sent]) -> tuple[list[float], list
 
 @pytest.mark.parametrize(("suffix", "exact_s"), [(".mp4", 1e-4), (".mkv", 1.1e-3)])
 async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned_and_still(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, suffix: str, exact_s: float
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str, exact_s: float
 ) -> None:
     sent = listen(phone)
     path = tmp_path / f"a{suffix}"
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         async with session.record(path) as recording:
-            await until(lambda: recording.pictures > 15)
+            await until(lambda: recording.frames > 15)
             phone.rotate()
             before = len(sent["video"])
             await until(lambda: len(sent["video"]) > before + 15)
@@ -92,7 +92,7 @@ async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned
             before = len(sent["video"])
             await until(lambda: len(sent["video"]) > before + 15)
         stats = session.stats()
-    assert (stats.pictures_lost, stats.pictures_malformed, stats.pictures_awaiting_keyframe) == (0, 0, 0)
+    assert (stats.frames_lost, stats.frames_malformed, stats.frames_awaiting_keyframe) == (0, 0, 0)
     assert recording.dropped == 0
     times, captured = matching(path, "video", sent["video"])
     assert times == pytest.approx(captured, abs=exact_s)
@@ -102,13 +102,13 @@ async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned
     # Sender reports move audio a little, and at once by what the first frame was late on its way, if that was much.
     assert sum(step != pytest.approx(0.02, abs=0.0002 + exact_s) for step in steps) <= 1
     assert min(steps) > 0.02 - 0.0002 - exact_s
-    shapes = [picture.shape for picture in pictures(path)]
-    assert len(shapes) == recording.pictures > 45
+    shapes = [frame.shape for frame in frames(path)]
+    assert len(shapes) == recording.frames > 45
     assert set(shapes) == {(960, 360), (540, 640)}
 
 
 async def test_a_recording_begins_before_it_was_asked_for(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
     async with connect(phone, preroll_s=3) as session, asyncio.timeout(LIMIT_S):
@@ -120,9 +120,9 @@ async def test_a_recording_begins_before_it_was_asked_for(
             session.record(tmp_path / "b.mp4", before_s=4)
     seen = [(seconds, barcode.clock_ms / 1000) for seconds, barcode in barcodes(path)]
     counters = [barcode.counter for _, barcode in barcodes(path)]
-    assert counters == list(range(counters[0], counters[0] + recording.pictures))
+    assert counters == list(range(counters[0], counters[0] + recording.frames))
     shown = [(seconds, drawn_at) for seconds, drawn_at in seen if seconds > 0.01]
-    # The strip's clock counts modulo 2**32, and a picture is under way for a while.
+    # The strip's clock counts modulo 2**32, and a frame is under way for a while.
     late = [(asked_at - 2 + seconds - drawn_at) % (2**32 / 1000) for seconds, drawn_at in shown]
     assert max(late) < 0.7
     heard = packets(path, "audio")
@@ -131,7 +131,7 @@ async def test_a_recording_begins_before_it_was_asked_for(
 
 
 async def test_no_past_is_kept_unless_it_was_asked_for(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     for seconds in (-1, 121):
         with pytest.raises(streamer.ConfigurationError, match="expected preroll_s from 0 to 120"):
@@ -143,7 +143,7 @@ async def test_no_past_is_kept_unless_it_was_asked_for(
 
 
 async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -152,7 +152,7 @@ async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
         phone.go_still()
         last = -1
         while last < phone.frames_sent - 1:
-            barcode = embedded.read_barcode((await anext(frames)).to_ndarray("gray"))
+            barcode = emulator.read_barcode((await anext(frames)).to_ndarray("gray"))
             assert barcode is not None
             last = barcode.counter
         phone.media.make_keyframe = lambda: None  # type: ignore[method-assign]
@@ -166,7 +166,7 @@ async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
 
 
 async def test_a_kind_of_file_that_cannot_hold_what_the_phone_offers_is_refused_at_once(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session:
         for _ in range(2):
@@ -177,28 +177,28 @@ async def test_a_kind_of_file_that_cannot_hold_what_the_phone_offers_is_refused_
 
 
 async def test_segments_follow_each_other_without_a_gap(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         async with session.record(tmp_path / "clip-{}.mp4", segment_s=1, max_duration_s=4) as recording:
             await recording.closed()
-        requests = session.stats().plis_sent
+        requests = session.stats().pli_count
     assert 3 <= len(recording.segments) <= 6
     assert requests >= len(recording.segments) - 1
     counters = [barcode.counter for segment in recording.segments for _, barcode in barcodes(segment.path)]
     assert counters == list(range(counters[0], counters[0] + len(counters)))
-    assert len(counters) == recording.pictures
+    assert len(counters) == recording.frames
     assert sum(segment.duration_s for segment in recording.segments) == pytest.approx(4)
     assert all(boxes(segment.path) == ["ftyp", "moov", "mdat"] for segment in recording.segments)
 
 
 async def test_a_session_that_is_left_waits_for_recordings_that_are_just_ending(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         limited = session.record(tmp_path / "a.mp4", max_duration_s=0.5)
         ended = session.record(tmp_path / "b.mp4")
-        await until(lambda: limited.pictures > 5)
+        await until(lambda: limited.frames > 5)
         ended.end(None)
     assert limited.is_closed
     assert ended.is_closed

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from streamer.media.segments import Limits, Manifest
-from streamer.media.transcode import Transcode, Transcoder
-from streamer.media.units import AccessUnit
-from streamer.media.writer import Target, Writer
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segments import Limits, Manifest
+from streamer.media.recording.transcode import Transcode, Transcoder
 from tests.unit.recordings import duration_s, packets
 from tests.unit.senders import MS, OPUS, access_unit, encoded
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import recording as proofs
-from streamer.media import mux
+from streamer.media.recording import recording
 
 SMALL = {"width": 360, "height": 640}
 
@@ -22,7 +22,7 @@ async def test_every_kind_of_file_holds_what_the_phone_sent_turned_and_still(tmp
         assert of["video"].worst_step_s < (1.1e-3 if path.suffix == ".mkv" else 1e-4)
         assert of["video"].longest_s > 0.9 * found["still_s"]
     assert proofs.counter_gaps(found["counters"]) == 0
-    assert len(found["counters"]) == found["recordings"][0].pictures
+    assert len(found["counters"]) == found["recordings"][0].frames
 
 
 async def test_who_is_killed_at_any_moment_leaves_files_that_open_and_hold_all_but_the_last_moments(
@@ -48,7 +48,7 @@ async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_
         assert item["error"].reason == "disk-full"
         assert "No space left on device" in str(item["error"])
         assert item["video"].packets == item["decoded"] > 30
-        uncounted = item["decoded"] - item["pictures"]
+        uncounted = item["decoded"] - item["frames"]
         assert 0 <= uncounted <= (item["suffix"] != ".mp4")  # libavformat does not tell what it has written
     assert beside["error"] is None
     for item in (*ended, beside):
@@ -59,7 +59,7 @@ async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_
 async def test_a_pipe_that_nobody_reads_hurts_no_consumer_and_the_recording_goes_on_at_a_keyframe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mux, "INBOX_LIMIT", 160)  # two seconds
+    monkeypatch.setattr(recording, "INBOX_LIMIT", 160)  # two seconds
     found = await proofs.slow(tmp_path, flowing_s=3, stalled_s=5, **SMALL)
     assert (found["skipped"], found["lost"]) == (0, 0)
     assert len(found["ages"]["stalled"]) > 75

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer import emulator
+from streamer.emulator import Faults
 from tests.everywhere import Connect
 from tests.unit.recordings import packets
 
@@ -18,8 +18,8 @@ LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this
 
 
-def shown(frame: streamer.VideoFrame) -> embedded.Barcode:
-    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+def shown(frame: streamer.VideoFrame) -> emulator.Barcode:
+    barcode = emulator.read_barcode(frame.to_ndarray("gray"))
     assert barcode is not None
     return barcode
 
@@ -28,7 +28,7 @@ def shown(frame: streamer.VideoFrame) -> embedded.Barcode:
 async def test_a_screenshot_of_a_still_screen_is_its_last_frame(connect: Connect, fault: str) -> None:
     faults = Faults.parse([fault])
     async with (
-        embedded.serve(width=360, height=640, faults=faults) as phone,
+        emulator.serve(width=360, height=640, faults=faults) as phone,
         connect(phone) as session,
         asyncio.timeout(LIMIT_S),
     ):
@@ -36,7 +36,7 @@ async def test_a_screenshot_of_a_still_screen_is_its_last_frame(connect: Connect
         for _ in range(2):
             phone.go_still()
             before = -1
-            while before != (before := session.stats().pictures_received):
+            while before != (before := session.stats().frames_received):
                 await asyncio.sleep(0.5)
             assert {shown(await session.screenshot()).counter for _ in range(2)} == {phone.frames_sent - 1}
             phone.media.is_still = False
@@ -50,7 +50,7 @@ async def test_every_frame_comes_with_its_own_times_also_the_last_of_a_still_scr
     faults = Faults.parse([fault])
     frames: list[streamer.VideoFrame] = []
     async with (
-        embedded.serve(width=360, height=640, faults=faults) as phone,
+        emulator.serve(width=360, height=640, faults=faults) as phone,
         connect(phone) as session,
         session.frames("every") as iterator,
         asyncio.timeout(LIMIT_S),
@@ -81,7 +81,7 @@ async def test_a_recording_of_reordered_frames_shows_each_at_its_time(
 ) -> None:
     path = tmp_path / f"a{suffix}"
     async with (
-        embedded.serve(width=360, height=640, faults=Faults.parse(["b_frames"])) as phone,
+        emulator.serve(width=360, height=640, faults=Faults.parse(["b_frames"])) as phone,
         connect(phone) as session,
         asyncio.timeout(LIMIT_S),
         session.record(path) as recording,
@@ -92,10 +92,10 @@ async def test_a_recording_of_reordered_frames_shows_each_at_its_time(
     with av.open(path) as container:
         container.streams.video[0].thread_count = 1
         frames = [(frame.time or 0.0, frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
-    assert len(frames) == recording.pictures
+    assert len(frames) == recording.frames
     times = [packet.time for packet in packets(path)]
     assert times != sorted(times)  # it did reorder
-    read = [(time, embedded.read_barcode(image.astype(np.uint8))) for time, image in frames]
+    read = [(time, emulator.read_barcode(image.astype(np.uint8))) for time, image in frames]
     # The recording may end right after a frame whose B-frames, which are shown before it, were still to come.
     for (earlier, before), (later, after) in itertools.pairwise(read[:-1]):
         assert earlier < later

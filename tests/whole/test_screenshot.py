@@ -1,4 +1,4 @@
-"""Screenshots of the embedded phone: the picture that is on its screen, whoever else looks or does not."""
+"""Screenshots of the emulator: the frame that is on its screen, whoever else looks or does not."""
 
 import asyncio
 import itertools
@@ -7,20 +7,20 @@ import time
 import pytest
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 
 LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this
 
 
-def shown(frame: streamer.VideoFrame) -> embedded.Barcode:
-    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+def shown(frame: streamer.VideoFrame) -> emulator.Barcode:
+    barcode = emulator.read_barcode(frame.to_ndarray("gray"))
     assert barcode is not None
     return barcode
 
 
-async def test_a_screenshot_shows_what_is_on_the_screen_now(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_screenshot_shows_what_is_on_the_screen_now(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         seen = []
         for _ in range(4):
@@ -30,12 +30,12 @@ async def test_a_screenshot_shows_what_is_on_the_screen_now(phone: embedded.Embe
             age_ms = (time.time() * 1000 - seen[-1].clock_ms) % WRAP_MS
             assert age_ms < 2000
             await asyncio.sleep(0.3)
-        assert session._pictures.hub.is_watched is False
+        assert session._frames.hub.is_watched is False
     assert all(earlier.counter < later.counter for earlier, later in itertools.pairwise(seen))
 
 
-async def test_a_screenshot_of_a_still_screen_is_its_last_picture_with_a_consumer_and_without(
-    phone: embedded.EmbeddedPhone, connect: Connect
+async def test_a_screenshot_of_a_still_screen_is_its_last_frame_with_a_consumer_and_without(
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
@@ -51,7 +51,7 @@ async def test_a_screenshot_of_a_still_screen_is_its_last_picture_with_a_consume
     assert {*alone, beside, *(shown(frame).counter for frame in together)} == {phone.frames_sent - 1}
 
 
-async def test_a_screenshot_takes_nothing_from_a_consumer(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_screenshot_takes_nothing_from_a_consumer(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         counters = []
         async with session.frames("every") as frames:
@@ -64,7 +64,7 @@ async def test_a_screenshot_takes_nothing_from_a_consumer(phone: embedded.Embedd
     assert counters == list(range(counters[0], counters[0] + 30))
 
 
-async def test_a_screenshot_follows_the_phone_round(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_screenshot_follows_the_phone_round(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
         phone.rotate()
@@ -72,18 +72,18 @@ async def test_a_screenshot_follows_the_phone_round(phone: embedded.EmbeddedPhon
             await asyncio.sleep(0.05)
 
 
-async def test_a_screenshot_that_does_not_come_says_what_did(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_screenshot_that_does_not_come_says_what_did(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
-        with pytest.raises(streamer.ConnectionFailedError, match=r"no picture came within 0\.3 s; .* 0 pictures"):
+        with pytest.raises(streamer.ConnectionFailedError, match=r"no frame came within 0\.3 s; .* 0 frames"):
             await session.screenshot(timeout_s=0.3)
         with pytest.raises(streamer.ConfigurationError, match="expected timeout_s above 0, got 0"):
             await session.screenshot(timeout_s=0)
-        assert session._pictures.hub.is_watched is False
+        assert session._frames.hub.is_watched is False
 
 
 async def test_a_screenshot_of_a_session_that_was_left_is_an_error(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
         pass
@@ -92,7 +92,7 @@ async def test_a_screenshot_of_a_session_that_was_left_is_an_error(
 
 
 async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -104,11 +104,11 @@ async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
 
 
 async def test_a_screenshot_waits_while_the_stream_is_interrupted_and_is_of_what_comes_then(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     reconnect = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=LIMIT_S)
     async with connect(phone, reconnect=reconnect) as session, asyncio.timeout(LIMIT_S):
-        async with session.frames() as frames:  # so that the last picture before is there
+        async with session.frames() as frames:  # so that the last frame before is there
             before = await anext(frames)
             phone.faults.drop_at = "authorize"
             events = session.events()
@@ -127,8 +127,8 @@ async def test_a_screenshot_waits_while_the_stream_is_interrupted_and_is_of_what
         assert after.received_at > event.at
 
 
-async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_is_its_last_picture(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_is_its_last_frame(
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamer.session.STILL_AFTER_S", 0.5)
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -152,7 +152,7 @@ async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_
 
 
 async def test_a_screenshot_of_a_session_that_has_ended_is_what_ended_it(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         async with session.frames() as frames:

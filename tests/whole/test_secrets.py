@@ -16,10 +16,9 @@ from urllib.parse import quote
 import pytest
 
 import streamer
-from streamer import link
-from streamer import phone as embedded
+from streamer import connection, emulator
 from streamer.cloud.client import CloudClient
-from streamer.phone import EmbeddedPhone, Faults
+from streamer.emulator import EmulatedPhone, Faults
 from streamer.rtc.ice import parse_ice_servers
 from streamer.signaling import conversation
 from streamer.signaling.conversation import SignalingRequest
@@ -40,11 +39,11 @@ def spellings(secret: str) -> set[str]:
     return {secret, quote(secret), quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
 
 
-def secrets_of(phone: EmbeddedPhone | SimpleNamespace) -> set[str]:
+def secrets_of(phone: EmulatedPhone | SimpleNamespace) -> set[str]:
     return set().union(*(spellings(secret) for secret in (TENANT_TOKEN, TURN_PASSWORD, *phone.device_tokens)))
 
 
-def assert_clean(text: str, phone: EmbeddedPhone | SimpleNamespace) -> None:
+def assert_clean(text: str, phone: EmulatedPhone | SimpleNamespace) -> None:
     for secret in secrets_of(phone):
         at = text.find(secret)
         assert at < 0, f"…{text[max(at - 300, 0) : at]}<the secret>"
@@ -60,7 +59,7 @@ def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def serve(**options: Any) -> Any:
-    return embedded.serve(width=360, height=640, tenant_token=TENANT_TOKEN, ice_servers=ICE_SERVERS, **options)
+    return emulator.serve(width=360, height=640, tenant_token=TENANT_TOKEN, ice_servers=ICE_SERVERS, **options)
 
 
 async def test_a_whole_session_tells_no_secret(
@@ -71,7 +70,7 @@ async def test_a_whole_session_tells_no_secret(
         async with connecting as session, asyncio.timeout(LIMIT_S):
             recording = session.record(tmp_path / "phone.mp4")
             frame = await anext(session.frames())
-            while recording.pictures < 10:
+            while recording.frames < 10:
                 await asyncio.sleep(0.05)
             await phone.push_offer()
             await session.wait_input()
@@ -84,7 +83,7 @@ async def test_a_whole_session_tells_no_secret(
         assert_clean(recording.path.read_bytes().decode("latin-1"), phone)
         loggers = {record.name for record in caplog.records}
     # It was looked at where the secrets go through.
-    assert {"streamer.cloud", "streamer.signaling", "streamer.rtc", "streamer.phone.api"} <= loggers
+    assert {"streamer.cloud", "streamer.signaling", "streamer.rtc", "streamer.emulator.api"} <= loggers
     assert {"httpx", "httpcore.http11", "aioice.ice"} <= loggers
 
 
@@ -134,7 +133,7 @@ async def test_an_error_tells_no_secret(
 ) -> None:
     for name in ("HANDSHAKE_TIMEOUT_S", "START_TIMEOUT_S", "OFFER_TIMEOUT_S"):
         monkeypatch.setattr(conversation, name, 0.5)
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 1.0)
     async with serve(faults=faults) as phone:
         with pytest.raises(streamer.StreamerError) as caught:
             async with asyncio.timeout(LIMIT_S), connect(phone) as session:

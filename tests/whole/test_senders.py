@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer.phone import Faults
+from streamer import emulator
+from streamer.emulator import Faults
 from tests.everywhere import Connect
 
 LIMIT_S = 60.0
@@ -34,14 +34,14 @@ async def test_every_frame_is_right_and_comes_once_the_last_of_a_still_screen_to
     frames: list[streamer.VideoFrame] = []
     counters: list[int] = []
     async with (
-        embedded.serve(width=360, height=640, faults=Faults.parse(faults)) as phone,
+        emulator.serve(width=360, height=640, faults=Faults.parse(faults)) as phone,
         connect(phone) as session,
         session.frames("every") as iterator,
         asyncio.timeout(LIMIT_S),
     ):
         while len(frames) < FRAMES or counters[-1] < phone.frames_sent - 1:
             frame = await anext(iterator)
-            barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+            barcode = emulator.read_barcode(frame.to_ndarray("gray"))
             assert barcode is not None
             frames.append(frame)
             counters.append(barcode.counter)
@@ -52,4 +52,4 @@ async def test_every_frame_is_right_and_comes_once_the_last_of_a_still_screen_to
     moving = list(dict.fromkeys(counters))  # a still frame may be sent again as a keyframe
     assert moving == [*range(moving[0], phone.frames_sent)]
     assert not any(frame.discontinuity for frame in frames[1:])
-    assert (stats.pictures_lost, stats.pictures_malformed, stats.decode_errors, stats.frames_corrupt) == (0, 0, 0, 0)
+    assert (stats.frames_lost, stats.frames_malformed, stats.decode_errors, stats.frames_corrupt) == (0, 0, 0, 0)

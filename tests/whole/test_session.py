@@ -1,4 +1,4 @@
-"""A session with the embedded phone, over real sockets, from the instance id to pictures."""
+"""A session with the emulator, over real sockets, from the instance id to frames."""
 
 import asyncio
 import contextlib
@@ -17,24 +17,24 @@ import numpy as np
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer.media.inlet import Inlet
-from streamer.phone import Faults
+from streamer import emulator
+from streamer.emulator import Faults
+from streamer.media.rtp.driver import ReceiverDriver
 from tests.everywhere import HAS_IPV6, Connect
 
 LIMIT_S = 20.0
 
 
 def counter(frame: streamer.VideoFrame) -> int:
-    barcode = embedded.read_barcode(frame.to_ndarray("gray"))
+    barcode = emulator.read_barcode(frame.to_ndarray("gray"))
     assert barcode is not None
     return barcode.counter
 
 
-def recorded(path: Path) -> Iterator[embedded.Barcode]:
+def recorded(path: Path) -> Iterator[emulator.Barcode]:
     with av.open(path) as container:
         for frame in container.decode(video=0):
-            barcode = embedded.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+            barcode = emulator.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
             assert barcode is not None
             yield barcode
 
@@ -49,21 +49,21 @@ async def take(frames: streamer.FrameIterator, count: int) -> list[streamer.Vide
 
 
 @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no loopback by IPv6 (::1)")
-async def test_pictures_come_by_ipv6_from_a_phone_on_its_loopback(
+async def test_frames_come_by_ipv6_from_a_phone_on_its_loopback(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])  # as without any network
-    async with embedded.serve(host="::1", width=360, height=640) as phone, connect(phone) as session:
+    async with emulator.serve(host="::1", width=360, height=640) as phone, connect(phone) as session:
         assert phone.endpoint.startswith("http://[::1]:")
         await take(aiter(session), 10)
-        assert session._link.peer is not None
-        (dtls,) = session._link.peer._gatherings
+        assert session._connection.peer is not None
+        (dtls,) = session._connection.peer._gatherings
         (pair,) = dtls.transport._connection._nominated.values()
         assert (pair.remote_candidate.host, pair.local_candidate.host) == ("::1", "::1")
 
 
-async def test_pictures_come_decoded_in_order_and_say_what_they_are(
-    phone: embedded.EmbeddedPhone, connect: Connect
+async def test_frames_come_decoded_in_order_and_say_what_they_are(
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
         frames = await take(aiter(session), 10)
@@ -79,7 +79,7 @@ async def test_pictures_come_decoded_in_order_and_say_what_they_are(
     assert session.state == "closed"
 
 
-async def test_a_keyframe_comes_when_it_is_asked_for(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_keyframe_comes_when_it_is_asked_for(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, session.frames("every") as frames, asyncio.timeout(LIMIT_S):
         while (await anext(frames)).is_keyframe:
             pass
@@ -88,7 +88,7 @@ async def test_a_keyframe_comes_when_it_is_asked_for(phone: embedded.EmbeddedPho
             pass
 
 
-async def test_every_picture_carries_the_audio_port_in_force(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_every_frame_carries_the_audio_port_in_force(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         (frame,) = await take(aiter(session), 1)
     assert session.audio_ports.internal == streamer.AudioPort(address="192.168.0.12", port=10030, type=1)
@@ -100,7 +100,7 @@ async def test_every_picture_carries_the_audio_port_in_force(phone: embedded.Emb
 
 
 async def test_nothing_is_decoded_after_loops_that_were_left_by_break_or_ran_out_of_time(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         for _ in range(10):
@@ -114,17 +114,17 @@ async def test_nothing_is_decoded_after_loops_that_were_left_by_break_or_ran_out
                 async with asyncio.timeout(0.01):
                     async for _ in session.frames(max_fps=1, repeat=True):
                         pass
-        while session._pictures.hub.is_watched or session._sound.hub.is_watched:
+        while session._frames.hub.is_watched or session._audio.hub.is_watched:
             await asyncio.sleep(0)
         before = session.stats()
-        while (after := session.stats()).pictures_received < before.pictures_received + 30:
+        while (after := session.stats()).frames_received < before.frames_received + 30:
             await asyncio.sleep(0.02)
     assert after.frames_decoded < before.frames_decoded + 15  # no more than was in the decoder's inbox
-    assert after.audio_decoded < before.audio_decoded + 25
+    assert after.audio_packets_decoded < before.audio_packets_decoded + 25
 
 
-async def test_every_gives_each_picture_once_and_latest_the_newest(
-    phone: embedded.EmbeddedPhone, connect: Connect
+async def test_every_gives_each_frame_once_and_latest_the_newest(
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
         every, latest = session.frames("every"), session.frames("latest")
@@ -136,8 +136,8 @@ async def test_every_gives_each_picture_once_and_latest_the_newest(
     assert latest.skipped > 0
 
 
-async def test_a_consumer_of_every_picture_that_falls_behind_is_told(
-    phone: embedded.EmbeddedPhone, connect: Connect
+async def test_a_consumer_of_every_frame_that_falls_behind_is_told(
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
         slow, other = session.frames("every", limit=3), session.frames()
@@ -152,8 +152,8 @@ async def test_a_consumer_of_every_picture_that_falls_behind_is_told(
         assert caught.value.limit == 3
 
 
-async def test_the_last_picture_of_a_still_screen_is_there_at_once_for_who_comes_late(
-    phone: embedded.EmbeddedPhone, connect: Connect
+async def test_the_last_frame_of_a_still_screen_is_there_at_once_for_who_comes_late(
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
         first = session.frames()
@@ -171,7 +171,7 @@ async def test_the_last_picture_of_a_still_screen_is_there_at_once_for_who_comes
 
 
 async def test_the_statistics_tell_of_every_stage(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)  # each check of consent is a measurement
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -179,50 +179,50 @@ async def test_the_statistics_tell_of_every_stage(
         assert (before.frames_decoded, before.mean_decode_s, before.width) == (0, None, None)
         frames = session.frames()
         frame, stats = await anext(frames), session.stats()
-        while frame.sequence < 20 or stats.mean_latency_s is None or stats.round_trip_s is None:
+        while frame.sequence < 20 or stats.mean_latency_s is None or stats.round_trip_time_s is None:
             frame, stats = await anext(frames), session.stats()
         assert stats.state == "streaming"
         assert 0 < stats.duration_s < LIMIT_S
-        assert stats.packets_received >= stats.pictures_received + stats.audio_packets
+        assert stats.packets_received >= stats.frames_received + stats.audio_packets_received
         assert stats.bytes_received > stats.packets_received * 12
         assert stats.bitrate_bps > 0
-        assert stats.picture_rate_hz > 0
-        assert stats.pictures_received >= stats.frames_decoded > frame.sequence
-        assert stats.audio_packets > 0
-        assert stats.plis_sent > 0
-        assert (stats.packets_lost, stats.nacks_sent, stats.firs_sent, stats.freezes) == (0, 0, 0, 0)
-        assert (stats.pictures_lost, stats.pictures_malformed, stats.pictures_awaiting_keyframe) == (0, 0, 0)
+        assert stats.frames_per_second > 0
+        assert stats.frames_received >= stats.frames_decoded > frame.sequence
+        assert stats.audio_packets_received > 0
+        assert stats.pli_count > 0
+        assert (stats.packets_lost, stats.nack_count, stats.fir_count, stats.freezes) == (0, 0, 0, 0)
+        assert (stats.frames_lost, stats.frames_malformed, stats.frames_awaiting_keyframe) == (0, 0, 0)
         assert (stats.decode_errors, stats.decoder_overflows) == (0, 0)
         assert 0 < stats.decode_s < stats.duration_s
         assert stats.mean_decode_s is not None
         assert stats.mean_delay_s is not None
         assert 0 < stats.mean_decode_s < stats.mean_delay_s
-        assert 0 < stats.round_trip_s < stats.duration_s
+        assert 0 < stats.round_trip_time_s < stats.duration_s
         assert (stats.width, stats.height) == (360, 640)
     assert session.stats().state == "closed"
     assert session.stats().frames_decoded >= stats.frames_decoded
 
 
 async def test_the_statistics_tell_of_losses_and_of_what_was_done_about_them(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chance, receive = random.Random(1), Inlet.on_rtp
+    chance, receive = random.Random(1), ReceiverDriver.on_rtp
 
-    def lose(inlet: Inlet, packets: list[bytes], arrival_ns: int) -> None:
+    def lose(inlet: ReceiverDriver, packets: list[bytes], arrival_ns: int) -> None:
         receive(inlet, [packet for packet in packets if chance.random() > 0.1], arrival_ns)
 
-    monkeypatch.setattr(Inlet, "on_rtp", lose)
+    monkeypatch.setattr(ReceiverDriver, "on_rtp", lose)
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         frames, stats = session.frames(), session.stats()
-        while stats.packets_recovered < 5:
+        while stats.retransmitted_packets_received < 5:
             await anext(frames)
             stats = session.stats()
-    assert stats.retransmission_requests >= stats.packets_recovered
-    assert stats.retransmission_requests >= stats.nacks_sent > 0
-    assert stats.round_trip_s is not None
+    assert stats.retransmission_requests >= stats.retransmitted_packets_received
+    assert stats.retransmission_requests >= stats.nack_count > 0
+    assert stats.round_trip_time_s is not None
 
 
-async def test_rotation_is_followed(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_rotation_is_followed(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         frames = session.frames()
         await take(frames, 2)
@@ -235,40 +235,40 @@ async def test_rotation_is_followed(phone: embedded.EmbeddedPhone, connect: Conn
         assert counter(frame) > 0
 
 
-async def test_a_recording_holds_every_picture_and_the_sound_and_decodes_nothing(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+async def test_a_recording_holds_every_frame_and_the_audio_and_decodes_nothing(
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         async with session.record(tmp_path / "a.mp4") as one, session.record(tmp_path / "b.mp4") as two:
-            while min(one.pictures, two.pictures) < 60:
+            while min(one.frames, two.frames) < 60:
                 await asyncio.sleep(0.05)
         assert session.stats().frames_decoded == 0
     for recording in (one, two):
         shown = list(recorded(recording.path))
         counters = [barcode.counter for barcode in shown]
         assert counters == list(range(counters[0], counters[0] + len(counters)))
-        assert len(counters) == recording.pictures
+        assert len(counters) == recording.frames
         with av.open(recording.path) as container:
             assert [stream.codec_context.name for stream in container.streams] == ["h264", "opus"]
             duration_s = float(container.duration or 0) / av.time_base
-            sound = sum(packet.size > 0 for packet in container.demux(audio=0))
+            audio = sum(packet.size > 0 for packet in container.demux(audio=0))
         drawn_s = (shown[-1].clock_ms - shown[0].clock_ms) % 2**32 / 1000  # a busy phone draws fewer than 30 a second
         assert duration_s == pytest.approx(drawn_s, abs=0.3)
-        assert sound > 40 * duration_s
+        assert audio > 40 * duration_s
 
 
 async def test_a_session_that_is_left_finishes_its_recordings(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         recording = session.record(tmp_path / "a.mp4")
-        while recording.pictures < 10:
+        while recording.frames < 10:
             await asyncio.sleep(0.05)
-    assert len(recorded_counters(recording.path)) == recording.pictures
+    assert len(recorded_counters(recording.path)) == recording.frames
 
 
 async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     connecting = connect(phone)
     async with connecting as session, asyncio.timeout(LIMIT_S):
@@ -282,7 +282,7 @@ async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
 
 
 async def test_a_session_that_has_ended_says_why_it_records_no_more(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
@@ -295,12 +295,12 @@ async def test_a_session_that_has_ended_says_why_it_records_no_more(
 
 @pytest.mark.parametrize("announce", [False, True])
 async def test_the_input_channel_opens_whoever_announces_it(connect: Connect, announce: bool) -> None:
-    async with embedded.serve(width=360, height=640, announce_input=announce) as phone, connect(phone) as session:
+    async with emulator.serve(width=360, height=640, announce_input=announce) as phone, connect(phone) as session:
         async with asyncio.timeout(LIMIT_S):
             await session.wait_input()
 
 
-async def test_a_second_offer_keeps_the_stream_going(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_second_offer_keeps_the_stream_going(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         frames = session.frames("every")
         await take(frames, 5)
@@ -309,7 +309,7 @@ async def test_a_second_offer_keeps_the_stream_going(phone: embedded.EmbeddedPho
     assert [after - before for before, after in itertools.pairwise(counters)] == [1] * 29
 
 
-async def test_a_second_device_takes_the_phone_over(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_a_second_device_takes_the_phone_over(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as first:
         frames = first.frames()
         await take(frames, 1)
@@ -322,11 +322,11 @@ async def test_a_second_device_takes_the_phone_over(phone: embedded.EmbeddedPhon
 
 
 async def test_a_recording_that_the_phone_ends_is_whole_and_says_why(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         recording = session.record(tmp_path / "a.mp4")
-        while recording.pictures < 10:
+        while recording.frames < 10:
             await asyncio.sleep(0.05)
         await phone.close_clients("1401")
         with pytest.raises(streamer.SignalingClosedError, match="the user left"):
@@ -337,7 +337,7 @@ async def test_a_recording_that_the_phone_ends_is_whole_and_says_why(
 
 
 async def test_an_error_in_the_block_passes_through_and_leaves_nothing(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     with pytest.raises(ZeroDivisionError):
         async with connect(phone) as session:
@@ -346,7 +346,7 @@ async def test_an_error_in_the_block_passes_through_and_leaves_nothing(
     assert session.state == "closed"
 
 
-async def test_connecting_may_be_cancelled_at_every_step(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_connecting_may_be_cancelled_at_every_step(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     """At each turn of the loop on the way to a session, cancelled there: nothing may be left (`nothing_is_left`)."""
 
     async def session() -> None:
@@ -365,13 +365,13 @@ async def test_connecting_may_be_cancelled_at_every_step(phone: embedded.Embedde
 
 async def test_a_server_that_never_answers_does_not_hold_the_stream_up(connect: Connect) -> None:
     unreachable: list[Any] = ["stun:127.0.0.1:9", {"uri": "turn:127.0.0.1:9?transport=udp", "usr": "u", "pwd": "p"}]
-    async with embedded.serve(width=360, height=640, ice_servers=unreachable) as phone, connect(phone) as session:
+    async with emulator.serve(width=360, height=640, ice_servers=unreachable) as phone, connect(phone) as session:
         await take(session.frames(), 1)
         assert session.state == "streaming"  # and the servers are still being asked
 
 
 async def test_a_phone_that_was_never_connected_to_needs_no_closing(
-    phone: embedded.EmbeddedPhone, connect: Connect
+    phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     connecting = connect(phone)
     assert not phone.device_tokens
@@ -380,7 +380,7 @@ async def test_a_phone_that_was_never_connected_to_needs_no_closing(
 
 
 async def test_the_whole_way_to_the_phone_is_bounded(connect: Connect) -> None:
-    async with embedded.serve(width=360, height=640, faults=Faults(silent_at="offer")) as phone:
+    async with emulator.serve(width=360, height=640, faults=Faults(silent_at="offer")) as phone:
         async with asyncio.timeout(LIMIT_S):
             with pytest.raises(streamer.ConnectionFailedError, match=r"within 0\.5 s.*the phone") as caught:
                 async with connect(phone, timeout_s=0.5):
@@ -404,7 +404,7 @@ async def test_an_api_that_says_nothing_is_named_when_the_time_is_up() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts sockets as Linux shows them")
-async def test_sessions_leave_no_socket_open(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_sessions_leave_no_socket_open(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     before = open_sockets()
     for _ in range(3):
         async with connect(phone) as session:
@@ -422,7 +422,7 @@ def open_sockets() -> set[str]:
     return {name for name in names if name.startswith("socket:")}
 
 
-async def test_an_iterator_that_outlives_its_session_ends(phone: embedded.EmbeddedPhone, connect: Connect) -> None:
+async def test_an_iterator_that_outlives_its_session_ends(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         frames = session.frames()
         await take(frames, 1)
@@ -432,7 +432,7 @@ async def test_an_iterator_that_outlives_its_session_ends(phone: embedded.Embedd
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_session_may_be_cancelled_at_any_moment_while_it_is_used(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path, seed: int
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, seed: int
 ) -> None:
     """Readers, a recording and the wait for input under way: nothing may be left (`nothing_is_left`)."""
     recordings: list[streamer.Recording] = []
@@ -454,4 +454,4 @@ async def test_a_session_may_be_cancelled_at_any_moment_while_it_is_used(
     assert task.cancelled()
     for recording in recordings:
         assert recording.error is None
-        assert len(recorded_counters(recording.path) if recording.pictures else []) == recording.pictures
+        assert len(recorded_counters(recording.path) if recording.frames else []) == recording.frames

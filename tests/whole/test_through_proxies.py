@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import streamer
-from streamer import phone as embedded
-from streamer import proxies
+from streamer import emulator, proxies
 from streamer.cloud import http
 from tests.everywhere import Connect
 from tests.tls import behind_tls, join, make_certificate, server_context, serving
@@ -83,7 +82,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
 async def test_the_api_and_signaling_go_through_the_proxy(
-    name: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -96,7 +95,7 @@ async def test_the_api_and_signaling_go_through_the_proxy(
 
 
 async def test_loopback_does_not_go_through_the_proxy(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
     async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
@@ -108,7 +107,7 @@ async def test_loopback_does_not_go_through_the_proxy(
 
 
 async def test_a_proxys_credentials_reach_it_and_nobody_else(
-    phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)  # of every library
     async with Proxy(demands=BASIC).running() as proxy, asyncio.timeout(LIMIT_S):
@@ -122,7 +121,7 @@ async def test_a_proxys_credentials_reach_it_and_nobody_else(
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 async def test_a_host_without_a_proxy_is_reached_directly(
-    name: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -137,7 +136,7 @@ async def test_a_host_without_a_proxy_is_reached_directly(
     "proxy", ["socks5://{}@127.0.0.1:9", "ftp://{}@127.0.0.1:9", "http://{}@127.0.0.1:99999", "http://{}@[bad"]
 )
 async def test_a_proxy_that_cannot_be_used_is_a_configuration_error(
-    proxy: str, name: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    proxy: str, name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, proxy.format(USER))
     with pytest.raises(streamer.ConfigurationError, match="the proxy settings name") as caught:
@@ -148,7 +147,7 @@ async def test_a_proxy_that_cannot_be_used_is_a_configuration_error(
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "WS_PROXY"])
 async def test_a_proxy_that_is_not_there_is_named(
-    name: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, f"http://{USER}@127.0.0.1:{_closed_port()}")
     with pytest.raises(streamer.StreamerError, match=r"through the proxy 127\.0\.0\.1: ") as caught:
@@ -159,7 +158,7 @@ async def test_a_proxy_that_is_not_there_is_named(
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "WS_PROXY"])
 async def test_a_proxy_that_demands_other_credentials_is_asked_once_and_named(
-    name: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Proxy(demands=BASIC).running() as proxy:
         monkeypatch.setenv(name, f"http://someone:else@127.0.0.1:{proxy.port}")
@@ -176,7 +175,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def secure(phone: embedded.EmbeddedPhone, certificate: Path) -> AsyncIterator[embedded.EmbeddedPhone]:
+async def secure(phone: emulator.EmulatedPhone, certificate: Path) -> AsyncIterator[emulator.EmulatedPhone]:
     """A phone whose API and signaling speak TLS."""
     async with behind_tls(phone, certificate, certificate):
         yield phone
@@ -185,7 +184,7 @@ async def secure(phone: embedded.EmbeddedPhone, certificate: Path) -> AsyncItera
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
     scheme: str,
-    secure: embedded.EmbeddedPhone,
+    secure: emulator.EmulatedPhone,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
@@ -206,7 +205,7 @@ async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
 
 @pytest.mark.parametrize("of", ["the API", "signaling"])
 async def test_a_certificate_that_is_not_trusted_behind_a_proxy_is_named(
-    of: str, phone: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    of: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
     certificate, other = make_certificate(tmp_path)[0], make_certificate(tmp_path / "other")[0]
@@ -222,7 +221,7 @@ async def test_a_certificate_that_is_not_trusted_behind_a_proxy_is_named(
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "WSS_PROXY"])
 async def test_an_https_proxy_that_is_not_trusted_is_named_and_sent_nothing(
     name: str,
-    secure: embedded.EmbeddedPhone,
+    secure: emulator.EmulatedPhone,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     certificate: Path,
@@ -236,7 +235,7 @@ async def test_an_https_proxy_that_is_not_trusted_is_named_and_sent_nothing(
 
 
 async def test_a_host_behind_tls_without_a_proxy_is_reached_directly(
-    secure: embedded.EmbeddedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, certificate: Path
+    secure: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, certificate: Path
 ) -> None:
     async with Proxy().running() as proxy, asyncio.timeout(LIMIT_S):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")

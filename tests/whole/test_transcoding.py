@@ -1,4 +1,4 @@
-"""Recordings of the embedded phone that are encoded anew: a constant rate, and an unhurt stream."""
+"""Recordings of the emulator that are encoded anew: a constant rate, and an unhurt stream."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import streamer
-from streamer import phone as embedded
+from streamer import emulator
 from tests.everywhere import Connect
 from tests.unit.recordings import boxes, duration_s, packets, streams
 from tests.whole.test_recording import barcodes, digest, listen, until
@@ -17,8 +17,8 @@ from tests.whole.test_recording import barcodes, digest, listen, until
 LIMIT_S = 60.0
 
 
-async def test_the_rate_is_constant_moving_and_still_and_each_picture_is_where_it_was(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+async def test_the_rate_is_constant_moving_and_still_and_each_frame_is_where_it_was(
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     sent = listen(phone)
     path = tmp_path / "a.mp4"
@@ -28,13 +28,13 @@ async def test_the_rate_is_constant_moving_and_still_and_each_picture_is_where_i
         asyncio.timeout(LIMIT_S),
         session.record(path, transcode=options) as recording,
     ):
-        await until(lambda: recording.pictures > 20)
+        await until(lambda: recording.frames > 20)
         phone.go_still()
-        before = recording.pictures
-        await until(lambda: recording.pictures > before + 30)
+        before = recording.frames
+        await until(lambda: recording.frames > before + 30)
         phone.wake()
-        before = recording.pictures
-        await until(lambda: recording.pictures > before + 20)
+        before = recording.frames
+        await until(lambda: recording.frames > before + 20)
     assert recording.dropped == 0
     found = packets(path)
     assert [round(float(packet.time) * 20, 2) for packet in found] == list(range(len(found)))
@@ -54,7 +54,7 @@ async def test_the_rate_is_constant_moving_and_still_and_each_picture_is_where_i
 
 
 async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_unhurt(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     sent = listen(phone)
     slow = streamer.Transcode(codec="h265", fps=120, size=(1440, 2560))  # far more than any machine does in this time
@@ -63,9 +63,9 @@ async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_un
         async with session.record(path, transcode=slow) as recording, session.record(copy) as copied:
             await until(lambda: recording.dropped > 60)
         stats = session.stats()
-    assert (stats.pictures_lost, stats.pictures_malformed, stats.packets_lost) == (0, 0, 0)
+    assert (stats.frames_lost, stats.frames_malformed, stats.packets_lost) == (0, 0, 0)
     counters = [barcode.counter for _, barcode in barcodes(copy)]
-    assert counters == list(range(counters[0], counters[0] + copied.pictures))
+    assert counters == list(range(counters[0], counters[0] + copied.frames))
     assert copied.dropped == 0
     steps = [round(float(packet.time) * 120) for packet in packets(path)]
     assert steps == sorted(set(steps))
@@ -77,18 +77,18 @@ async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_un
 
 
 async def test_segments_that_are_encoded_follow_each_other_and_the_phone_is_turned(
-    phone: embedded.EmbeddedPhone, connect: Connect, tmp_path: Path
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     options = streamer.Transcode(codec="vp9", fps=15, height=320)
     async with connect(phone, preroll_s=2) as session, asyncio.timeout(LIMIT_S):
         await asyncio.sleep(1.5)
         target = tmp_path / "clip-{}.mp4"
         async with session.record(target, before_s=1, segment_s=1, max_duration_s=4, transcode=options) as recording:
-            await until(lambda: recording.pictures > 30)
+            await until(lambda: recording.frames > 30)
             phone.rotate()
             await recording.closed()
     assert len(recording.segments) >= 3
-    assert recording.pictures + recording.dropped == 60
+    assert recording.frames + recording.dropped == 60
     images = []
     for segment in recording.segments:
         assert boxes(segment.path) == ["ftyp", "moov", "mdat"]

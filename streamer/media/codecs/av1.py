@@ -6,7 +6,7 @@ Each open bitstream unit (OBU) gets its size, and the temporal unit the delimite
 
 from typing import ClassVar, Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _CONTINUES, _GOES_ON, _BEGINS = 0x80, 0x40, 0x08  # of the aggregation header: Z, Y and N
 _FORBIDDEN, _HAS_EXTENSION, _HAS_SIZE = 0x80, 0x04, 0x02  # of an OBU's header

@@ -1,11 +1,11 @@
 """Which depacketizer reads a codec's payloads."""
 
-from streamer.media.av1 import Av1Depacketizer
-from streamer.media.h264 import H264Depacketizer
-from streamer.media.h265 import H265Depacketizer
-from streamer.media.payload import Depacketizer
-from streamer.media.vp8 import Vp8Depacketizer
-from streamer.media.vp9 import Vp9Depacketizer
+from streamer.media.codecs.av1 import Av1Depacketizer
+from streamer.media.codecs.depacketizer import Depacketizer
+from streamer.media.codecs.h264 import H264Depacketizer
+from streamer.media.codecs.h265 import H265Depacketizer
+from streamer.media.codecs.vp8 import Vp8Depacketizer
+from streamer.media.codecs.vp9 import Vp9Depacketizer
 from streamer.tracks import Codec
 
 

@@ -8,7 +8,15 @@ a packetizer that takes it for one NAL unit: it is split where it is put togethe
 import struct
 from typing import ClassVar, Final
 
-from streamer.media.nal import (
+from streamer.media.codecs.depacketizer import (
+    MAX_NAL_UNITS,
+    MAX_UNIT_BYTES,
+    PAYLOAD_COST,
+    TOO_LARGE,
+    TOO_MANY_NAL_UNITS,
+    MalformedPayload,
+)
+from streamer.media.codecs.nal import (
     START_CODE,
     START_CODES,
     ParameterSets,
@@ -18,14 +26,6 @@ from streamer.media.nal import (
     has_start_code,
     split,
     sprop,
-)
-from streamer.media.payload import (
-    MAX_NAL_UNITS,
-    MAX_UNIT_BYTES,
-    PAYLOAD_COST,
-    TOO_LARGE,
-    TOO_MANY_NAL_UNITS,
-    MalformedPayload,
 )
 
 _NAL_TYPE: Final = 0x1F

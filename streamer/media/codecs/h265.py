@@ -8,7 +8,15 @@ unit holds start codes, it is split, as in `h264`.
 import struct
 from typing import ClassVar, Final
 
-from streamer.media.nal import (
+from streamer.media.codecs.depacketizer import (
+    MAX_NAL_UNITS,
+    MAX_UNIT_BYTES,
+    PAYLOAD_COST,
+    TOO_LARGE,
+    TOO_MANY_NAL_UNITS,
+    MalformedPayload,
+)
+from streamer.media.codecs.nal import (
     START_CODES,
     ParameterSets,
     annex_b,
@@ -17,14 +25,6 @@ from streamer.media.nal import (
     has_start_code,
     split,
     sprop,
-)
-from streamer.media.payload import (
-    MAX_NAL_UNITS,
-    MAX_UNIT_BYTES,
-    PAYLOAD_COST,
-    TOO_LARGE,
-    TOO_MANY_NAL_UNITS,
-    MalformedPayload,
 )
 
 _HEADER_BYTES: Final = 2

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from streamer.bounded import BoundedMap
-from streamer.media.payload import MAX_NAL_UNITS
+from streamer.media.codecs.depacketizer import MAX_NAL_UNITS
 
 START_CODE: Final = b"\x00\x00\x00\x01"
 START_CODES: Final = (START_CODE, START_CODE[1:])

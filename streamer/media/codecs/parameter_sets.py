@@ -10,7 +10,7 @@ An SPS that cannot be parsed to its end is no SPS to these functions: it stays a
 from dataclasses import dataclass, field
 from typing import Final
 
-from streamer.media.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
+from streamer.media.codecs.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
 
 MAX_SET_BYTES: Final = 4096  # the longest that the standards allow is half of it
 _HEADER_BYTES: Final = 64  # of a slice: more than what comes before its picture order count

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from streamer.media.parameter_sets import (
+from streamer.media.codecs.parameter_sets import (
     MAX_SET_BYTES,
     PictureSet,
     SequenceSet,
@@ -22,7 +22,7 @@ from streamer.media.parameter_sets import (
     h265_sequence_set,
     h265_slice_order,
 )
-from streamer.media.rtp import extend
+from streamer.media.rtp.packet import extend
 
 _START: Final = b"\x00\x00\x01"
 _LEADING_LIMIT: Final = 64  # NAL units before the first slice

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _EXTENDED: Final = 0x80
 _PLACE: Final = 0x17  # start of partition, and its index

@@ -8,7 +8,7 @@ decoder then gives a picture for each layer, of which the last is the whole one.
 
 from typing import ClassVar, Final
 
-from streamer.media.payload import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
+from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
 
 _PICTURE_ID, _INTER_PICTURE, _LAYERS, _FLEXIBLE = 0x80, 0x40, 0x20, 0x10
 _BEGINS, _STRUCTURE = 0x08, 0x02

@@ -1,4 +1,4 @@
-"""The heard side of the fan-out: sound for whoever listens, decoded once, and only while somebody listens."""
+"""The heard side of the fan-out: audio for whoever listens, decoded once, and only while somebody listens."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from av.codec.codec import UnknownCodecError
 
+from streamer.audio_ports import AudioPort
 from streamer.errors import IncompatibleLibraryError
-from streamer.media import opus
-from streamer.media.audio import AudioHub, AudioIterator, Layout, Pcm, SampleFormat, exactly, stereo
-from streamer.media.continuity import Continuity, Step
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs import opus
+from streamer.media.playback.audio_frames import AudioHub, AudioIterator, Layout, Pcm, SampleFormat, exactly, stereo
+from streamer.media.playback.concealment import Continuity, Step
 from streamer.media.worker import Worker
 from streamer.own_loop import OwnLoop
-from streamer.ports import AudioPort
 
 INBOX_LIMIT: Final = 250  # packets: 5 s; one more is lost, and concealed as any other
 
@@ -27,7 +27,7 @@ Heard = tuple[Step, npt.NDArray[np.int16], bool]  # whether it was made up for a
 
 
 @dataclass(slots=True)
-class SoundCounters:
+class AudioCounters:
     """What one decoder has counted. All but the last are the thread's."""
 
     decoded: int = 0  # packets
@@ -37,14 +37,14 @@ class SoundCounters:
     overflows: int = 0  # packets dropped because decoding was slower than the stream
 
 
-class Sound:
-    """A sink that decodes sound for its consumers. `aclose` ends the decoder's thread and the iterators.
+class AudioOutput:
+    """A sink that decodes audio for its consumers. `aclose` ends the decoder's thread and the iterators.
 
     `audio_port` is asked with each piece.
     """
 
     def __init__(self, name: str, *, audio_port: Callable[[], AudioPort | None], loop: OwnLoop | None = None) -> None:
-        self.counters = SoundCounters()
+        self.counters = AudioCounters()
         self.hub = AudioHub(self._watch, loop=loop)
         self._name = name
         self._audio_port = audio_port
@@ -52,7 +52,7 @@ class Sound:
         self._worker: Worker[tuple[AccessUnit, bool]] | None = None
         self._is_new = True  # whether packets came that nobody listened to
         self._has_lost = False  # whether one was dropped since the last
-        self._decoder = SoundDecoder(self.counters)
+        self._decoder = AudioDecoder(self.counters)
 
     def put(self, unit: AccessUnit) -> None:
         """Decode an audio packet, if anybody listens."""
@@ -79,12 +79,12 @@ class Sound:
 
     def _watch(self, watched: bool) -> None:
         if watched and self._worker is None:
-            self._worker = Worker(f"decode sound {self._name}", self._work, lambda: None, limit=INBOX_LIMIT)
+            self._worker = Worker(f"decode audio {self._name}", self._work, lambda: None, limit=INBOX_LIMIT)
 
     def _work(self, item: tuple[AccessUnit, bool]) -> None:
         unit, is_new = item
         if is_new:
-            self._decoder = SoundDecoder(self.counters)
+            self._decoder = AudioDecoder(self.counters)
         try:
             heard = self._decoder.decode(unit)
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
@@ -117,16 +117,16 @@ class Sound:
             )
 
 
-class SoundDecoder:
+class AudioDecoder:
     """Decode the packets of one stream, in order: what is missing between them is made up.
 
-    By libopus's concealment, which fades into the noise that was behind the sound. Left out: in-band FEC, which
-    libavcodec does not pass on; a phone's sound, music at a high rate, is coded without it.
+    By libopus's concealment, which fades into the noise that was behind the audio. Left out: in-band FEC, which
+    libavcodec does not pass on; a phone's audio, music at a high rate, is coded without it.
 
     `decode` raises IncompatibleLibraryError if libavcodec lacks libopus.
     """
 
-    def __init__(self, counters: SoundCounters) -> None:
+    def __init__(self, counters: AudioCounters) -> None:
         self._counters = counters
         self._continuity = Continuity()
         self._context: av.AudioCodecContext | None = None

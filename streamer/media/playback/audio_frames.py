@@ -1,4 +1,4 @@
-"""Decoded sound, and the iterators that consumers read it from."""
+"""Decoded audio, and the iterators that consumers read it from."""
 
 import math
 from collections import deque
@@ -10,11 +10,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError
 from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Recent
-from streamer.media import opus
-from streamer.ports import AudioPort
+from streamer.media.codecs import opus
 
 SampleFormat: TypeAlias = Literal["s16", "f32"]
 Layout: TypeAlias = Literal["mono", "stereo"]
@@ -28,7 +28,7 @@ _FULL_SCALE: Final = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pcm:
-    """A piece of sound as the decoder made it: 48 kHz, 16 bits, stereo; or made it up."""
+    """A piece of audio as the decoder made it: 48 kHz, 16 bits, stereo; or made it up."""
 
     samples: npt.NDArray[np.int16] = field(repr=False)  # of shape (samples, 2)
     rtp_time: int
@@ -42,7 +42,7 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AudioFrame:
-    """A piece of the phone's sound, as long as the phone's packets: mostly 20 ms.
+    """A piece of the phone's audio, as long as the phone's packets: mostly 20 ms.
 
     From one `discontinuity` to the next the samples are without a gap, and exactly as many as `rtp_time` says.
     """
@@ -55,7 +55,7 @@ class AudioFrame:
     received_at: float  # the same moment as Unix time in seconds
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     concealed: int  # how many of the samples were made up for lost packets
-    discontinuity: bool  # the first of all, or sound is missing right before this piece, or the stream began anew
+    discontinuity: bool  # the first of all, or audio is missing right before this piece, or the stream began anew
     audio_port: AudioPort | None = None  # the one in force when this piece came
 
     @property
@@ -185,7 +185,7 @@ def stereo(blocks: Iterable[av.AudioFrame]) -> npt.NDArray[np.int16]:
 
 
 class AudioHub(Hub[Pcm]):
-    """Hand decoded sound to every consumer."""
+    """Hand decoded audio to every consumer."""
 
     def iterate(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> "AudioIterator":
         """Return a new consumer."""
@@ -200,7 +200,7 @@ class AudioHub(Hub[Pcm]):
 
 
 class AudioIterator(HubIterator[Pcm]):
-    """An async iterator of sound. It ends when the session does; `aclose` (or `async with`) ends it before.
+    """An async iterator of audio. It ends when the session does; `aclose` (or `async with`) ends it before.
 
     One task reads it at a time. A consumer more than 250 pieces behind, 5 s, loses the oldest: `skipped` counts them,
     and the next one has its `discontinuity` set. An iterator that the program drops, such as by `break`, is closed.

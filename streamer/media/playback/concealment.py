@@ -8,14 +8,14 @@
 4. Of a packet that begins before the last one ends, only what comes after that is heard.
 
 So within one line the samples are exactly as many as the time that has passed on the phone's clock. Left out: playout
-delay. Who plays the sound holds back as much as he likes; the jitter buffer has put the packets in order.
+delay. Who plays the audio holds back as much as he likes; the jitter buffer has put the packets in order.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from streamer.media import opus
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs import opus
 
 FILL_LIMIT: Final = 2 * opus.CLOCK_RATE
 

@@ -1,25 +1,25 @@
-"""The decoded side of the fan-out: pictures for whoever looks, decoded once, and only while somebody looks."""
+"""The decoded side of the fan-out: frames for whoever looks, decoded once, and only while somebody looks."""
 
 import time
 from collections.abc import Callable
 
 import av
 
-from streamer.media.decode import Decoder, DecoderCounters
-from streamer.media.frames import FrameHub, FrameIterator, Policy, VideoFrame
+from streamer.audio_ports import AudioPort
+from streamer.media.access_unit import AccessUnit
 from streamer.media.history import History
 from streamer.media.meter import DecodingMeter
-from streamer.media.units import AccessUnit
+from streamer.media.playback.video_decoder import Decoder, DecoderCounters
+from streamer.media.playback.video_frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.own_loop import OwnLoop
-from streamer.ports import AudioPort
 
 
-class Pictures:
+class VideoOutput:
     """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
 
-    `history`, which gets the access units first, has what the picture on the screen is decoded from for who comes late.
+    `history`, which gets the access units first, has what the frame on the screen is decoded from for who comes late.
     `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is asked with each
-    picture.
+    frame.
     """
 
     def __init__(

@@ -14,9 +14,9 @@ from av.codec.context import Flags
 
 from streamer.bounded import Budget
 from streamer.errors import IncompatibleLibraryError
-from streamer.media.limits import PIXELS_LIMIT, is_too_large, pixel_options
-from streamer.media.reorder import Reordering
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.limits import PIXELS_LIMIT, is_too_large, pixel_options
+from streamer.media.codecs.reordering import Reordering
 from streamer.media.worker import Worker
 
 _logger = logging.getLogger("streamer.decode")
@@ -43,8 +43,8 @@ def open_decoder(codec_name: str) -> av.VideoCodecContext:
         raise IncompatibleLibraryError(
             f"expected a libavcodec with the decoder {name}, found none in av {av.__version__}: install av from a wheel"
         )
-    # One thread and low delay: a picture leaves with the access unit that holds it, where frame threads would
-    # keep back as many pictures as there are threads.
+    # One thread and low delay: a frame leaves with the access unit that holds it, where frame threads would
+    # keep back as many frames as there are threads.
     context.thread_count = 1
     context.options = pixel_options()
     context.flags |= Flags.low_delay
@@ -269,7 +269,7 @@ class FrameDecoder:
             self.counters.errors += 1
             return
         if not self.counters.too_large:
-            _logger.warning("= pictures of more than %d pixels are not decoded", PIXELS_LIMIT)
+            _logger.warning("= frames of more than %d pixels are not decoded", PIXELS_LIMIT)
         self.counters.too_large += 1
 
 
@@ -291,22 +291,22 @@ class _Group:
 
 
 class Decoder:
-    """Decode video access units in a thread; hand the frames to `on_picture` in the event loop.
+    """Decode video access units in a thread; hand the frames to `on_frame` in the event loop.
 
     `put` and `aclose` belong to the event loop. `on_trouble` is called there when frames are lost on this side (the
     decoder refused one, made up a part of one, or fell behind) and only a keyframe helps, `on_failure` when nothing
-    does. `on_picture` gets the ns that decoding took, too.
+    does. `on_frame` gets the ns that decoding took, too.
     """
 
     def __init__(
         self,
         name: str,
-        on_picture: Callable[[AccessUnit, av.VideoFrame, int], None],
+        on_frame: Callable[[AccessUnit, av.VideoFrame, int], None],
         on_trouble: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._on_picture = on_picture
+        self._on_frame = on_frame
         self._on_failure = on_failure
         self._on_trouble = on_trouble
         self._needs_keyframe = True  # the inbox does: it was emptied
@@ -368,7 +368,7 @@ class Decoder:
         if len(units) > 1 and frames:
             frames = [_last_of(frames)]
         for frame in frames:
-            self._tell(self._on_picture, frame.unit, frame.av_frame, frame.decode_ns)
+            self._tell(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
         if units:
             interval_s = (units[-1].arrival_ns - self._latest_ns) / 1e9
             self._latest_ns = units[-1].arrival_ns
@@ -377,7 +377,7 @@ class Decoder:
 
     def _finish(self) -> None:
         for frame in self._frames.drain():
-            self._tell(self._on_picture, frame.unit, frame.av_frame, frame.decode_ns)
+            self._tell(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody looks any more

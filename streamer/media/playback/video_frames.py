@@ -1,4 +1,4 @@
-"""Decoded pictures, and the iterators that consumers read them from."""
+"""Decoded frames, and the iterators that consumers read them from."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from streamer.atomic_file import write_atomically
+from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
 from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
-from streamer.media.images import QUALITY, ImageFormat, encode_image, image_format_of
-from streamer.media.whole import write_whole
+from streamer.media.playback.images import QUALITY, ImageFormat, encode_image, image_format_of
 from streamer.own_loop import OwnLoop
-from streamer.ports import AudioPort
 
 Policy: TypeAlias = Literal["latest", "every"]
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
@@ -32,11 +32,11 @@ _FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VideoFrame:
-    """One decoded picture of the phone's screen.
+    """One decoded frame of the phone's screen.
 
-    `sequence` counts the decoded pictures of a session from 0: a consumer that sees it jump has skipped some.
-    `discontinuity` is of each consumer's own: set with the first picture it gets, and with the first one it gets after
-    pictures were lost on the way or the stream began anew, also if it skipped the one right after that. What a consumer
+    `sequence` counts the decoded frames of a session from 0: a consumer that sees it jump has skipped some.
+    `discontinuity` is of each consumer's own: set with the first frame it gets, and with the first one it gets after
+    frames were lost on the way or the stream began anew, also if it skipped the one right after that. What a consumer
     skips itself is none.
     """
 
@@ -44,14 +44,14 @@ class VideoFrame:
     height: int
     sequence: int
     rtp_time: int  # 90 kHz ticks, extended: the phone's own clock, origin unknown
-    arrival_ns: int  # monotonic, of the datagram that completed the picture
+    arrival_ns: int  # monotonic, of the datagram that completed the frame
     received_at: float  # the same moment as Unix time in seconds
     decoded_ns: int  # monotonic, when the decoder had handed it over
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool
-    discontinuity: bool  # pictures were lost, or the stream began anew, since the picture that was got before
-    is_repeat: bool = False  # the picture that was got before, once more: `frames(repeat=True)` on a still screen
-    audio_port: AudioPort | None = None  # the one in force when this picture came
+    discontinuity: bool  # frames were lost, or the stream began anew, since the frame that was got before
+    is_repeat: bool = False  # the frame that was got before, once more: `frames(repeat=True)` on a still screen
+    audio_port: AudioPort | None = None  # the one in force when this frame came
     av_frame: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
     @property
@@ -61,7 +61,7 @@ class VideoFrame:
 
     @property
     def age_s(self) -> float:
-        """How long ago the picture came. A still screen's last picture is old, and still on the screen."""
+        """How long ago the frame came. A still screen's last frame is old, and still on the screen."""
         return (time.monotonic_ns() - self.arrival_ns) / 1e9
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -87,7 +87,7 @@ class VideoFrame:
         )
 
     def _repr_png_(self) -> bytes:
-        """Show the picture in a notebook."""
+        """Show the frame in a notebook."""
         return self.encode("png")
 
     def to_ndarray(
@@ -99,7 +99,7 @@ class VideoFrame:
         """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
 
         Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
-        for "yuv420p", planes one below the other; all C-contiguous. The picture's own range (full or limited),
+        for "yuv420p", planes one below the other; all C-contiguous. The frame's own range (full or limited),
         colours and depth are honoured.
 
         Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
@@ -128,7 +128,7 @@ class VideoFrame:
     def encode(
         self, image_format: ImageFormat = "png", *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> bytes:
-        """Return the picture as an image file, scaled as `to_ndarray` does; `quality`, 1 to 100, is for "jpeg".
+        """Return the frame as an image file, scaled as `to_ndarray` does; `quality`, 1 to 100, is for "jpeg".
 
         It takes some milliseconds of the caller's thread. Raises ConfigurationError for what cannot be.
         """
@@ -137,16 +137,16 @@ class VideoFrame:
     def save(
         self, path: str | os.PathLike[str], *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> None:
-        """Write the picture into a `.png`, `.jpg` or `.jpeg` file, as `encode` makes it: whole, or not at all.
+        """Write the frame into a `.png`, `.jpg` or `.jpeg` file, as `encode` makes it: whole, or not at all.
 
         It blocks: `await asyncio.to_thread(frame.save, path)`. Raises ConfigurationError for another kind of file,
         RecordingError if it cannot be written.
         """
-        write_whole(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
+        write_atomically(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
 
 
 class FrameHub(Hub[VideoFrame]):
-    """Hand each decoded picture to every consumer; keep the last one for consumers that come later."""
+    """Hand each decoded frame to every consumer; keep the last one for consumers that come later."""
 
     def __init__(self, on_watch: Callable[[bool], None], *, loop: OwnLoop | None = None) -> None:
         super().__init__(on_watch, loop=loop)
@@ -154,13 +154,13 @@ class FrameHub(Hub[VideoFrame]):
         self.last: VideoFrame | None = None
 
     def publish(self, item: VideoFrame) -> None:
-        """Hand a picture to every consumer."""
+        """Hand a frame to every consumer."""
         self.published += 1
         self.last = item
         super().publish(item)
 
     def forget_last(self) -> None:
-        """Forget the last picture: the screen has changed since. So does a consumer of the newest one."""
+        """Forget the last frame: the screen has changed since. So does a consumer of the newest one."""
         self.last = None
         for subscription in self._subscriptions:
             if isinstance(subscription.mailbox, Latest):
@@ -169,7 +169,7 @@ class FrameHub(Hub[VideoFrame]):
     def iterate(
         self, policy: Policy, *, max_fps: float | None = None, repeat: bool = False, limit: int = EVERY_LIMIT
     ) -> "FrameIterator":
-        """Return a new consumer, which gets the last picture at once if it is still on the screen."""
+        """Return a new consumer, which gets the last frame at once if it is still on the screen."""
         self.loop.check()
         if policy not in {"latest", "every"}:
             raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
@@ -192,10 +192,10 @@ class FrameHub(Hub[VideoFrame]):
 
 
 class FrameIterator(HubIterator[VideoFrame]):
-    """An async iterator of pictures. It ends when the session does; `aclose` (or `async with`) ends it before.
+    """An async iterator of frames. It ends when the session does; `aclose` (or `async with`) ends it before.
 
-    One task reads it at a time. Under "latest" a slow consumer gets the newest picture; `skipped` counts the others.
-    Under "every" a consumer more than the limit behind gets FramesOverflowError after the pictures that were kept.
+    One task reads it at a time. Under "latest" a slow consumer gets the newest frame; `skipped` counts the others.
+    Under "every" a consumer more than the limit behind gets FramesOverflowError after the frames that were kept.
     An iterator that the program drops, such as by `break`, is closed.
     """
 
@@ -210,7 +210,7 @@ class FrameIterator(HubIterator[VideoFrame]):
         self._shown: VideoFrame | None = None  # what to repeat
 
     async def __anext__(self) -> VideoFrame:
-        """Return the next picture.
+        """Return the next frame.
 
         Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
         """
@@ -231,7 +231,7 @@ class FrameIterator(HubIterator[VideoFrame]):
             await self._change()
 
     def _next(self) -> VideoFrame | None:
-        """Return the picture that is there, a new one or the former one again; None if there is none."""
+        """Return the frame that is there, a new one or the former one again; None if there is none."""
         try:
             frame = self._take()
         except OverflowedError:
@@ -252,7 +252,7 @@ class FrameIterator(HubIterator[VideoFrame]):
 
 
 def _marked(frame: VideoFrame) -> VideoFrame:
-    """Return a picture with its `discontinuity` set: another object with the same pixels, as consumers share it."""
+    """Return a frame with its `discontinuity` set: another object with the same pixels, as consumers share it."""
     return frame if frame.discontinuity else replace(frame, discontinuity=True)
 
 

@@ -1,4 +1,4 @@
-"""Clips for reports: a few seconds of a recording, small and without sound, as a moving picture or a small MP4."""
+"""Clips for reports: a few seconds of a recording, small and without audio, as a moving picture or a small MP4."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,10 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.stream import VideoStream
 
+from streamer.atomic_file import absolute, check_writable, write_atomically
 from streamer.errors import ConfigurationError, RecordingError
-from streamer.media.fit import fit, fitted_size, framed
-from streamer.media.pace import Pace
-from streamer.media.whole import absolute, check_whole, write_whole
+from streamer.media.recording.frame_rate import Pace
+from streamer.media.recording.letterbox import fit, fitted_size, framed
 
 WIDTH: Final = 480
 FPS: Final = 10.0
@@ -60,7 +60,7 @@ async def clip(
 ) -> None:
     """Write some seconds of a video file as a `.webp` or `.gif` that moves, or as an `.mp4`.
 
-    The pictures are at most `width` pixels wide, `fps` a second, and there is no sound. Without an end it goes to that
+    The frames are at most `width` pixels wide, `fps` a second, and there is no audio. Without an end it goes to that
     of the file. It runs in a thread; the target is there whole, or not at all. `overwrite` replaces a target that
     exists; the source is never replaced.
 
@@ -105,13 +105,13 @@ async def clip_parts(
         raise ConfigurationError(f"the files before {parts[0].begin_s:.1f} s are no longer known: clip them by name")
     for part in parts:
         _refuse_same(part.path, path)
-    check_whole(path, overwrite=overwrite)  # before the work
+    check_writable(path, overwrite=overwrite)  # before the work
     stopped = threading.Event()
     making = _Making(parts, start_s, end_s, width=width, rate=Fraction(fps).limit_denominator(1001), stopped=stopped)
     try:
-        write_whole(path, await asyncio.to_thread(making.make, path.suffix.lower()), overwrite=overwrite)
+        write_atomically(path, await asyncio.to_thread(making.make, path.suffix.lower()), overwrite=overwrite)
     finally:
-        stopped.set()  # cancelled: the thread looks at each picture
+        stopped.set()  # cancelled: the thread looks at each frame
 
 
 def _refuse_same(source: Path, target: Path) -> None:
@@ -122,7 +122,7 @@ def _refuse_same(source: Path, target: Path) -> None:
 
 
 def _length_s(path: Path) -> float:
-    """Return how long a file's pictures last."""
+    """Return how long a file's frames last."""
     try:
         with av.open(path) as container:
             if container.duration:
@@ -139,7 +139,7 @@ def _length_s(path: Path) -> float:
 
 
 def _unreadable(path: Path, error: Exception) -> RecordingError:
-    why = "it holds no picture" if isinstance(error, IndexError) else getattr(error, "strerror", None) or error
+    why = "it holds no frame" if isinstance(error, IndexError) else getattr(error, "strerror", None) or error
     return RecordingError(f"cannot read {path}: {why}", reason="read")
 
 
@@ -166,31 +166,31 @@ class _Making:
 
     def make(self, suffix: str) -> bytes:
         """Return the clip's file."""
-        pictures = self._with_palette() if suffix == ".gif" else self._pictures()
+        frames = self._with_palette() if suffix == ".gif" else self._frames()
         codec, options, file_options = _ENCODERS[suffix]
         made = io.BytesIO()
         try:
-            first = next(pictures)
+            first = next(frames)
             with av.open(made, "w", format=suffix[1:], options=file_options) as output:
                 stream = output.add_stream(codec, rate=self._rate, options=options)
                 assert isinstance(stream, VideoStream)  # noqa: S101 - what these encoders make
                 stream.width, stream.height = first.width, first.height
                 stream.pix_fmt = "pal8" if suffix == ".gif" else "yuv420p"
                 stream.time_base = 1 / self._rate
-                for picture in itertools.chain([first], pictures):
-                    output.mux(stream.encode(picture))
+                for frame in itertools.chain([first], frames):
+                    output.mux(stream.encode(frame))
                 output.mux(stream.encode(None))
         except StopIteration:
-            raise RecordingError(f"{self._parts[0].path} has no picture in this range", reason="read") from None
+            raise RecordingError(f"{self._parts[0].path} has no frame in this range", reason="read") from None
         except av.FFmpegError as error:
             raise RecordingError(f"the clip cannot be encoded: {error.strerror}", reason="encode") from error
         return made.getvalue()
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        """Give the clip's pictures, at its rate and size."""
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        """Give the clip's frames, at its rate and size."""
         pace: Pace[av.VideoFrame] = Pace(self._rate)
-        for picture, time_s in self._decoded():
-            yield from map(self._fitted, pace.put(picture, round((time_s - self._start_s) * _S)))
+        for frame, time_s in self._decoded():
+            yield from map(self._fitted, pace.put(frame, round((time_s - self._start_s) * _S)))
         length_ns = round((self._end_s - self._start_s) * _S)
         yield from map(self._fitted, pace.advance(max(length_ns, pace.time_ns(1))))
 
@@ -203,20 +203,20 @@ class _Making:
         return frame
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float]]:
-        """Give the pictures of the range, with what leads to the first of them, and the time of each."""
+        """Give the frames of the range, with what leads to the first of them, and the time of each."""
         for part in self._parts:
             try:
-                pictures = self._decoded_from(part, max(self._start_s - part.begin_s, 0.0))
-                first = next(pictures, None)
+                frames = self._decoded_from(part, max(self._start_s - part.begin_s, 0.0))
+                first = next(frames, None)
                 if first is None or first[1] > max(self._start_s, part.begin_s):
                     # There is nothing to find the keyframe before it by, as in MPEG-TS, or in a file that grows.
-                    pictures, first = self._decoded_from(part, 0.0), None
-                yield from pictures if first is None else itertools.chain([first], pictures)
+                    frames, first = self._decoded_from(part, 0.0), None
+                yield from frames if first is None else itertools.chain([first], frames)
             except (OSError, av.FFmpegError, IndexError) as error:
                 raise _unreadable(part.path, error) from error
 
     def _decoded_from(self, part: Part, offset_s: float) -> Iterator[tuple[av.VideoFrame, float]]:
-        """Give the pictures of a file from the keyframe before a moment on, up to the end of the range."""
+        """Give the frames of a file from the keyframe before a moment on, up to the end of the range."""
         with av.open(part.path) as container:
             stream = container.streams.video[0]
             base = stream.time_base or Fraction(1)
@@ -232,24 +232,24 @@ class _Making:
                 yield frame, time_s
 
     def _with_palette(self) -> Iterator[av.VideoFrame]:
-        """Give the pictures in the 256 colours that suit them best: they are decoded twice, and none is kept."""
+        """Give the frames in the 256 colours that suit them best: they are decoded twice, and none is kept."""
         finding: _Filter | None = None
-        for picture in self._pictures():
-            finding = finding or _Filter(picture, "palettegen")
-            finding.push(picture)
+        for frame in self._frames():
+            finding = finding or _Filter(frame, "palettegen")
+            finding.push(frame)
         if finding is None:
             return
         (palette,) = finding.end()
         using: _Filter | None = None
-        for picture in self._pictures():
-            using = using or _Filter(picture, "paletteuse", "dither=bayer:bayer_scale=5:diff_mode=rectangle", palette)
-            yield from using.push(picture)
+        for frame in self._frames():
+            using = using or _Filter(frame, "paletteuse", "dither=bayer:bayer_scale=5:diff_mode=rectangle", palette)
+            yield from using.push(frame)
         if using is not None:
             yield from using.end()
 
 
 class _Filter:
-    """One of libavfilter's, for pictures like the first, and maybe one picture that goes with all of them."""
+    """One of libavfilter's, for frames like the first, and maybe one frame that goes with all of them."""
 
     def __init__(self, first: av.VideoFrame, name: str, options: str = "", beside: av.VideoFrame | None = None) -> None:
         self._graph = Graph()
@@ -265,9 +265,9 @@ class _Filter:
             other.push(beside)
             other.push(None)
 
-    def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
-        """Take a picture; return those that are ready."""
-        self._source.push(picture.reformat(format="rgb24"))
+    def push(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
+        """Take a frame; return those that are ready."""
+        self._source.push(frame.reformat(format="rgb24"))
         return self._ready()
 
     def end(self) -> list[av.VideoFrame]:
@@ -284,7 +284,7 @@ class _Filter:
         ready = []
         with contextlib.suppress(av.BlockingIOError, av.EOFError):
             while True:
-                picture = self._sink.pull()
-                assert isinstance(picture, av.VideoFrame)  # noqa: S101 - what such a filter gives
-                ready.append(picture)
+                frame = self._sink.pull()
+                assert isinstance(frame, av.VideoFrame)  # noqa: S101 - what such a filter gives
+                ready.append(frame)
         return ready

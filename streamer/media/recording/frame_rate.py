@@ -1,4 +1,4 @@
-"""A constant picture rate: which picture each of its steps shows."""
+"""A constant frame rate: which frame each of its steps shows."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,10 +10,10 @@ _S = 1_000_000_000
 
 
 class Pace(Generic[T]):
-    """Give each step of a rate, from 0 on, the picture whose time is the nearest, or the last one that came.
+    """Give each step of a rate, from 0 on, the frame whose time is the nearest, or the last one that came.
 
-    A picture is settled when a later one came, or time went on without one. Of several at one step the last is shown; a
-    picture that comes too late for its step is shown from the next one on. The first is shown from step 0, whenever it
+    A frame is settled when a later one came, or time went on without one. Of several at one step the last is shown; a
+    frame that comes too late for its step is shown from the next one on. The first is shown from step 0, whenever it
     comes; so are those with a time before zero, until another comes.
     """
 
@@ -24,17 +24,17 @@ class Pace(Generic[T]):
 
     @property
     def has_begun(self) -> bool:
-        """Whether any picture has come."""
+        """Whether any frame has come."""
         return self._shown is not None
 
     def time_ns(self, step: int) -> int:
         """Return when a step begins."""
         return step * _S * self._rate.denominator // self._rate.numerator
 
-    def put(self, picture: T, time_ns: int) -> Iterator[tuple[int, T]]:
-        """Take a picture; give the steps before its own, with what they show."""
+    def put(self, frame: T, time_ns: int) -> Iterator[tuple[int, T]]:
+        """Take a frame; give the steps before its own, with what they show."""
         yield from self.advance(time_ns)
-        self._shown = picture
+        self._shown = frame
 
     def advance(self, time_ns: int) -> Iterator[tuple[int, T]]:
         """Give the steps that end before a moment, rounded to the nearest step."""

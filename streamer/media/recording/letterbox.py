@@ -1,4 +1,4 @@
-"""Pictures of whatever size, fitted into one: scaled, whole, in the middle, with black beside or above."""
+"""Frames of whatever size, fitted into one: scaled, whole, in the middle, with black beside or above."""
 
 import av
 import numpy as np
@@ -9,20 +9,20 @@ _BLACK, _GREY = 16, 128
 
 
 def fitted_size(width: int, height: int, within: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest even size of a picture's shape that fits into another."""
+    """Return the largest even size of a frame's shape that fits into another."""
     scale = min(within[0] / width, within[1] / height)
     return max(round(width * scale / 2) * 2, 2), max(round(height * scale / 2) * 2, 2)
 
 
-def fit(picture: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Return a picture as yuv420p of limited range, of shape (height * 3 // 2, width); a new array. Sizes are even."""
-    inner_width, inner_height = fitted_size(picture.width, picture.height, (width, height))
+def fit(frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Return a frame as yuv420p of limited range, of shape (height * 3 // 2, width); a new array. Sizes are even."""
+    inner_width, inner_height = fitted_size(frame.width, frame.height, (width, height))
     inner_width, inner_height = min(inner_width, width), min(inner_height, height)
-    inner = picture.reformat(
+    inner = frame.reformat(
         width=inner_width,
         height=inner_height,
         format="yuv420p",
-        interpolation="AREA" if (inner_width, inner_height) != (picture.width, picture.height) else None,
+        interpolation="AREA" if (inner_width, inner_height) != (frame.width, frame.height) else None,
         dst_color_range=ColorRange.MPEG,
     ).to_ndarray()
     if (inner_width, inner_height) == (width, height):
@@ -40,7 +40,7 @@ def fit(picture: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8
 
 
 def framed(pixels: npt.NDArray[np.uint8], like: av.VideoFrame) -> av.VideoFrame:
-    """Return what `fit` gave as a picture again, in the colours of the one that it was made of."""
+    """Return what `fit` gave as a frame again, in the colours of the one that it was made of."""
     frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
     frame.colorspace, frame.color_range = like.colorspace, ColorRange.MPEG
     return frame

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from streamer.tracks import Kind
 
-INDEX_LIMIT: Final = 8_000_000  # samples of a file: 64 MB in memory, 20 hours of 60 pictures a second and sound
+INDEX_LIMIT: Final = 8_000_000  # samples of a file: 64 MB in memory, 20 hours of 60 frames a second and audio
 _MOVIE_CLOCK: Final = 90_000
 _UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
@@ -72,7 +72,7 @@ class Track:
         return ns * self.clock_rate // 1_000_000_000
 
     def end(self, now_ns: int) -> int:
-        """Return when the newest sample ends if nothing has followed it so far: a picture stays, a sound does not."""
+        """Return when the newest sample ends if nothing has followed it so far: a frame stays, a audio does not."""
         if self.kind == "video":
             return max(self.ticks(now_ns), self.newest + 1)
         usual = self.step or self.clock_rate // _OPUS_STEPS_PER_S
@@ -217,8 +217,8 @@ def video_sample(codec_name: str, data: bytes) -> list[bytes]:
 
 def opus_entry(channels: int) -> bytes:
     """Return Opus's sample entry (Encapsulation of Opus in ISOBMFF section 4.3): nothing to skip, no gain."""
-    sound = struct.pack(">6xH8xHHIHxx", 1, channels, 16, 0, 48_000)
-    return _box(b"Opus", sound, _box(b"dOps", struct.pack(">BBHIhB", 0, channels, 0, 48_000, 0, 0)))
+    audio = struct.pack(">6xH8xHHIHxx", 1, channels, 16, 0, 48_000)
+    return _box(b"Opus", audio, _box(b"dOps", struct.pack(">BBHIhB", 0, channels, 0, 48_000, 0, 0)))
 
 
 def find_box(data: bytes, *path: bytes) -> bytes:

@@ -18,20 +18,20 @@ from typing import IO, Final, Protocol, cast
 import av
 from av.video.stream import VideoStream
 
+from streamer.atomic_file import open_draft
 from streamer.errors import RecordingError
-from streamer.media.containers import FRAGMENT_S, Container
-from streamer.media.limits import PIXELS_LIMIT, pixel_options
-from streamer.media.mp4 import Mp4, Track, find_box, opus_entry, video_sample
-from streamer.media.units import AccessUnit
-from streamer.media.whole import open_draft
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.limits import PIXELS_LIMIT, pixel_options
+from streamer.media.recording.containers import FRAGMENT_S, Container
+from streamer.media.recording.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
 
-FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first picture after so much
+FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first frame after so much
 FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without one after so much
 DECODE_AHEAD: Final = 99_000  # ticks of video: more than a frame goes back on the timeline (TRUSTED_NS)
-DECODE_STEP: Final = 90  # with less, libavformat takes the step to the next group of pictures for a discontinuity
+DECODE_STEP: Final = 90  # with less, libavformat takes the step to the next group of frames for a discontinuity
 _COPY_BYTES: Final = 1024 * 1024
 _SYNC_EVERY: Final = 64  # copies
 _OPUS_CLOCK: Final = 48_000
@@ -44,7 +44,7 @@ class MediaFile(Protocol):
     Every method may raise OSError or av.FFmpegError; then `abandon` is what is left to do.
     """
 
-    written: int  # pictures that are in the file, whatever happens
+    written: int  # frames that are in the file, whatever happens
 
     @property
     def size(self) -> int:
@@ -53,14 +53,14 @@ class MediaFile(Protocol):
     def write(self, unit: AccessUnit, ticks: int) -> None:
         """Write a unit, in the order of decoding; it is presented at `ticks`, which no other of its kind is.
 
-        Only pictures go back: those that are shown before the newest one, and after the one that was newest before it.
+        Only frames go back: those that are shown before the newest one, and after the one that was newest before it.
         """
 
     def flush(self, now_ns: int) -> None:
         """Write what has waited for long enough."""
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
-        """End the file properly; its last picture lasts until `end_ns`.
+        """End the file properly; its last frame lasts until `end_ns`.
 
         `limit_s` bounds what only makes the file handier: then that is left out.
         """
@@ -81,7 +81,7 @@ def open_media(
     """Begin a file for the codec of a keyframe, and maybe Opus. Raises OSError or av.FFmpegError, also for a keyframe
     that libavformat cannot read. What is not ours is never cut short: something else may be in it.
 
-    `may_reorder` says that the pictures' parameter sets allow reordering.
+    `may_reorder` says that the frames' parameter sets allow reordering.
     """
     if container.av_format:
         times = DecodeTimes(is_reordered=may_reorder and container.is_live)
@@ -90,12 +90,12 @@ def open_media(
 
 
 class DecodeTimes:
-    """When pictures are decoded that come in the order of decoding: times that rise, none later than it is shown.
+    """When frames are decoded that come in the order of decoding: times that rise, none later than it is shown.
 
-    That is when they are shown, unless the stream reorders. Then a picture is decoded right after the one that was the
+    That is when they are shown, unless the stream reorders. Then a frame is decoded right after the one that was the
     newest before it is shown, since those that come next may be shown soon after that: so nothing has to be known of
     what comes. It is not decoded more than DECODE_AHEAD earlier: a still screen would be an age between the two.
-    If a picture is shown before it can be decoded, what comes out is later than it is shown.
+    If a frame is shown before it can be decoded, what comes out is later than it is shown.
     """
 
     def __init__(self, *, is_reordered: bool = False) -> None:
@@ -103,7 +103,7 @@ class DecodeTimes:
         self.newest = self._last = -1
 
     def of(self, ticks: int) -> int:
-        """Return when the next picture, which is shown at `ticks`, is decoded."""
+        """Return when the next frame, which is shown at `ticks`, is decoded."""
         if ticks < self.newest:
             after = self._last
         elif self.is_reordered:
@@ -113,7 +113,7 @@ class DecodeTimes:
         return max(self._last + 1, min(after + DECODE_STEP, ticks))
 
     def take(self, ticks: int) -> int:
-        """Return the same, and go on to the picture after it."""
+        """Return the same, and go on to the frame after it."""
         self.is_reordered |= ticks < self.newest
         self._last, self.newest = self.of(ticks), max(self.newest, ticks)
         return self._last
@@ -124,11 +124,11 @@ class Mp4File:
 
     def __init__(self, file: IO[bytes], first: AccessUnit, *, has_audio: bool) -> None:
         self.written = 0
-        self._taken = 0  # pictures, also those that wait for their fragment to end
+        self._taken = 0  # frames, also those that wait for their fragment to end
         self._file = file
         self._media_size = 0
         self._begin_ns: int | None = None  # of the fragment under way
-        self._held: tuple[AccessUnit, int] | None = None  # the newest picture: the next one may be shown before it
+        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: the next one may be shown before it
         self._times = DecodeTimes()
         self._tracks: dict[Kind, Track] = {"video": _video_track(first)}
         if has_audio:
@@ -145,7 +145,7 @@ class Mp4File:
         return self._media_size + self._mp4.index_size
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Take a unit into the fragment under way, or a picture that comes late enough into the next one."""
+        """Take a unit into the fragment under way, or a frame that comes late enough into the next one."""
         track = self._tracks[unit.kind]
         if unit.kind == "video":
             if self._held is not None:
@@ -226,9 +226,9 @@ class Mp4File:
 
 
 class AvFile:
-    """A file that libavformat writes. It wants a time of decoding for each picture, no later than it is shown.
+    """A file that libavformat writes. It wants a time of decoding for each frame, no later than it is shown.
 
-    MPEG-TS holds that time, and is written at once: there pictures are decoded early as soon as their parameter sets
+    MPEG-TS holds that time, and is written at once: there frames are decoded early as soon as their parameter sets
     allow reordering. Matroska holds only when they are shown; the newest one waits for the next, which tells whether
     the stream reorders.
     """
@@ -246,13 +246,13 @@ class AvFile:
         self.written = 0
         self._times = times
         self._is_ours = is_ours
-        self._muxed = 0  # pictures
+        self._muxed = 0  # frames
         self._estimate = 4096
         self._is_live = container.is_live
         self._is_at_once = (
             container.is_live and not has_audio
         )  # between two streams, libavformat holds the newest packet
-        self._held: tuple[AccessUnit, int] | None = None  # the newest picture: how long it lasts is not known yet
+        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: how long it lasts is not known yet
         self._whole = 0  # what of the file is whole
         self._sink = _Sink(file)
         self._output = av.open(self._sink, "w", format=container.av_format, options=container.av_options)
@@ -274,7 +274,7 @@ class AvFile:
         return self._sink.size if self._is_live else max(self._estimate, self._sink.size)
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Hand a unit to libavformat, a picture with its duration once that is known, if there is a place for it."""
+        """Hand a unit to libavformat, a frame with its duration once that is known, if there is a place for it."""
         self._estimate += len(unit.data) + 24
         if unit.kind == "audio":
             self._mux(unit, ticks, 0)
@@ -288,7 +288,7 @@ class AvFile:
             self._mux(*held, self._duration(held[1], ticks))
 
     def _duration(self, ticks: int, following: int) -> int:
-        """Return how long a picture is shown, by the one that came after it; 0 if others may come in between."""
+        """Return how long a frame is shown, by the one that came after it; 0 if others may come in between."""
         if not self._times.is_reordered:
             return following - ticks
         newest = self._times.newest
@@ -300,7 +300,7 @@ class AvFile:
         """Nothing: libavformat writes when a packet comes."""
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
-        """Write the last picture and what belongs at the end."""
+        """Write the last frame and what belongs at the end."""
         if self._held is not None:
             unit, ticks = self._held
             self._mux(unit, ticks, max(end_ns * unit.codec.clock_rate // 1_000_000_000 - ticks, 1))

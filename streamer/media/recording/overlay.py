@@ -1,4 +1,4 @@
-"""Digits that are drawn into a picture: white on black, readable after encoding, with no font to be found."""
+"""Digits that are drawn into a frame: white on black, readable after encoding, with no font to be found."""
 
 from typing import Final
 
@@ -26,18 +26,18 @@ _CELL: Final = (9, 6)  # rows and columns of a character, with the space around 
 _LENGTH: Final = 23  # characters of a date and time with milliseconds
 
 
-def draw_stamp(picture: npt.NDArray[np.uint8], text: str) -> None:
-    """Draw digits, and "-:. ", at the top left of a yuv420p picture, of shape (height * 3 // 2, width), in place.
+def draw_stamp(frame: npt.NDArray[np.uint8], text: str) -> None:
+    """Draw digits, and "-:. ", at the top left of a yuv420p frame, of shape (height * 3 // 2, width), in place.
 
-    A date and time fits the picture's width; what does not fit is cut off.
+    A date and time fits the frame's width; what does not fit is cut off.
     """
-    rows, width = picture.shape
+    rows, width = frame.shape
     height = rows * 2 // 3
     scale = max(min(width, height) // (2 * _LENGTH * _CELL[1]), min(width // (_LENGTH * _CELL[1] + 1), 2), 1)
     box = np.kron(_bits(text), np.ones((scale, scale), dtype=np.uint8))[:height, :width]
     down, across = box.shape
-    picture[:down, :across] = np.where(box, _WHITE, _BLACK)
-    chroma = picture[height:].reshape(2, height // 2, width // 2)  # both planes
+    frame[:down, :across] = np.where(box, _WHITE, _BLACK)
+    chroma = frame[height:].reshape(2, height // 2, width // 2)  # both planes
     chroma[:, : -(-down // 2), : -(-across // 2)] = 128
 
 

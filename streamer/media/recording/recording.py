@@ -10,26 +10,26 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from streamer.atomic_file import DISK_FULL, absolute
 from streamer.errors import ConfigurationError, RecordingError
-from streamer.media.clips import FPS, WIDTH, clip_parts
-from streamer.media.containers import refusal
-from streamer.media.segments import Ending, Limits, Manifest, Segment
-from streamer.media.transcode import Transcode, Transcoder
-from streamer.media.units import AccessUnit
-from streamer.media.whole import DISK_FULL, absolute
+from streamer.media.access_unit import AccessUnit
+from streamer.media.recording.clips import FPS, WIDTH, clip_parts
+from streamer.media.recording.containers import refusal
+from streamer.media.recording.segment_writer import REARRANGE_S, Target, Writer
+from streamer.media.recording.segments import Ending, Limits, Manifest, Segment
+from streamer.media.recording.transcode import Transcode, Transcoder
 from streamer.media.worker import PacedWorker
-from streamer.media.writer import REARRANGE_S, Target, Writer
 from streamer.own_loop import OwnLoop
 
 _logger = logging.getLogger("streamer.record")
 
-INBOX_LIMIT: Final = 1200  # access units, some 10 s of picture and sound: what a slow disk may hold up
+INBOX_LIMIT: Final = 1200  # access units, some 10 s of video and audio: what a slow disk may hold up
 INBOX_BYTES: Final = 128 * 1024 * 1024
 EVERY_S: Final = 0.25  # how often the thread writes what has come
 LIVE_EVERY_S: Final = 0.02  # into a pipe
-ENCODE_EVERY_S: Final = 0.05  # with pictures to encode: in small portions
+ENCODE_EVERY_S: Final = 0.05  # with frames to encode: in small portions
 AT_ONCE_NS: Final = 1_000_000  # two clocks that are read within so long are read together
-WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next picture
+WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next frame
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
 PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
 
@@ -50,14 +50,14 @@ def _named() -> Iterator[None]:
 
 class Recording:
     """A recording under way, written by a thread of its own: what the phone sends is copied, or with `transcode` its
-    pictures are encoded anew, in the same thread.
+    frames are encoded anew, in the same thread.
 
     It begins with a keyframe. Relative names are relative to the directory of now. `stop` (or leaving `async with`)
     ends it properly; so does a limit that was set. A write error ends it too: what was written stays playable, `error`
     says why, and `stop` raises it.
 
     `video_codecs` are those that the phone may send; if the kind of file can hold none of them, that is an error at
-    once, or else when such a picture comes. `before` are access units from a keyframe on, which came before; the
+    once, or else when such a frame comes. `before` are access units from a keyframe on, which came before; the
     recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
     next keyframe.
     """
@@ -116,7 +116,7 @@ class Recording:
         self._put_bytes = 0  # ever put into the inbox
         self._taken_bytes = 0  # ever taken out of it, by the writing thread
         self._before = before
-        self._refused = 0  # access units that the inbox had no room for, and the pictures after them
+        self._refused = 0  # access units that the inbox had no room for, and the frames after them
         self._has_begun = bool(before)
         self._needs_keyframe = not before
         self._is_asked = True  # whether that keyframe was asked for
@@ -142,21 +142,21 @@ class Recording:
         return self._writer.path
 
     @property
-    def pictures(self) -> int:
-        """How many pictures are recorded."""
-        return self._writer.pictures
+    def frames(self) -> int:
+        """How many frames are recorded."""
+        return self._writer.frames
 
     @property
     def dropped(self) -> int:
         """Access units that came and are not recorded: the disk was too slow, or full, or there was no place for them.
 
-        Those before the first keyframe are not among them; pictures of a `transcode` that was too slow are.
+        Those before the first keyframe are not among them; frames of a `transcode` that was too slow are.
         """
         return self._refused + self._writer.dropped + (self._transcoder.dropped if self._transcoder else 0)
 
     @property
     def duration_s(self) -> float:
-        """How long the recording is, the time included for which the last picture has been on the screen."""
+        """How long the recording is, the time included for which the last frame has been on the screen."""
         return self._writer.duration_s
 
     @property
@@ -187,20 +187,20 @@ class Recording:
         if self._is_pipe:
             raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
         path = absolute(path)
-        length_s, pictures = self.duration_s, self.pictures
+        length_s, frames = self.duration_s, self.frames
         try:
             async with asyncio.timeout(WRITTEN_LIMIT_S):
-                while self._writer.written < pictures and not self.is_closed:  # noqa: ASYNC110 - told by a thread
+                while self._writer.written < frames and not self.is_closed:  # noqa: ASYNC110 - told by a thread
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            _logger.debug("= the newest picture of %s waits for the next one", self.path)
+            _logger.debug("= the newest frame of %s waits for the next one", self.path)
         parts = self._writer.parts
         if not parts:
             raise ConfigurationError("nothing is recorded so far: there is nothing to clip")
         await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps, overwrite=overwrite)
 
     def put(self, unit: AccessUnit) -> None:
-        """Write an access unit soon; never waits. With the inbox full, pictures are left out up to a keyframe."""
+        """Write an access unit soon; never waits. With the inbox full, frames are left out up to a keyframe."""
         if self._closing is not None:
             return
         if unit.kind == "video" and self._needs_keyframe:
@@ -227,7 +227,7 @@ class Recording:
         await self.closed()
         if error := self.error or self._ended_by:
             raise error
-        if not self.pictures:
+        if not self.frames:
             raise RecordingError(f"no frame came: there is nothing to write into {self.path}", reason="empty")
 
     def end(self, reason: Exception | None) -> None:
@@ -352,7 +352,7 @@ class Recording:
         else:
             what = getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else repr(error))
             self.error = RecordingError(
-                f"writing {self.path} failed after {self.pictures} pictures: {what}",
+                f"writing {self.path} failed after {self.frames} frames: {what}",
                 reason="disk-full" if getattr(error, "errno", None) in DISK_FULL else "write",
             )
             self.error.__cause__ = error

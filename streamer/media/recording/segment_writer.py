@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from streamer.atomic_file import open_locked, refuse_existing
 from streamer.errors import RecordingError
-from streamer.media.clips import Part
-from streamer.media.containers import MPEG_TS, Container, container_of, refusal
-from streamer.media.files import MediaFile, open_media
-from streamer.media.reorder import Reordering
-from streamer.media.segments import Ending, FileNames, Limits, Manifest, Segment
-from streamer.media.timeline import Timeline
-from streamer.media.units import AccessUnit
-from streamer.media.whole import open_locked, refuse_existing
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.reordering import Reordering
+from streamer.media.recording.clips import Part
+from streamer.media.recording.containers import MPEG_TS, Container, container_of, refusal
+from streamer.media.recording.muxers import MediaFile, open_media
+from streamer.media.recording.segments import Ending, FileNames, Limits, Manifest, Segment
+from streamer.media.recording.timeline import Timeline
 from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
@@ -96,7 +96,7 @@ def _refuse_pipes(path: Path) -> None:
 class Writer:
     """Write one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then `abandon` it.
 
-    `start_ns` is the moment of arrival at which the recording begins; None for that of its first picture, which must be
+    `start_ns` is the moment of arrival at which the recording begins; None for that of its first frame, which must be
     a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that anew whenever the wall clock is set.
     `ask_keyframe` is called, in this thread, when a file should end.
     """
@@ -113,7 +113,7 @@ class Writer:
         wall_ns: int,
         ask_keyframe: Callable[[], None],
     ) -> None:
-        self.pictures = 0
+        self.frames = 0
         self.dropped = 0
         self.duration_s = 0.0
         self.ended: Ending | None = None
@@ -127,15 +127,15 @@ class Writer:
         self._ask_keyframe = ask_keyframe
         self._opened_ns = now_ns
         self._timeline: Timeline | None = None
-        self._shown_ns = 0  # the newest picture's time
+        self._shown_ns = 0  # the newest frame's time
         self._newest_ns = 0  # when the newest unit arrived
         self._finished_bytes = 0
         self._current: _File | None = None
         self._parts: deque[Part] = deque(maxlen=SEGMENTS_LIMIT)
-        self._codec_name = ""  # of the newest picture
+        self._codec_name = ""  # of the newest frame
         self._reordering = Reordering("")
         self._refused_codec = False  # whether a keyframe of another codec came too soon after the last change
-        self._unused: IO[bytes] | None  # opened, and no picture is in it
+        self._unused: IO[bytes] | None  # opened, and no frame is in it
         self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
 
     @property
@@ -145,9 +145,9 @@ class Writer:
 
     @property
     def written(self) -> int:
-        """How many pictures are in the files, whatever happens."""
+        """How many frames are in the files, whatever happens."""
         current = self._current
-        return self.pictures - (0 if current is None else current.pictures - current.media.written)
+        return self.frames - (0 if current is None else current.frames - current.media.written)
 
     @property
     def parts(self) -> list[Part]:
@@ -160,7 +160,7 @@ class Writer:
             return
         if self._timeline is None:
             if unit.kind == "audio":
-                return  # there is no picture yet
+                return  # there is no frame yet
             self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
             self._timeline = Timeline(self._start_ns)
         ticks = self._timeline.place(unit)
@@ -176,10 +176,10 @@ class Writer:
         self.duration_s = max(self.duration_s, now_ns / _S)
         current = self._file_for(unit, ticks, now_ns)
         goes_back = unit.kind == "video" and self._reordering.goes_back and now_ns < self._shown_ns
-        if current is None or (goes_back and current.pictures == 1):  # that refers to what is in no file, or another
+        if current is None or (goes_back and current.frames == 1):  # that refers to what is in no file, or another
             self.dropped += 1
             return
-        self.pictures += unit.kind == "video"
+        self.frames += unit.kind == "video"
         current.write(unit, ticks, goes_back=goes_back)
         self._look_ahead(current, now_ns)
 
@@ -199,7 +199,7 @@ class Writer:
             self._look_ahead(self._current, now_ns)
 
     def close(self, now_ns: int, ending: Ending) -> None:
-        """End the recording; its last picture lasts until now, or until the last sign of a stream that was lost."""
+        """End the recording; its last frame lasts until now, or until the last sign of a stream that was lost."""
         if self.ended is None:
             self._end(self._time_of(self._newest_ns if ending == "lost" else now_ns), ending)
 
@@ -210,12 +210,12 @@ class Writer:
         if current is None:
             self._remove_empty()
             return
-        lost = current.pictures - current.media.written
-        self.pictures -= lost
-        current.pictures -= lost
+        lost = current.frames - current.media.written
+        self.frames -= lost
+        current.frames -= lost
         self.dropped += lost
         current.media.abandon()
-        if not current.pictures:
+        if not current.frames:
             self._unused = current.file
             self._remove_empty()
             return
@@ -230,7 +230,7 @@ class Writer:
         self._reordering.add(unit.data)
 
     def _time_of(self, arrival_ns: int) -> int:
-        """Return the recording's time at a moment of arrival, never before the newest picture's."""
+        """Return the recording's time at a moment of arrival, never before the newest frame's."""
         return self._shown_ns if self._timeline is None else max(self._timeline.time_of(arrival_ns), self._shown_ns)
 
     def _unix_s(self, arrival_ns: int) -> float:
@@ -343,7 +343,7 @@ class Writer:
             started_at=file.started_at,
             duration_s=(end_ns - file.begin_ns) / _S,
             size_bytes=size,
-            pictures=file.pictures,
+            frames=file.frames,
             ended=ending,
         )
         self.segments.append(segment)
@@ -351,7 +351,7 @@ class Writer:
             self._manifest.add(segment)
 
     def _remove_empty(self) -> None:
-        """Remove the file that was opened and in which there is no picture."""
+        """Remove the file that was opened and in which there is no frame."""
         if self._unused is not None and not self._target.is_pipe:
             self._unused.close()
             with contextlib.suppress(OSError):
@@ -368,22 +368,22 @@ class _File:
     codec_name: str
     started_at: float
     begin_ns: int
-    begin: int  # the same in ticks of the picture's clock
-    pictures: int = 0
+    begin: int  # the same in ticks of the frame's clock
+    frames: int = 0
     is_ending: bool = False  # whether the keyframe that ends it was asked for
     is_warned: bool = False  # whether it was said that the codec changes too often
     next_change_ns: int = 0  # before this time of the recording another codec begins no other file
     last: dict[Kind, int] = field(default_factory=lambda: {"video": -1, "audio": -1})
-    before_last: int = -1  # the picture that was the newest before that one
+    before_last: int = -1  # the frame that was the newest before that one
 
     def write(self, unit: AccessUnit, ticks: int, *, goes_back: bool) -> None:
         """Write a unit that is at `ticks` of the recording; in the file times rise, whatever the phone's clock does.
 
-        Only a picture that `goes_back`, as the stream itself says, may lie before the newest one.
+        Only a frame that `goes_back`, as the stream itself says, may lie before the newest one.
         """
         if unit.kind == "video":
             ticks -= self.begin
-            self.pictures += 1
+            self.frames += 1
         else:
             ticks -= self.begin_ns * unit.codec.clock_rate // _S
         if not (goes_back and self.before_last < ticks < self.last[unit.kind]):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from streamer.atomic_file import absolute
 from streamer.errors import ConfigurationError
-from streamer.media.whole import absolute
 
 _LEAD_SHARE: Final = 16  # before a file has all its bytes, a keyframe is asked for, which begins another
 
@@ -48,21 +48,21 @@ class Segment:
     """
 
     path: Path
-    started_at: float  # Unix seconds, when its first picture came
+    started_at: float  # Unix seconds, when its first frame came
     duration_s: float
     size_bytes: int
-    pictures: int
+    frames: int
     ended: Ending
 
     def line(self) -> str:
-        """Return the manifest's line: a JSON object, with the time of the first picture in UTC (ISO 8601)."""
+        """Return the manifest's line: a JSON object, with the time of the first frame in UTC (ISO 8601)."""
         started = dt.datetime.fromtimestamp(self.started_at, dt.UTC)
         facts = {
             "file": str(self.path),
             "start": started.isoformat(timespec="milliseconds"),
             "duration_s": round(self.duration_s, 3),
             "bytes": self.size_bytes,
-            "pictures": self.pictures,
+            "frames": self.frames,
             "ended": self.ended,
         }
         return json.dumps(facts, ensure_ascii=False) + "\n"

@@ -32,7 +32,7 @@ large, and to step once it lasts, is NTP's (RFC 5905 section 11.3).
 from dataclasses import dataclass
 from typing import Final
 
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
 from streamer.tracks import Kind
 
 _MS: Final = 1_000_000

@@ -1,10 +1,10 @@
-"""Recordings that are encoded anew: another codec, a constant picture rate, another size, the time on every picture.
+"""Recordings that are encoded anew: another codec, a constant frame rate, another size, the time on every frame.
 
 A stage between the phone's access units and a recording's files: it takes access units and gives access units, its own
-pictures and the phone's sound. Whoever calls does so in a thread: it decodes and encodes.
+frames and the phone's audio. Whoever calls does so in a thread: it decodes and encodes.
 
-1. Every picture is decoded, and each step of the rate gets one: a still screen is repeated.
-2. Sound is copied. It waits until the pictures of its time are out.
+1. Every frame is decoded, and each step of the rate gets one: a still screen is repeated.
+2. Audio is copied. It waits until the frames of its time are out.
 3. If encoding is slower than the rate, it falls behind by `BEHIND_NS` and no more: steps are then left out, evenly.
 """
 
@@ -22,17 +22,17 @@ import numpy.typing as npt
 from av.video.frame import PictureType
 
 from streamer.errors import ConfigurationError, RecordingError
-from streamer.media.decode import MOST_STILL_S, DecodedFrame, FrameDecoder
-from streamer.media.fit import fit, fitted_size, framed
-from streamer.media.pace import Pace
-from streamer.media.priority import ordinary_priority
-from streamer.media.stamp import draw_stamp
-from streamer.media.timeline import Timeline
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.playback.video_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
+from streamer.media.recording.frame_rate import Pace
+from streamer.media.recording.letterbox import fit, fitted_size, framed
+from streamer.media.recording.overlay import draw_stamp
+from streamer.media.recording.priority import ordinary_priority
+from streamer.media.recording.timeline import Timeline
 from streamer.tracks import Codec
 
 BEHIND_NS: Final = 3_000_000_000
-STILL_AFTER_NS: Final = 500_000_000  # without a picture for so long, the last one is taken to stay
+STILL_AFTER_NS: Final = 500_000_000  # without a frame for so long, the last one is taken to stay
 KEYFRAME_EVERY_S: Final = 2
 FPS_LIMIT: Final = 120
 _CLOCK: Final = 90_000
@@ -42,7 +42,7 @@ _SIZES: Final = range(16, 8193, 2)
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
-    """One of libavcodec's, set up so that every picture leaves at once and none refers to a later one."""
+    """One of libavcodec's, set up so that every frame leaves at once and none refers to a later one."""
 
     name: str
     crf: int  # the constant quality that is taken if none is asked for
@@ -91,11 +91,11 @@ _ENCODERS: Final = {
 class Transcode:
     """How a recording is encoded anew.
 
-    `codec` is "h264", "h265", "vp9" or "av1"; `fps` the constant rate. `height` scales and keeps the picture's shape,
-    `size` (width, height) is exact; without either it is the first picture's. The size holds for the whole recording: a
+    `codec` is "h264", "h265", "vp9" or "av1"; `fps` the constant rate. `height` scales and keeps the frame's shape,
+    `size` (width, height) is exact; without either it is the first frame's. The size holds for the whole recording: a
     phone that is turned is shown whole, between black bars. `bitrate_bps` is the mean to keep to; without it the
     quality is constant, `crf` as the encoder counts it (0 to 51, or 63 for VP9 and AV1; less is better and larger).
-    `timestamps` draws the local date and time into every picture.
+    `timestamps` draws the local date and time into every frame.
 
     Raises ConfigurationError for what cannot be.
     """
@@ -140,7 +140,7 @@ class Transcode:
         return Fraction(self.fps).limit_denominator(1001)
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of a recording whose first picture is so large."""
+        """Return the size of a recording whose first frame is so large."""
         if self.size is not None:
             return self.size
         if self.height is not None:
@@ -149,8 +149,8 @@ class Transcode:
 
 
 @dataclass(slots=True)
-class _Picture:
-    """A decoded picture, where it lies, and, once it was needed, its pixels in the recording's size."""
+class _Frame:
+    """A decoded frame, where it lies, and, once it was needed, its pixels in the recording's size."""
 
     av_frame: av.VideoFrame
     unit: AccessUnit
@@ -161,7 +161,7 @@ class _Picture:
 class Transcoder:
     """Give a recording's access units. Every method may raise RecordingError, if encoding fails: then it is over.
 
-    `start_ns` is the moment of arrival at which the recording begins, None for that of the first picture; `wall_ns` is
+    `start_ns` is the moment of arrival at which the recording begins, None for that of the first frame; `wall_ns` is
     what makes Unix time of such a moment: set it anew whenever the wall clock is set. `ask_keyframe` is called when
     decoding can go on with one only.
     """
@@ -175,23 +175,23 @@ class Transcoder:
         self.wall_ns = wall_ns
         self._codec = Codec(name=options.codec, clock_rate=_CLOCK)
         self._timeline: Timeline | None = None
-        self._pace: Pace[_Picture] = Pace(options.rate)
-        self._sound: deque[AccessUnit] = deque()  # waits for its pictures, for STILL_AFTER_NS or so
+        self._pace: Pace[_Frame] = Pace(options.rate)
+        self._audio: deque[AccessUnit] = deque()  # waits for its frames, for STILL_AFTER_NS or so
         self._decoder = FrameDecoder(ask_keyframe)
-        self._latest_ns = 0  # when the newest picture came
+        self._latest_ns = 0  # when the newest frame came
         self._encoder: av.VideoCodecContext | None = None
         self._wants_keyframe = False
         self._captured: dict[int, int | None] = {}  # of the steps that are in the encoder
 
     @property
     def dropped(self) -> int:
-        """Pictures that could not be decoded, and steps for which there was no time."""
+        """Frames that could not be decoded, and steps for which there was no time."""
         counted = self._decoder.counters
         return self._left_out + counted.errors + counted.too_large + counted.corrupt + counted.passed_over
 
     @property
     def now_ns(self) -> int | None:
-        """The moment of arrival up to which everything has been given; None before the first picture."""
+        """The moment of arrival up to which everything has been given; None before the first frame."""
         if self._start_ns is None or not self._pace.has_begun:
             return None
         return self._start_ns + self._pace.time_ns(self._pace.next)
@@ -199,7 +199,7 @@ class Transcoder:
     def put(self, unit: AccessUnit, now_ns: int) -> list[AccessUnit]:
         """Take a unit of the phone's; return what can be written. `now_ns` tells how far behind this is."""
         if unit.kind == "audio":
-            self._sound.append(unit)
+            self._audio.append(unit)
             return self._released()
         self._latest_ns = unit.arrival_ns
         return self._shown(self._decoder.decode(unit), now_ns)
@@ -213,24 +213,24 @@ class Transcoder:
         return self._encoded(self._pace.advance(self._timeline.time_of(now_ns) - STILL_AFTER_NS), now_ns)
 
     def close(self, end_ns: int) -> tuple[list[AccessUnit], int]:
-        """Return the rest, and the moment at which its last picture ends: that of a whole step."""
+        """Return the rest, and the moment at which its last frame ends: that of a whole step."""
         units = self._shown(self._decoder.drain(), end_ns)
         if self._start_ns is None or self._timeline is None or not self._pace.has_begun:
-            return [*units, *self._sound], end_ns
+            return [*units, *self._audio], end_ns
         least_ns = self._pace.time_ns(max(self._pace.next, 1))
         units += self._encoded(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
         if self._encoder is not None:
             units += self._made(self._encoder.encode(None))
-        units += map(self._beside_pictures, self._sound)
-        self._sound.clear()
+        units += map(self._beside_frames, self._audio)
+        self._audio.clear()
         return units, self._start_ns + self._pace.time_ns(self._pace.next)
 
     def make_keyframe(self) -> None:
-        """Make the next picture a keyframe."""
+        """Make the next frame a keyframe."""
         self._wants_keyframe = True
 
     def _shown(self, frames: list[DecodedFrame], now_ns: int) -> list[AccessUnit]:
-        """Lay decoded pictures on their steps; return what can be written."""
+        """Lay decoded frames on their steps; return what can be written."""
         units: list[AccessUnit] = []
         for frame in frames:
             unit = frame.unit
@@ -238,10 +238,10 @@ class Transcoder:
                 self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
                 self._timeline = Timeline(self._start_ns)
             time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
-            units += self._encoded(self._pace.put(_Picture(frame.av_frame, unit, time_ns), time_ns), now_ns)
+            units += self._encoded(self._pace.put(_Frame(frame.av_frame, unit, time_ns), time_ns), now_ns)
         return units + self._released()
 
-    def _encoded(self, steps: Iterator[tuple[int, _Picture]], now_ns: int) -> list[AccessUnit]:
+    def _encoded(self, steps: Iterator[tuple[int, _Frame]], now_ns: int) -> list[AccessUnit]:
         units: list[AccessUnit] = []
         for step, shown in steps:
             late_ns = now_ns - self._arrival_ns(step + 1)
@@ -251,7 +251,7 @@ class Transcoder:
                 units += self._encode(step, shown)
         return units + self._released()
 
-    def _encode(self, step: int, shown: _Picture) -> list[AccessUnit]:
+    def _encode(self, step: int, shown: _Frame) -> list[AccessUnit]:
         try:
             if self._encoder is None:
                 self._encoder = self._open(shown.av_frame)
@@ -292,19 +292,19 @@ class Transcoder:
         )
 
     def _released(self) -> list[AccessUnit]:
-        """Return the sound whose pictures are out."""
+        """Return the audio whose frames are out."""
         now_ns = self.now_ns
         units = []
-        while self._sound:
-            unit = self._beside_pictures(self._sound[0])
+        while self._audio:
+            unit = self._beside_frames(self._audio[0])
             if now_ns is not None and unit.arrival_ns >= now_ns:
                 break
             units.append(unit)
-            self._sound.popleft()
+            self._audio.popleft()
         return units
 
-    def _beside_pictures(self, unit: AccessUnit) -> AccessUnit:
-        """Return sound as if it had come when the pictures of its moment are given: each of those is given in time."""
+    def _beside_frames(self, unit: AccessUnit) -> AccessUnit:
+        """Return audio as if it had come when the frames of its moment are given: each of those is given in time."""
         if self._timeline is None or self._start_ns is None:
             return unit
         arrival_ns = self._start_ns + self._timeline.time_of(unit.arrival_ns)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 from streamer.media.fanout import Sink
-from streamer.media.receiver import Receiver
+from streamer.media.rtp.receiver import Receiver
 from streamer.tracks import Track
 
 _NEVER: Final = 1 << 63
 
 
-class Inlet:
+class ReceiverDriver:
     """Drive one transport's receiver from the socket's callbacks and one timer. Belongs to one event loop."""
 
     def __init__(self, receiver: Receiver, fanout: Sink) -> None:

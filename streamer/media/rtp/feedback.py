@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from streamer.media.jitter import JitterBuffer, Missing
-from streamer.media.rtcp import ReportBlock
-from streamer.media.rtp import RtpPacket, extend
+from streamer.media.rtp.jitter_buffer import JitterBuffer, Missing
+from streamer.media.rtp.packet import RtpPacket, extend
+from streamer.media.rtp.rtcp import ReportBlock
 
 _MS: Final = 1_000_000
 
@@ -39,7 +39,7 @@ class ReceptionStatistics:
         else:
             self._highest = max(self._highest, extend(self._highest, packet.sequence_number, 16))
         if packet.rtp_time == self._last_rtp_time:
-            return  # one picture's packets share a time: their spacing says nothing of the network
+            return  # one frame's packets share a time: their spacing says nothing of the network
         self._last_rtp_time = packet.rtp_time
         transit = packet.arrival_ns * self._clock_rate / 1e9 - packet.rtp_time
         if self._last_transit is not None:
@@ -49,7 +49,7 @@ class ReceptionStatistics:
         self._last_transit = transit
 
     def advance(self, count: int) -> None:
-        """Count so many packets that followed the last one in order, and were of the same picture."""
+        """Count so many packets that followed the last one in order, and were of the same frame."""
         self.received += count
         self._highest += count
 
@@ -184,7 +184,7 @@ class KeyframeRequests:
 class TransportFeedback:
     """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
 
-    The sender's bandwidth estimate lives on it: without it Chromium's picture stays at a tenth of its bitrate.
+    The sender's bandwidth estimate lives on it: without it Chromium's frame stays at a tenth of its bitrate.
     """
 
     INTERVAL_NS: Final = 50 * _MS

@@ -13,13 +13,13 @@ in a row with nothing of the former sequence between them prove a restart (the r
 held leaves, and the buffer goes on from the first of the two. Any other packet from far away is late. A retransmission
 proves nothing: it repeats what was sent before.
 
-Left out: playout delay. A screen wants its picture now; who wants even spacing has the RTP timestamps.
+Left out: playout delay. A screen wants its frame now; who wants even spacing has the RTP timestamps.
 """
 
 from typing import Final
 
 from streamer.bounded import Budget
-from streamer.media.rtp import RtpPacket, extend
+from streamer.media.rtp.packet import RtpPacket, extend
 
 CAPACITY: Final = 2048  # a keyframe of 500 kB is 430 packets; four of them
 MAX_BYTES: Final = 16 * 1024 * 1024  # `CAPACITY` packets of the usual size are a sixth of it; datagrams may be 64 kB
@@ -123,26 +123,26 @@ class JitterBuffer:
             released += self._give_up(index)
         return released
 
-    def held_picture(self, packet: RtpPacket) -> list[RtpPacket]:
-        """Return the held packets of the picture that this one belongs to, in order; none if its last ones are missing.
+    def held_frame(self, packet: RtpPacket) -> list[RtpPacket]:
+        """Return the held packets of the frame that this one belongs to, in order; none if its last ones are missing.
 
         Nothing is said of its first ones.
         """
-        picture: list[RtpPacket] = []
+        frame: list[RtpPacket] = []
         position = packet.index
-        while not (picture and picture[-1].marker):
+        while not (frame and frame[-1].marker):
             following = self._held.get(position)
             if following is None or following.rtp_time != packet.rtp_time:
                 return []
-            picture.append(following)
+            frame.append(following)
             position += 1
         position = packet.index - 1
-        picture.reverse()
+        frame.reverse()
         while (preceding := self._held.get(position)) is not None and preceding.rtp_time == packet.rtp_time:
-            picture.append(preceding)
+            frame.append(preceding)
             position -= 1
-        picture.reverse()
-        return picture
+        frame.reverse()
+        return frame
 
     def _give_up(self, index: int) -> list[RtpPacket]:
         del self.missing[index]

@@ -10,9 +10,11 @@ each RTCP datagram, and `poll` no later than `deadline_ns`; after each of them s
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from streamer.media.feedback import KeyframeRequests, RoundTripTime, TransportFeedback
-from streamer.media.remb import BandwidthEstimator
-from streamer.media.rtcp import (
+from streamer.media.access_unit import AccessUnit
+from streamer.media.rtp.bandwidth import BandwidthEstimator
+from streamer.media.rtp.feedback import KeyframeRequests, RoundTripTime, TransportFeedback
+from streamer.media.rtp.packet import RtpPacket, extend, find_extension, parse_rtp, unwrap_rtx
+from streamer.media.rtp.rtcp import (
     Goodbye,
     SenderReport,
     full_intra_request,
@@ -23,9 +25,7 @@ from streamer.media.rtcp import (
     receiver_report,
     source_description,
 )
-from streamer.media.rtp import RtpPacket, extend, find_extension, parse_rtp, unwrap_rtx
-from streamer.media.source import Counters, MarkerBits, Source
-from streamer.media.units import AccessUnit
+from streamer.media.rtp.source import Counters, MarkerBits, Source
 from streamer.tracks import Track
 
 _MS: Final = 1_000_000

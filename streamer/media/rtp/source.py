@@ -18,14 +18,14 @@ from dataclasses import astuple, dataclass
 from enum import Enum
 from typing import Final, Self
 
-from streamer.media.clock import SenderClock
-from streamer.media.depacketize import depacketizer_for
-from streamer.media.feedback import KeyframeRequests, ReceptionStatistics, RetransmissionRequests, RoundTripTime
-from streamer.media.jitter import JitterBuffer
-from streamer.media.payload import MalformedPayload
-from streamer.media.rtcp import ReportBlock
-from streamer.media.rtp import RtpPacket, extend
-from streamer.media.units import AccessUnit
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.depacketizer import MalformedPayload
+from streamer.media.codecs.depacketizers import depacketizer_for
+from streamer.media.rtp.feedback import KeyframeRequests, ReceptionStatistics, RetransmissionRequests, RoundTripTime
+from streamer.media.rtp.jitter_buffer import JitterBuffer
+from streamer.media.rtp.packet import RtpPacket, extend
+from streamer.media.rtp.rtcp import ReportBlock
+from streamer.media.rtp.sender_clock import SenderClock
 from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000
@@ -70,11 +70,11 @@ class Counters:
     duplicated: int = 0  # the same: they came before, or too late for SRTP to know
     recovered: int = 0
     video_gaps: int = 0  # times that packets of video were found missing, whether they came in the end or not
-    pictures: int = 0
-    pictures_lost: int = 0  # incomplete; those of which nothing came are not known of
-    pictures_malformed: int = 0
-    pictures_awaiting_keyframe: int = 0  # whole, but of no use without what was lost
-    audio_packets: int = 0
+    frames: int = 0
+    frames_lost: int = 0  # incomplete; those of which nothing came are not known of
+    frames_malformed: int = 0
+    frames_awaiting_keyframe: int = 0  # whole, but of no use without what was lost
+    audio_packets_received: int = 0
     nacks: int = 0
     retransmission_requests: int = 0  # sequence numbers asked for by NACK
     plis: int = 0
@@ -118,7 +118,7 @@ class Source:
         self._is_marked = False  # whether the last packet bore the marker bit and may have ended its frame
         self.quiet_since_ns: int | None = None  # when the last packet came, if the frame may end with it
         self._skipping = False  # until the next access unit begins
-        self._next_header = -1  # the header of a packet that plainly goes on with the picture under way, as a number
+        self._next_header = -1  # the header of a packet that plainly goes on with the frame under way, as a number
         self._run = 0  # packets that did so and are not accounted for
         self._discontinuity = True
         if self.is_video:
@@ -170,12 +170,12 @@ class Source:
         """Whether a packet that was just held behind a gap has made a keyframe whole there."""
         if not self.is_video or self._markers is _SLICES:
             return False
-        picture = self.buffer.held_picture(packet)
+        frame = self.buffer.held_frame(packet)
         depacketizer = depacketizer_for(self.codec)
-        if not picture or not depacketizer.starts_unit(picture[0].payload):
+        if not frame or not depacketizer.starts_unit(frame[0].payload):
             return False
         try:
-            for part in picture:
+            for part in frame:
                 depacketizer.add(part.payload)
             finished = depacketizer.finish(may_recover=True)
         except MalformedPayload:
@@ -195,10 +195,10 @@ class Source:
             self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
 
     def take_run(self, datagrams: Sequence[bytes], position: int, counters: Counters) -> int:
-        """Take the datagrams from `position` on that plainly go on with the picture under way; return where they end.
+        """Take the datagrams from `position` on that plainly go on with the frame under way; return where they end.
 
         Plainly: nothing is missing, and the header (RFC 3550 section 5.1) is the one before but for the sequence
-        number. Most packets are of that kind, neither the first nor the last of their picture.
+        number. Most packets are of that kind, neither the first nor the last of their frame.
         """
         header, begin, end, add = self._next_header, position, len(datagrams), self._depacketizer.add
         try:
@@ -241,7 +241,7 @@ class Source:
         """Take the next packet; return the access units that it completes."""
         if not self.is_video:
             return self._take_audio(packet, counters)
-        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # goes on with the same picture
+        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # goes on with the same frame
             self._expected += 1
             return self._add(packet, counters)
         return self._begin(packet, counters)
@@ -254,7 +254,7 @@ class Source:
             return _NOTHING
         self._rtp_time = self._extend_time(packet.rtp_time, packet.arrival_ns)
         self._rtp_time_ns = packet.arrival_ns
-        counters.audio_packets += 1
+        counters.audio_packets_received += 1
         return (self._unit(packet.payload, True, packet.arrival_ns),)
 
     def _begin(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
@@ -262,12 +262,12 @@ class Source:
         units: Sequence[AccessUnit] = _NOTHING
         is_same_time = packet.rtp_time == self._rtp_time & 0xFFFFFFFF
         if packet.index != self._expected:
-            counters.pictures_lost += not self._depacketizer.is_empty
+            counters.frames_lost += not self._depacketizer.is_empty
             self._lose()
             # What follows a gap may lack its beginning, unless it can only be a beginning.
             self._skipping = not self._depacketizer.starts_unit(packet.payload)
             if self._skipping and packet.payload and not is_same_time:
-                counters.pictures_lost += 1  # another one than the one under way
+                counters.frames_lost += 1  # another one than the one under way
         elif is_same_time and self._depacketizer.goes_on(packet.payload):
             if self._is_marked:
                 self._learn(_SLICES)
@@ -329,9 +329,9 @@ class Source:
             self._refuse(counters)
 
     def _refuse(self, counters: Counters) -> None:
-        """Give up the picture under way: one of its payloads is malformed."""
+        """Give up the frame under way: one of its payloads is malformed."""
         counters.malformed += 1
-        counters.pictures_malformed += 1
+        counters.frames_malformed += 1
         self._lose()
         self._skipping = True
 
@@ -340,7 +340,7 @@ class Source:
             finished = self._depacketizer.finish(may_recover=self.keyframes.needed)
         except MalformedPayload:
             counters.malformed += 1
-            counters.pictures_malformed += 1
+            counters.frames_malformed += 1
             self._lose()
             return _NOTHING
         if finished is None:
@@ -349,10 +349,10 @@ class Source:
         if is_keyframe:
             self.keyframes.satisfied()
         elif self._discontinuity:
-            counters.pictures_awaiting_keyframe += 1
+            counters.frames_awaiting_keyframe += 1
             self.keyframes.need()
             return _NOTHING
-        counters.pictures += 1
+        counters.frames += 1
         return (self._unit(data, is_keyframe, arrival_ns),)
 
     def _lose(self) -> None:

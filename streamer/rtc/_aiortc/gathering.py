@@ -11,8 +11,8 @@ from aioice import Candidate, TransportPolicy, ice, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport
 
-from streamer.names import resolve
-from streamer.rtc._aiortc.guards import StunProtocol, Unfailing
+from streamer.resolver import resolve
+from streamer.rtc._aiortc.hardening import CatchErrors, StunProtocol
 from streamer.rtc._aiortc.hooks import shadow
 from streamer.rtc.ice import IceServer
 from streamer.rtc.udp import open_udp, widen
@@ -23,7 +23,7 @@ _SLICE: Final = 4096  # bytes
 CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
 
 
-class _Leaving(Unfailing):
+class TurnTeardown(CatchErrors):
     """Take leave of a TURN server that is gone: aioice 0.13 asks it for 39 s to take its relay back, asyncio waits for
     30 s until TLS is shut down, and for ever until TCP has taken all.
 
@@ -39,11 +39,11 @@ class _Leaving(Unfailing):
             self.transport.abort()
 
 
-class TurnOverUdp(_Leaving, turn.TurnClientUdpProtocol):
+class TurnOverUdp(TurnTeardown, turn.TurnClientUdpProtocol):
     """aioice's client of a TURN server."""
 
 
-class TurnOverTcp(_Leaving, turn.TurnClientTcpProtocol):
+class TurnOverTcp(TurnTeardown, turn.TurnClientTcpProtocol):
     """The same over TCP or TLS.
 
     aioice 0.13 copies all that it holds for each message in it: a read of 256 KiB in messages of 4 bytes would cost

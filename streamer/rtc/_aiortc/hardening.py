@@ -9,7 +9,7 @@ from aiortc import RTCDtlsTransport, RTCPeerConnection
 
 from streamer.rtc._aiortc.hooks import shadow
 from streamer.rtc.datagrams import is_dtls, is_srtp, split_records
-from streamer.rtc.sctp import is_bearable
+from streamer.rtc.sctp import is_safe_to_parse
 
 _logger = logging.getLogger("streamer.rtc")
 
@@ -68,7 +68,7 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
     shadow(ice_transport, "start", start_unless_closed)
 
 
-class Unfailing:
+class CatchErrors:
     """What comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
@@ -78,7 +78,7 @@ class Unfailing:
             _logger.debug("= a datagram from %s that makes no sense: %r", addr, error)
 
 
-class StunProtocol(Unfailing, ice.StunProtocol):
+class StunProtocol(CatchErrors, ice.StunProtocol):
     """aioice's protocol of a socket or a relay of ours.
 
     What is not STUN reaches the connection only from addresses that passed a check: DTLS believes a plain alert while
@@ -183,7 +183,7 @@ def guard_data(connection: RTCPeerConnection, on_fault: Callable[[str], None]) -
             return
         fault = "the phone sent something on them that makes no sense"
         try:
-            if is_bearable(data):
+            if is_safe_to_parse(data):
                 await handle(data)
                 fault = _data_over_limit(sctp, window)
         except ConnectionError:

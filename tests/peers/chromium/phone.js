@@ -2,7 +2,7 @@
 //
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
 // profile only, everything else is left out of the offer; leftOut=word,... for lines that are left out of it too;
-// inputOpenedBy=phone|client; reconnects=1 to come back to a signaling server that was lost; silent=1 for no sound;
+// inputOpenedBy=phone|client; reconnects=1 to come back to a signaling server that was lost; silent=1 for no audio;
 // degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
@@ -160,8 +160,8 @@ class Phone {
       fps: Number(value('fps', 30)),
       scene: value('scene', 'calm'),
     });
-    const sound = parameters.has('silent') ? [] : tone().getTracks();
-    this.media = new MediaStream([...this.screen.stream.getTracks(), ...sound]);
+    const audio = parameters.has('silent') ? [] : tone().getTracks();
+    this.media = new MediaStream([...this.screen.stream.getTracks(), ...audio]);
     this.peer = null;
     this.input = null;
     this.inputMessages = [];

@@ -1,0 +1,1 @@
+"""What each codec needs: RTP payloads to access units, parameter sets, libavcodec's limits."""

@@ -1,0 +1,1 @@
+"""Decoded video and audio, for whoever iterates."""

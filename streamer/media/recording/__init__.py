@@ -1,0 +1,1 @@
+"""Recordings: access units into files."""

@@ -1,0 +1,1 @@
+"""RTP and RTCP: packets in, access units and feedback out."""
