@@ -44,7 +44,7 @@ fuzz: $(VENV)/.fuzz  ## Feed every parser of network bytes anything: SECONDS=600
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),600) $(TARGETS)
 
 docs: $(VENV)/.docs  ## Build the documentation into site/
-	@$(BIN)/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo "site/index.html"
 
 clean:  ## Remove the environment and everything that was made
@@ -62,7 +62,8 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[image]'
 	@touch $@
 
-$(VENV)/.docs: pyproject.toml | $(BIN)/python
+$(VENV)/.docs: pyproject.toml $(VENV)/.demo
+	@echo "installing the tools of the documentation …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 

@@ -32,7 +32,7 @@ import copyreg
 class StreamerError(Exception):
     """The root of the tree: everything this package raises on purpose."""
 
-    retryable: bool = False
+    retryable: bool = False  # whether the same call may succeed later without a change
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments break the default way of pickling exceptions, and errors cross processes.
@@ -197,9 +197,9 @@ class RecordingError(StreamerError):
     """A recording could not be started or continued; what was written before is kept and playable.
 
     `reason` is "begin" (the file exists, or cannot be created), "empty" (no frame came, and there is no file), "codec"
-    (this kind of file cannot hold what the phone sends), "disk-full", "write" (another error of writing), "encode"
-    (encoding with `transcode` failed), "read" (a file to clip cannot be read) or "stalled" (the disk, or who reads the
-    pipe, takes no more).
+    (this kind of file cannot hold what the phone sends), "disk-full" (there is no room), "write" (another error of
+    writing), "encode" (encoding with `transcode` failed), "read" (a file to clip cannot be read) or "stalled" (the
+    disk, or who reads the pipe, takes no more).
     """
 
     def __init__(self, message: str, *, reason: str = "write") -> None:

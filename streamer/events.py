@@ -28,11 +28,11 @@ EventKind: TypeAlias = Literal[
 class Event:
     """One thing that happened. `reason` is a sentence or a part of one, without secrets."""
 
-    kind: EventKind
+    kind: EventKind  # what happened
     at: float = field(default_factory=time.time)  # Unix time in seconds
-    reason: str | None = None
-    error: Exception | None = None
-    retry_in_s: float | None = None
+    reason: str | None = None  # a sentence or a part of one, without secrets
+    error: Exception | None = None  # the error behind it, if there is one
+    retry_in_s: float | None = None  # in how many seconds the next connection is tried, if one is
 
 
 class EventIterator(HubIterator[Event]):

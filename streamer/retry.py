@@ -31,11 +31,15 @@ _MEANT: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # of some
 class Reconnect:
     """How hard a session tries to stay up. Each limit is for one interruption; None is no limit.
 
-    `attempts` is how often a connection is tried, `max_delay_s` the longest pause before one, `give_up_after_s` how
-    long it is tried for in all: the last attempt begins by then, and may take 5 s. An interruption is over when a
-    stream has lasted for 10 s.
+    An interruption is over when a stream has lasted for 10 s.
 
-    Raises ConfigurationError for a limit that is none.
+    Attributes:
+        attempts: How often a connection is tried.
+        max_delay_s: The longest pause before an attempt, in seconds.
+        give_up_after_s: How long it is tried for in all, in seconds. The last attempt begins by then and may take 5 s.
+
+    Raises:
+        ConfigurationError: A limit is below what is possible.
     """
 
     attempts: int | None = None

@@ -64,27 +64,36 @@ def connect(
     prepare_timeout_s: float = 300.0,
     release: bool = False,
 ) -> "Connecting":
-    """Return an async context manager that connects to a phone and gives a `Session`.
+    """Connect to a phone: return an async context manager that gives a `Session`.
 
-    `endpoint` is the API's base URL and may carry a path; the vendor's own is https://koophone.myhuaweicloud.com [doc].
-    `credentials` proves who the tenant is: a Token, TokenFile, TokenProvider, Password or AccessKey; a text is a Token.
-    A Token is never replaced, so a session longer than its life (24 hours [doc]) needs one of the others.
-    `timeout_s` bounds the whole way to an encrypted media path. `verify` is for TLS, of the API, signaling and TURN:
-    False switches verification off; a PEM file, or a context, brings other authorities.
-    `relay_only` has all media pass through the TURN servers that the API names, so that the phone does not learn this
-    machine's addresses; without such a server entering raises ConnectionFailedError.
-    `stream_type` goes into the auth call: 2 asks for browser streaming [assumed]; None leaves it out.
-    `preroll_s` keeps the last so many seconds in memory, encoded, for recordings that begin before they were asked for.
-    `volume` is how loud the phone plays, from 0, which is silence, to 100 [seen].
-    `reconnect` says how hard the session tries to stay up once it has streamed: with a new device token, signaling and
-    connection, iterators and recordings going on. None ends it with the first error. What another try cannot mend, such
-    as a device that took the phone over, always ends it.
-    `prepare_for` has the instance brought up first, for this user id of the tenant's own, which may take
-    `prepare_timeout_s`; and again, within the limits of `reconnect`, if the API says then that it is not ready.
-    `release` ends the stream and gives the instance back when the block is left, whatever happened, within 5 s; without
-    it the instance stays taken for a while [doc]. It is left alone if another device took it over.
+    Args:
+        instance_id: The phone's instance id.
+        endpoint: The API's base URL, which may carry a path. The vendor's own is https://koophone.myhuaweicloud.com
+            [doc].
+        credentials: Who the tenant is: a Token, TokenFile, TokenProvider, Password or AccessKey. A text is a Token. A
+            Token is never replaced, so a session longer than its life (24 hours [doc]) needs one of the others.
+        timeout_s: How long connecting may take, from the first call to an encrypted media path, in seconds.
+        verify: How TLS certificates of the API, signaling and TURN are verified: True trusts the system's authorities
+            and Mozilla's; a PEM file or an `ssl.SSLContext` brings other ones; False verifies nothing.
+        relay_only: Send all media through the TURN servers that the API names, so that the phone does not learn this
+            machine's addresses. Entering raises ConnectionFailedError if there is no such server.
+        stream_type: What the auth call asks for: 2 is browser streaming [assumed]; None leaves it out.
+        preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)`. From 0 to 120.
+        volume: How loud the phone plays, from 0 (silence) to 100 [seen].
+        reconnect: How hard the session tries to stay up once it has streamed. Iterators and recordings go on with a new
+            connection. None ends the session with the first error. An error that another try cannot mend, such as a
+            device that took the phone over, always ends it.
+        prepare_for: Bring the instance up first, for this user id of your own. It happens again, within the limits of
+            `reconnect`, if the API says that the instance is not ready.
+        prepare_timeout_s: How long bringing the instance up may take, in seconds.
+        release: End the stream and give the instance back when the block is left, whatever happened, within 5 s.
+            Without it the instance stays taken for a while [doc]. An instance that another device took over is left
+            alone.
 
-    Entering raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
+    Entering the block raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
+
+    Raises:
+        ConfigurationError: An argument is wrong; nothing was sent.
     """
     if not timeout_s > 0:
         raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
@@ -112,7 +121,7 @@ def connect(
 
 
 class Connecting:
-    """What `connect` returns: `async with` it to get the session."""
+    """What `connect` returns. `async with` it once to get the `Session`."""
 
     def __init__(
         self,
@@ -143,7 +152,7 @@ class Connecting:
         self._session: Session | None = None
 
     def events(self) -> EventIterator:
-        """Return an async iterator of what happens, from before the connection on; see `Session.events`."""
+        """Return an async iterator of events that begins before the connection; see `Session.events`."""
         return self._events.iterate()
 
     async def __aenter__(self) -> "Session":
@@ -221,13 +230,16 @@ class Connecting:
 
 
 class Session:
-    """A phone's screen and audio. Iterate it for decoded frames, the freshest first.
+    """A phone's screen and audio. Iterate it for decoded frames, the newest first.
 
-    It is made by `connect`, and ends when its block is left or the stream ends; iterators then end too, with the error
+    `connect` makes it. It ends when its block is left or when the stream ends. Iterators then end too, with the error
     that ended the stream, if there is one.
 
-    It belongs to the event loop that opened it: in another one, and in a thread without one, its methods and iterators
-    raise ConfigurationError. `asyncio.run_coroutine_threadsafe(..., loop)` is the way there.
+    It belongs to the event loop that opened it. In another loop, and in a thread without one, its methods and iterators
+    raise ConfigurationError; call them through `asyncio.run_coroutine_threadsafe(..., loop)` there.
+
+    Attributes:
+        instance_id: The phone's instance id.
     """
 
     def __init__(
@@ -283,7 +295,7 @@ class Session:
 
     @property
     def device_id(self) -> str:
-        """The phone's device id, as the newest ticket tells it."""
+        """The phone's device id."""
         return self._connection.ticket.device_id
 
     @property
@@ -293,7 +305,10 @@ class Session:
 
     @property
     def expires_in_s(self) -> float | None:
-        """How long the stream may last at a stretch [doc]; the session renews it before. None if it is not told."""
+        """How long the stream may last at a stretch [doc], in seconds; None if the API does not say.
+
+        The session renews the stream before that.
+        """
         return self._connection.ticket.expires_in_s
 
     @property
@@ -312,19 +327,20 @@ class Session:
 
     @property
     def error(self) -> Exception | None:
-        """What ended the session; None while it goes on, and if it was left."""
+        """The error that ended the session; None while it goes on, and after it was left."""
         return self._error
 
     @property
     def status(self) -> Event:
-        """The newest event that tells the present state: what `events` begins with."""
+        """The newest event that tells the present state: the first one that `events` gives."""
         assert self._events.state is not None  # noqa: S101 - told before there is a session
         return self._events.state
 
     def events(self) -> EventIterator:
-        """Return an async iterator of what happens to the session, from the event that tells the present state on.
+        """Return an async iterator of what happens to the session, from the event of its present state on.
 
-        Several may be read at once. Who falls behind by more than 100 events misses the oldest; after "closed" it ends.
+        Several may be read at once. A consumer more than 100 events behind loses the oldest ones. Iteration ends after
+        "closed".
         """
         self._loop.check()
         return self._events.iterate()
@@ -344,30 +360,35 @@ class Session:
         """Return an async iterator of decoded frames. Several may be read at once; each frame is decoded once.
 
         The first frame comes at once if one is known, also on a still screen. Nothing is decoded while nobody iterates.
-        An iterator that the program drops, such as by `break`, is closed. An iterator that it keeps and does not read
-        stops the decoder after 600 frames; the next read starts it again.
+        An iterator that the program drops, such as by `break`, is closed. An iterator that the program keeps and does
+        not read stops the decoder after 600 frames; the next read starts it again.
 
-        `policy` is "latest" (a slow consumer gets the newest frame and skips the others) or "every" (it gets all).
-        `max_fps` gives at most so many frames a second, the newest each time. A still screen gives nothing new, so the
-        iterator waits; None, the default, sets no limit.
-        `repeat` gives exactly `max_fps` frames a second from the first one on: where nothing new came, the last frame
-        again, with `is_repeat` set. It needs `max_fps` and "latest". It also repeats while the stream is interrupted.
-        `limit` is for "every": a consumer more than so many frames behind gets FramesOverflowError.
+        Args:
+            policy: "latest": a slow consumer gets the newest frame and skips the others. "every": it gets all of them.
+            max_fps: At most so many frames a second, the newest each time. None sets no limit. A still screen gives
+                nothing new, so the iterator waits.
+            repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
+                nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
+            limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
 
-        Raises ConfigurationError for another policy or rate, and outside the session's event loop.
+        Raises:
+            ConfigurationError: The policy, rate or limit is wrong, or this is not the session's event loop.
         """
         return self._frames.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
         """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
 
-        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe
-        is decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a
-        screen that sends none within 3 s is still, and its last frame is returned.
+        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe is
+        decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a screen
+        that sends none within 3 s is still, and its last frame is returned.
 
-        `timeout_s` bounds all of it, 10 s by default.
+        Args:
+            timeout_s: How long all of it may take, in seconds.
 
-        Raises ConnectionFailedError if no frame comes in time, and what ended the session if it has ended.
+        Raises:
+            ConnectionFailedError: No frame came in time.
+            StreamerError: What ended the session, if it has ended.
         """
         self._loop.check()
         if not timeout_s > 0:
@@ -415,14 +436,20 @@ class Session:
         rate: int = 48_000,
         layout: Layout = "stereo",
     ) -> AudioIterator:
-        """Return an async iterator of the phone's audio; several may be read at once, and it is decoded once.
+        """Return an async iterator of the phone's audio. Several may be read at once; it is decoded once.
 
-        `sample_format` is "s16" or "f32", `rate` 8000 to 48000 samples a second, `layout` "mono" or "stereo". Lost
-        packets and pauses are made up, so that there are as many samples as time has passed on the phone's clock; a gap
-        of more than two seconds is a `discontinuity` instead. Who falls behind by more than 5 s loses the oldest audio.
-        Nothing is decoded while nobody iterates, as with `frames`. A phone without audio gives nothing until the end.
+        Lost packets and pauses are filled, so that there are as many samples as time has passed on the phone's clock. A
+        gap of more than two seconds is not filled: the next chunk has `discontinuity` set. A consumer more than 5 s
+        behind loses the oldest audio. Nothing is decoded while nobody iterates. A phone without audio gives nothing
+        until the end.
 
-        Raises ConfigurationError for another format, rate or layout.
+        Args:
+            sample_format: "s16" (int16) or "f32" (float32 from -1 to 1).
+            rate: Samples a second, from 8000 to 48000.
+            layout: "mono" or "stereo".
+
+        Raises:
+            ConfigurationError: The format, rate or layout is wrong, or this is not the session's event loop.
         """
         return self._audio.audio(sample_format, rate=rate, layout=layout)
 
@@ -439,21 +466,27 @@ class Session:
         manifest: str | os.PathLike[str] | None = None,
         transcode: Transcode | None = None,
     ) -> Recording:
-        """Record until the recording is stopped, or a limit is reached, or the session ends.
+        """Record until the recording is stopped, a limit is reached, or the session ends.
 
-        Video and audio are copied, not encoded again, into an `.mp4`, `.mkv`, `.webm` or `.ts` file; an open binary
-        file, such as a pipe, gets MPEG-TS. Use `async with`, or `stop` it yourself.
+        Video and audio are copied, not encoded again. Use `async with`, or call `stop` yourself.
 
-        `overwrite` replaces a file that exists; without it that is a RecordingError, and the file stays as it is.
-        `before_s` begins so many seconds ago, as far as `connect(preroll_s=…)` has kept them. `segment_s` and
-        `segment_bytes` begin another file with the first keyframe after that; `target` is then best a pattern such as
-        `clip-{:04d}.mp4` (see `FileNames`). `max_duration_s` and `max_bytes` end the recording. `manifest` is a file to
-        which a JSON line is added for each finished file. `transcode` has the frames encoded anew (see `Transcode`):
-        at a constant rate, in another codec or size, with the time on them. If that is slower than the phone sends,
-        frames are left out and counted in `dropped`; the stream and the audio do not suffer.
+        Args:
+            target: The file: `.mp4`, `.mkv`, `.webm` or `.ts`. Braces make it a pattern for several files, such as
+                `clip-{:04d}.mp4` or `{start:%H%M%S}.mp4`. An open binary file, such as a pipe, gets MPEG-TS.
+            overwrite: Replace a file that exists. Without it that is a RecordingError, and the file stays as it is.
+            before_s: Begin so many seconds ago, as far as `connect(preroll_s=...)` has kept them.
+            segment_s: Begin another file with the first keyframe after so many seconds.
+            segment_bytes: Begin another file when one is about this large.
+            max_duration_s: End the recording after so many seconds.
+            max_bytes: End the recording before all files together are larger.
+            manifest: A file that gets a JSON line for each finished file.
+            transcode: Encode the frames again: at a constant rate, in another codec or size, with the time on them. If
+                that is too slow, frames are left out and counted in `dropped`; the stream and the audio do not suffer.
 
-        Raises ConfigurationError for a kind of file that is not known or cannot hold what the phone sends,
-        RecordingError if the file cannot be created, and what ended the session if it has ended.
+        Raises:
+            ConfigurationError: The kind of file is not known or cannot hold what the phone sends, or a limit is wrong.
+            RecordingError: The file exists or cannot be created.
+            StreamerError: What ended the session, if it has ended.
         """
         self._loop.check()
         if self._is_over:
@@ -489,12 +522,16 @@ class Session:
         return recording
 
     def request_keyframe(self) -> None:
-        """Ask the phone for a keyframe; asked again until one comes."""
+        """Ask the phone for a keyframe, again and again until one comes."""
         self._loop.check()
         self._connection.request_keyframe()
 
     async def wait_connected(self) -> None:
-        """Wait until media can flow. Raises what ended the session before."""
+        """Wait until media can flow.
+
+        Raises:
+            StreamerError: What ended the session before that.
+        """
         self._loop.check()
         waiting = asyncio.ensure_future(self._reconnector.connected.wait())
         try:
@@ -505,14 +542,22 @@ class Session:
             raise self._error
 
     async def wait_ended(self) -> None:
-        """Wait until the session ends. Raises the error that ended it."""
+        """Wait until the session ends.
+
+        Raises:
+            StreamerError: What ended it.
+        """
         self._loop.check()
         await asyncio.wait({self._task})
         if self._error is not None:
             raise self._error
 
     async def wait_input(self) -> None:
-        """Wait until the phone's data channel `input` is open. Raises what ended the session before."""
+        """Wait until the phone's data channel `input` is open.
+
+        Raises:
+            StreamerError: What ended the session before that.
+        """
         self._loop.check()
         while not (connection := self._connection).input_opened.is_set():
             waiting = [asyncio.ensure_future(event.wait()) for event in (connection.input_opened, connection.ended)]

@@ -20,10 +20,10 @@ class Stats:
     interruptions: int  # how often nothing came, whatever the reason, until the stream was resumed
     interrupted_s: float  # how long they lasted, all together
 
-    packets_received: int
+    packets_received: int  # RTP packets, retransmissions included
     packets_lost: int  # given up: neither they nor a retransmission came in time
-    retransmitted_packets_received: int  # by retransmission
-    packets_malformed: int
+    retransmitted_packets_received: int  # packets that a retransmission replaced
+    packets_malformed: int  # they could not be parsed
     packets_unknown: int  # of payload types that were not negotiated
     packets_refused: int  # not among those received: they fail authentication, and may be a stranger's
     packets_duplicated: int  # not among those received: they came before, or later than SRTP can tell
@@ -32,19 +32,19 @@ class Stats:
     jitter_s: float  # of video (RFC 3550 section 6.4.1)
     round_trip_time_s: float | None  # smoothed; None until it could be measured, some 5 s after the start
 
-    nack_count: int
+    nack_count: int  # requests for retransmission (RTCP NACK) sent
     retransmission_requests: int  # sequence numbers in them
-    pli_count: int
-    fir_count: int
+    pli_count: int  # requests for a keyframe (RTCP PLI) sent
+    fir_count: int  # requests for a keyframe (RTCP FIR) sent
 
     frames_received: int  # complete access units of video that can be decoded
     frames_lost: int  # incomplete; those of which no packet came are not known of
-    frames_malformed: int
+    frames_malformed: int  # access units that made no sense
     frames_awaiting_keyframe: int  # complete, but what they build upon was lost
-    frames_per_second: float
+    frames_per_second: float  # received, over the last second
     freezes: int  # intervals without a new frame while some were missing (see FreezeMeter)
     total_freezes_duration_s: float  # the sum of them
-    audio_packets_received: int
+    audio_packets_received: int  # RTP packets of audio
 
     audio_packets_decoded: int  # packets; nothing is decoded while nobody listens
     audio_errors: int  # packets that the decoder refused
@@ -62,7 +62,7 @@ class Stats:
     mean_delay_s: float | None  # from a frame's last packet to its frame
     mean_latency_s: float | None  # from its capture, by the phone's clock: means something if both clocks are in step
     width: int | None  # of the last decoded frame
-    height: int | None
+    height: int | None  # likewise
 
 
 class RateMeter:

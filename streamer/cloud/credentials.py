@@ -32,27 +32,42 @@ _threads: Final = Threads("token file", limit=THREADS_LIMIT)
 
 
 class Credentials(ABC):
-    """What proves a tenant's identity to the API. One object may serve many sessions of one event loop."""
+    """What proves a tenant's identity to the API. One object may serve many sessions of one event loop.
+
+    Subclass it for another kind of proof.
+    """
 
     lasts_s: float | None = None  # how long the proof is good for at most; None if it renews itself
 
     @abstractmethod
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
-        """Add the proof to a request. May ask the identity service, and raises a CloudError if that fails."""
+        """Add the proof to a request.
+
+        Args:
+            request: The request that is about to be sent.
+            http: A client for calls to an identity service.
+
+        Raises:
+            CloudError: The identity service failed or refused.
+        """
 
     def renew(self, request: httpx.Request) -> bool:
-        """The API did not accept the proof that `request` carries: forget it. True if another try could do better."""
+        """Forget the proof of a request that the API refused; return whether another try could help."""
         del request
         return False
 
 
 class Token(Credentials):
-    """A tenant token that was obtained elsewhere; without an argument, the one in STREAMER_AUTH_TOKEN.
+    """A tenant token that was obtained elsewhere.
 
-    It is never replaced. A session that lasts longer than the token (24 hours [doc]) does not survive its next
-    renewal or reconnection: use TokenFile, TokenProvider, Password or AccessKey there.
+    It is never replaced. A session that lasts longer than the token (24 hours [doc]) does not survive its next renewal
+    or reconnection: use TokenFile, TokenProvider, Password or AccessKey there.
 
-    Raises ConfigurationError if there is none, or if no header can carry it.
+    Args:
+        token: The token; None reads STREAMER_AUTH_TOKEN.
+
+    Raises:
+        ConfigurationError: There is no token, or no header can carry it.
     """
 
     lasts_s = DEFAULT_LIFETIME_S
@@ -70,8 +85,10 @@ class Token(Credentials):
 class TokenFile(Credentials):
     """A tenant token in a file, which is read before every call. Another program keeps the token fresh.
 
-    White space around the token does not count. A call raises ConfigurationError if the file cannot be read or holds
-    no token.
+    A call raises ConfigurationError if the file cannot be read or holds no token.
+
+    Args:
+        path: The file. White space around the token does not count.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -107,7 +124,12 @@ class TokenFile(Credentials):
 
 
 class TokenProvider(Credentials):
-    """Tokens from a function of your own, plain or async, asked before every call; it does its own caching."""
+    """Tokens from a function of your own.
+
+    Args:
+        provide: A function, plain or async, that returns a token. It is called before every call of the API, so it does
+            its own caching. Its exceptions pass through.
+    """
 
     def __init__(self, provide: Callable[[], str | Awaitable[str]]) -> None:
         self._provide = provide
@@ -127,9 +149,19 @@ class TokenProvider(Credentials):
 
 
 class Password(Credentials):
-    """An IAM user and password, for a token by Keystone v3 [doc]: scoped to a project, or else to the domain.
+    """An IAM user and password, for a token by Keystone v3 [doc].
 
-    The token is cached until shortly before it expires; one request for it is in flight at a time.
+    The token is cached until shortly before it expires. One request for it is in flight at a time.
+
+    Args:
+        iam_endpoint: The base URL of the identity service.
+        domain: The account's name.
+        user: The IAM user's name.
+        password: The IAM user's password.
+        project: The project that the token is scoped to, such as a region's name; None scopes it to the domain.
+
+    Raises:
+        ConfigurationError: The endpoint or the password cannot be right.
     """
 
     def __init__(
@@ -185,7 +217,17 @@ class Password(Credentials):
 
 
 class AccessKey(Credentials):
-    """An access key and its secret: every request is signed (SDK-HMAC-SHA256 [doc]). Needs the extra `aksk`."""
+    """An access key and its secret key: every request is signed (SDK-HMAC-SHA256 [doc]). It needs the extra `aksk`.
+
+    Args:
+        access_key: The access key.
+        secret_key: Its secret key, which is never sent.
+        project_id: The project's id, if the key may use several.
+
+    Raises:
+        MissingExtraError: The extra `aksk` is not installed.
+        ConfigurationError: A key is empty or cannot be sent.
+    """
 
     def __init__(self, *, access_key: str, secret_key: str | Secret, project_id: str | None = None) -> None:
         try:
@@ -235,9 +277,12 @@ def as_credentials(value: object) -> Credentials:
 def credentials_from_environment() -> Credentials:
     """Return the credentials that the environment holds.
 
-    STREAMER_AUTH_TOKEN; or STREAMER_AUTH_TOKEN_FILE, the path of a file that is read before every call; or
-    STREAMER_IAM_ENDPOINT, _DOMAIN, _USER, _PASSWORD and maybe _PROJECT, each after STREAMER_IAM; or STREAMER_ACCESS_KEY
-    and STREAMER_SECRET_KEY. White space around a value does not count. Raises ConfigurationError that says what to set.
+    The first that is set wins: STREAMER_AUTH_TOKEN; STREAMER_AUTH_TOKEN_FILE; STREAMER_IAM_ENDPOINT with
+    STREAMER_IAM_DOMAIN, STREAMER_IAM_USER, STREAMER_IAM_PASSWORD and, if need be, STREAMER_IAM_PROJECT;
+    STREAMER_ACCESS_KEY with STREAMER_SECRET_KEY. White space around a value does not count.
+
+    Raises:
+        ConfigurationError: Nothing is set, or a part is missing; the message says what to set.
     """
     if _from_environment("STREAMER_AUTH_TOKEN"):
         return Token()

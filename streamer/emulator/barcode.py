@@ -17,8 +17,8 @@ _SYNC: Final = (1, 0, 1, 0)
 class Barcode(NamedTuple):
     """What a strip says; both count modulo 2**32."""
 
-    counter: int
-    clock_ms: int
+    counter: int  # the frame's number
+    clock_ms: int  # when it was drawn, by the phone's clock
 
 
 def cell_size(width: int, height: int) -> int:

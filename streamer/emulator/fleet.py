@@ -15,19 +15,26 @@ from streamer.errors import ConfigurationError
 class Fleet:
     """Phones that run, and the one endpoint and tenant token under which each is reached by its instance id."""
 
-    endpoint: str
-    tenant_token: str
-    phones: tuple[EmulatedPhone, ...]
+    endpoint: str  # of the API
+    tenant_token: str  # that clients bring
+    phones: tuple[EmulatedPhone, ...]  # those that run
 
 
 @contextlib.asynccontextmanager
 async def serve_fleet(
     count: int, *, host: str = "127.0.0.1", ports: Sequence[int] = (0,), instance_id: str = "demo-phone", **options: Any
 ) -> AsyncIterator[Fleet]:
-    """Run so many emulators; leaving the block ends them. `options` are those of `serve`, for each of them.
+    """Run several emulated phones behind one endpoint; leaving the block ends them.
 
-    One phone is called `instance_id`; several add a number to it, from 1. `ports` are tried in turn for the auth API;
-    0 stands for any that is free. Raises ConfigurationError if there is none, and what `serve` raises.
+    Args:
+        count: How many phones.
+        host: The address to listen on.
+        ports: The ports to try for the auth API, in turn; 0 is any that is free.
+        instance_id: The id of the only phone. Several add a number to it, from 1: `demo-phone-1`.
+        **options: Those of `serve`, for each phone.
+
+    Raises:
+        ConfigurationError: No port is free, or `serve` raises it.
     """
     names = [instance_id] if count == 1 else [f"{instance_id}-{number}" for number in range(1, count + 1)]
     async with contextlib.AsyncExitStack() as stack:

@@ -57,7 +57,19 @@ _MESSAGE_LIMIT: Final = 1_000_000  # bytes, as the real server's
 
 
 class EmulatedPhone:
-    """A running phone; `serve` makes one. Everything about it may be changed while it runs."""
+    """A running emulated phone; `serve` makes it. Everything about it may be changed while it runs.
+
+    Attributes:
+        endpoint: The API's base URL.
+        instance_id: The phone's instance id.
+        tenant_token: The token that clients bring.
+        device_id: The phone's device id.
+        signaling_url: The signaling server's URL.
+        faults: What goes wrong now; change a field at any time.
+        expires_in_s: After how many seconds a stream is closed; None is never.
+        inputs: The last 1000 input frames that came, decoded.
+        on_client: Called with a line of text for each client that comes and goes.
+    """
 
     def __init__(
         self,
@@ -576,16 +588,35 @@ async def serve(
     prepare_s: float = 0.0,
     session_lingers_s: float = 0.0,
 ) -> AsyncIterator[EmulatedPhone]:
-    """Run an emulator, on loopback unless told otherwise; leaving the block ends it.
+    """Run an emulated phone, on loopback unless told otherwise; leaving the block ends it.
 
-    Elsewhere than on loopback, whoever can reach it could look: there it demands a `tenant_token` of TOKEN_LEAST
-    characters. `port` is the auth API's, 0 for a free one; signaling takes a free one. Width and height are even, from
-    90 to 4096. A second client takes the phone over, and the first is closed with 1402, unless `allow_many`.
-    `announce_input` makes the phone open the data channel `input` itself. `flash_and_beep` makes the screen white, dark
-    as it is otherwise, for the first tenth of every second, and beeps as long: what is out of step is seen and heard.
-    After `expires_in_s` a stream is closed. With `prepare_s` the instance has to be prepared, and is ready so long
-    afterwards; with `session_lingers_s` it stays taken for so long after a stream, unless it is released. Raises
-    ConfigurationError for another size or a token that is too short, MissingExtraError without the extra `image`.
+    A second client takes the phone over, and the first one is closed with 1402.
+
+    Args:
+        host: The address to listen on. On another than loopback, a `tenant_token` of at least 16 characters is needed.
+        port: The auth API's port; 0 takes a free one. Signaling takes a free one.
+        width: The screen's width in pixels: even, from 90 to 4096.
+        height: The screen's height in pixels: even, from 90 to 4096.
+        fps: Frames a second.
+        bitrate_bps: The video's bit rate.
+        audio: Whether the phone plays audio.
+        flash_and_beep: The screen is white for the first tenth of every second, and a beep sounds as long.
+        faults: What goes wrong; see `Faults`.
+        instance_id: The phone's instance id.
+        tenant_token: The token that clients have to bring; None makes one.
+        announce_input: The phone opens the data channel `input` itself.
+        allow_many: Serve several clients at once instead of closing the former one.
+        token_lifetime_s: How long a device token is good for, in seconds.
+        expires_in_s: After how many seconds a stream is closed; None is never.
+        ice_servers: The STUN and TURN servers that the auth reply names, as they stand there.
+        ping_interval_s: The Engine.IO ping interval that clients are told.
+        ping_timeout_s: The Engine.IO ping time-out that clients are told.
+        prepare_s: The instance has to be prepared, and is ready so many seconds later; 0 is always ready.
+        session_lingers_s: The instance stays taken for so long after a stream, unless it is released.
+
+    Raises:
+        ConfigurationError: The size is impossible, the token is too short, or the port is taken.
+        MissingExtraError: The extra `image` is not installed.
     """
     if not is_loopback(host) and len(tenant_token or "") < TOKEN_LEAST:
         raise ConfigurationError(

@@ -49,7 +49,7 @@ class AudioFrame:
 
     samples: Samples = field(repr=False)  # of shape (samples, channels); int16, or float32 from -1 to 1
     rate: int  # samples a second
-    layout: Layout
+    layout: Layout  # "mono" or "stereo"
     rtp_time: int  # 48 kHz ticks of the first sample, whatever `rate` is, extended: the phone's own clock
     arrival_ns: int  # monotonic, of the datagram that brought it; of the next one for what is made up
     received_at: float  # the same moment as Unix time in seconds

@@ -32,23 +32,21 @@ _FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VideoFrame:
-    """One decoded frame of the phone's screen.
+    """One decoded frame of the phone's screen. It never changes, and any thread may use it.
 
-    `sequence` counts the decoded frames of a session from 0: a consumer that sees it jump has skipped some.
-    `discontinuity` is of each consumer's own: set with the first frame it gets, and with the first one it gets after
-    frames were lost on the way or the stream began anew, also if it skipped the one right after that. What a consumer
-    skips itself is none.
+    `discontinuity` belongs to each iterator: it is set on the first frame of an iterator, and on the first frame after
+    frames were lost on the way or the stream began again. Frames that a consumer skips itself do not count.
     """
 
-    width: int
-    height: int
-    sequence: int
+    width: int  # in pixels
+    height: int  # in pixels
+    sequence: int  # counts the decoded frames of a session from 0; a jump means that the consumer skipped some
     rtp_time: int  # 90 kHz ticks, extended: the phone's own clock, origin unknown
     arrival_ns: int  # monotonic, of the datagram that completed the frame
     received_at: float  # the same moment as Unix time in seconds
     decoded_ns: int  # monotonic, when the decoder had handed it over
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
-    is_keyframe: bool
+    is_keyframe: bool  # whether it was decoded from a keyframe
     discontinuity: bool  # frames were lost, or the stream began anew, since the frame that was got before
     is_repeat: bool = False  # the frame that was got before, once more: `frames(repeat=True)` on a still screen
     audio_port: AudioPort | None = None  # the one in force when this frame came
@@ -61,7 +59,7 @@ class VideoFrame:
 
     @property
     def age_s(self) -> float:
-        """How long ago the frame came. A still screen's last frame is old, and still on the screen."""
+        """How long ago the frame came, in seconds. A still screen's last frame is old, and still on the screen."""
         return (time.monotonic_ns() - self.arrival_ns) / 1e9
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -96,14 +94,18 @@ class VideoFrame:
         *,
         size: tuple[int, int] | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Return the pixels, scaled to `size` (width, height) in the same pass if it is given.
+        """Return the pixels as an array.
 
-        Shapes: (height, width, 3) uint8 for "rgb24" and "bgr24", (height, width) for "gray", (height * 3 // 2, width)
-        for "yuv420p", planes one below the other; all C-contiguous. The frame's own range (full or limited),
-        colours and depth are honoured.
+        Every call converts again, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
+        free. The frame's own range (full or limited), colours and depth are honoured.
 
-        Every call converts anew, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
-        free. Raises ConfigurationError for another format or an impossible size, as an odd one is for "yuv420p".
+        Args:
+            format: "rgb24" and "bgr24" give the shape (height, width, 3); "gray" gives (height, width); "yuv420p" gives
+                (height * 3 // 2, width), planes one below the other. All are C-contiguous uint8.
+            size: Scale to this width and height in the same pass.
+
+        Raises:
+            ConfigurationError: The format is not known, or the size is impossible, as an odd one is for "yuv420p".
         """
         if format not in _FORMATS:
             raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
@@ -118,7 +120,14 @@ class VideoFrame:
         return np.ascontiguousarray(scaled, dtype=np.uint8)
 
     def to_image(self, *, size: tuple[int, int] | None = None) -> Any:
-        """Return a `PIL.Image.Image` in RGB, scaled as `to_ndarray` does. Raises MissingExtraError without `image`."""
+        """Return a `PIL.Image.Image` in RGB.
+
+        Args:
+            size: Scale to this width and height.
+
+        Raises:
+            MissingExtraError: The extra `image` is not installed.
+        """
         try:
             from PIL import Image  # noqa: PLC0415 - an extra
         except ImportError as error:
@@ -128,19 +137,33 @@ class VideoFrame:
     def encode(
         self, image_format: ImageFormat = "png", *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> bytes:
-        """Return the frame as an image file, scaled as `to_ndarray` does; `quality`, 1 to 100, is for "jpeg".
+        """Return the frame as an image file. It takes some milliseconds of the caller's thread.
 
-        It takes some milliseconds of the caller's thread. Raises ConfigurationError for what cannot be.
+        Args:
+            image_format: "png" or "jpeg".
+            quality: From 1 to 100, for "jpeg".
+            size: Scale to this width and height.
+
+        Raises:
+            ConfigurationError: The format, quality or size is impossible.
         """
         return encode_image(self.to_ndarray("rgb24", size=size), image_format, quality=quality)
 
     def save(
         self, path: str | os.PathLike[str], *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> None:
-        """Write the frame into a `.png`, `.jpg` or `.jpeg` file, as `encode` makes it: whole, or not at all.
+        """Write the frame into an image file: whole, or not at all.
 
-        It blocks: `await asyncio.to_thread(frame.save, path)`. Raises ConfigurationError for another kind of file,
-        RecordingError if it cannot be written.
+        It blocks: `await asyncio.to_thread(frame.save, path)` does not.
+
+        Args:
+            path: A `.png`, `.jpg` or `.jpeg` file. One that exists is replaced.
+            quality: From 1 to 100, for JPEG.
+            size: Scale to this width and height.
+
+        Raises:
+            ConfigurationError: It is another kind of file, or the size is impossible.
+            RecordingError: The file cannot be written.
         """
         write_atomically(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
 

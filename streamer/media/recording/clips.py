@@ -58,15 +58,22 @@ async def clip(
     fps: float = FPS,
     overwrite: bool = False,
 ) -> None:
-    """Write some seconds of a video file as a `.webp` or `.gif` that moves, or as an `.mp4`.
+    """Write some seconds of a video file as a moving `.webp` or `.gif`, or as an `.mp4`, without audio.
 
-    The frames are at most `width` pixels wide, `fps` a second, and there is no audio. Without an end it goes to that
-    of the file. It runs in a thread; the target is there whole, or not at all. `overwrite` replaces a target that
-    exists; the source is never replaced.
+    It runs in a thread. The target is there whole, or not at all.
 
-    Raises ConfigurationError for another kind of file, for a target that is the source, or a range that the file does
-    not have or that is longer than a minute, and RecordingError if the file cannot be read, or the target exists or
-    cannot be written.
+    Args:
+        source: The video file, which is never replaced.
+        start_s: Where the clip begins, in seconds.
+        end_s: Where it ends, at most a minute later; None is the end of the file.
+        target: The file to write.
+        width: The greatest width in pixels.
+        fps: Frames a second, at most 30.
+        overwrite: Replace a target that exists.
+
+    Raises:
+        ConfigurationError: The kind of file or the range is impossible, or the target is the source.
+        RecordingError: The source cannot be read, or the target exists or cannot be written.
     """
     path, target = absolute(source), absolute(target)
     length_s = await asyncio.to_thread(_length_s, path)

@@ -49,17 +49,11 @@ def _named() -> Iterator[None]:
 
 
 class Recording:
-    """A recording under way, written by a thread of its own: what the phone sends is copied, or with `transcode` its
-    frames are encoded anew, in the same thread.
+    """A recording under way; `Session.record` makes it. A thread of its own writes the files.
 
-    It begins with a keyframe. Relative names are relative to the directory of now. `stop` (or leaving `async with`)
-    ends it properly; so does a limit that was set. A write error ends it too: what was written stays playable, `error`
-    says why, and `stop` raises it.
-
-    `video_codecs` are those that the phone may send; if the kind of file can hold none of them, that is an error at
-    once, or else when such a frame comes. `before` are access units from a keyframe on, which came before; the
-    recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
-    next keyframe.
+    It begins with a keyframe. Relative names are relative to the working directory at its beginning. `stop`, or leaving
+    the `async with` block, ends it properly; so does a limit that was set. A write error ends it too: what was written
+    stays playable, `error` says why, and `stop` raises it.
     """
 
     def __init__(
@@ -79,6 +73,13 @@ class Recording:
         clock_ns: Callable[[], int] = time.monotonic_ns,
         unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """Begin to record.
+
+        `video_codecs` are those that the phone may send. If the kind of file can hold none of them, that is an error at
+        once, or else when such a frame comes. `before` are access units from a keyframe on, which came before; the
+        recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
+        next keyframe.
+        """
         self.error: RecordingError | None = None
         self._on_end = on_end
         self._request_keyframe = request_keyframe
@@ -148,15 +149,15 @@ class Recording:
 
     @property
     def dropped(self) -> int:
-        """Access units that came and are not recorded: the disk was too slow, or full, or there was no place for them.
+        """How many access units came and are not recorded: the disk was too slow, or there was no place.
 
-        Those before the first keyframe are not among them; frames of a `transcode` that was too slow are.
+        Those before the first keyframe do not count. Frames that a slow `transcode` left out do.
         """
         return self._refused + self._writer.dropped + (self._transcoder.dropped if self._transcoder else 0)
 
     @property
     def duration_s(self) -> float:
-        """How long the recording is, the time included for which the last frame has been on the screen."""
+        """How long the recording is in seconds, with the time for which the last frame has been on the screen."""
         return self._writer.duration_s
 
     @property
@@ -179,10 +180,19 @@ class Recording:
         fps: float = FPS,
         overwrite: bool = False,
     ) -> None:
-        """Write some seconds of the recording, finished or not, as a small `.webp`, `.gif` or `.mp4` (see `clip`).
+        """Write some seconds of the recording, finished or not, as a small `.webp`, `.gif` or `.mp4`.
 
-        The seconds count from the recording's beginning, over all of its files. `overwrite` replaces a file that
-        exists, but none of the recording's own.
+        Args:
+            start_s: Where the clip begins, in seconds from the recording's beginning, over all of its files.
+            end_s: Where it ends, at most a minute later.
+            path: The file to write, which is none of the recording's own.
+            width: The greatest width in pixels.
+            fps: Frames a second, at most 30.
+            overwrite: Replace a file that exists.
+
+        Raises:
+            ConfigurationError: The kind of file or the range is impossible, or the recording goes into a pipe.
+            RecordingError: The file exists or cannot be written.
         """
         if self._is_pipe:
             raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
@@ -218,10 +228,11 @@ class Recording:
                 self._needs_keyframe, self._is_asked = True, False
 
     async def stop(self) -> None:
-        """End the recording, and wait until its file is closed.
+        """End the recording, and wait until its file is closed. Leaving the `async with` block does this.
 
-        Raises RecordingError if it could not be written, or if no frame came ("empty"): then there is no file. Raises
-        the session's error if the stream ended before: the file then holds all that came.
+        Raises:
+            RecordingError: It could not be written, or no frame came (`reason` "empty"): then there is no file.
+            StreamerError: What ended the stream before: the file then holds all that came.
         """
         self.end(None)
         await self.closed()
@@ -231,7 +242,11 @@ class Recording:
             raise RecordingError(f"no frame came: there is nothing to write into {self.path}", reason="empty")
 
     def end(self, reason: Exception | None) -> None:
-        """Take no more and begin to close the file; `reason` is the error that ended the stream, if one did."""
+        """Take no more and begin to close the file, without waiting.
+
+        Args:
+            reason: The error that ended the stream, if one did.
+        """
         self._loop.check()
         if self._closing is None:
             self._ended_by = reason

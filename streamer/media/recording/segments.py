@@ -47,12 +47,12 @@ class Segment:
     written on).
     """
 
-    path: Path
+    path: Path  # the file
     started_at: float  # Unix seconds, when its first frame came
-    duration_s: float
-    size_bytes: int
-    frames: int
-    ended: Ending
+    duration_s: float  # how long it is
+    size_bytes: int  # how large it is
+    frames: int  # how many it holds
+    ended: Ending  # why it ended
 
     def line(self) -> str:
         """Return the manifest's line: a JSON object, with the time of the first frame in UTC (ISO 8601)."""

@@ -89,15 +89,22 @@ _ENCODERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcode:
-    """How a recording is encoded anew.
+    """How a recording is encoded again.
 
-    `codec` is "h264", "h265", "vp9" or "av1"; `fps` the constant rate. `height` scales and keeps the frame's shape,
-    `size` (width, height) is exact; without either it is the first frame's. The size holds for the whole recording: a
-    phone that is turned is shown whole, between black bars. `bitrate_bps` is the mean to keep to; without it the
-    quality is constant, `crf` as the encoder counts it (0 to 51, or 63 for VP9 and AV1; less is better and larger).
-    `timestamps` draws the local date and time into every frame.
+    The size holds for the whole recording: a phone that is turned is shown whole, between black bars.
 
-    Raises ConfigurationError for what cannot be.
+    Attributes:
+        codec: "h264", "h265", "vp9" or "av1".
+        fps: The constant frame rate, at most 120.
+        height: Scale to this height and keep the frame's shape. Even, in pixels.
+        size: Scale to exactly this width and height. Without `height` and `size` it is the first frame's size.
+        bitrate_bps: The mean bit rate to keep to. Without it the quality is constant.
+        crf: The constant quality as the encoder counts it: 0 to 51, or to 63 for VP9 and AV1; less is better and
+            larger.
+        timestamps: Draw the local date and time into every frame.
+
+    Raises:
+        ConfigurationError: A value is impossible, or two exclude each other.
     """
 
     codec: str = "h264"

@@ -1,0 +1,136 @@
+"""Every Python block of the pages runs as it stands, against emulated phones.
+
+A whole program brings its own loop. A short example has what quickstart.md promises: `asyncio`, `streamer`, `instance`,
+`endpoint`, `credentials`, and an open session called `phone`. A test module is run by pytest.
+"""
+
+import ast
+import asyncio
+import builtins
+import contextlib
+import importlib.util
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import certifi
+import numpy as np
+import pytest
+from PIL import Image
+
+import streamer
+from streamer import emulator
+from tests.docs.pages import Block, blocks
+
+LIMIT_S: Final = 40.0
+PROGRAMS: Final = blocks("python")
+_SETTING: Final = ("-o", "asyncio_default_fixture_loop_scope=function")  # which the page names
+OPTIONAL: Final = {"cv2", "torch"}  # large, and not needed for anything else here
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[emulator.Fleet]:
+    async with emulator.serve_fleet(2, width=360, height=640, tenant_token="demo-token") as running:
+        yield running
+
+
+def of(block: Block, fleet: emulator.Fleet) -> str:
+    """Return a block's source with the addresses of this run."""
+    source = block.source.replace("http://127.0.0.1:8470", fleet.endpoint)
+    return source.replace('"demo-phone"', f'"{fleet.phones[0].instance_id}"').replace(
+        "/etc/ssl/authority.pem", certifi.where()
+    )
+
+
+def imported(tree: ast.Module) -> set[str]:
+    return {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+
+def free_names(tree: ast.Module) -> set[str]:
+    """Return the names that a source uses and does not bind anywhere."""
+    nodes = list(ast.walk(tree))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound |= {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    return {node.id for node in names} - bound - set(dir(builtins))
+
+
+def parse(source: str, name: str) -> tuple[Any, ast.Module]:
+    code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    tree = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST)
+    assert isinstance(tree, ast.Module)
+    return code, tree
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=str)
+async def test_a_block_runs(
+    block: Block, fleet: emulator.Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREAMER_ENDPOINT", fleet.endpoint)
+    monkeypatch.setenv("STREAMER_AUTH_TOKEN", fleet.tenant_token)
+    source = of(block, fleet)
+    code, tree = parse(source, str(block))
+    modules = imported(tree)
+    if missing := {name for name in modules & OPTIONAL if importlib.util.find_spec(name) is None}:
+        pytest.skip(f"it compiles; to run it, install {', '.join(missing)}")
+    if "pytest" in modules:
+        await run_by_pytest(source, tmp_path)
+        return
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("button.png")
+    async with asyncio.timeout(LIMIT_S):
+        if any(ast.unparse(statement).startswith("asyncio.run(") for statement in tree.body) or "threading" in modules:
+            await asyncio.to_thread(exec, code, {"__name__": "__main__"})
+        else:
+            await run_inside(code, free_names(tree), fleet)
+
+
+async def run_inside(code: Any, names: set[str], fleet: emulator.Fleet) -> None:
+    """Run a short example with what it may use."""
+    given: dict[str, Any] = {
+        "asyncio": asyncio,
+        "contextlib": contextlib,
+        "streamer": streamer,
+        "instance": fleet.phones[0].instance_id,
+        "instances": [phone.instance_id for phone in fleet.phones],
+        "endpoint": fleet.endpoint,
+        "credentials": streamer.Token(fleet.tenant_token),
+    }
+    assert names <= given.keys() | {"phone"}
+    async with contextlib.AsyncExitStack() as stack:
+        if "phone" in names:
+            given["phone"] = await stack.enter_async_context(
+                streamer.connect(given["instance"], endpoint=fleet.endpoint, credentials=given["credentials"])
+            )
+        if (running := eval(code, given)) is not None:
+            await running
+        if isinstance(connecting := given.get("connecting"), streamer.Connecting):
+            await connecting.__aexit__(None, None, None)
+
+
+async def run_by_pytest(source: str, folder: Path) -> None:
+    (folder / "test_example.py").write_text(source, encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *_SETTING, "test_example.py"),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    assert b"1 passed" in out
