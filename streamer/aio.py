@@ -33,3 +33,25 @@ def boot_time() -> float:
     not.
     """
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
+class Alarm:
+    """One timer of the running event loop: it calls `wake` once the loop's clock has come to the moment that is set."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, at: float | None) -> None:
+        """Set the moment, in seconds of the loop's clock, in place of the one before; None sets no alarm."""
+        if at == self._at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at = at
+        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._at = self._timer = None
+        self._wake()

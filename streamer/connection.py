@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from typing import Final, Never
 from urllib.parse import urlsplit
 
-from streamer.aio import boot_time
+from streamer.aio import Alarm, boot_time
 from streamer.cloud.http import tls_context
 from streamer.cloud.models import Ticket
-from streamer.errors import ConnectionFailedError, ConnectionLostError, StreamerError
+from streamer.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    SignalingClosedError,
+    SignalingError,
+    SignalingProtocolError,
+    SignalingTimeoutError,
+    StreamerError,
+)
 from streamer.events import EventKind
-from streamer.media.fanout import Gate, Sink
+from streamer.handover import CandidateFailed, Gate, Handover, Interrupted, Over, Step, TookOver
+from streamer.media.fanout import Sink
 from streamer.media.rtp.driver import ReceiverDriver
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
@@ -33,8 +42,10 @@ _logger = logging.getLogger("streamer.connection")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
+UNDER_WAY_S: Final = 0.25  # after signaling is lost: what comes so soon, the phone may have sent before
+ALIVE_WITHIN_S: Final = 0.5  # after that: media that flows, or an answer, comes sooner
+_LOOK_EVERY_S: Final = 0.02
 PATHS_LIMIT: Final = 3  # one that is left, the one in force, one that comes up
-SWITCH_WITHIN_S: Final = 5.0  # a still screen may send no keyframe: then what comes up takes over without one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +79,16 @@ class _Path:
     aiortc 1.16 answers a restart with its old credentials and stays where it is; so a fresh connection answers it.
     """
 
-    def __init__(self, peer: Peer, gate: Gate) -> None:
-        self.peer = peer
-        self.gate = gate
+    peer: Peer
+    gate: "Gate[_Path]"
+
+    def __init__(self) -> None:
         self.inlets: list[ReceiverDriver] = []
         self.credentials: frozenset[tuple[str, str]] = frozenset()
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
         self.answered = asyncio.Event()
-        self.left = asyncio.Event()  # another one has taken over
+        self.superseded = asyncio.Event()  # another one has taken its place
         self.closed = asyncio.Event()
-        self.patience: asyncio.TimerHandle | None = None
 
     def queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
         """Hold a local candidate until it is sent."""
@@ -86,12 +97,13 @@ class _Path:
 
 
 class Connection:
-    """One attempt. `run` it once; while it runs, its access units go to `sink` as far as its `gate` lets them.
+    """One attempt. `run` it once; while it runs, its access units go to `sink`.
 
     `client_uuid` and `marker_bits` are the same for all attempts of a client, `times` counts those before this one.
-    `on_connected` is called once, when media can flow, and `on_keyframe` with the first keyframe while the gate waits
-    for one. `tell` gets what happens on the way, and a reason where there is one. `input_opened` is set when the data
-    channel `input` is open, `ended` when `run` is over.
+    `on_step` is called once for each step of a handover but the keyframe. `tell` gets what happens on the way, and a
+    reason where there is one. `input_opened` is set when the data channel `input` is open, `ended` when `run` is over.
+    `on_failing` is called when another connection is needed beside this one: signaling is lost while media still flows.
+    It says whether this one goes on meanwhile.
     """
 
     def __init__(
@@ -104,19 +116,17 @@ class Connection:
         times: int,
         marker_bits: MarkerBits,
         tell: Callable[["Connection", EventKind, str | None], None],
-        on_connected: Callable[["Connection"], None],
-        on_keyframe: Callable[["Connection"], None],
+        on_step: Callable[[Step], None],
+        on_failing: Callable[["Connection", StreamerError], bool],
     ) -> None:
         self.ticket = ticket
-        self.gate = Gate(sink, lambda: on_keyframe(self))
         self.inlets: list[ReceiverDriver] = []
         self.tally = Tally()  # of inlets that have ended
         self.has_audio = False
         self.video_codecs: set[str] = set()
         self.made_at = boot_time()
-        self.has_started = False  # the phone knows of this attempt
-        self.is_served = False  # and has made it an offer
-        self.is_connected = False
+        self.is_offered = False  # the phone has made it an offer
+        self.has_tracks = False
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
         self._options = options
@@ -124,18 +134,23 @@ class Connection:
         self._times = times
         self._marker_bits = marker_bits
         self._tell = tell
-        self._on_connected = on_connected
+        self._on_step = on_step
+        self._on_failing = on_failing
+        self._sink = sink
         self._cname = uuid.uuid4().hex
         self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
         self._turn_tls: ssl.SSLContext | None = None
+        self._is_connected = False
         self._is_interrupted = False
+        self._signaling_error: SignalingError | None = None  # what ended signaling, while media goes on
         self._paths: list[_Path] = []  # at most PATHS_LIMIT
-        self._path: _Path | None = None  # the one in force
+        self._handover: Handover[_Path] = Handover()
+        self._alarm = Alarm(lambda: self._apply(self._handover.poll(asyncio.get_running_loop().time())))
 
     @property
     def peer(self) -> Peer | None:
-        """The WebRTC connection in force; None before there is one."""
-        return self._path.peer if self._path else None
+        """The WebRTC connection in force; None if there is none."""
+        return self._handover.in_force.peer if self._handover.in_force else None
 
     async def run(self) -> Never:
         """Reach the phone and stay connected; raise the StreamerError that ended it. Cancel it to leave."""
@@ -162,15 +177,17 @@ class Connection:
             self._turn_tls = trust
         try:
             async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
-                self._path = self._open_path(signaling, tasks)
-                self._path.gate.state = "open"
+                self._handover.begin(self._open_path(signaling, tasks))
                 tasks.create_task(self._converse(signaling, tasks), name=f"signaling {ticket.device_id}")
         except BaseExceptionGroup as group:
             reason = _first_cause(group)
+            if self._signaling_error is not None and isinstance(reason, StreamerError):
+                reason = self._signaling_error  # the phone stops sending because signaling is gone
         else:
             raise AssertionError("the tasks of a connection end with an error only")
         finally:
-            self.gate.state = "shut"
+            self._handover.close()
+            self._alarm.set(None)
             await asyncio.gather(*(self._close_path(path) for path in self._paths))
             self.ended.set()
         if isinstance(reason, OSError):  # such as no file descriptor left for a socket
@@ -185,21 +202,52 @@ class Connection:
             inlet.request_keyframe()
 
     async def _converse(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> None:
-        async for event in signaling:
-            match event:
-                case Authorized():
-                    self._tell(self, "authorized", None)
-                case Started():
-                    self.has_started = True
-                case Offer(sdp):
-                    self.is_served = True
-                    path = await self._path_for(ice_credentials(sdp), signaling, tasks)
-                    signaling.send_answer(await path.peer.answer(sdp))
-                    path.answered.set()
-                case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
-                    await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
-                case _:
-                    _logger.debug("< %s", type(event).__name__)
+        """Follow the signaling to its end. Raises what ended it, unless media goes on without it."""
+        try:
+            async for event in signaling:
+                match event:
+                    case Authorized():
+                        self._tell(self, "authorized", None)
+                    case Started():
+                        self._on_step("started")
+                    case Offer(sdp):
+                        self.is_offered = True
+                        self._on_step("offered")
+                        path = await self._path_for(ice_credentials(sdp), signaling, tasks)
+                        signaling.send_answer(await path.peer.answer(sdp))
+                        path.answered.set()
+                    case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
+                        await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
+                    case _:
+                        _logger.debug("< %s", type(event).__name__)
+        except SignalingError as error:
+            if not self._may_outlive(error):
+                raise
+            self._signaling_error = error
+            if not await self._is_alive() or not self._on_failing(self, error):
+                raise
+
+    def _may_outlive(self, error: SignalingError) -> bool:
+        """Whether media may still flow after an error of signaling: the phone did not end the stream."""
+        is_lost = isinstance(error, SignalingTimeoutError | SignalingProtocolError) or (
+            isinstance(error, SignalingClosedError) and not error.by_phone
+        )
+        return is_lost and self._is_connected and not self._is_interrupted
+
+    async def _is_alive(self) -> bool:
+        """Whether the phone goes on without signaling: it sends something or answers within ALIVE_WITHIN_S."""
+        await asyncio.sleep(UNDER_WAY_S)
+        peer = self.peer
+        if peer is None:
+            return False
+        since_ns = time.monotonic_ns()
+        async with asyncio.TaskGroup() as tasks:
+            probing = tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
+            until_ns = since_ns + int(ALIVE_WITHIN_S * 1e9)
+            while peer.alive_ns <= since_ns and time.monotonic_ns() < until_ns:  # noqa: ASYNC110 - not set per packet
+                await asyncio.sleep(_LOOK_EVERY_S)
+            probing.cancel()
+        return peer.alive_ns > since_ns
 
     async def _path_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
@@ -210,36 +258,34 @@ class Connection:
             self._tell(self, "negotiating", None)
         elif path.credentials and path.credentials.isdisjoint(credentials):
             _logger.debug("= the phone restarts ICE")
-            if path is not self._path:
-                path.left.set()  # it did not come up, and now it need not
-            while len(self._paths) >= PATHS_LIMIT:
-                await next(other for other in self._paths if other.left.is_set()).closed.wait()
+            while len(self._paths) >= PATHS_LIMIT:  # one of them is in force, one is the candidate
+                await next(other for other in self._paths if other.superseded.is_set()).closed.wait()
             path = self._open_path(signaling, tasks)
-            path.gate.state = "waits"
+            replaced = self._handover.propose(path)
+            if replaced is not None:
+                replaced.superseded.set()
         path.credentials = credentials
         return path
 
     def _open_path(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> _Path:
-        peer = Peer(
+        path = _Path()
+        path.peer = Peer(
             ice_servers=self._servers,
             loopback=_loopback_of(self.ticket.signaling_url),
             make_input=lambda tracks: self._make_inlet(path, tracks),
-            on_candidate=lambda line, mid, index: path.queue_candidate(line, mid, index),  # noqa: PLW0108 - not there yet
+            on_candidate=path.queue_candidate,
             input_opened=self.input_opened,
             on_problem=lambda problem: self._tell(self, "problem", problem),
             tls=self._turn_tls,
             relay_only=self._options.relay_only,
         )
-        peer.ice_problems += self._problems
-        path = _Path(peer, Gate(self.gate, lambda: self._switch(path)))
+        path.peer.ice_problems += self._problems
+        path.gate = Gate(self._sink, self._handover, path, lambda: self._advance(path, "keyframe"))
         self._paths.append(path)
         tasks.create_task(self._follow(path, signaling), name=f"connection {self.ticket.device_id}")
         return path
 
     async def _close_path(self, path: _Path) -> None:
-        path.gate.state = "shut"
-        if path.patience is not None:
-            path.patience.cancel()
         for inlet in path.inlets:
             inlet.close()
         await path.peer.aclose()
@@ -252,43 +298,31 @@ class Connection:
                 await self._watch(path, tasks)
                 sending.cancel()
         except BaseExceptionGroup as group:
-            reason = _first_cause(group)
-            others = [other for other in self._paths if other is not path and not other.left.is_set()]
-            if not others or not isinstance(reason, ConnectionFailedError | ConnectionLostError):
-                raise reason from None
-            _logger.debug("= another connection goes on: %s", reason)
-            if path is self._path:
-                for other in others:
-                    if other.patience is not None:  # it is up, and waits for nothing more
-                        self._switch(other)
+            verdict = self._handover.end(path, _first_cause(group))
+            if isinstance(verdict, Over):
+                raise verdict.error from None
+            path.superseded.set()
+            self._apply(verdict)
         await self._close_path(path)
         self._paths.remove(path)
         path.closed.set()
-        if path.inlets and path is not self._path:
+        if path.inlets:
             self.tally.add(path.inlets)
             self.inlets = [inlet for inlet in self.inlets if inlet not in path.inlets]
 
     async def _send_candidates(self, path: _Path, signaling: SignalingClient) -> Never:
         await path.answered.wait()
         while True:
-            signaling.send_candidate(*await path.candidates.get())
+            candidate = await path.candidates.get()
+            with contextlib.suppress(SignalingError):  # `_converse` finds out, and decides
+                signaling.send_candidate(*candidate)
 
     async def _watch(self, path: _Path, tasks: asyncio.TaskGroup) -> None:
         """Follow a connection from the answer until another has taken over; raise the error that ends it before."""
         peer = path.peer
-        await _first(path.answered, path.left)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await _first(peer.connected, peer.ended, path.left)
-        except TimeoutError:
-            raise peer.failed_error(CONNECT_TIMEOUT_S) from None
-        if path.left.is_set():
-            return
-        if not peer.connected.is_set():
-            raise peer.failed_error(CONNECT_TIMEOUT_S)
-        self._on_path_connected(path)
+        await self._connect(path)
         liveness = Liveness(time.monotonic_ns())
-        while not path.left.is_set():
+        while not path.superseded.is_set():
             if peer.ended.is_set():
                 raise peer.lost_error()
             now_ns = time.monotonic_ns()
@@ -299,46 +333,60 @@ class Connection:
                 if refused_ns is not None:
                     what = "the phone's packets have failed authentication for 2 s"
                 raise ConnectionLostError(what)
-            self._note_interruption(path, state == "interrupted")
+            if path is self._handover.in_force:
+                self._note_interruption("nothing comes from the phone" if state == "interrupted" else None)
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
             wait_s = max(liveness.deadline_ns - now_ns, 0) / 1e9
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await _first(peer.ended, path.left)
+                    await _first(peer.ended, path.superseded)
 
-    def _on_path_connected(self, path: _Path) -> None:
-        if not self.is_connected:
-            self.is_connected = True
-            self._on_connected(self)
-        elif self._path not in self._paths:
-            self._switch(path)
-        elif path is not self._path:
-            path.patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, path)
-
-    def _switch(self, path: _Path) -> None:
-        """Let another path take over from the one in force."""
-        if path is self._path or path.left.is_set():
+    async def _connect(self, path: _Path) -> None:
+        """Wait from the answer until media can flow, or another path has taken over. Raises ConnectionFailedError."""
+        peer = path.peer
+        await _first(path.answered, path.superseded)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await _first(peer.connected, peer.ended, path.superseded)
+        except TimeoutError:
+            raise peer.failed_error(CONNECT_TIMEOUT_S) from None
+        if path.superseded.is_set():
             return
-        former, self._path = self._path, path
-        if former is not None:
-            former.gate.state = "shut"
-            former.left.set()
-        path.gate.state = "open"
-        self._note_interruption(path, False)
+        if not peer.connected.is_set():
+            raise peer.failed_error(CONNECT_TIMEOUT_S)
+        self._advance(path, "connected")
+        if not self._is_connected:
+            self._is_connected = True
+            self._on_step("connected")
 
-    def _note_interruption(self, path: _Path, is_interrupted: bool) -> None:
-        if path is self._path and is_interrupted != self._is_interrupted:
+    def _advance(self, path: _Path, step: Step) -> None:
+        self._apply(self._handover.advance(path, step, asyncio.get_running_loop().time()))
+
+    def _apply(self, verdict: TookOver[_Path] | Interrupted | CandidateFailed | None) -> None:
+        match verdict:
+            case TookOver(former=former):
+                if former is not None:
+                    former.superseded.set()
+                self._note_interruption(None)
+            case Interrupted(error) if self._is_connected:
+                self._note_interruption(str(error))
+            case CandidateFailed(error):
+                _logger.debug("= the former connection goes on: %s", error)
+        self._alarm.set(self._handover.deadline)
+
+    def _note_interruption(self, reason: str | None) -> None:
+        """Tell that the stream is interrupted, or goes on if there is no reason, unless that is known."""
+        is_interrupted = reason is not None
+        if is_interrupted != self._is_interrupted:
             self._is_interrupted = is_interrupted
-            if is_interrupted:
-                self._tell(self, "interrupted", "nothing comes from the phone")
-            else:
-                self._tell(self, "resumed", None)
+            self._tell(self, "interrupted" if is_interrupted else "resumed", reason)
 
     def _make_inlet(self, path: _Path, tracks: list[Track]) -> ReceiverDriver:
         own_ssrc = random.getrandbits(32) or 1
         receiver = Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname, marker_bits=self._marker_bits)
         inlet = ReceiverDriver(receiver, path.gate)
+        self.has_tracks = True
         path.inlets.append(inlet)
         self.inlets.append(inlet)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)

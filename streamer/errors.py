@@ -148,19 +148,25 @@ class DeviceTokenError(SignalingRefusedError):
 
 
 class SignalingClosedError(SignalingError):
-    """The other side ended the conversation, or the link broke; `code` is the close reason's number, if any."""
+    """The other side ended the conversation, or the link broke; `code` is the close reason's number, if any.
 
-    def __init__(self, message: str, *, code: int | None = None, retryable: bool = True) -> None:
+    `by_phone` says that the phone ended the stream with a close event. Otherwise only the signaling connection is gone.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | None = None, retryable: bool = True, by_phone: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
+        self.by_phone = by_phone
 
 
 class TakenOverError(SignalingClosedError):
     """Another device took the phone over (close code 1402). Never retried: two clients would fight for it."""
 
     def __init__(self, message: str, *, code: int | None = 1402) -> None:
-        super().__init__(message, code=code, retryable=False)
+        super().__init__(message, code=code, retryable=False, by_phone=True)
 
 
 class SignalingProtocolError(SignalingError):

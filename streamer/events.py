@@ -18,7 +18,7 @@ EventKind: TypeAlias = Literal[
     "streaming",  # media can flow, for the first time
     "interrupted",  # it no longer does; `retry_in_s` says when the next connection is tried, if one is
     "resumed",  # it does again, on the same connection or a new one
-    "renewed",  # a new connection took the place of one whose time was almost up
+    "renewed",  # a new connection took over before one ended whose time was almost up, or whose signaling was lost
     "problem",  # something did not work and was not needed so far, such as an ICE server
     "closed",  # the last event; `error` is what ended the session, None if it was left
 ]

@@ -4,8 +4,8 @@
                                                 ticket ─ connection ┄┄ keyframe ──────────── …
 
 After a connection that ends comes a new one, with a new ticket, after a pause that `retry` decides on. A connection
-whose time is almost up gets its successor while it still streams. With the successor's first keyframe the one gives way
-to the other, and no frame is missing.
+gets its successor while it still streams when its time is almost up, or its signaling or its local address is gone.
+`handover` decides which of the two is in force, so that no frame is missing.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from typing import Any, Final, Never
 from streamer.aio import boot_time
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.connection import SWITCH_WITHIN_S, Connection, ConnectionOptions, Tally
-from streamer.errors import CloudRefusalError, DeviceTokenError, SignalingClosedError, StreamerError, TakenOverError
+from streamer.connection import Connection, ConnectionOptions, Tally
+from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError
 from streamer.events import EventHub, EventKind
+from streamer.handover import CandidateFailed, Gate, Handover, Interrupted, Over, Step, TookOver
 from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
@@ -36,6 +37,13 @@ RENEW_AGAIN_S: Final = 10.0  # after an error of a renewal that another attempt 
 CHECK_EVERY_S: Final = 10.0  # the event loop's timers stand still while the machine sleeps
 WARN_BEFORE_S: Final = 3600.0  # before credentials that do not renew themselves come to their end
 SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
+
+
+class _Attempt:
+    """One attempt: it asks for a ticket first, and then makes its connection with it."""
+
+    connection: Connection | None = None
+    task: "asyncio.Task[Never]"
 
 
 class Reconnector:
@@ -76,24 +84,26 @@ class Reconnector:
         self._streaming_since: float | None = None
         self._silent_since: float | None = None  # nothing comes over the path, which may not be dead yet
         self._limit: asyncio.Timeout | None = None
-        self._successor: Connection | None = None
-        self._switched: asyncio.Future[None] | None = None  # done when the successor has taken over
-        self._is_late = False  # the connection in force has ended before its successor was there
-        self._patience: asyncio.TimerHandle | None = None
+        self._handover: Handover[_Attempt] = Handover()
+        self._running: list[_Attempt] = []
+        self._superseded: list[_Attempt] = []  # those of them that another one has taken the place of
+        self._renew_at: float | None = None  # in the clock of boot_time
+        self._retries: Retries | None = None  # of a renewal
+        self._woken = asyncio.Event()
         lasts_s = cloud.credentials_last_s
         self._warn_at = None if lasts_s is None or reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
-        self.connection = self._make(ticket)
-        self.connection.gate.state = "open"
+        self._first = _Attempt()
+        self.connection = self._make(self._first, ticket)
 
     @property
     def has_audio(self) -> bool:
         """Whether the phone sends audio, as far as is known."""
-        return self.connection.has_audio if self.connection.inlets else self._had_audio
+        return self.connection.has_audio if self.connection.has_tracks else self._had_audio
 
     @property
     def video_codecs(self) -> set[str]:
         """The codecs of the frames that the phone may send, as far as is known."""
-        return self.connection.video_codecs if self.connection.inlets else self._had_codecs
+        return self.connection.video_codecs if self.connection.has_tracks else self._had_codecs
 
     @property
     def receivers(self) -> list[Receiver]:
@@ -111,7 +121,7 @@ class Reconnector:
     async def run(self) -> Never:
         """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
         retries: Retries | None = None
-        connection: Connection | None = self.connection
+        attempt: _Attempt | None = self._first
         reason: StreamerError | None = None
         while True:
             left_s = None
@@ -119,14 +129,14 @@ class Reconnector:
                 left_s = max(retries.deadline - time.monotonic(), LAST_ATTEMPT_S)
             try:
                 async with asyncio.timeout(left_s) as self._limit:
-                    await self._serve(connection or await self._dial())
+                    await self._serve(attempt or await self._dial())
             except TimeoutError:
                 if reason is None or self._limit is None or not self._limit.expired():
                     raise
                 raise reason from None
             except StreamerError as error:
                 reason = error
-            connection = None
+            attempt = None
             if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
                 raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
             now = time.monotonic()
@@ -139,7 +149,7 @@ class Reconnector:
             self._interrupt(reason, delay_s)
             await asyncio.sleep(delay_s)
 
-    async def _dial(self) -> Connection:
+    async def _dial(self) -> _Attempt:
         """Make the next connection, in place of the one that has ended."""
         self._events.tell("connecting")
         try:
@@ -149,79 +159,132 @@ class Reconnector:
                 raise
             await self._prepare()
             ticket = await self._cloud.fetch_ticket(self._instance_id)
-        former, self.connection = self.connection, self._make(ticket)
+        attempt = _Attempt()
+        former, self.connection = self.connection, self._make(attempt, ticket)
         self._retire(former)
-        self.connection.gate.state = "open"
-        return self.connection
+        return attempt
 
-    async def _serve(self, connection: Connection) -> Never:
+    async def _serve(self, attempt: _Attempt) -> Never:
         """Run a connection, and before its time is up the next one beside it. Raise what ended the last of them."""
-        current: asyncio.Task[Never] | None = _task(connection.run(), f"connection {connection.ticket.device_id}")
-        renewal: asyncio.Task[Never] | None = None
-        ended_by: BaseException | None = None  # what ended the connection whose renewal is under way
-        renew_at = self._renewal_due(connection)
-        retries: Retries | None = None
+        self._handover.begin(attempt)
+        self._start(attempt, self.connection.run())
+        self._renew_at, self._retries = self._renewal_due(self.connection), None
         try:
             while True:
-                due = [moment for moment in (renew_at, self._warn_at) if moment is not None]
-                wait_s = min(max(min(due) - boot_time(), 0), CHECK_EVERY_S) if due else None
-                waited_for = {future for future in (current, renewal, self._switched) if future is not None}
-                await asyncio.wait(waited_for, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                await self._wait()
                 self._warn_of_credentials()
-                if self._switched is not None and self._switched.done():
-                    await _end(current)
-                    current, renewal, retries, self._switched, ended_by = renewal, None, None, None, None
-                    self._retire(connection)
-                    connection = self.connection
-                    renew_at = self._renewal_due(connection)
-                elif current is not None and current.done():
-                    error = self._judged(_error_of(current), connection)
-                    if renewal is None or not self._outlives(error):
-                        raise error
-                    current, self._is_late, ended_by = None, True, error
-                    self._interrupt(_as_of_renewal(error), 0.0)
-                    if self._successor is not None and self._successor.is_connected:
-                        self._switch(self._successor)
-                elif renewal is not None and renewal.done():
-                    error = self._blamed(_error_of(renewal), ended_by)
-                    self._drop_successor()
-                    renewal = None
-                    if current is None or not isinstance(error, StreamerError) or isinstance(error, TakenOverError):
-                        raise error
-                    assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
-                    retries = retries or Retries(self._reconnect, time.monotonic())
-                    delay_s = retries.after(error, time.monotonic(), _chance())
-                    delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
-                    renew_at = boot_time() + delay_s
-                    self._events.tell(
-                        "problem", f"the stream was not renewed; the next attempt is in {delay_s:.1f} s: {error}"
-                    )
-                elif renew_at is not None and boot_time() >= renew_at:
-                    self._is_late, renew_at = False, None
-                    self._switched = asyncio.get_running_loop().create_future()
-                    renewal = _task(self._renew(), f"renewal {connection.ticket.device_id}")
+                while self._superseded:
+                    former = self._superseded.pop()
+                    await _end(former.task)
+                    self._leave(former)
+                for ended in [attempt for attempt in self._running if attempt.task.done()]:
+                    self._apply(self._handover.end(ended, self._expected_at_expiry(ended)))
+                    self._leave(ended)
+                self._apply(self._handover.poll(asyncio.get_running_loop().time()))
+                if self._handover.candidate is None and self._renew_at is not None and boot_time() >= self._renew_at:
+                    self._renew_at = None
+                    candidate = _Attempt()
+                    self._handover.propose(candidate)
+                    self._start(candidate, self._renew(candidate))
         finally:
-            await _end(current, renewal)
-            self._drop_successor()
+            self._handover.close()
+            self._superseded.clear()
+            await _end(*(running.task for running in self._running))
+            for running in list(self._running):
+                self._leave(running)
 
-    async def _renew(self) -> Never:
-        """Run the next connection, behind a gate: it takes over with its first keyframe."""
-        connection = self._make(await self._cloud.fetch_ticket(self._instance_id))
-        connection.gate.state = "waits"
-        self._successor = connection
-        await connection.run()
+    async def _wait(self) -> None:
+        """Wait until something has happened to an attempt, or something is due."""
+        due = [self._warn_at, self._renew_at if self._handover.candidate is None else None]
+        waits_s = [min(max(moment - boot_time(), 0), CHECK_EVERY_S) for moment in due if moment is not None]
+        if self._handover.deadline is not None:
+            waits_s.append(max(self._handover.deadline - asyncio.get_running_loop().time(), 0))
+        waking = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait(
+                {waking, *(attempt.task for attempt in self._running)},
+                timeout=min(waits_s, default=None),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            waking.cancel()
+        self._woken.clear()
 
-    def _make(self, ticket: Ticket) -> Connection:
-        connection = Connection(
+    async def _renew(self, attempt: _Attempt) -> Never:
+        """Make the next connection, beside the one in force."""
+        await self._make(attempt, await self._cloud.fetch_ticket(self._instance_id)).run()
+
+    def _start(self, attempt: _Attempt, run: Coroutine[Any, Any, Never]) -> None:
+        attempt.task = asyncio.create_task(run, name=f"connection {self._made}")
+        self._running.append(attempt)
+
+    def _leave(self, attempt: _Attempt) -> None:
+        """Forget an attempt that has ended. The counters of the last connection in force are still shown."""
+        self._running.remove(attempt)
+        if attempt.connection is not None and attempt.connection is not self.connection:
+            self._retire(attempt.connection)
+
+    def _advance(self, attempt: _Attempt, step: Step) -> None:
+        """An attempt has taken a step."""
+        self._apply(self._handover.advance(attempt, step, asyncio.get_running_loop().time()))
+        is_up = step == "connected" and attempt is self._handover.in_force
+        if is_up and (self.is_interrupted or not self.connected.is_set()):  # else it took over before
+            self._go_on()
+        self._woken.set()
+
+    def _apply(self, verdict: TookOver[_Attempt] | Interrupted | CandidateFailed | Over | None) -> None:
+        match verdict:
+            case TookOver(attempt, former, error):
+                assert attempt.connection is not None  # noqa: S101 - a step of its led here
+                if error is not None:
+                    self._interrupt(error, 0.0)
+                last, self.connection = self.connection, attempt.connection
+                if former is None:
+                    self._retire(last)
+                else:
+                    self._superseded.append(former)
+                self._renew_at, self._retries = self._renewal_due(attempt.connection), None
+                self._go_on()
+                self._woken.set()
+            case Interrupted(error):
+                self._interrupt(error, 0.0)
+            case CandidateFailed(error):
+                delay_s = self._renew_after(error)
+                self._events.tell(
+                    "problem", f"the stream was not renewed; the next attempt is in {delay_s:.1f} s: {error}"
+                )
+            case Over(error):
+                raise error
+
+    def _on_failing(self, connection: Connection, error: StreamerError) -> bool:
+        """Make another connection beside the one in force. Return false if nobody wants one, or it is not in force."""
+        if self._reconnect is None or connection is not self.connection:
+            return False
+        delay_s = self._renew_after(error)
+        self._events.tell("problem", f"{error}; another connection is made in {delay_s:.1f} s")
+        return True
+
+    def _renew_after(self, error: StreamerError) -> float:
+        """Set when the connection in force is renewed because of an error, and return in how many seconds that is."""
+        assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
+        self._retries = self._retries or Retries(self._reconnect, time.monotonic())
+        delay_s = self._retries.after(error, time.monotonic(), _chance())
+        delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
+        self._renew_at = boot_time() + delay_s
+        self._woken.set()
+        return delay_s
+
+    def _make(self, attempt: _Attempt, ticket: Ticket) -> Connection:
+        connection = attempt.connection = Connection(
             ticket,
-            self._sink,
+            Gate(self._sink, self._handover, attempt, lambda: self._advance(attempt, "keyframe")),
             options=self._options,
             client_uuid=self._client_uuid,
             times=self._made,
             marker_bits=self._marker_bits,
             tell=self._tell,
-            on_connected=self._on_connected,
-            on_keyframe=self._switch,
+            on_step=lambda step: self._advance(attempt, step),
+            on_failing=self._on_failing,
         )
         self._made += 1
         self._connections.append(connection)
@@ -233,7 +296,7 @@ class Reconnector:
             return
         self._connections.remove(connection)
         self._tally.add(connection.inlets, connection.tally)
-        if connection.inlets:
+        if connection.has_tracks:
             self._had_audio, self._had_codecs = connection.has_audio, connection.video_codecs
 
     def _total(self) -> Tally:
@@ -245,29 +308,9 @@ class Reconnector:
         )
         return total
 
-    def _on_connected(self, connection: Connection) -> None:
-        if connection is not self._successor:
-            if self.is_interrupted or not self.connected.is_set():  # else its keyframe was quicker, and it took over
-                self._go_on(connection, "resumed" if self.is_interrupted else "streaming")
-        elif self._is_late:
-            self._switch(connection)
-        else:
-            self._patience = asyncio.get_running_loop().call_later(SWITCH_WITHIN_S, self._switch, connection)
-
-    def _switch(self, connection: Connection) -> None:
-        """Let the successor take over from the connection in force."""
-        if connection is not self._successor or connection.ended.is_set():
-            return
-        self._successor = None
-        self._wait_no_longer()
-        self.connection.gate.state, connection.gate.state = "shut", "open"
-        self.connection = connection
-        if self._switched is not None:
-            self._switched.set_result(None)
-        self._go_on(connection, "resumed" if self.is_interrupted else "renewed")
-
-    def _go_on(self, connection: Connection, kind: EventKind) -> None:
+    def _go_on(self) -> None:
         """Media can flow."""
+        kind: EventKind = "resumed" if self.is_interrupted else "renewed" if self.connected.is_set() else "streaming"
         self._streaming_since, self._silent_since = time.monotonic(), None
         self.is_interrupted = False
         if self._limit is not None and not self._limit.expired():
@@ -275,9 +318,9 @@ class Reconnector:
         self.connected.set()
         self._events.tell(kind)
 
-    def _interrupt(self, error: BaseException, retry_in_s: float) -> None:
+    def _interrupt(self, error: StreamerError, retry_in_s: float) -> None:
         self.is_interrupted = self.connected.is_set()
-        if self.is_interrupted and isinstance(error, StreamerError):
+        if self.is_interrupted:
             self._events.tell("interrupted", error=error, retry_in_s=retry_in_s)
 
     def _tell(self, connection: Connection, kind: EventKind, reason: str | None) -> None:
@@ -293,40 +336,16 @@ class Reconnector:
         until = now if self._silent_since is None else self._silent_since
         return 0.0 if self._streaming_since is None else until - self._streaming_since
 
-    def _drop_successor(self) -> None:
-        self._wait_no_longer()
-        if self._successor is not None:
-            self._retire(self._successor)
-        self._successor = self._switched = None
-
-    def _wait_no_longer(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _outlives(self, error: BaseException) -> bool:
-        """Whether the renewal goes on after the connection in force ended: it may be what has ended that one."""
-        if isinstance(error, TakenOverError):
-            return self._successor is not None and self._successor.has_started
-        return isinstance(error, StreamerError)
-
-    def _blamed(self, error: BaseException, ended_by: BaseException | None) -> BaseException:
-        """Return what ends the line when a renewal fails after the connection in force has ended.
-
-        If that was taken over, and the phone has not even made the renewal an offer, it serves another device.
-        """
-        is_served = self._successor is not None and self._successor.is_served
-        return ended_by if isinstance(ended_by, TakenOverError) and not is_served else error
-
     def _renewal_due(self, connection: Connection) -> float | None:
         lasts_s = connection.ticket.expires_in_s
         if self._reconnect is None or lasts_s is None or lasts_s < SHORTEST_S:
             return None
         return connection.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
 
-    def _judged(self, error: BaseException, connection: Connection) -> BaseException:
-        """Return what a connection's end means, if its time was up."""
-        if not connection.is_served or not isinstance(error, StreamerError):
+    def _expected_at_expiry(self, attempt: _Attempt) -> BaseException:
+        """Return what ended an attempt; if the time of its connection was up, that."""
+        error, connection = _error_of(attempt.task), attempt.connection
+        if connection is None or not connection.is_offered or not isinstance(error, StreamerError):
             return error
         return at_expiry(error, boot_time() - connection.made_at, connection.ticket.expires_in_s)
 
@@ -340,19 +359,8 @@ class Reconnector:
             )
 
 
-def _as_of_renewal(error: BaseException) -> BaseException:
-    """Return how the end of a connection is told whose renewal goes on: a take-over is then taken for our own."""
-    if not isinstance(error, TakenOverError):
-        return error
-    return SignalingClosedError("the phone ended the stream for the one that renews it", code=error.code)
-
-
 def _chance() -> float:
     return random.random()  # noqa: S311 - spreads clients, and hides nothing
-
-
-def _task(coroutine: Coroutine[Any, Any, Never], name: str) -> "asyncio.Task[Never]":
-    return asyncio.create_task(coroutine, name=name)
 
 
 def _error_of(task: "asyncio.Task[Never]") -> BaseException:
@@ -360,13 +368,12 @@ def _error_of(task: "asyncio.Task[Never]") -> BaseException:
     return asyncio.CancelledError() if task.cancelled() else task.exception() or AssertionError("it ends with an error")
 
 
-async def _end(*tasks: "asyncio.Task[Never] | None") -> None:
+async def _end(*tasks: "asyncio.Task[Never]") -> None:
     """Cancel tasks and wait until they have ended, however they do."""
-    running = {task for task in tasks if task is not None}
-    for task in running:
+    for task in tasks:
         task.cancel()
-    if running:
-        await asyncio.wait(running)
-        for task in running:
+    if tasks:
+        await asyncio.wait(tasks)
+        for task in tasks:
             if not task.cancelled():
                 task.exception()  # seen

@@ -103,4 +103,5 @@ def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> S
     is_over = lasts_s is not None and lasts_s > 0 and lasted_s >= lasts_s - min(PUNCTUAL_S, lasts_s / 4)
     if not is_over or not isinstance(error, SignalingClosedError | SignalingRefusedError) or error.code in _MEANT:
         return error
-    return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code)
+    by_phone = isinstance(error, SignalingRefusedError) or error.by_phone
+    return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code, by_phone=by_phone)

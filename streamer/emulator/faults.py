@@ -40,6 +40,7 @@ class Faults:
     repeat: float = _fault(0.0, "this share of the media comes twice")
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")
     former_lingers_s: float = _fault(0.0, "after a restart of ICE, the former path goes on for so many seconds")
+    outlives_signaling_s: float = _fault(0.0, "a stream goes on for so many seconds after its WebSocket was lost")
     no_keyframes: bool = _fault(False, "no keyframe is made for who asks for one, or comes late: only each in its turn")
     reordering_sps: bool = _fault(False, "the parameter sets allow reordered frames, and none is, as of some encoders")
     b_frames: bool = _fault(False, "frames are sent in another order than they are shown (B-frames)")

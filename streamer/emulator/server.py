@@ -115,6 +115,7 @@ class EmulatedPhone:
             instance_id, prepare_s=prepare_s, lingers_s=session_lingers_s, faults=faults, stop=self._stop_streams
         )
         self._stopping: set[asyncio.Task[None]] = set()
+        self._lingering: set[_Client] = set()  # their streams go on without signaling
 
     @property
     def frames_sent(self) -> int:
@@ -152,7 +153,7 @@ class EmulatedPhone:
         await asyncio.gather(*(client.end(reason) for client in self.clients))
 
     async def cut_signaling(self) -> None:
-        """Reset every client's WebSocket without a word; the stream ends with it."""
+        """Reset every client's WebSocket without a word; the stream ends with it, or lingers as `faults` have it."""
         for client in list(self.clients):
             await client.socket.cut()
 
@@ -216,6 +217,8 @@ class EmulatedPhone:
 
     async def close(self) -> None:
         """Let go of every client."""
+        for client in self._lingering:
+            client.is_done.set()
         await asyncio.gather(*self._stopping, *(client.close() for client in list(self.clients)))
 
     def _auth_fault(self) -> Reply | None:
@@ -311,7 +314,20 @@ class EmulatedPhone:
             client.tell_end()
             if client.peer is not None:
                 self.lifecycle.ended(client.began_at)
-            await client.close()
+            try:
+                await self._linger(client)
+            finally:
+                await client.close()
+
+    async def _linger(self, client: "_Client") -> None:
+        """Let a stream go on without its signaling, if `faults` say so."""
+        if client.peer is None or client.peer.is_closed or not self.faults.outlives_signaling_s:
+            return
+        self._lingering.add(client)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.faults.outlives_signaling_s):
+                await client.is_done.wait()
+        self._lingering.discard(client)
 
     def judge(self, query: dict[str, str]) -> int:
         """Return the code of `authorize` for a client's query."""
@@ -329,6 +345,8 @@ class EmulatedPhone:
         if not self._allow_many:
             for client in [client for client in self.clients if client is not newcomer and client.peer is not None]:
                 await client.end(str(CLOSE_TAKEN_OVER))
+            for client in self._lingering:
+                client.is_done.set()
 
     def make_peer(self, client: "_Client") -> PhonePeer:
         """Return a peer for a client."""
@@ -349,6 +367,7 @@ class _Client:
         self.socket = socket
         self.peer: PhonePeer | None = None
         self.began_at = time.monotonic()
+        self.is_done = asyncio.Event()  # nobody wants its stream any more
         self._number = number
         self._ended_by = ""  # what the phone ended it for, in words
         self._phone = phone

@@ -1,7 +1,6 @@
 """The fork of the media path: every access unit goes to every sink."""
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from streamer.media.access_unit import AccessUnit
 
@@ -31,28 +30,3 @@ class Fanout:
         """Hand an access unit to every sink."""
         for sink in self._sinks:
             sink.put(unit)
-
-
-class Gate:
-    """One connection's way to a sink that another one may still be on: their access units are never mixed.
-
-    It begins "shut" and stays so until somebody opens it. While it "waits", the first keyframe calls `on_keyframe`,
-    which may open it: then that frame is the first one through.
-    """
-
-    def __init__(self, sink: Sink, on_keyframe: Callable[[], None] = lambda: None) -> None:
-        self.state: Literal["shut", "waits", "open"] = "shut"
-        self._sink = sink
-        self._on_keyframe = on_keyframe
-
-    @property
-    def is_open(self) -> bool:
-        """Whether access units pass."""
-        return self.state == "open"
-
-    def put(self, unit: AccessUnit) -> None:
-        """Let an access unit pass, or drop it."""
-        if self.state == "waits" and unit.kind == "video" and unit.is_keyframe:
-            self._on_keyframe()
-        if self.is_open:
-            self._sink.put(unit)

@@ -455,10 +455,13 @@ class Conversation:
         if code is not None and code in _CLOSE_REASONS:
             text, retryable = _CLOSE_REASONS[code]
             return SignalingClosedError(
-                f"the phone ended the stream: {text} (close code {code})", code=code, retryable=retryable
+                f"the phone ended the stream: {text} (close code {code})",
+                code=code,
+                retryable=retryable,
+                by_phone=True,
             )
         return SignalingClosedError(
-            f"the phone ended the stream: {self._shown(reason) or 'no reason given'}", code=code
+            f"the phone ended the stream: {self._shown(reason) or 'no reason given'}", code=code, by_phone=True
         )
 
     def _shown(self, value: Any) -> str:

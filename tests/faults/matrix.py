@@ -213,7 +213,7 @@ CLOSING: Final = (
         when="at first",
         faults={"disconnect_after_s": 2.0},
         lasts_s=3.0,
-        told=(*STREAMING, "interrupted", *AGAIN),
+        told=(*STREAMING, "interrupted", "resumed"),
         interrupted_by=streamer.SignalingClosedError,
     ),
 )

@@ -102,7 +102,19 @@ _PINGS: Final = {"pingInterval": 3000, "pingTimeout": 5000}
 
 MEANWHILE: Final = _abroad(
     Row(
-        what="the WebSocket is reset",
+        what="the WebSocket is reset, and the phone sends until another client comes",
+        act=Abroad.reset_signaling,
+        told=("interrupted", "resumed"),
+        interrupted_by=streamer.SignalingClosedError,
+    ),
+    Row(
+        what="the WebSocket is reset, and the phone serves several clients",
+        act=Abroad.reset_signaling,
+        serve={"page": {"many": 1}},
+        told=("renewed",),
+    ),
+    Row(
+        what="the WebSocket is reset, and the phone stops sending",
         act=Abroad.cut_signaling,
         told=("interrupted", *AGAIN),
         interrupted_by=streamer.SignalingClosedError,
@@ -110,14 +122,14 @@ MEANWHILE: Final = _abroad(
     Row(
         what="a Socket.IO disconnect",
         act=_disconnect,
-        told=("interrupted", *AGAIN),
+        told=("interrupted", "resumed"),
         interrupted_by=streamer.SignalingClosedError,
     ),
     Row(
         what="the server's process is killed, and started 3 s later",
         act=_restart_server,
         often=True,
-        told=("interrupted", *AGAIN),
+        told=("interrupted", "resumed"),
         within_s=60,
     ),
     Row(
@@ -125,7 +137,7 @@ MEANWHILE: Final = _abroad(
         act=_stop_server,
         serve={"signaling": _PINGS},
         often=True,
-        told=("interrupted", *AGAIN),
+        told=("interrupted", "resumed"),
         within_s=60,
     ),
     closes(1402, "another device took over", streamer.TakenOverError, is_final=True),

@@ -184,9 +184,14 @@ class Abroad:
         if self._browser is not None:
             self._browser.signal(number)
 
-    async def cut_signaling(self) -> None:
-        """Reset the client's WebSocket."""
+    async def reset_signaling(self) -> None:
+        """Reset the client's WebSocket; the phone goes on sending."""
         await self.server.tell("drop")
+
+    async def cut_signaling(self) -> None:
+        """Reset the client's WebSocket, and have the stream end with it, as the emulator's does."""
+        await self.reset_signaling()
+        await self.page.evaluate("phone.close()")
 
     async def close_clients(self, reason: str) -> None:
         """End the client's stream for a reason, such as "1402"."""

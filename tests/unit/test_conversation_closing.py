@@ -33,6 +33,22 @@ def test_a_client_that_is_not_supported_does_not_try_again(code: int) -> None:
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize(
+    ("frame", "by_phone"),
+    [
+        ('42["close",{"reason":"1403"}]', True),
+        ('42["close",{"reason":"a new one"}]', True),
+        ('42["close"]', True),
+        ("41", False),
+        ("1", False),
+    ],
+)
+def test_the_end_of_signaling_alone_is_not_the_phones_end_of_the_stream(frame: str, by_phone: bool) -> None:
+    with pytest.raises(SignalingClosedError) as caught:
+        conversation().receive(frame, 1.0)
+    assert caught.value.by_phone is by_phone
+
+
 @pytest.mark.parametrize("head", ['451-/other,["x",', "461-1["])
 def test_attachments_of_what_is_skipped_are_skipped_with_it(head: str) -> None:
     talk = conversation()

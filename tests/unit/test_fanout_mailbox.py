@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from streamer.mailbox import Every, Latest, OverflowedError, Recent
 from streamer.media.access_unit import AccessUnit
-from streamer.media.fanout import Fanout, Gate
+from streamer.media.fanout import Fanout
 from tests.unit.senders import access_unit
 
 UNIT = access_unit(b"\x00\x00\x00\x01\x65", 0)
@@ -47,23 +47,6 @@ def test_sinks_may_come_and_go_while_a_unit_is_handed_out() -> None:
     fanout.put(UNIT)
     fanout.put(UNIT)
     assert log == ["leaves", "stays", "stays", "comes"]
-
-
-def test_a_gate_that_waits_opens_with_a_keyframe_and_that_is_the_first_unit_through() -> None:
-    log: list[str] = []
-    gate = Gate(Sink("sink", log), lambda: setattr(gate, "state", "open"))
-    keyframe, other = access_unit(b"", 0, keyframe=True), access_unit(b"", 0, keyframe=False)
-    gate.put(keyframe)
-    assert (gate.state, log) == ("shut", [])
-    gate.state = "waits"
-    gate.put(other)
-    assert (gate.state, log) == ("waits", [])
-    gate.put(keyframe)
-    gate.put(other)
-    assert log == ["sink", "sink"]
-    gate.state = "shut"
-    gate.put(keyframe)
-    assert log == ["sink", "sink"]
 
 
 operations = st.lists(st.sampled_from(["put", "take"]), max_size=60)

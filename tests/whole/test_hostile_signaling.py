@@ -252,7 +252,7 @@ async def test_leaving_while_the_stream_is_renewed_there_keeps_its_time(connect:
         async with connect(phone) as session, asyncio.timeout(LIMIT_S):
             phone.signaling_url = reads_nothing
             await asyncio.sleep(0)
-            while session._reconnector._successor is None:
+            while session._reconnector._handover.candidate is None:
                 await asyncio.sleep(0.01)
             began = time.monotonic()
         assert time.monotonic() - began < 3

@@ -3,6 +3,7 @@
 // Query: boxid, width, height, fps; scene=calm|busy; codecs=H264,VP8,... in order of preference, H264/4d for one
 // profile only, everything else is left out of the offer; leftOut=word,... for lines that are left out of it too;
 // inputOpenedBy=phone|client; reconnects=1 to come back to a signaling server that was lost; silent=1 for no audio;
+// many=1 to go on with the clients before when another one comes;
 // degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
 // A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
@@ -186,7 +187,7 @@ class Phone {
   }
 
   async start(client) {
-    this.close();
+    if (!parameters.has('many')) this.close();
     this.peer = new Peer(this.socket, client);
     const { connection } = this.peer;
     const common = { direction: 'sendonly', streams: [this.media] };
