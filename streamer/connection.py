@@ -102,8 +102,8 @@ class Connection:
     `client_uuid` and `marker_bits` are the same for all attempts of a client, `times` counts those before this one.
     `on_step` is called once for each step of a handover but the keyframe. `tell` gets what happens on the way, and a
     reason where there is one. `input_opened` is set when the data channel `input` is open, `ended` when `run` is over.
-    `on_failing` is called when another connection is needed beside this one: signaling is lost while media still flows.
-    It says whether this one goes on meanwhile.
+    `on_failing` is called when another connection is needed beside this one: signaling is lost while media still flows,
+    or the local address is gone. It says whether this one goes on meanwhile.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class Connection:
         self._turn_tls: ssl.SSLContext | None = None
         self._is_connected = False
         self._is_interrupted = False
+        self._is_failing = False  # its local address is gone
         self._signaling_error: SignalingError | None = None  # what ended signaling, while media goes on
         self._paths: list[_Path] = []  # at most PATHS_LIMIT
         self._handover: Handover[_Path] = Handover()
@@ -249,6 +250,12 @@ class Connection:
             probing.cancel()
         return peer.alive_ns > since_ns
 
+    def _check_address(self, peer: Peer) -> None:
+        """Have another connection made once the local address is gone: the path leads nowhere then."""
+        if not self._is_failing and (address := peer.lost_address) is not None:
+            self._is_failing = True
+            self._on_failing(self, ConnectionLostError(f"the local address {address} is gone"))
+
     async def _path_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
     ) -> _Path:
@@ -334,6 +341,7 @@ class Connection:
                     what = "the phone's packets have failed authentication for 2 s"
                 raise ConnectionLostError(what)
             if path is self._handover.in_force:
+                self._check_address(peer)
                 self._note_interruption("nothing comes from the phone" if state == "interrupted" else None)
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")

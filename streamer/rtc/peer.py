@@ -26,9 +26,10 @@ from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.hooks import check_hooks
 from streamer.rtc._aiortc.srtp import SOURCES_LIMIT, Inbound, phone_policy
-from streamer.rtc._aiortc.tap import Tap, hook_receive, probe
+from streamer.rtc._aiortc.tap import Tap, hook_receive, local_address, probe
 from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
+from streamer.rtc.udp import has_address
 from streamer.tracks import Track
 from streamer.wire import INPUT_CHANNEL_LABEL
 
@@ -220,6 +221,12 @@ class Peer:
         """Return since when the phone's packets are only refused (monotonic); None if they are not."""
         since = [inbound.refused_since_ns(now_ns) for inbound in self._inbound.values()]
         return min((since_ns for since_ns in since if since_ns is not None), default=None)
+
+    @property
+    def lost_address(self) -> str | None:
+        """An address that the connection uses and this machine no longer has; None if there is none."""
+        addresses = [local_address(transport) for transport in self._alive_ns]
+        return next((address for address in addresses if address is not None and not has_address(address)), None)
 
     async def probe(self) -> None:
         """Ask for a sign of life on every transport; takes up to 1.5 s."""

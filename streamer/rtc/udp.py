@@ -7,6 +7,7 @@ emptied in one go. What is complete is handed over at once; nothing waits longer
 
 import asyncio
 import contextlib
+import errno
 import select
 import socket
 from collections.abc import Callable
@@ -17,6 +18,16 @@ RECEIVE_BUFFER: Final = 2 * 1024 * 1024  # bytes asked of the kernel: a keyframe
 _BATCH: Final = 128  # datagrams handled before other work of the loop gets its turn
 _DATAGRAM_LIMIT: Final = 65536
 _LARGER_THAN_AUDIO: Final = 400  # bytes: audio has no marker bit to wait for, and a frame's packets are full
+
+
+def has_address(address: str) -> bool:
+    """Whether this machine has an address: a socket can be bound to it. In doubt it has."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as trying:
+            trying.bind((address, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 class UdpTransport(asyncio.DatagramTransport):

@@ -18,7 +18,7 @@ from typing import Any, Final, Self, cast
 import aioice
 import pylibsrtp
 import pytest
-from aioice import stun
+from aioice import stun, turn
 from aiortc import (
     RTCCertificate,
     RTCConfiguration,
@@ -961,3 +961,8 @@ async def test_a_loop_that_cannot_watch_sockets_connects_and_hears_no_strangers(
             assert not isinstance(protocol.transport, UdpTransport)
             protocol.datagram_received(CLOSE_NOTIFY, ("192.0.2.1", 9))
         await pair.inputs[0].arrived.wait()
+
+
+def test_a_relay_keeps_the_socket_that_it_is_reached_by_under_a_known_name() -> None:
+    client: Any = object()
+    assert turn.TurnTransport(client)._TurnTransport__inner_protocol is client  # type: ignore[attr-defined]

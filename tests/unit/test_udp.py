@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streamer.rtc.udp import UdpTransport, open_udp
+from streamer.rtc.udp import UdpTransport, has_address, open_udp
+from tests.everywhere import HAS_IPV6
 
 pytestmark = pytest.mark.edge
 
@@ -170,3 +171,9 @@ async def test_an_address_that_is_not_this_machine_s_cannot_be_opened() -> None:
 
 def _cannot(*_: object) -> None:
     raise NotImplementedError
+
+
+def test_an_address_is_the_machines_own_or_not() -> None:
+    assert has_address("127.0.0.1")
+    assert not has_address("192.0.2.1")  # for documentation only (RFC 5737)
+    assert not has_address("2001:db8::1") or not HAS_IPV6

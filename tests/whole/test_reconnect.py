@@ -15,6 +15,8 @@ from streamer import connection, emulator, handover, reconnect
 from streamer.aio import boot_time
 from streamer.connection import PATHS_LIMIT
 from streamer.emulator import Faults, server
+from streamer.rtc import peer as peer_module
+from streamer.rtc._aiortc.tap import local_address
 from streamer.signaling import conversation
 from tests.everywhere import Connect
 from tests.whole.test_recording import barcodes
@@ -172,6 +174,26 @@ async def test_a_phone_that_serves_one_client_at_a_time_and_lost_its_signaling_i
             if counter(frame) > last + 30:
                 break
     assert len(phone.device_tokens) == 2
+
+
+async def test_a_stream_whose_local_address_goes_is_followed_by_another_within_seconds(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        emulator.serve(width=360, height=640, allow_many=True) as phone,
+        connect(phone, reconnect=QUICK) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        events, peer = session.events(), session._connection.peer
+        assert peer is not None
+        assert peer.lost_address is None
+        gone = {local_address(transport) for transport in peer._alive_ns}
+        monkeypatch.setattr(peer_module, "has_address", lambda address: address not in gone)
+        heard = await hear(events, "problem")
+        monkeypatch.undo()
+        heard += await hear(events, "renewed")
+    assert [event.kind for event in heard] == ["streaming", "problem", "renewed"]
+    assert f"the local address {gone.pop()} is gone" in str(heard[1].reason)
 
 
 async def test_a_still_screen_outlives_its_signaling(connect: Connect) -> None:

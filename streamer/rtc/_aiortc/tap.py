@@ -43,6 +43,17 @@ async def probe(transport: RTCDtlsTransport) -> bool:
     return True
 
 
+def local_address(transport: RTCDtlsTransport) -> str | None:
+    """Return the address of this machine that the path in use begins at, of a relayed one too; None if unknown."""
+    pair = transport.transport._connection._nominated.get(1)
+    if pair is None:
+        return None
+    turn = getattr(pair.protocol.transport, "_TurnTransport__inner_protocol", None)  # its own address is the relay's
+    own = (pair.protocol if turn is None else turn).transport
+    name = None if own is None else own.get_extra_info("sockname")
+    return str(name[0]) if name else None
+
+
 class Tap:
     """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
 
