@@ -603,7 +603,7 @@ class Session:
             frames_malformed=came.frames_malformed,
             frames_awaiting_keyframe=came.frames_awaiting_keyframe + decoder.passed_over + decoder.awaiting_keyframe,
             frames_per_second=stream.frames.per_second(now_ns),
-            freezes=stream.freezes.count,
+            freeze_count=stream.freezes.count,
             total_freezes_duration_s=stream.freezes.total_ns / 1e9,
             audio_packets_received=came.audio_packets_received,
             audio_packets_decoded=audio.decoded,
@@ -616,12 +616,12 @@ class Session:
             frames_corrupt=decoder.corrupt,
             decoder_overflows=decoder.overflows,
             frames_skipped=hub.skipped,
-            decode_s=decoder.decode_ns / 1e9,
+            total_decode_time_s=decoder.decode_ns / 1e9,
             mean_decode_s=_seconds(decoding.decoding.mean(now_ns)),
             mean_delay_s=_seconds(decoding.delay.mean(now_ns)),
             mean_latency_s=_seconds(decoding.latency.mean(now_ns)),
-            width=hub.last.width if hub.last else None,
-            height=hub.last.height if hub.last else None,
+            frame_width=hub.last.width if hub.last else None,
+            frame_height=hub.last.height if hub.last else None,
         )
 
     async def aclose(self) -> None:

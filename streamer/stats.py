@@ -42,7 +42,7 @@ class Stats:
     frames_malformed: int  # access units that made no sense
     frames_awaiting_keyframe: int  # complete, but what they build upon was lost
     frames_per_second: float  # received, over the last second
-    freezes: int  # intervals without a new frame while some were missing (see FreezeMeter)
+    freeze_count: int  # intervals without a new frame while some were missing (see FreezeMeter)
     total_freezes_duration_s: float  # the sum of them
     audio_packets_received: int  # RTP packets of audio
 
@@ -57,12 +57,12 @@ class Stats:
     frames_corrupt: int  # the decoder had to make up parts of these: they are not handed out
     decoder_overflows: int  # frames thrown away because the decoder had fallen behind
     frames_skipped: int  # decoded, but a newer frame came before the consumer took them
-    decode_s: float  # spent decoding, in all
+    total_decode_time_s: float  # spent decoding, in all
     mean_decode_s: float | None  # for one frame; this and the next two are None while none is decoded
     mean_delay_s: float | None  # from a frame's last packet to its frame
     mean_latency_s: float | None  # from its capture, by the phone's clock: means something if both clocks are in step
-    width: int | None  # of the last decoded frame
-    height: int | None  # likewise
+    frame_width: int | None  # of the last decoded frame
+    frame_height: int | None  # likewise
 
 
 class RateMeter:

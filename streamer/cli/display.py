@@ -125,8 +125,8 @@ def stats_table(stats: streamer.Stats) -> Table:
             f"{stats.frames_awaiting_keyframe} without their keyframe",
         ],
         "breaks": [interruptions(stats) or "none"],
-        "freezes": [f"{stats.freezes}", f"{stats.total_freezes_duration_s:.1f} s in all"]
-        if stats.freezes
+        "freezes": [f"{stats.freeze_count}", f"{stats.total_freezes_duration_s:.1f} s in all"]
+        if stats.freeze_count
         else ["none"],
         "audio": [f"{stats.audio_packets_received} packets"],
     }

@@ -12,7 +12,7 @@ from streamer.emulator import api, peer, provisioning, server
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
 from streamer.media import history
-from streamer.media.codecs import depacketizer, limits, nal
+from streamer.media.codecs import depacketizer, frame_decoder, limits, nal
 from streamer.media.playback import audio, video_decoder, video_frames
 from streamer.media.recording import mp4, segment_writer, transcode
 from streamer.media.recording import recording as recordings
@@ -36,7 +36,7 @@ ROWS: Final = [
     ("the last keyframe", history.GROUP_LIMIT, history.UNITS_LIMIT, history.BYTES_LIMIT // MIB, history.AUDIO_LIMIT),
     ("the last keyframe", history.AUDIO_BYTES_LIMIT // MIB),
     ("decoder's inbox", video_decoder.INBOX_LIMIT),
-    ("units whose frames the decoder holds back", video_decoder.WAITING_LIMIT),
+    ("units whose frames the decoder holds back", frame_decoder.WAITING_LIMIT),
     ("a consumer, `every`", video_frames.EVERY_LIMIT),
     ("the audio decoder's inbox", audio.INBOX_LIMIT),
     ("a recording's inbox", recordings.INBOX_LIMIT, recordings.INBOX_BYTES // MIB),

@@ -7,7 +7,8 @@ from aiortc.rtp import RtpPacket as TheirPacket
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamer.media.rtp.packet import extend, find_extension, parse_rtp, unwrap_rtx
+from streamer.media.rtp.packet import find_extension, parse_rtp, unwrap_rtx
+from streamer.media.wrapping import extend
 
 EXTENSIONS = HeaderExtensionsMap()
 EXTENSIONS.configure(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.recording.timeline import BELIEVED_NS, REPORT_TOLERANCE_NS, SLEW, Timeline
+from streamer.media.recording.timeline import BELIEVED_NS, REPORT_TOLERANCE_NS, SLEW, TOLERANCE_NS, Timeline
 from tests.unit.senders import H264, MS, OPUS, access_unit
 
 S = 1000 * MS
@@ -234,14 +234,14 @@ def test_audio_is_not_laid_by_a_first_frame_that_was_longer_under_way_than_those
 
 def test_audio_that_came_before_the_first_frame_proved_a_little_late_follows_it_in_even_steps() -> None:
     timeline = Timeline(90 * MS)
-    timeline.place(frame(0, arrival_ns=90 * MS))  # 30 ms longer under way than those behind it
+    timeline.place(frame(0, arrival_ns=90 * MS))  # 18 ms longer under way than those behind it
     placed = [timeline.place(tone(0, arrival_ns=92 * MS))]
     for number in range(1, 500):
-        timeline.place(frame(number, arrival_ns=60 * MS + number * S // 30))
+        timeline.place(frame(number, arrival_ns=72 * MS + number * S // 30))
         placed.append(timeline.place(tone(number, arrival_ns=(92 + 20 * number) * MS)))
     steps = [later - earlier for earlier, later in itertools.pairwise(placed)]
     assert all(960 <= step <= 960 + 960 // SLEW + 1 for step in steps)
-    assert placed[-1] == pytest.approx((2 + 30) * 48 + 960 * 499, abs=2 * 48)
+    assert placed[-1] == pytest.approx((2 + 18) * 48 + 960 * 499, abs=TOLERANCE_NS * 48 // MS)
 
 
 def test_audio_that_came_before_the_first_frame_proved_late_goes_with_it_at_once() -> None:

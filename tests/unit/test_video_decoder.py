@@ -12,13 +12,13 @@ import pytest
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs import limits
+from streamer.media.codecs import frame_decoder, limits
+from streamer.media.codecs.frame_decoder import FrameDecoder
 from streamer.media.codecs.nal import annex_b
 from streamer.media.codecs.vp9 import Vp9Depacketizer
 from streamer.media.history import GROUP_LIMIT, History
-from streamer.media.playback import video_decoder
 from streamer.media.playback.video import VideoOutput
-from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder, FrameDecoder
+from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder
 from streamer.media.playback.video_frames import FrameIterator
 from streamer.tracks import Codec
 from tests.unit.senders import (
@@ -90,7 +90,7 @@ async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
 async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(video_decoder._DECODERS, "av1", "libnone")
+    monkeypatch.setitem(frame_decoder._DECODERS, "av1", "libnone")
     async with decoding() as (decoder, screen):
         for _ in range(2):
             decoder.put(coded_units("av1", [b"\x12\x00"])[0])

@@ -99,8 +99,8 @@ async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) > 1
     heard, _ = matching(path, "audio", sent["audio"])
     steps = [later - earlier for earlier, later in itertools.pairwise(heard)]
-    # Sender reports move audio a little, and at once by what the first frame was late on its way, if that was much.
-    assert sum(step != pytest.approx(0.02, abs=0.0002 + exact_s) for step in steps) <= 1
+    # Sender reports move audio a little. Audio goes at once with first frames that were late by much.
+    assert sum(step != pytest.approx(0.02, abs=0.0002 + exact_s) for step in steps) <= 3
     assert min(steps) > 0.02 - 0.0002 - exact_s
     shapes = [frame.shape for frame in frames(path)]
     assert len(shapes) == recording.frames > 45

@@ -52,7 +52,7 @@ BELIEVED_NS: Final = 5 * _S  # sender reports that put audio further away from w
 BESIDE_NS: Final = 30 * _S  # reports about a video frame that is older say nothing of the audio that comes now
 # Within it audio keeps its even steps: libwebrtc's reports on audio, which it captures by 10 ms, are no more exact.
 REPORT_TOLERANCE_NS: Final = 10 * _MS
-ASIDE_NS: Final = 90 * _MS  # acceptable for audio that is early (ITU-R BT.1359-1)
+ASIDE_NS: Final = 20 * _MS  # nobody hears audio that is so early (ITU-R BT.1359-1: 45 ms)
 _THERE_NS: Final = _MS  # what is moved at all is moved until it is so near
 _REPORT_SLEW: Final = 100
 

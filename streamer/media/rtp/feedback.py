@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from streamer.media.rtp.jitter_buffer import JitterBuffer, Missing
-from streamer.media.rtp.packet import RtpPacket, extend
+from streamer.media.rtp.packet import RtpPacket
 from streamer.media.rtp.rtcp import ReportBlock
+from streamer.media.wrapping import extend
 
 _MS: Final = 1_000_000
 

@@ -98,9 +98,3 @@ def unwrap_rtx(packet: RtpPacket, *, payload_type: int, ssrc: int) -> RtpPacket 
 def is_rtcp(datagram: bytes) -> bool:
     """Whether a decrypted or encrypted datagram is RTCP rather than RTP (RFC 5761 section 4)."""
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
-
-
-def extend(previous: int, low: int, bits: int) -> int:
-    """Return the counter nearest to `previous` whose low `bits` are `low` (the rule of RFC 3711 appendix A)."""
-    half = 1 << (bits - 1)
-    return previous + (low - previous + half) % (1 << bits) - half

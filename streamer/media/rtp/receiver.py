@@ -13,7 +13,7 @@ from typing import Final
 from streamer.media.access_unit import AccessUnit
 from streamer.media.rtp.bandwidth import BandwidthEstimator
 from streamer.media.rtp.feedback import KeyframeRequests, RoundTripTime, TransportFeedback
-from streamer.media.rtp.packet import RtpPacket, extend, find_extension, parse_rtp, unwrap_rtx
+from streamer.media.rtp.packet import RtpPacket, find_extension, parse_rtp, unwrap_rtx
 from streamer.media.rtp.rtcp import (
     Goodbye,
     SenderReport,
@@ -26,6 +26,7 @@ from streamer.media.rtp.rtcp import (
     source_description,
 )
 from streamer.media.rtp.source import Counters, MarkerBits, Source
+from streamer.media.wrapping import extend
 from streamer.tracks import Track
 
 _MS: Final = 1_000_000

@@ -23,9 +23,10 @@ from streamer.media.codecs.depacketizer import MalformedPayload
 from streamer.media.codecs.depacketizers import depacketizer_for
 from streamer.media.rtp.feedback import KeyframeRequests, ReceptionStatistics, RetransmissionRequests, RoundTripTime
 from streamer.media.rtp.jitter_buffer import JitterBuffer
-from streamer.media.rtp.packet import RtpPacket, extend
+from streamer.media.rtp.packet import RtpPacket
 from streamer.media.rtp.rtcp import ReportBlock
 from streamer.media.rtp.sender_clock import SenderClock
+from streamer.media.wrapping import extend
 from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000

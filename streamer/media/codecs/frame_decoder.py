@@ -1,0 +1,287 @@
+"""Decoding by libavcodec, in the caller's thread: one access unit in, one frame out, each with its own times."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import av
+from av.codec.codec import UnknownCodecError
+from av.codec.context import Flags
+
+from streamer.bounded import Budget
+from streamer.errors import IncompatibleLibraryError
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.limits import PIXELS_LIMIT, is_too_large, pixel_options
+from streamer.media.codecs.reordering import Reordering
+
+_logger = logging.getLogger("streamer.decode")
+
+WAITING_LIMIT: Final = 32  # units whose frames have not come: H.264 and H.265 hold back 16 at the most
+GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded anew if need be: what the history keeps of one
+GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
+# A screen on which nothing has come for three intervals stands still; within these limits.
+LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
+
+# libavcodec's names where they are not the SDP's. Its own "av1" decodes in hardware only.
+_DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
+
+
+def open_decoder(codec_name: str) -> av.VideoCodecContext:
+    """Return a decoder for a codec by its name in the SDP. Raises IncompatibleLibraryError if libavcodec has none."""
+    name = _DECODERS.get(codec_name, codec_name)
+    try:
+        context = av.CodecContext.create(name, "r")
+    except UnknownCodecError:
+        context = None
+    if not isinstance(context, av.VideoCodecContext):
+        raise IncompatibleLibraryError(
+            f"expected a libavcodec with the decoder {name}, found none in av {av.__version__}: install av from a wheel"
+        )
+    # One thread and low delay: a frame leaves with the access unit that holds it, where frame threads would
+    # keep back as many frames as there are threads.
+    context.thread_count = 1
+    context.options = pixel_options()
+    context.flags |= Flags.low_delay
+    return context
+
+
+@dataclass(slots=True)
+class DecoderCounters:
+    """What one decoder has counted: frames, and access units that became none. The last two are the loop's."""
+
+    decoded: int = 0
+    decode_ns: int = 0  # what they took
+    errors: int = 0  # refused by the decoder
+    too_large: int = 0  # refused for their size
+    corrupt: int = 0  # decoded with parts made up: never handed out
+    passed_over: int = 0  # after one of these, up to the next keyframe
+    overflows: int = 0  # dropped because decoding was slower than the stream
+    awaiting_keyframe: int = 0  # passed over after that
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """A frame, and the access unit that it was sent in."""
+
+    unit: AccessUnit
+    av_frame: av.VideoFrame
+    decode_ns: int
+
+
+class FrameDecoder:
+    """Decode a stream's access units in the caller's thread; give each frame with its own unit.
+
+    A frame comes with its unit at once, unless the stream reorders frames (see `reorder`). Then frames come in the
+    order in which they are shown, some of them late: `release` gives those that are held back while nothing else comes,
+    and `drain` gives them at the end. A serial number that goes through libavcodec says which unit a frame is of.
+
+    `on_damage` is called when libavcodec refuses a unit or makes up a part of a frame: units are then passed over up to
+    the next keyframe, since what refers to the damaged frame is no better. (libavcodec tells of the damage when the
+    frame is shown: of a stream that reorders, frames that refer to it and are shown before it have been given.)
+    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder; no method raises anything else.
+    """
+
+    def __init__(self, on_damage: Callable[[], None]) -> None:
+        self.counters = DecoderCounters()
+        self._on_damage = on_damage
+        self._needs_keyframe = True
+        self._has_given = False  # a frame, since the last keyframe that was needed
+        self._codec_name = ""
+        self._context: av.VideoCodecContext | None = None
+        self._reordering = Reordering("")
+        self._serial = 0
+        self._waiting: dict[int, AccessUnit] = {}  # units whose frames have not come
+        self._gap: int | None = None  # the first unit after a gap, until a frame has come since
+        self._groups: list[_Group] = []  # what the frames that are held back can be decoded from anew
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether units have come whose frames have not."""
+        return bool(self._waiting)
+
+    def decode(self, unit: AccessUnit) -> list[DecodedFrame]:
+        """Take the next unit; return the frames that come with it."""
+        if self._needs_keyframe and not unit.is_keyframe:
+            self.counters.passed_over += 1
+            return []
+        frames: list[DecodedFrame] = []
+        if self._context is None or unit.codec.name != self._codec_name:
+            frames = self.drain()
+            self._open(unit.codec.name)
+        starts = unit.discontinuity or self._needs_keyframe
+        if starts:
+            self._reordering.begin()
+            self._has_given = False
+        has_changed = self._reordering.add(unit.data)
+        # A decoder that is begun at a recovery point withholds what is not yet refreshed; one that goes on does not.
+        recovers = starts and self._reordering.can_delay and not self._reordering.begins_sequence
+        if recovers or (self._reordering.begins_sequence and self._waiting):
+            frames += self.drain()
+        if recovers or (has_changed and not self._reordering.is_reordered):
+            self._context = open_decoder(self._codec_name)  # one that has held frames back goes on to do so
+        self._serial += 1
+        if unit.discontinuity and self._gap is None:
+            self._gap = self._serial
+        self._keep(unit)
+        if has_changed and self._reordering.is_reordered and not self._replay():
+            self.counters.passed_over += 1
+            self._damage()
+            return frames
+        self._needs_keyframe = False
+        self._waiting[self._serial] = unit
+        while len(self._waiting) > WAITING_LIMIT:
+            self._waiting.pop(next(iter(self._waiting)))
+        return frames + self._decoded(self._serial, unit)
+
+    def drain(self) -> list[DecodedFrame]:
+        """Return the frames that are held back, at the end of the stream or before a unit that begins it anew."""
+        if self._context is None or not self._waiting:
+            return []
+        with contextlib.suppress(av.FFmpegError):
+            frames = self._taken(self._context.decode(None), 0)
+            self._context.flush_buffers()
+            self._waiting.clear()
+            return frames
+        self._context = None
+        self._waiting.clear()
+        return []
+
+    def release(self, is_wanted: Callable[[], bool]) -> list[DecodedFrame]:
+        """Return the frames that are held back although nothing else comes; decoding then goes on as if nothing were.
+
+        libavcodec gives them only at the end of a stream, and forgets with them what later frames refer to. So they are
+        decoded a second time, from the last keyframe on and aside. Before each unit `is_wanted` is asked.
+        """
+        frames: list[DecodedFrame] = []
+        with contextlib.suppress(av.FFmpegError):
+            context = open_decoder(self._codec_name)
+            for serial, unit in self._kept():
+                if not is_wanted():
+                    return frames
+                frames += self._taken(context.decode(self._packet(serial, unit)), 0)
+            frames += self._taken(context.decode(None), 0)
+        self._waiting.clear()  # the rest are of units without a frame
+        return frames
+
+    def _open(self, codec_name: str) -> None:
+        self._context = open_decoder(codec_name)
+        if codec_name != self._codec_name:
+            self._codec_name, self._reordering = codec_name, Reordering(codec_name)
+        self._waiting.clear()
+        self._groups.clear()
+
+    def _keep(self, unit: AccessUnit) -> None:
+        """Keep a unit for `release` and `_replay`, with those from the last keyframe on.
+
+        Frames from before a keyframe may come after it, unless a sequence begins with it: then the group before it is
+        kept too.
+        """
+        if not self._reordering.can_delay:
+            return
+        if unit.is_keyframe:
+            self._groups = [*(self._groups[-1:] if self._waiting else ()), _Group()]
+        if self._groups and not self._groups[-1].put((self._serial, unit)):
+            self._groups.clear()
+
+    def _kept(self) -> list[tuple[int, AccessUnit]]:
+        return [entry for group in self._groups for entry in group.units]
+
+    def _replay(self) -> bool:
+        """Decode the last units anew, now that the stream is known to reorder; return whether they were kept."""
+        kept = self._kept()[:-1]
+        if not kept:
+            return False
+        self._context = open_decoder(self._codec_name)
+        with contextlib.suppress(av.FFmpegError):
+            for serial, unit in kept:
+                self._context.decode(self._packet(serial, unit))
+        return True
+
+    def _packet(self, serial: int, unit: AccessUnit) -> "av.Packet[Any]":
+        packet = av.Packet(self._reordering.prepared(unit.data))
+        packet.pts = serial
+        return packet
+
+    def _decoded(self, serial: int, unit: AccessUnit) -> list[DecodedFrame]:
+        assert self._context is not None  # noqa: S101 - opened by the caller
+        begin_ns = time.perf_counter_ns()
+        try:
+            av_frames = self._context.decode(self._packet(serial, unit))
+        except av.FFmpegError as error:
+            self._count(error)
+            return self._refused(serial)
+        decode_ns = time.perf_counter_ns() - begin_ns
+        self.counters.decode_ns += decode_ns
+        frames = self._taken(av_frames, decode_ns)
+        if not av_frames and self._has_given and self._reordering.gives_at_once:
+            self.counters.errors += (
+                1  # H.265's decoder passes over what it cannot read, and then over all up to a keyframe
+            )
+            return self._refused(serial)
+        self._has_given = self._has_given or bool(frames)
+        return frames
+
+    def _refused(self, serial: int) -> list[DecodedFrame]:
+        """Give up a unit that gave no frame; return the frames that came before it."""
+        del self._waiting[serial]
+        frames = self.drain()
+        self._context = None  # after some errors it is of no more use
+        self._damage()
+        return frames
+
+    def _taken(self, av_frames: "list[av.VideoFrame]", decode_ns: int) -> list[DecodedFrame]:
+        """Return the frames that are whole and were not given before, each with its unit."""
+        frames: list[DecodedFrame] = []
+        # A superframe of several spatial layers gives a frame of each, under one number: the last is the whole.
+        for serial, av_frame in {av_frame.pts: av_frame for av_frame in av_frames}.items():
+            unit = None if serial is None else self._waiting.pop(serial, None)
+            if unit is None or serial is None:
+                continue
+            if av_frame.is_corrupt:
+                self.counters.corrupt += 1
+                for later in [later for later in self._waiting if later > serial]:
+                    del self._waiting[later]
+                    self.counters.passed_over += 1
+                self._damage()
+                continue
+            follows_gap = self._gap is not None and serial >= self._gap
+            if follows_gap:
+                self._gap = None
+            if unit.discontinuity != follows_gap:  # the gap was before a unit that gave no frame
+                unit = replace(unit, discontinuity=follows_gap)
+            self.counters.decoded += 1
+            frames.append(DecodedFrame(unit, av_frame, decode_ns))
+            decode_ns = 0
+        return frames
+
+    def _damage(self) -> None:
+        self._needs_keyframe = True
+        self._on_damage()
+
+    def _count(self, error: av.FFmpegError) -> None:
+        if self._context is None or not is_too_large(self._context, error):
+            self.counters.errors += 1
+            return
+        if not self.counters.too_large:
+            _logger.warning("= frames of more than %d pixels are not decoded", PIXELS_LIMIT)
+        self.counters.too_large += 1
+
+
+class _Group:
+    """A keyframe and what followed it, each unit with its number."""
+
+    def __init__(self) -> None:
+        self.units: list[tuple[int, AccessUnit]] = []
+        self._budget = Budget(max_items=GROUP_LIMIT, max_bytes=GROUP_BYTES_LIMIT)
+
+    def put(self, entry: tuple[int, AccessUnit]) -> bool:
+        """Keep a unit; false if it is one too many."""
+        size = len(entry[1].data)
+        if not self._budget.fits(size):
+            return False
+        self._budget.add(size)
+        self.units.append(entry)
+        return True
