@@ -17,6 +17,7 @@ import streamer
 from streamer import emulator
 from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
+from streamer.rtc._aiortc.tap import local_address
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import widen
@@ -179,6 +180,8 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
             assert {candidate.type for candidate in ice._local_candidates} == {"relay"}
             assert {pair.protocol.local_candidate.type for pair in ice._check_list} == {"relay"}
             assert session._connection.peer._connection.localDescription.sdp.count(" typ host") == 0
+            assert local_address(dtls) == "127.0.0.1"
+            assert session._connection.peer.lost_address is None
             if way == "udp":  # a keyframe comes as a burst, from a relay too
                 transport: Any = ice._protocols[0].transport
                 udp = transport._TurnTransport__inner_protocol.transport.get_extra_info("socket")
