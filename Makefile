@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
-CORE := tests/unit tests/contract tests/cloud tests/emulator tests/whole/test_cli.py
+CORE := tests/contract tests/cloud tests/emulator tests/whole/test_cli.py
 
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 
@@ -19,16 +19,19 @@ demo: $(VENV)/.demo  ## Connect to the emulator, stream, and record an MP4
 	@$(BIN)/streamer demo
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit
+	@$(BIN)/python -m pytest --ignore tests/unit
 
 quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time, in seconds
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" --hypothesis-profile=quick tests/unit
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
-	@$(BIN)/python -m pytest -n $(WORKERS) $(CORE)
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit
+	@$(BIN)/python -m pytest $(CORE)
 
 test-lowest: $(LOWEST)/.dev  ## Run the same part with the lowest versions that pyproject.toml allows
-	@$(LOWEST)/bin/python -m pytest -n $(WORKERS) $(CORE)
+	@$(LOWEST)/bin/python -m pytest -n $(WORKERS) tests/unit
+	@$(LOWEST)/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabilities
 	@$(BIN)/ruff format --check .
