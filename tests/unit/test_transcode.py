@@ -23,7 +23,7 @@ from streamer.media.recording.transcode import BEHIND_NS, Transcode, Transcoder
 from streamer.tracks import Codec
 from tests.unit.recordings import audio, boxes, duration_s, interleaved, packets, streams, video, video_as
 from tests.unit.senders import access_unit, allowing_reordering, drawn, encoded
-from tests.unit.test_recording import LIMIT_S, NOON_NS, Session
+from tests.unit.test_recordings import LIMIT_S, NOON_NS, Session
 
 S = 1_000_000_000
 CODECS = ("h264", "h265", "vp9", "av1")
