@@ -134,19 +134,19 @@ def stats_table(stats: streamer.Stats) -> Table:
         rows["audio"] += [
             f"{stats.audio_packets_decoded} decoded",
             f"{stats.audio_errors} refused",
-            f"{stats.audio_overflows} dropped for want of time",
+            f"{stats.audio_overflows} dropped (decoder too slow)",
             f"{_ms(stats.concealed_audio_s)} concealed",
         ]
     if (
         any((stats.frames_decoded, stats.decode_errors, stats.frames_too_large, stats.frames_corrupt))
         or stats.decoder_overflows
     ):
-        rows["frames"] = [
+        rows["decoder"] = [
             f"{stats.frames_decoded} decoded",
             f"{stats.decode_errors} refused",
             *([f"{stats.frames_too_large} too large"] if stats.frames_too_large else []),
             *([f"{stats.frames_corrupt} corrupt"] if stats.frames_corrupt else []),
-            f"{stats.decoder_overflows} dropped for want of time",
+            f"{stats.decoder_overflows} dropped (decoder too slow)",
             f"{stats.frames_skipped} skipped for newer ones",
         ]
         rows["delays"] = [

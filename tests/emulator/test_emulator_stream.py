@@ -43,7 +43,7 @@ async def go_still(phone: EmulatedPhone, viewer: Viewer) -> None:
     async with asyncio.timeout(LIMIT_S):
         before = -1
         while before != (before := await video_packets(viewer)):
-            await hear(viewer, 10)
+            await hear(viewer, 25)
 
 
 async def ask_for_keyframe(viewer: Viewer) -> None:

@@ -107,9 +107,9 @@ async def test_statistics_are_printed_when_asked_for_and_only_then(phone: Emulat
     ended = await run(*words, "--stats", env=environment(phone))
     assert ended.code == 0, ended.err
     rows = {name: facts for name, _, facts in (line.partition(" ") for line in ended.out.splitlines())}
-    assert {"packets", "requests", "frames", "breaks", "freezes", "delays"} <= rows.keys()
+    assert {"packets", "requests", "frames", "decoder", "breaks", "freezes", "delays"} <= rows.keys()
     assert re.search(r"[1-9]\d* received · 0 lost", rows["frames"])
-    assert re.search(r"[1-9]\d* decoded · 0 refused", rows["frames"])
+    assert re.search(r"[1-9]\d* decoded · 0 refused", rows["decoder"])
     assert re.search(r"decoding \d+\.\d ms", rows["delays"])
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--duration", 0.5, "--stats", env=environment(phone))
