@@ -43,7 +43,7 @@ _logger = logging.getLogger("streamer.connection")
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
 UNDER_WAY_S: Final = 0.25  # after signaling is lost: what comes so soon, the phone may have sent before
-ALIVE_WITHIN_S: Final = 0.5  # after that: media that flows, or an answer, comes sooner
+ALIVE_WITHIN_S: Final = 1.0  # after that: media that flows, or an answer, comes sooner
 _LOOK_EVERY_S: Final = 0.02
 PATHS_LIMIT: Final = 3  # one that is left, the one in force, one that comes up
 
