@@ -22,7 +22,7 @@ test: $(VENV)/.dev  ## Run the whole suite; this and every other target on anoth
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit
 	@$(BIN)/python -m pytest --ignore tests/unit
 
-quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time, in seconds
+quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" --hypothesis-profile=quick tests/unit
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
