@@ -120,14 +120,14 @@ async def test_statistics_are_printed_when_asked_for_and_only_then(phone: Emulat
 
 async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.jsonl"
-    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 3.5, "--segment-seconds", 1)
+    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 5.5, "--segment-seconds", 1)
     ended = await run(*words, "--manifest", manifest, env=environment(phone))
     assert ended.code == 0, ended.err
     paths = sorted(tmp_path.glob("*.mkv"))
     lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     assert len(lines) >= 3
-    assert f"{len(lines)} files  3.5 s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
+    assert f"{len(lines)} files  5.5 s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
 
 
 async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmulatedPhone, tmp_path: Path) -> None:
