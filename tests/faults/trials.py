@@ -23,6 +23,7 @@ from tests.faults.stages import Peers, Stage, abroad, here
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
 AT_ONCE: Final = 6  # trials: each phone draws and encodes; more of them keep each other from closing in time
+HANDOVER_FRAMES: Final = 10  # by which a successor may go back, at most
 GOING_ON: Final = 10  # frames after a fault that make a stream of it again
 
 When = Literal["at first", "while streaming", "reconnecting"]
@@ -262,8 +263,12 @@ def _read(path: Path, row: Row) -> tuple[int, int | None]:
         return len(counters), None
     different = sorted(set(counters))
     # Chromium sends a keyframe of what is on the screen as another frame of it.
-    if counters != (sorted(counters) if row.stage is abroad else different):
-        raise AssertionError("the recording's frames are not in the order of the phone's")
+    in_order = sorted(counters) if row.stage is abroad else different
+    back = [former - later for former, later in itertools.pairwise(counters) if later < former]
+    # A busy phone may send the first keyframe of the next stream after some later frames of the former one.
+    is_handover = "renewed" in row.told and len(back) == 1 and back[0] <= HANDOVER_FRAMES
+    if counters != in_order and not is_handover:
+        raise AssertionError(f"the recording's frames are not in the order of the phone's: {counters}")
     return len(counters), counters[-1] - counters[0] + 1 - len(different)
 
 
