@@ -1,1 +1,1 @@
-"""Decoded video and audio, for whoever iterates."""
+"""Decoded video and audio for a session's iterators."""

@@ -1,4 +1,4 @@
-"""The heard side of the fan-out: audio for whoever listens, decoded once, and only while somebody listens."""
+"""Decode audio once for all consumers, and only while one of them listens."""
 
 import asyncio
 import contextlib
