@@ -86,7 +86,10 @@ def bytes_of(megabytes: float | None) -> int | None:
     return None if megabytes is None else round(megabytes * 1e6)
 
 
-Instance = Annotated[str, typer.Argument(help="The phone's instance id.", metavar="INSTANCE", show_default=False)]
+Instance = Annotated[
+    str,
+    typer.Argument(help="The phone's instance id.", metavar="INSTANCE", envvar="STREAMER_INSTANCE", show_default=False),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 ShowStats = Annotated[
     bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")

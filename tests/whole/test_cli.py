@@ -529,8 +529,10 @@ async def test_info_shows_what_the_cloud_says_in_json() -> None:
         assert json.loads(ended.out)["streaming_id"]
 
 
-async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmulatedPhone) -> None:
-    ended = await run("info", phone.instance_id, env=environment(phone))
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmulatedPhone, is_named: bool) -> None:
+    words, more = (phone.instance_id,) if is_named else (), {} if is_named else {"STREAMER_INSTANCE": phone.instance_id}
+    ended = await run("info", *words, env=environment(phone, **more))
     assert ended.code == 0, ended.err
     for fact in (phone.device_id, phone.signaling_url, "3600 s", "10.83.71.187:10030, type 1", "192.168.0.12:10030"):
         assert fact in ended.out
