@@ -55,6 +55,7 @@ TICKET: Final = {
 }
 GOOD: Final = reply(200, TICKET)
 UNAUTHORIZED: Final = reply(401, {"error_code": "KOOPHONE.API.1001", "error_msg": "no right"})
+WARNING: Final = ("streamer.cloud", logging.WARNING)
 NEVER_S: Final = 30.0  # a time-out that no test means to reach
 TRUST: Final = ssl.create_default_context()  # what a client makes for itself, made once
 
@@ -367,7 +368,7 @@ async def test_what_weakens_encryption_is_warned_of(
         async with client(server.url.replace("https:", "HTTPS:"), None, verify=trust) as cloud:
             for _ in range(2):
                 await cloud.fetch_ticket("instance-1")
-        assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        assert [message for name, level, message in caplog.record_tuples if (name, level) == WARNING] == [
             "= the API names a signaling server without TLS: the device token crosses an open line"
         ]
         await fetch(server.url, verify=False)
