@@ -7,7 +7,8 @@ from typing import Any
 
 from streamer.emulator.api import ApiServer, Request
 from streamer.emulator.json_text import parse_json
-from streamer.emulator.server import EmulatedPhone, serve, url_of
+from streamer.emulator.phone import EmulatedPhone, url_of
+from streamer.emulator.server import serve
 from streamer.errors import ConfigurationError
 
 

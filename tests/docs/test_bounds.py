@@ -8,7 +8,8 @@ import pytest
 
 from streamer import foreign, resolver
 from streamer.cloud import credentials, encoding, http
-from streamer.emulator import api, peer, provisioning, server
+from streamer.emulator import api, peer, phone, provisioning
+from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
 from streamer.media import history
@@ -47,7 +48,7 @@ ROWS: Final = [
     ("host names that are being resolved", resolver.THREADS_LIMIT, resolver.ADDRESSES_LIMIT),
     ("token files", credentials.THREADS_LIMIT),
     ("packets that the emulator has", phone_media.TRACK_LIMIT),
-    ("device tokens, input frames and calls", server.TOKENS_LIMIT, server.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
+    ("device tokens, input frames and calls", phone.TOKENS_LIMIT, phone.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
@@ -71,8 +72,8 @@ ROWS: Final = [
     ("messages of data channels", hardening.DATA_BYTES_LIMIT // KIB, hardening.DATA_PIECES_LIMIT),
     ("ICE servers", ice.SERVERS_LIMIT),
     ("a frame |", int(limits.PIXELS_LIMIT**0.5)),
-    ("clients of the emulator", server.CLIENTS_LIMIT),
-    ("a client of the emulator that is not authorized", server.UNAUTHORIZED_S),
+    ("clients of the emulator", phone.CLIENTS_LIMIT),
+    ("a client of the emulator that is not authorized", phone_client.UNAUTHORIZED_S),
     ("a client that does not take", phone_socketio.SEND_S, api.REPLY_S),
     ("HTTP connections to the emulator", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
     ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, peer.INPUT_LIMIT // KIB),

@@ -13,7 +13,8 @@ from phone_client import LIMIT_S, call_auth, fetch_token, signaling
 from websockets.exceptions import ConnectionClosed
 
 from streamer import emulator
-from streamer.emulator import EmulatedPhone, Faults, api, peer, server, socketio
+from streamer.emulator import EmulatedPhone, Faults, api, peer, socketio
+from streamer.emulator import client as client_module
 from streamer.emulator.fleet import Fleet, serve_fleet
 from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 
@@ -186,7 +187,7 @@ async def test_a_client_that_reads_no_pongs_is_dropped(monkeypatch: pytest.Monke
 
 
 async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "UNAUTHORIZED_S", 0.2)
+    monkeypatch.setattr(client_module, "UNAUTHORIZED_S", 0.2)
     async with emulator.serve() as phone, signaling(phone, "never-given-out") as client:
         assert not (await client.event("authorize"))["authorized"]
         with pytest.raises(ConnectionClosed):

@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 import streamer
 from streamer import emulator
-from streamer.emulator import Faults, server
+from streamer.emulator import Faults
+from streamer.emulator import phone as phone_module
 
 
 async def test_the_server_opens_connects_and_authorizes_in_this_order() -> None:
@@ -42,7 +43,7 @@ async def test_a_client_that_does_not_ping_is_dropped() -> None:
 async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_served_when_one_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "CLIENTS_LIMIT", 2)
+    monkeypatch.setattr(phone_module, "CLIENTS_LIMIT", 2)
     async with emulator.serve() as phone, signaling(phone) as first, signaling(phone) as second, asyncio.timeout(20):
         for client in (first, second):
             assert (await client.event("authorize"))["authorized"]

@@ -14,7 +14,8 @@ import streamer
 from streamer import connection, emulator, handover, reconnect
 from streamer.aio import boot_time
 from streamer.connection import PATHS_LIMIT
-from streamer.emulator import Faults, server
+from streamer.emulator import Faults
+from streamer.emulator.client import Client
 from streamer.rtc import peer as peer_module
 from streamer.rtc._aiortc.tap import local_address
 from streamer.signaling import conversation
@@ -290,14 +291,14 @@ async def short_lived() -> AsyncIterator[emulator.EmulatedPhone]:
         yield phone
 
 
-async def overlook(client: server._Client, reason: str) -> None:
+async def overlook(client: Client, reason: str) -> None:
     """Let a stream go on though its time is up."""
 
 
 async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
     short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server._Client, "end", overlook)  # a busy machine may need longer than the second that is left
+    monkeypatch.setattr(Client, "end", overlook)  # a busy machine may need longer than the second that is left
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames, events = session.frames("every", limit=1000), session.events()
         counters = [counter(await anext(frames)) for _ in range(10 * 30)]  # through two renewals
