@@ -8,7 +8,7 @@ import pytest
 
 from streamer import foreign, resolver
 from streamer.cloud import credentials, encoding, http
-from streamer.emulator import api, peer, phone, provisioning
+from streamer.emulator import api, json_text, peer, phone, provisioning
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
@@ -53,7 +53,7 @@ ROWS: Final = [
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),
-    ("lists and objects", foreign.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
+    ("lists and objects in one signaling message", foreign.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
     ("an offer |", conversation.SDP_LIMIT // KIB),
     ("media sections of an offer", sdp.SECTIONS_LIMIT),
     ("lines of an offer", sdp.LINES_LIMIT),
@@ -73,6 +73,7 @@ ROWS: Final = [
     ("ICE servers", ice.SERVERS_LIMIT),
     ("a frame |", int(limits.PIXELS_LIMIT**0.5)),
     ("clients of the emulator", phone.CLIENTS_LIMIT),
+    ("lists and objects in one JSON text for the emulator", json_text.CONTAINERS_LIMIT),
     ("a client of the emulator that is not authorized", phone_client.UNAUTHORIZED_S),
     ("a client that does not take", phone_socketio.SEND_S, api.REPLY_S),
     ("HTTP connections to the emulator", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import itertools
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -13,12 +14,13 @@ from phone_client import LIMIT_S, call_auth, fetch_token, signaling
 from websockets.exceptions import ConnectionClosed
 
 from streamer import emulator
-from streamer.emulator import EmulatedPhone, Faults, api, peer, socketio
+from streamer.emulator import EmulatedPhone, Faults, api, json_text, peer, socketio
 from streamer.emulator import client as client_module
 from streamer.emulator.fleet import Fleet, serve_fleet
 from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 
-DEEP = "[" * 60_000  # JSON that is nested deeper than any parser follows
+DEEP = "[" * 9_000  # JSON that is nested deeper than any parser follows
+MANY = "[{}" + ",{}" * json_text.CONTAINERS_LIMIT + "]"
 
 
 @contextlib.asynccontextmanager
@@ -75,14 +77,22 @@ async def test_a_host_that_is_no_host_gets_the_usual_signaling_url() -> None:
         assert reply.json()["data"]["resource"]["rtc"]["ice_signaling"]["signaling_url"] == phone.signaling_url
 
 
-async def test_a_body_that_is_nested_too_deeply_is_refused() -> None:
+async def test_a_body_that_is_nested_too_deeply_or_has_too_many_parts_is_refused() -> None:
     async with emulator.serve(prepare_s=1) as phone, serve_fleet(1) as fleet:
-        for server_of_it in (phone, fleet):
+        served: list[EmulatedPhone | Fleet] = [phone, fleet]
+        for server_of_it, body in itertools.product(served, (DEEP, MANY)):
             head = (
                 f"POST {PREPARE_PATH} HTTP/1.1\r\nHost: x\r\n{TENANT_TOKEN_HEADER}: {server_of_it.tenant_token}\r\n"
-                f"{REQUEST_ID_HEADER}: 1\r\nContent-Length: {len(DEEP)}\r\n\r\n"
+                f"{REQUEST_ID_HEADER}: 1\r\nContent-Length: {len(body)}\r\n\r\n"
             )
-            assert (await ask(server_of_it, (head + DEEP).encode())).startswith(b"HTTP/1.1 400")
+            assert (await ask(server_of_it, (head + body).encode())).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_a_text_with_too_many_lists_and_objects_is_not_parsed(as_bytes: bool) -> None:
+    few = "[{}" + ",{}" * (json_text.CONTAINERS_LIMIT - 2) + "]"
+    texts = [text.encode() if as_bytes else text for text in (few, MANY, DEEP)]
+    assert [json_text.parse_json(text) is not None for text in texts] == [True, False, False]
 
 
 async def test_what_a_client_says_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -198,10 +208,11 @@ async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.
     "frame",
     [
         f'42["start",{DEEP}',
+        f'42["start",{MANY}]',
         '42["message",{"type":"init","data":"' + base64.b64encode(DEEP.encode()).decode() + '"}]',
         '42["message",{"type":"candidate","payload":{"candidate":[],"label":{}}}]',
     ],
-    ids=["nested deeply", "nested deeply in base64", "of other types"],
+    ids=["nested deeply", "with many parts", "nested deeply in base64", "of other types"],
 )
 async def test_an_event_that_cannot_be_read_is_passed_over(frame: str) -> None:
     async with emulator.serve() as phone, signaling(phone) as client:
