@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TokenProvider,
         credentials_from_environment,
     )
+    from streamer.connecting import Connecting, connect
     from streamer.errors import (
         CloudError,
         CloudRefusalError,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from streamer.media.recording.transcode import Transcode
     from streamer.retry import Reconnect
     from streamer.secret import Secret
-    from streamer.session import Connecting, Session, connect
+    from streamer.session import Session
     from streamer.stats import Stats
 
     __version__: str
@@ -106,6 +107,7 @@ __all__ = [
 
 _HOMES = (
     "streamer.cloud.credentials",
+    "streamer.connecting",
     "streamer.errors",
     "streamer.events",
     "streamer.media.playback.audio_frames",

@@ -8,7 +8,6 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Never
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from streamer.media.fanout import Sink
 from streamer.media.rtp.driver import ReceiverDriver
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
+from streamer.options import ConnectOptions
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.liveness import Liveness
 from streamer.rtc.peer import Peer
@@ -46,15 +46,6 @@ UNDER_WAY_S: Final = 0.25  # after signaling is lost: what comes so soon, the ph
 ALIVE_WITHIN_S: Final = 1.0  # after that: media that flows, or an answer, comes sooner
 _LOOK_EVERY_S: Final = 0.02
 PATHS_LIMIT: Final = 3  # one that is left, the one in force, one that comes up
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionOptions:
-    """What is wanted of each connection of a session; see `streamer.connect`."""
-
-    verify: bool | ssl.SSLContext
-    relay_only: bool
-    volume: int
 
 
 class Tally:
@@ -111,7 +102,7 @@ class Connection:
         ticket: Ticket,
         sink: Sink,
         *,
-        options: ConnectionOptions,
+        options: ConnectOptions,
         client_uuid: str,
         times: int,
         marker_bits: MarkerBits,

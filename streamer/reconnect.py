@@ -19,14 +19,15 @@ from typing import Any, Final, Never
 from streamer.aio import boot_time
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.connection import Connection, ConnectionOptions, Tally
+from streamer.connection import Connection, Tally
 from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError
 from streamer.events import EventHub, EventKind
 from streamer.handover import CandidateFailed, Gate, Handover, Interrupted, Over, Step, TookOver
 from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
-from streamer.retry import Reconnect, Retries, at_expiry, is_not_ready
+from streamer.options import ConnectOptions
+from streamer.retry import Retries, at_expiry, is_not_ready
 
 _logger = logging.getLogger("streamer.session")
 
@@ -59,9 +60,8 @@ class Reconnector:
         cloud: CloudClient,
         ticket: Ticket,
         sink: Sink,
+        options: ConnectOptions,
         *,
-        options: ConnectionOptions,
-        reconnect: Reconnect | None,
         prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
@@ -71,7 +71,7 @@ class Reconnector:
         self._instance_id = ticket.instance_id
         self._sink = sink
         self._options = options
-        self._reconnect = reconnect
+        self._reconnect = options.reconnect
         self._prepare = prepare
         self._events = events
         self._client_uuid = str(uuid.uuid4())
@@ -91,7 +91,7 @@ class Reconnector:
         self._retries: Retries | None = None  # of a renewal
         self._woken = asyncio.Event()
         lasts_s = cloud.credentials_last_s
-        self._warn_at = None if lasts_s is None or reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
+        self._warn_at = None if lasts_s is None or options.reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
         self._first = _Attempt()
         self.connection = self._make(self._first, ticket)
 

@@ -4,32 +4,21 @@ import asyncio
 import contextlib
 import logging
 import os
-import ssl
 import time
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import IO, Final, Self
 
 from streamer.aio import within
 from streamer.audio_ports import AudioPort, AudioPorts
-from streamer.cloud.client import CloudClient, check_user_id
-from streamer.cloud.credentials import Credentials
-from streamer.cloud.http import trust_of
+from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
-from streamer.connection import Connection, ConnectionOptions
-from streamer.errors import (
-    CloudError,
-    ConfigurationError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    TakenOverError,
-)
+from streamer.connection import Connection
+from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
-from streamer.lasting_problems import LOOK_EVERY_S, LastingTroubles
-from streamer.lifecycle import give_back, prepare, to_the_end
+from streamer.lifecycle import to_the_end
+from streamer.measurements import Measurements
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
-from streamer.media.meter import StreamMeter
 from streamer.media.playback.audio import AudioOutput
 from streamer.media.playback.audio_frames import AudioIterator, Layout, SampleFormat
 from streamer.media.playback.video import VideoOutput
@@ -37,196 +26,13 @@ from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Pol
 from streamer.media.recording.recording import Recording
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode
-from streamer.own_loop import OwnLoop
+from streamer.options import ConnectOptions
 from streamer.reconnect import Reconnector
-from streamer.retry import Reconnect
 from streamer.stats import Stats
 
 _logger = logging.getLogger("streamer.session")
 
-PREROLL_LIMIT_S: Final = 120.0
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
-
-
-def connect(
-    instance_id: str,
-    *,
-    endpoint: str,
-    credentials: Credentials | str,
-    timeout_s: float = 20.0,
-    verify: bool | ssl.SSLContext | str | os.PathLike[str] = True,
-    relay_only: bool = False,
-    stream_type: int | None = 2,
-    preroll_s: float = 0.0,
-    volume: int = 100,
-    reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it is frozen
-    prepare_for: str | None = None,
-    prepare_timeout_s: float = 300.0,
-    release: bool = False,
-) -> "Connecting":
-    """Connect to a phone: return an async context manager that gives a `Session`.
-
-    Args:
-        instance_id: The phone's instance id.
-        endpoint: The API's base URL, which may carry a path. The vendor's own is https://koophone.myhuaweicloud.com
-            [doc].
-        credentials: Who the tenant is: a Token, TokenFile, TokenProvider, Password or AccessKey. A text is a Token. A
-            Token is never replaced, so a session longer than its life (24 hours [doc]) needs one of the others.
-        timeout_s: How long connecting may take, from the first call to an encrypted media path, in seconds.
-        verify: How TLS certificates of the API, signaling and TURN are verified: True trusts the system's authorities
-            and Mozilla's; a PEM file or an `ssl.SSLContext` brings other ones; False verifies nothing.
-        relay_only: Send all media through the TURN servers that the API names, so that the phone does not learn this
-            machine's addresses. Entering raises ConnectionFailedError if there is no such server.
-        stream_type: What the auth call asks for: 2 is browser streaming [assumed]; None leaves it out.
-        preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)`. From 0 to 120.
-        volume: How loud the phone plays, from 0 (silence) to 100 [seen].
-        reconnect: How hard the session tries to stay up once it has streamed. Iterators and recordings go on with a new
-            connection. None ends the session with the first error. An error that another try cannot mend, such as a
-            device that took the phone over, always ends it.
-        prepare_for: Bring the instance up first, for this user id of your own. It happens again, within the limits of
-            `reconnect`, if the API says that the instance is not ready.
-        prepare_timeout_s: How long bringing the instance up may take, in seconds.
-        release: End the stream and give the instance back when the block is left, whatever happened, within 5 s.
-            Without it the instance stays taken for a while [doc]. An instance that another device took over is left
-            alone.
-
-    Entering the block raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
-
-    Raises:
-        ConfigurationError: An argument is wrong; nothing was sent.
-    """
-    if not timeout_s > 0:
-        raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
-    if not 0 <= preroll_s <= PREROLL_LIMIT_S:
-        raise ConfigurationError(f"expected preroll_s from 0 to {PREROLL_LIMIT_S:g}, got {preroll_s}")
-    if volume not in range(101):
-        raise ConfigurationError(f"expected a whole volume from 0 to 100, got {volume}")
-    if not prepare_timeout_s > 0:
-        raise ConfigurationError(f"expected prepare_timeout_s above 0, got {prepare_timeout_s}")
-    if prepare_for is not None:
-        check_user_id(prepare_for)
-    trust = trust_of(verify)
-    cloud = CloudClient(endpoint, credentials, verify=trust, stream_type=stream_type)
-    return Connecting(
-        cloud,
-        instance_id,
-        timeout_s=timeout_s,
-        options=ConnectionOptions(verify=trust, relay_only=relay_only, volume=volume),
-        preroll_s=preroll_s,
-        reconnect=reconnect,
-        prepare_for=prepare_for,
-        prepare_timeout_s=prepare_timeout_s,
-        release=release,
-    )
-
-
-class Connecting:
-    """What `connect` returns. `async with` it once to get the `Session`."""
-
-    def __init__(
-        self,
-        cloud: CloudClient,
-        instance_id: str,
-        *,
-        timeout_s: float,
-        options: ConnectionOptions,
-        preroll_s: float,
-        reconnect: Reconnect | None,
-        prepare_for: str | None,
-        prepare_timeout_s: float,
-        release: bool,
-    ) -> None:
-        self._cloud = cloud
-        self._instance_id = instance_id
-        self._timeout_s = timeout_s
-        self._options = options
-        self._preroll_s = preroll_s
-        self._reconnect = reconnect
-        self._prepare_for = prepare_for
-        self._prepare_timeout_s = prepare_timeout_s
-        self._release = release
-        self._is_used = False
-        self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
-        self._loop = OwnLoop()
-        self._events = EventHub(loop=self._loop)
-        self._session: Session | None = None
-
-    def events(self) -> EventIterator:
-        """Return an async iterator of events that begins before the connection; see `Session.events`."""
-        return self._events.iterate()
-
-    async def __aenter__(self) -> "Session":
-        self._loop.check()
-        if self._is_used:
-            raise ConfigurationError("expected to be entered once: call connect again")
-        self._is_used = True
-        try:
-            await self._prepare()
-            async with asyncio.timeout(self._timeout_s):
-                ticket = await self._take()
-                self._session = Session(
-                    self._cloud,
-                    ticket,
-                    options=self._options,
-                    preroll_s=self._preroll_s,
-                    reconnect=self._reconnect,
-                    prepare=None if self._prepare_for is None else self._prepare,
-                    events=self._events,
-                )
-                await self._session.wait_connected()
-        except TimeoutError as error:
-            stage = "the phone" if self._session else "the API"
-            failed = ConnectionFailedError(
-                f"no stream within {self._timeout_s:g} s, waiting for {stage}", stage="media"
-            )
-            await self._close(failed)
-            raise failed from error
-        except BaseException as error:
-            await self._close(error)
-            raise
-        return self._session
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._loop.check()
-        await self._close()
-
-    async def _close(self, error: BaseException | None = None) -> None:
-        try:
-            if self._session is not None:
-                await self._session.aclose()
-        finally:
-            try:
-                if self._release and self._may_be_taken and not self._is_taken_over:
-                    await give_back(self._cloud, self._instance_id)
-            finally:
-                self._events.tell("closed", error=error if isinstance(error, Exception) else None)
-                await self._cloud.aclose()
-
-    async def _prepare(self) -> None:
-        if self._prepare_for is not None:
-            self._may_be_taken = True
-            await prepare(
-                self._cloud,
-                self._instance_id,
-                self._prepare_for,
-                timeout_s=self._prepare_timeout_s,
-                events=self._events,
-            )
-
-    async def _take(self) -> Ticket:
-        self._events.tell("connecting")
-        was_taken, self._may_be_taken = self._may_be_taken, True
-        try:
-            return await self._cloud.fetch_ticket(self._instance_id)
-        except CloudError:
-            self._may_be_taken = was_taken
-            raise
-
-    @property
-    def _is_taken_over(self) -> bool:
-        return self._session is not None and isinstance(self._session.error, TakenOverError)
 
 
 class Session:
@@ -246,10 +52,8 @@ class Session:
         self,
         cloud: CloudClient,
         ticket: Ticket,
+        options: ConnectOptions,
         *,
-        options: ConnectionOptions,
-        preroll_s: float,
-        reconnect: Reconnect | None,
         prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
@@ -257,8 +61,8 @@ class Session:
         self._events = events
         self._loop = events.loop
         self._fanout = Fanout()
-        self._preroll_s = preroll_s
-        self._history = History(preroll_s, ask_keyframe=self._keep_past)
+        self._preroll_s = options.preroll_s
+        self._history = History(options.preroll_s, ask_keyframe=self._keep_past)
         self._frames = VideoOutput(
             ticket.device_id,
             self._history,
@@ -268,25 +72,12 @@ class Session:
         )
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._recordings: set[Recording] = set()
-        self._meter = StreamMeter(
-            time.monotonic_ns,
-            lambda: sum(inlet.receiver.counters.video_gaps for inlet in self._connection.inlets),
-        )
-        self._fanout.add(self._history)
-        self._fanout.add(self._frames)
-        self._fanout.add(self._audio)
-        self._fanout.add(self._meter)
+        self._reconnector = Reconnector(cloud, ticket, self._fanout, options, prepare=prepare, events=events)
+        self._measurements = Measurements(self._reconnector, self._frames, self._audio, events)
+        for sink in (self._history, self._frames, self._audio, self._measurements.meter):
+            self._fanout.add(sink)
         self._error: Exception | None = None
         self._is_over = False
-        self._reconnector = Reconnector(
-            cloud,
-            ticket,
-            self._fanout,
-            options=options,
-            reconnect=reconnect,
-            prepare=prepare,
-            events=events,
-        )
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
 
     @property
@@ -572,57 +363,7 @@ class Session:
     def stats(self) -> Stats:
         """Return a snapshot of the session's counters."""
         self._loop.check()
-        now_ns = time.monotonic_ns()
-        receivers = self._reconnector.receivers
-        came = self._reconnector.counters()
-        round_trips = [receiver.round_trip for receiver in receivers if receiver.round_trip.is_measured]
-        stream, hub, decoder, decoding = self._meter, self._frames.hub, self._frames.counters, self._frames.meter
-        audio = self._audio.counters
-        return Stats(
-            state=self.state,
-            duration_s=stream.duration_s(),
-            interruptions=self._events.interruptions.count,
-            interrupted_s=self._events.interruptions.total_s(time.monotonic()),
-            packets_received=came.packets,
-            packets_lost=self._reconnector.packets_lost(),
-            retransmitted_packets_received=came.recovered,
-            packets_malformed=came.malformed,
-            packets_unknown=came.unknown_payload_type,
-            packets_refused=came.refused,
-            packets_duplicated=came.duplicated,
-            bytes_received=came.bytes,
-            bitrate_bps=8 * stream.bytes.per_second(now_ns),
-            jitter_s=max((receiver.jitter_s for receiver in receivers), default=0.0),
-            round_trip_time_s=_seconds(round_trips[0].smoothed_ns if round_trips else None),
-            nack_count=came.nacks,
-            retransmission_requests=came.retransmission_requests,
-            pli_count=came.plis,
-            fir_count=came.firs,
-            frames_received=came.frames,
-            frames_lost=came.frames_lost,
-            frames_malformed=came.frames_malformed,
-            frames_awaiting_keyframe=came.frames_awaiting_keyframe + decoder.passed_over + decoder.awaiting_keyframe,
-            frames_per_second=stream.frames.per_second(now_ns),
-            freeze_count=stream.freezes.count,
-            total_freezes_duration_s=stream.freezes.total_ns / 1e9,
-            audio_packets_received=came.audio_packets_received,
-            audio_packets_decoded=audio.decoded,
-            audio_errors=audio.errors,
-            audio_overflows=audio.overflows,
-            concealed_audio_s=audio.concealed / 48_000,
-            frames_decoded=decoder.decoded,
-            decode_errors=decoder.errors,
-            frames_too_large=decoder.too_large,
-            frames_corrupt=decoder.corrupt,
-            decoder_overflows=decoder.overflows,
-            frames_skipped=hub.skipped,
-            total_decode_time_s=decoder.decode_ns / 1e9,
-            mean_decode_s=_seconds(decoding.decoding.mean(now_ns)),
-            mean_delay_s=_seconds(decoding.delay.mean(now_ns)),
-            mean_latency_s=_seconds(decoding.latency.mean(now_ns)),
-            frame_width=hub.last.width if hub.last else None,
-            frame_height=hub.last.height if hub.last else None,
-        )
+        return self._measurements.stats(self.state)
 
     async def aclose(self) -> None:
         """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
@@ -641,7 +382,7 @@ class Session:
         await self.aclose()
 
     async def _run(self) -> None:
-        watching = asyncio.create_task(self._watch_troubles(), name="troubles")
+        watching = asyncio.create_task(self._measurements.watch(), name="problems")
         try:
             await self._reconnector.run()
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
@@ -661,26 +402,7 @@ class Session:
         self._events.tell("closed", error=self._error)
         await self._audio.aclose(self._error)
 
-    async def _watch_troubles(self) -> None:
-        """Emit a "problem" for what keeps going wrong."""
-        troubles = LastingTroubles()
-        while True:
-            came, decoder = self._reconnector.counters(), self._frames.counters
-            counts = {
-                "packets keep failing authentication: damaged on the way, or not the phone's": came.refused,
-                "packets keep coming with payload types that were not negotiated": came.unknown_payload_type,
-                "the decoder keeps refusing frames": decoder.errors,
-                "frames keep coming damaged": decoder.corrupt,
-            }
-            for problem in troubles.look(counts):
-                self._events.tell("problem", problem)
-            await asyncio.sleep(LOOK_EVERY_S)
-
     def _keep_past(self) -> None:
         """Ask for a keyframe that the history needs, unless there is a decoder that makes up for it."""
         if self._preroll_s or not self._frames.hub.is_watched:
             self.request_keyframe()
-
-
-def _seconds(ns: float | None) -> float | None:
-    return None if ns is None else ns / 1e9

@@ -1,0 +1,165 @@
+"""How a session begins and ends: the instance is prepared, the phone is connected, everything is closed again."""
+
+import asyncio
+import os
+import ssl
+from types import TracebackType
+
+from streamer.cloud.client import CloudClient
+from streamer.cloud.credentials import Credentials
+from streamer.cloud.http import trust_of
+from streamer.cloud.models import Ticket
+from streamer.errors import CloudError, ConfigurationError, ConnectionFailedError, TakenOverError
+from streamer.events import EventHub, EventIterator
+from streamer.lifecycle import give_back, prepare
+from streamer.options import ConnectOptions
+from streamer.own_loop import OwnLoop
+from streamer.retry import Reconnect
+from streamer.session import Session
+
+
+def connect(
+    instance_id: str,
+    *,
+    endpoint: str,
+    credentials: Credentials | str,
+    timeout_s: float = 20.0,
+    verify: bool | ssl.SSLContext | str | os.PathLike[str] = True,
+    relay_only: bool = False,
+    stream_type: int | None = 2,
+    preroll_s: float = 0.0,
+    volume: int = 100,
+    reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it is frozen
+    prepare_for: str | None = None,
+    prepare_timeout_s: float = 300.0,
+    release: bool = False,
+) -> "Connecting":
+    """Connect to a phone: return an async context manager that gives a `Session`.
+
+    Args:
+        instance_id: The phone's instance id.
+        endpoint: The API's base URL, which may carry a path. The vendor's own is https://koophone.myhuaweicloud.com
+            [doc].
+        credentials: Who the tenant is: a Token, TokenFile, TokenProvider, Password or AccessKey. A text is a Token. A
+            Token is never replaced, so a session longer than its life (24 hours [doc]) needs one of the others.
+        timeout_s: How long connecting may take, from the first call to an encrypted media path, in seconds.
+        verify: How TLS certificates of the API, signaling and TURN are verified: True trusts the system's authorities
+            and Mozilla's; a PEM file or an `ssl.SSLContext` brings other ones; False verifies nothing.
+        relay_only: Send all media through the TURN servers that the API names, so that the phone does not learn this
+            machine's addresses. Entering raises ConnectionFailedError if there is no such server.
+        stream_type: What the auth call asks for: 2 is browser streaming [assumed]; None leaves it out.
+        preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)`. From 0 to 120.
+        volume: How loud the phone plays, from 0 (silence) to 100 [seen].
+        reconnect: How hard the session tries to stay up once it has streamed. Iterators and recordings go on with a new
+            connection. None ends the session with the first error. An error that another try cannot mend, such as a
+            device that took the phone over, always ends it.
+        prepare_for: Bring the instance up first, for this user id of your own. It happens again, within the limits of
+            `reconnect`, if the API says that the instance is not ready.
+        prepare_timeout_s: How long bringing the instance up may take, in seconds.
+        release: End the stream and give the instance back when the block is left, whatever happened, within 5 s.
+            Without it the instance stays taken for a while [doc]. An instance that another device took over is left
+            alone.
+
+    Entering the block raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
+
+    Raises:
+        ConfigurationError: An argument is wrong; nothing was sent.
+    """
+    options = ConnectOptions(
+        verify=trust_of(verify),
+        timeout_s=timeout_s,
+        relay_only=relay_only,
+        preroll_s=preroll_s,
+        volume=volume,
+        reconnect=reconnect,
+        prepare_for=prepare_for,
+        prepare_timeout_s=prepare_timeout_s,
+        release=release,
+    )
+    cloud = CloudClient(endpoint, credentials, verify=options.verify, stream_type=stream_type)
+    return Connecting(cloud, instance_id, options)
+
+
+class Connecting:
+    """What `connect` returns. `async with` it once to get the `Session`."""
+
+    def __init__(self, cloud: CloudClient, instance_id: str, options: ConnectOptions) -> None:
+        self._cloud = cloud
+        self._instance_id = instance_id
+        self._options = options
+        self._is_used = False
+        self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
+        self._loop = OwnLoop()
+        self._events = EventHub(loop=self._loop)
+        self._session: Session | None = None
+
+    def events(self) -> EventIterator:
+        """Return an async iterator of events that begins before the connection; see `Session.events`."""
+        return self._events.iterate()
+
+    async def __aenter__(self) -> Session:
+        self._loop.check()
+        if self._is_used:
+            raise ConfigurationError("expected to be entered once: call connect again")
+        self._is_used = True
+        try:
+            await self._prepare()
+            async with asyncio.timeout(self._options.timeout_s):
+                ticket = await self._take()
+                prepare = None if self._options.prepare_for is None else self._prepare
+                self._session = Session(self._cloud, ticket, self._options, prepare=prepare, events=self._events)
+                await self._session.wait_connected()
+        except TimeoutError as error:
+            stage = "the phone" if self._session else "the API"
+            failed = ConnectionFailedError(
+                f"no stream within {self._options.timeout_s:g} s, waiting for {stage}", stage="media"
+            )
+            await self._close(failed)
+            raise failed from error
+        except BaseException as error:
+            await self._close(error)
+            raise
+        return self._session
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._loop.check()
+        await self._close()
+
+    async def _close(self, error: BaseException | None = None) -> None:
+        try:
+            if self._session is not None:
+                await self._session.aclose()
+        finally:
+            try:
+                if self._options.release and self._may_be_taken and not self._is_taken_over:
+                    await give_back(self._cloud, self._instance_id)
+            finally:
+                self._events.tell("closed", error=error if isinstance(error, Exception) else None)
+                await self._cloud.aclose()
+
+    async def _prepare(self) -> None:
+        options = self._options
+        if options.prepare_for is not None:
+            self._may_be_taken = True
+            await prepare(
+                self._cloud,
+                self._instance_id,
+                options.prepare_for,
+                timeout_s=options.prepare_timeout_s,
+                events=self._events,
+            )
+
+    async def _take(self) -> Ticket:
+        self._events.tell("connecting")
+        was_taken, self._may_be_taken = self._may_be_taken, True
+        try:
+            return await self._cloud.fetch_ticket(self._instance_id)
+        except CloudError:
+            self._may_be_taken = was_taken
+            raise
+
+    @property
+    def _is_taken_over(self) -> bool:
+        return self._session is not None and isinstance(self._session.error, TakenOverError)
