@@ -12,8 +12,8 @@ from streamer.emulator import api, json_text, peer, phone, provisioning
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
-from streamer.media import history
-from streamer.media.codecs import depacketizer, frame_decoder, limits, nal
+from streamer.media import frame_decoder, history, libav
+from streamer.media.codecs import depacketizer, nal
 from streamer.media.playback import audio, video_decoder, video_frames
 from streamer.media.recording import mp4, segment_writer, transcode
 from streamer.media.recording import recording as recordings
@@ -71,7 +71,7 @@ ROWS: Final = [
     ("data channels; their streams", hardening.DATA_CHANNELS_LIMIT, hardening.DATA_STREAMS_LIMIT),
     ("messages of data channels", hardening.DATA_BYTES_LIMIT // KIB, hardening.DATA_PIECES_LIMIT),
     ("ICE servers", ice.SERVERS_LIMIT),
-    ("a frame |", int(limits.PIXELS_LIMIT**0.5)),
+    ("a frame |", int(libav.PIXELS_LIMIT**0.5)),
     ("clients of the emulator", phone.CLIENTS_LIMIT),
     ("lists and objects in one JSON text for the emulator", json_text.CONTAINERS_LIMIT),
     ("a client of the emulator that is not authorized", phone_client.UNAUTHORIZED_S),

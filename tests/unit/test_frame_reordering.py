@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.frame_decoder import GROUP_LIMIT, DecodedFrame, FrameDecoder, open_decoder
 from streamer.media.codecs.nal import START_CODE, annex_b
 from streamer.media.codecs.parameter_sets import h264_sequence_set
 from streamer.media.codecs.reordering import ORDERED_UNITS, Reordering
+from streamer.media.frame_decoder import GROUP_LIMIT, DecodedFrame, FrameDecoder
+from streamer.media.libav import open_decoder
 from streamer.tracks import Codec
 from tests.unit.senders import access_unit, allowing_reordering, encoded, encoded_as, nal_units, number_in
 from tests.unit.test_parameter_sets import without_vui

@@ -12,8 +12,8 @@ import av
 import pytest
 
 from streamer.errors import RecordingError
+from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs import limits
 from streamer.media.recording import mp4, muxers
 from streamer.media.recording.containers import container_of
 from streamer.media.recording.segment_writer import Target, Writer
@@ -604,7 +604,7 @@ def test_a_keyframe_that_is_none_is_an_error_and_no_file(tmp_path: Path, suffix:
 def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
     tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PIXELS_LIMIT", 160 * 120)
+    monkeypatch.setattr(libav, "PIXELS_LIMIT", 160 * 120)
     monkeypatch.setattr(muxers, "PIXELS_LIMIT", 160 * 120)
     writer = new(tmp_path / "a.mkv")
     unit = access_unit(encoded_as(codec, 1)[0], 0, codec=Codec(name=codec, clock_rate=90_000), keyframe=True)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from streamer.audio_ports import AudioPort
+from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs import frame_decoder, limits
-from streamer.media.codecs.frame_decoder import FrameDecoder
 from streamer.media.codecs.nal import annex_b
 from streamer.media.codecs.vp9 import Vp9Depacketizer
+from streamer.media.frame_decoder import FrameDecoder
 from streamer.media.history import GROUP_LIMIT, History
 from streamer.media.playback.video import VideoOutput
 from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder
@@ -90,7 +90,7 @@ async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
 async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(frame_decoder._DECODERS, "av1", "libnone")
+    monkeypatch.setitem(libav._DECODERS, "av1", "libnone")
     async with decoding() as (decoder, screen):
         for _ in range(2):
             decoder.put(coded_units("av1", [b"\x12\x00"])[0])
@@ -226,7 +226,7 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
 async def test_a_frame_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
     codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(limits, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
+    monkeypatch.setattr(libav, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
     async with decoding() as (decoder, screen):
         sizes = ((160, 128), (256, 144), (160, 128))
         for number, size in enumerate(sizes):

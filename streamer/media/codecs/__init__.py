@@ -1,1 +1,1 @@
-"""What each codec needs: RTP payloads to access units, parameter sets, libavcodec's limits."""
+"""What each codec needs: depacketizers, parameter sets, the order of frames. Bytes in, bytes out."""

@@ -7,7 +7,7 @@ import av
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.frame_decoder import DecoderCounters
+from streamer.media.frame_decoder import DecoderCounters
 from streamer.media.history import History
 from streamer.media.meter import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder

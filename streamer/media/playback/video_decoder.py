@@ -9,7 +9,7 @@ from typing import Final
 import av
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.frame_decoder import (
+from streamer.media.frame_decoder import (
     LEAST_STILL_S,
     MOST_STILL_S,
     DecodedFrame,

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from streamer.atomic_file import open_draft
 from streamer.errors import RecordingError
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.limits import PIXELS_LIMIT, pixel_options
+from streamer.media.libav import PIXELS_LIMIT, pixel_options
 from streamer.media.recording.containers import FRAGMENT_S, Container
 from streamer.media.recording.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from streamer.tracks import Kind

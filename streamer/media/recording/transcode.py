@@ -23,7 +23,7 @@ from av.video.frame import PictureType
 
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
+from streamer.media.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
 from streamer.media.recording.frame_rate import Pace
 from streamer.media.recording.letterbox import fit, fitted_size, framed
 from streamer.media.recording.overlay import draw_stamp

@@ -8,14 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import av
-from av.codec.codec import UnknownCodecError
-from av.codec.context import Flags
 
 from streamer.bounded import Budget
-from streamer.errors import IncompatibleLibraryError
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.limits import PIXELS_LIMIT, is_too_large, pixel_options
 from streamer.media.codecs.reordering import Reordering
+from streamer.media.libav import PIXELS_LIMIT, is_too_large, open_decoder
 
 _logger = logging.getLogger("streamer.decode")
 
@@ -24,28 +21,6 @@ GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded anew if need b
 GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
 # A screen on which nothing has come for three intervals stands still; within these limits.
 LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
-
-# libavcodec's names where they are not the SDP's. Its own "av1" decodes in hardware only.
-_DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
-
-
-def open_decoder(codec_name: str) -> av.VideoCodecContext:
-    """Return a decoder for a codec by its name in the SDP. Raises IncompatibleLibraryError if libavcodec has none."""
-    name = _DECODERS.get(codec_name, codec_name)
-    try:
-        context = av.CodecContext.create(name, "r")
-    except UnknownCodecError:
-        context = None
-    if not isinstance(context, av.VideoCodecContext):
-        raise IncompatibleLibraryError(
-            f"expected a libavcodec with the decoder {name}, found none in av {av.__version__}: install av from a wheel"
-        )
-    # One thread and low delay: a frame leaves with the access unit that holds it, where frame threads would
-    # keep back as many frames as there are threads.
-    context.thread_count = 1
-    context.options = pixel_options()
-    context.flags |= Flags.low_delay
-    return context
 
 
 @dataclass(slots=True)
