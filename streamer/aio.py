@@ -1,10 +1,12 @@
-"""What every `await` on a peer goes through: a time limit with an error of its own. And a clock that never stops."""
+"""Waiting with limits, for the first of several events, for a task to finish; and clocks."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final
+
+LEAVE_LIMIT_S: Final = 10.0  # how long a cancellation waits for a task to finish: only a disk that hangs takes longer
 
 # Linux has the first; macOS and others have the second, which goes on during sleep there. Windows has neither.
 _BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
@@ -24,6 +26,33 @@ async def within(seconds: float | None, error: Callable[[], BaseException]) -> A
         if not limit.expired():
             raise
         raise error() from None
+
+
+async def first_event(*events: asyncio.Event | asyncio.Task[Any], timeout_s: float | None = None) -> None:
+    """Return when one of the events is set, one of the tasks has ended, or `timeout_s` has passed."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events if isinstance(event, asyncio.Event)]
+    try:
+        tasks = [task for task in events if isinstance(task, asyncio.Task)]
+        await asyncio.wait([*waiting, *tasks], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def finish_before_cancelling(task: asyncio.Task[None]) -> None:
+    """Wait until a task has ended. A cancellation waits for that too, for LEAVE_LIMIT_S at the most."""
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    until = 0.0
+    while not task.done() and (cancelled is None or loop.time() < until):
+        try:
+            await asyncio.wait({task}, timeout=None if cancelled is None else until - loop.time())
+        except asyncio.CancelledError as error:
+            if cancelled is None:
+                until = loop.time() + LEAVE_LIMIT_S
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def boot_time() -> float:

@@ -7,15 +7,14 @@ from types import TracebackType
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
-from streamer.cloud.http import trust_of
-from streamer.cloud.models import Ticket
-from streamer.errors import CloudError, ConfigurationError, ConnectionFailedError, TakenOverError
+from streamer.cloud.provisioning import Instance
+from streamer.errors import ConfigurationError, ConnectionFailedError, TakenOverError
 from streamer.events import EventHub, EventIterator
-from streamer.lifecycle import give_back, prepare
 from streamer.options import ConnectOptions
 from streamer.own_loop import OwnLoop
 from streamer.retry import Reconnect
 from streamer.session import Session
+from streamer.tls import check_verify
 
 
 def connect(
@@ -66,7 +65,7 @@ def connect(
         ConfigurationError: An argument is wrong; nothing was sent.
     """
     options = ConnectOptions(
-        verify=trust_of(verify),
+        verify=check_verify(verify),
         timeout_s=timeout_s,
         relay_only=relay_only,
         preroll_s=preroll_s,
@@ -85,12 +84,17 @@ class Connecting:
 
     def __init__(self, cloud: CloudClient, instance_id: str, options: ConnectOptions) -> None:
         self._cloud = cloud
-        self._instance_id = instance_id
         self._options = options
         self._is_used = False
-        self._may_be_taken = False  # the cloud was asked for the instance, and did not refuse
         self._loop = OwnLoop()
         self._events = EventHub(loop=self._loop)
+        self._instance = Instance(
+            cloud,
+            instance_id,
+            prepare_for=options.prepare_for,
+            prepare_timeout_s=options.prepare_timeout_s,
+            events=self._events,
+        )
         self._session: Session | None = None
 
     def events(self) -> EventIterator:
@@ -103,11 +107,11 @@ class Connecting:
             raise ConfigurationError("expected to be entered once: call connect again")
         self._is_used = True
         try:
-            await self._prepare()
+            await self._instance.prepare()
             async with asyncio.timeout(self._options.timeout_s):
-                ticket = await self._take()
-                prepare = None if self._options.prepare_for is None else self._prepare
-                self._session = Session(self._cloud, ticket, self._options, prepare=prepare, events=self._events)
+                self._events.tell("connecting")
+                ticket = await self._instance.fetch_ticket()
+                self._session = Session(self._instance, ticket, self._options, events=self._events)
                 await self._session.wait_connected()
         except TimeoutError as error:
             stage = "the phone" if self._session else "the API"
@@ -133,33 +137,9 @@ class Connecting:
                 await self._session.aclose()
         finally:
             try:
-                if self._options.release and self._may_be_taken and not self._is_taken_over:
-                    await give_back(self._cloud, self._instance_id)
+                is_taken_over = self._session is not None and isinstance(self._session.error, TakenOverError)
+                if self._options.release and self._instance.may_be_taken and not is_taken_over:
+                    await self._instance.release()
             finally:
                 self._events.tell("closed", error=error if isinstance(error, Exception) else None)
                 await self._cloud.aclose()
-
-    async def _prepare(self) -> None:
-        options = self._options
-        if options.prepare_for is not None:
-            self._may_be_taken = True
-            await prepare(
-                self._cloud,
-                self._instance_id,
-                options.prepare_for,
-                timeout_s=options.prepare_timeout_s,
-                events=self._events,
-            )
-
-    async def _take(self) -> Ticket:
-        self._events.tell("connecting")
-        was_taken, self._may_be_taken = self._may_be_taken, True
-        try:
-            return await self._cloud.fetch_ticket(self._instance_id)
-        except CloudError:
-            self._may_be_taken = was_taken
-            raise
-
-    @property
-    def _is_taken_over(self) -> bool:
-        return self._session is not None and isinstance(self._session.error, TakenOverError)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Never
 from urllib.parse import urlsplit
 
-from streamer.aio import Alarm, boot_time
-from streamer.cloud.http import tls_context
+from streamer.aio import Alarm, boot_time, first_event
 from streamer.cloud.models import Ticket
 from streamer.errors import (
     ConnectionFailedError,
@@ -36,6 +35,7 @@ from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import ice_credentials
 from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
+from streamer.tls import context_from
 from streamer.tracks import Track
 
 _logger = logging.getLogger("streamer.connection")
@@ -163,7 +163,7 @@ class Connection:
                 "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
                 stage="ice",
             )
-        trust = await tls_context(self._options.verify)
+        trust = await context_from(self._options.verify)
         context = trust if ticket.signaling_url.startswith(("https:", "wss:")) else None
         if any(server.scheme == "turns" for server in self._servers):
             self._turn_tls = trust
@@ -337,19 +337,13 @@ class Connection:
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
             wait_s = max(liveness.deadline_ns - now_ns, 0) / 1e9
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await _first(peer.ended, path.superseded)
+            await first_event(peer.ended, path.superseded, timeout_s=wait_s)
 
     async def _connect(self, path: _Path) -> None:
         """Wait from the answer until media can flow, or another path has taken over. Raises ConnectionFailedError."""
         peer = path.peer
-        await _first(path.answered, path.superseded)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await _first(peer.connected, peer.ended, path.superseded)
-        except TimeoutError:
-            raise peer.failed_error(CONNECT_TIMEOUT_S) from None
+        await first_event(path.answered, path.superseded)
+        await first_event(peer.connected, peer.ended, path.superseded, timeout_s=CONNECT_TIMEOUT_S)
         if path.superseded.is_set():
             return
         if not peer.connected.is_set():
@@ -393,16 +387,6 @@ class Connection:
             codec.name for track in tracks if track.kind == "video" for codec in track.codecs.values()
         }
         return inlet
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Return when one of the events is set."""
-    tasks = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -13,21 +13,21 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final, Never
 
-from streamer.aio import boot_time
-from streamer.cloud.client import CloudClient
+from streamer.aio import boot_time, first_event
 from streamer.cloud.models import Ticket
+from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection, Tally
-from streamer.errors import CloudRefusalError, DeviceTokenError, StreamerError
+from streamer.errors import DeviceTokenError, StreamerError
 from streamer.events import EventHub, EventKind
 from streamer.handover import CandidateFailed, Gate, Handover, Interrupted, Over, Step, TookOver
 from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
-from streamer.retry import Retries, at_expiry, is_not_ready
+from streamer.retry import Retries, at_expiry
 
 _logger = logging.getLogger("streamer.session")
 
@@ -50,29 +50,25 @@ class _Attempt:
 class Reconnector:
     """Stay connected to one phone. `run` it once; `connection` is the one in force.
 
-    `connected` is set when media can flow at first. The first connection is made with `ticket`; for each further one
-    `cloud` gives a new one. `prepare` brings an instance up that is no longer ready then. Without `reconnect` the first
-    connection is the last. What happens is told to `events`.
+    `connected` is set when media can flow at first. The first connection is made with `ticket`; `instance` gives a new
+    one for each further connection. Without `options.reconnect` the first connection is the last.
     """
 
     def __init__(
         self,
-        cloud: CloudClient,
+        instance: Instance,
         ticket: Ticket,
         sink: Sink,
         options: ConnectOptions,
         *,
-        prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
         self.connected = asyncio.Event()
         self.is_interrupted = False
-        self._cloud = cloud
-        self._instance_id = ticket.instance_id
+        self._instance = instance
         self._sink = sink
         self._options = options
         self._reconnect = options.reconnect
-        self._prepare = prepare
         self._events = events
         self._client_uuid = str(uuid.uuid4())
         self._marker_bits = MarkerBits()
@@ -90,7 +86,7 @@ class Reconnector:
         self._renew_at: float | None = None  # in the clock of boot_time
         self._retries: Retries | None = None  # of a renewal
         self._woken = asyncio.Event()
-        lasts_s = cloud.credentials_last_s
+        lasts_s = instance.credentials_last_s
         self._warn_at = None if lasts_s is None or options.reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
         self._first = _Attempt()
         self.connection = self._make(self._first, ticket)
@@ -152,13 +148,7 @@ class Reconnector:
     async def _dial(self) -> _Attempt:
         """Make the next connection, in place of the one that has ended."""
         self._events.tell("connecting")
-        try:
-            ticket = await self._cloud.fetch_ticket(self._instance_id)
-        except CloudRefusalError as error:
-            if self._prepare is None or not is_not_ready(error):
-                raise
-            await self._prepare()
-            ticket = await self._cloud.fetch_ticket(self._instance_id)
+        ticket = await self._instance.fetch_ticket_when_ready()
         attempt = _Attempt()
         former, self.connection = self.connection, self._make(attempt, ticket)
         self._retire(former)
@@ -199,20 +189,13 @@ class Reconnector:
         waits_s = [min(max(moment - boot_time(), 0), CHECK_EVERY_S) for moment in due if moment is not None]
         if self._handover.deadline is not None:
             waits_s.append(max(self._handover.deadline - asyncio.get_running_loop().time(), 0))
-        waking = asyncio.ensure_future(self._woken.wait())
-        try:
-            await asyncio.wait(
-                {waking, *(attempt.task for attempt in self._running)},
-                timeout=min(waits_s, default=None),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            waking.cancel()
+        tasks = [attempt.task for attempt in self._running]
+        await first_event(self._woken, *tasks, timeout_s=min(waits_s, default=None))
         self._woken.clear()
 
     async def _renew(self, attempt: _Attempt) -> Never:
         """Make the next connection, beside the one in force."""
-        await self._make(attempt, await self._cloud.fetch_ticket(self._instance_id)).run()
+        await self._make(attempt, await self._instance.fetch_ticket()).run()
 
     def _start(self, attempt: _Attempt, run: Coroutine[Any, Any, Never]) -> None:
         attempt.task = asyncio.create_task(run, name=f"connection {self._made}")

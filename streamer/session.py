@@ -5,17 +5,15 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
 from typing import IO, Final, Self
 
-from streamer.aio import within
+from streamer.aio import finish_before_cancelling, first_event, within
 from streamer.audio_ports import AudioPort, AudioPorts
-from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Ticket
+from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
-from streamer.lifecycle import to_the_end
 from streamer.measurements import Measurements
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
@@ -50,11 +48,10 @@ class Session:
 
     def __init__(
         self,
-        cloud: CloudClient,
+        instance: Instance,
         ticket: Ticket,
         options: ConnectOptions,
         *,
-        prepare: Callable[[], Awaitable[None]] | None,
         events: EventHub,
     ) -> None:
         self.instance_id = ticket.instance_id
@@ -72,7 +69,7 @@ class Session:
         )
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._recordings: set[Recording] = set()
-        self._reconnector = Reconnector(cloud, ticket, self._fanout, options, prepare=prepare, events=events)
+        self._reconnector = Reconnector(instance, ticket, self._fanout, options, events=events)
         self._measurements = Measurements(self._reconnector, self._frames, self._audio, events)
         for sink in (self._history, self._frames, self._audio, self._measurements.meter):
             self._fanout.add(sink)
@@ -324,11 +321,7 @@ class Session:
             StreamerError: What ended the session before that.
         """
         self._loop.check()
-        waiting = asyncio.ensure_future(self._reconnector.connected.wait())
-        try:
-            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
+        await first_event(self._reconnector.connected, self._task)
         if self._error is not None:
             raise self._error
 
@@ -351,12 +344,7 @@ class Session:
         """
         self._loop.check()
         while not (connection := self._connection).input_opened.is_set():
-            waiting = [asyncio.ensure_future(event.wait()) for event in (connection.input_opened, connection.ended)]
-            try:
-                await asyncio.wait({self._task, *waiting}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
+            await first_event(connection.input_opened, connection.ended, self._task)
             if self._error is not None:
                 raise self._error
 
@@ -370,7 +358,7 @@ class Session:
         self._loop.check()
         self._task.cancel()
         try:
-            await to_the_end(self._task)
+            await finish_before_cancelling(self._task)
         finally:
             if self._task.cancelled():
                 await self._finish()  # once more, for a task that was cancelled before it began

@@ -1,12 +1,10 @@
 """HTTP with limits, and with errors for people."""
 
 import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import importlib
 import logging
-import os
 import socket
 import ssl
 import time
@@ -14,7 +12,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
-import certifi
 import httpcore
 import httpx
 
@@ -24,7 +21,7 @@ from streamer.errors import CloudReplyError, CloudUnreachableError, Configuratio
 from streamer.foreign import ForeignText, parse_url, without_secrets
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import connect_first
-from streamer.threads import Threads
+from streamer.tls import context_from
 
 with contextlib.suppress(ImportError):  # httpcore imports it while it connects, which would hold up the loop for 15 ms
     importlib.import_module("anyio._backends._asyncio")
@@ -42,7 +39,6 @@ _KINDS: Final = {
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
 IDLE_LIMIT_S: Final = 5.0  # how long a connection is kept for the next request; httpx's own limit
 
-_threads: Final = Threads("trust", limit=1)
 _PROXY_SCHEMES: Final = {"http", "https", "socks5", "socks5h"}
 _TRANSPORT_ERRORS: Final = (
     httpcore.TimeoutException,
@@ -51,49 +47,6 @@ _TRANSPORT_ERRORS: Final = (
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
-
-
-def trust_of(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | ssl.SSLContext:
-    """Return what `tls_context` takes: a file of authorities, in PEM, becomes a context that trusts them alone.
-
-    Raises ConfigurationError if the file cannot be read, or is none.
-    """
-    if isinstance(verify, bool | ssl.SSLContext):
-        return verify
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except OSError as error:
-        what = "no certificate can be read in it" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
-        raise ConfigurationError(f"expected a PEM file of authorities, got {os.fspath(verify)}: {what}") from error
-
-
-async def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """Return the context for connections to the API and to signaling: one trust for both, read from disk once.
-
-    Reading the authorities takes some 0.3 s; a thread does it, and the event loop goes on.
-    """
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    if not verify:
-        return httpx.create_ssl_context(verify=False)
-    try:
-        reading = _default_context()
-    except OSError:  # the system has no thread left
-        return _read_authorities()
-    return await asyncio.wrap_future(reading)
-
-
-@functools.cache
-def _default_context() -> concurrent.futures.Future[ssl.SSLContext]:
-    return _threads.start(_read_authorities)
-
-
-def _read_authorities() -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities and Mozilla's, or those of SSL_CERT_FILE alone."""
-    context = ssl.create_default_context()  # OpenSSL looks for SSL_CERT_FILE and SSL_CERT_DIR by itself
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 class _Network(httpcore.AnyIOBackend):
@@ -142,9 +95,9 @@ class _Routed(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_url_of(str(request.url))
-        context = await tls_context(self._verify)
+        context = await context_from(self._verify)
         is_tls_proxy = proxy is not None and proxy.startswith("https:")
-        proxy_context = await tls_context(True) if is_tls_proxy else None  # `verify` is about the API's certificate
+        proxy_context = await context_from(True) if is_tls_proxy else None  # `verify` is about the API's certificate
         if proxy not in self._pools:  # as many as the environment names
             self._pools[proxy] = _open_pool(proxy, context, proxy_context)
         with _errors_of_httpx():

@@ -9,15 +9,15 @@ import certifi
 import pytest
 
 import streamer
-from streamer.cloud import http
-from streamer.cloud.http import _read_authorities, tls_context, trust_of
+from streamer import tls
 from streamer.errors import ConfigurationError
+from streamer.tls import _read_authorities, check_verify, context_from
 from tests.tls import make_certificate
 
 
 async def test_authorities_are_read_once_and_verification_is_on() -> None:
-    context = await tls_context(True)
-    assert context is await tls_context(True)
+    context = await context_from(True)
+    assert context is await context_from(True)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
@@ -39,45 +39,45 @@ def test_a_file_of_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPa
 
 
 async def test_verification_is_off_only_for_who_says_so() -> None:
-    context = await tls_context(False)
+    context = await context_from(False)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
-    assert (await tls_context(True)).verify_mode == ssl.CERT_REQUIRED
+    assert (await context_from(True)).verify_mode == ssl.CERT_REQUIRED
 
 
 async def test_a_context_of_the_users_own_is_used_as_it_is() -> None:
     own = ssl.create_default_context()
-    assert await tls_context(own) is own
+    assert await context_from(own) is own
 
 
 async def test_reading_the_authorities_does_not_hold_up_the_event_loop() -> None:
-    http._default_context.cache_clear()
-    reading = asyncio.create_task(tls_context(True))
+    tls._default_context.cache_clear()
+    reading = asyncio.create_task(context_from(True))
     ticks = 0
     while not reading.done():
         await asyncio.sleep(0.001)
         ticks += 1
     assert ticks > 10
-    http._default_context.cache_clear()
+    tls._default_context.cache_clear()
 
 
 async def test_the_authorities_are_read_even_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    http._default_context.cache_clear()
+    tls._default_context.cache_clear()
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert (await tls_context(True)).verify_mode == ssl.CERT_REQUIRED
+    assert (await context_from(True)).verify_mode == ssl.CERT_REQUIRED
 
 
 def test_a_file_of_authorities_is_trusted_alone(tmp_path: Path) -> None:
     some = ssl.create_default_context().get_ca_certs(binary_form=True)[0]
     path = tmp_path / "authority.pem"
     path.write_text(ssl.DER_cert_to_PEM_cert(some))
-    context = trust_of(path)
+    context = check_verify(path)
     assert isinstance(context, ssl.SSLContext)
     assert context.get_ca_certs(binary_form=True) == [some]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert (trust_of(True), trust_of(False)) == (True, False)
+    assert (check_verify(True), check_verify(False)) == (True, False)
 
 
 @pytest.mark.parametrize(

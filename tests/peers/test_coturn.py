@@ -15,12 +15,12 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 import streamer
 from streamer import emulator
-from streamer.cloud.http import tls_context
 from streamer.errors import ConnectionFailedError
 from streamer.rtc._aiortc.tap import local_address
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import widen
+from streamer.tls import context_from
 from tests.everywhere import HAS_IPV6, Connect
 from tests.peers.coturn import PASSWORD, USER, Coturn
 from tests.peers.presence import LIMIT_S, require_peer
@@ -101,12 +101,12 @@ async def test_a_relay_candidate_comes_by_ipv6_over_each_way(coturn6: Coturn, wa
 
 
 async def test_any_certificate_will_do_where_verification_is_off(coturn: Coturn) -> None:
-    assert " typ relay" in await _ask(coturn.url("tls"), tls=await tls_context(False))
+    assert " typ relay" in await _ask(coturn.url("tls"), tls=await context_from(False))
 
 
 @pytest.mark.parametrize("has_context", [False, True])
 async def test_a_certificate_that_is_not_trusted_is_refused_and_named(coturn: Coturn, has_context: bool) -> None:
-    problem = await _ask(coturn.url("tls"), tls=await tls_context(True) if has_context else None)
+    problem = await _ask(coturn.url("tls"), tls=await context_from(True) if has_context else None)
     assert problem.startswith(f"{coturn.url('tls')}: its TLS certificate is not trusted (")
 
 
@@ -125,7 +125,7 @@ async def test_servers_that_are_gone_do_not_hold_up_who_leaves(
     url, spellings = coturn.url(way), ("127.0.0.1", "127.0.1", "127.1", "2130706433", "0x7f.1", "0177.1")
     urls = [url.replace(coturn.host, host) for host in spellings]
     try:
-        async with _asking(*urls, tls=await tls_context(False)) as told:
+        async with _asking(*urls, tls=await context_from(False)) as told:
             async with asyncio.timeout(LIMIT_S):
                 for _ in urls:
                     assert " typ relay" in await told.get()

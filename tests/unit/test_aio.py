@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from streamer.aio import Alarm, within
+from streamer import aio
+from streamer.aio import Alarm, first_event, within
 from streamer.errors import SignalingTimeoutError
 
 
@@ -40,3 +41,42 @@ async def test_an_alarm_rings_once_at_the_moment_that_was_set_last() -> None:
     alarm.set(None)
     await asyncio.sleep(0.01)
     assert rang.empty()
+
+
+async def test_the_first_event_or_ended_task_ends_the_wait_and_leaves_the_others_alone() -> None:
+    event, other = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(other.wait())
+    asyncio.get_running_loop().call_soon(event.set)
+    async with asyncio.timeout(10):
+        await first_event(event, other, task)
+        assert not task.done()
+        other.set()
+        await first_event(task)
+    assert task.done()
+
+
+async def test_the_wait_for_the_first_event_ends_at_its_limit() -> None:
+    async with asyncio.timeout(10):
+        await first_event(asyncio.Event(), timeout_s=0.01)
+
+
+@pytest.mark.parametrize("limit_s", [10.0, 0.0])
+async def test_a_cancellation_waits_until_the_task_is_finished_or_the_limit_is_over(
+    limit_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio, "LEAVE_LIMIT_S", limit_s)
+    going_on = asyncio.Event()
+
+    async def work() -> None:
+        await going_on.wait()
+
+    task = asyncio.create_task(work())
+    waiting = asyncio.create_task(aio.finish_before_cancelling(task))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    asyncio.get_running_loop().call_later(0.01, going_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(10):
+            await waiting
+    assert task.done() == bool(limit_s)
+    await task

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 import streamer
-from streamer import emulator, lifecycle, reconnect
+from streamer import emulator, reconnect
+from streamer.cloud import provisioning
 from streamer.emulator import Faults
 from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
 from tests.everywhere import Connect
@@ -18,7 +19,7 @@ LIMIT_S = 30.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "PROGRESS_EVERY_S", 0.2)
+    monkeypatch.setattr(provisioning, "PROGRESS_EVERY_S", 0.2)
 
 
 @pytest.fixture
@@ -195,11 +196,13 @@ async def test_an_instance_that_was_refused_or_taken_over_is_left_alone(
 async def test_giving_back_is_bounded_and_hides_no_error(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lifecycle, "RELEASE_LIMIT_S", 0.3)
+    monkeypatch.setattr(provisioning, "RELEASE_LIMIT_S", 0.3)
     async with asyncio.timeout(LIMIT_S), await asyncio.start_server(_hang, "127.0.0.1", 0) as silent:
         with pytest.raises(ZeroDivisionError):
             async with connect(phone, release=True) as session:
-                session._reconnector._cloud._endpoint = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+                session._reconnector._instance._cloud._endpoint = (
+                    f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+                )
                 left_at = time.monotonic()
                 raise ZeroDivisionError
     assert time.monotonic() - left_at < 10

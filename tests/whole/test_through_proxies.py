@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import streamer
-from streamer import emulator, proxies
-from streamer.cloud import http
+from streamer import emulator, proxies, tls
 from tests.everywhere import Connect
 from tests.tls import behind_tls, join, make_certificate, server_context, serving
 
@@ -192,7 +191,7 @@ async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
     proxy = Proxy(demands=BASIC, tls=server_context(certificate) if scheme == "https" else None)
     async with proxy.running(), asyncio.timeout(LIMIT_S):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # for the proxy: `verify` does not hold for it
-        monkeypatch.setattr(http, "_default_context", functools.cache(http._default_context.__wrapped__))
+        monkeypatch.setattr(tls, "_default_context", functools.cache(tls._default_context.__wrapped__))
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{USER}@127.0.0.1:{proxy.port}")
         async with connect(secure, verify=certificate) as session:
             assert (await session.screenshot()).width == 360
