@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+PURE := tests/unit tests/house
 CORE := tests/contract tests/cloud tests/emulator tests/whole/test_cli.py
 
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
@@ -19,18 +20,18 @@ demo: $(VENV)/.demo  ## Connect to the emulator, stream, and record an MP4
 	@$(BIN)/streamer demo
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit
-	@$(BIN)/python -m pytest --ignore tests/unit
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PURE)
+	@$(BIN)/python -m pytest $(PURE:%=--ignore=%)
 
 quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" --hypothesis-profile=quick tests/unit
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" --hypothesis-profile=quick $(PURE)
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PURE)
 	@$(BIN)/python -m pytest $(CORE)
 
 test-lowest: $(LOWEST)/.dev  ## Run the same part with the lowest versions that pyproject.toml allows
-	@$(LOWEST)/bin/python -m pytest -n $(WORKERS) tests/unit
+	@$(LOWEST)/bin/python -m pytest -n $(WORKERS) $(PURE)
 	@$(LOWEST)/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabilities
@@ -51,7 +52,7 @@ docs: $(VENV)/.docs  ## Build the documentation into site/
 	@echo "site/index.html"
 
 clean:  ## Remove the environment and everything that was made
-	rm -rf .venv .venv-* .fuzz out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/peers/node/node_modules
+	rm -rf .venv .venv-* .fuzz out dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/support/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

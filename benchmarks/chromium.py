@@ -1,7 +1,7 @@
 """`python -m benchmarks.chromium`: what Chromium sends of a busy screen to a page of its own, to streamer, to aiortc.
 
 A sender sends as much as the receiver's feedback lets it believe in: who gives none gets a slide show. The phone is
-tests/peers' page in headless Chromium behind the npm socket.io server; each run has a browser of its own.
+the page of tests/support/peers in headless Chromium behind the npm socket.io server; each run has a browser of its own.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import typer
 
 from benchmarks.clips import DIRECTORY
 from benchmarks.report import Goal, Grid, Report, console, figure, goals_grid, markdown, print_grid
-from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
+from tests.support.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 
 PEERS: Final = PAGES.parent
 TABLES: Final = DIRECTORY / "chromium.md"

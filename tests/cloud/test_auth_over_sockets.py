@@ -18,7 +18,6 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_http import Answer, SeenRequest, after, by_path, in_turn, raw, reply, reset, serve, silence
 
 from streamer.cloud.client import ATTEMPTS, CloudClient
 from streamer.cloud.credentials import AccessKey, Password, Token, TokenProvider
@@ -33,7 +32,8 @@ from streamer.errors import (
     CredentialsError,
 )
 from streamer.secret import Secret
-from tests.tls import make_certificate, server_context
+from tests.support.scripted_http import Answer, SeenRequest, after, by_path, in_turn, raw, reply, reset, serve, silence
+from tests.support.tls import make_certificate, server_context
 
 TENANT_TOKEN: Final = "tenant-token-a4c1"
 NEW_TENANT_TOKEN: Final = "tenant-token-b7f2"

@@ -6,7 +6,7 @@ import pytest
 
 import streamer
 from streamer import emulator, proxies
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ import streamer
 from streamer import tls
 from streamer.errors import ConfigurationError
 from streamer.tls import _read_authorities, check_verify, context_from
-from tests.tls import make_certificate
+from tests.support.tls import make_certificate
 
 
 async def test_authorities_are_read_once_and_verification_is_on() -> None:

@@ -42,7 +42,7 @@ from streamer.rtc.ice import IceServer, parse_ice_servers, usable_candidate
 from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.rtc.udp import UdpTransport
 from streamer.tracks import Track
-from tests.everywhere import HAS_IPV6
+from tests.support.everywhere import HAS_IPV6
 
 LIMIT_S = 60.0  # asyncio's debug mode on a busy machine takes its time
 FATAL_ALERT = bytes.fromhex("15fefd000000000000000000020228")  # not encrypted (RFC 6347)

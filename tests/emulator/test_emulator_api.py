@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from phone_client import LIMIT_S, call_auth
 
 from streamer import emulator
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Token
 from streamer.emulator import EmulatedPhone, Faults
 from streamer.errors import ConfigurationError
+from tests.support.phone_client import LIMIT_S, call_auth
 
 
 async def ask(phone: EmulatedPhone, request: bytes) -> bytes:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-from phone_client import LIMIT_S, call_auth, fetch_token, signaling
 from websockets.exceptions import ConnectionClosed
 
 from streamer import emulator
@@ -18,6 +17,7 @@ from streamer.emulator import EmulatedPhone, Faults, api, json_text, peer, socke
 from streamer.emulator import client as client_module
 from streamer.emulator.fleet import Fleet, serve_fleet
 from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
+from tests.support.phone_client import LIMIT_S, call_auth, fetch_token, signaling
 
 DEEP = "[" * 9_000  # JSON that is nested deeper than any parser follows
 MANY = "[{}" + ",{}" * json_text.CONTAINERS_LIMIT + "]"

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from phone_client import LIMIT_S, signaling
 
 import streamer
 from streamer.emulator import Fleet, serve_fleet
 from streamer.errors import ConfigurationError
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
+from tests.support.phone_client import LIMIT_S, signaling
 
 SMALL: dict[str, Any] = {"width": 360, "height": 640}
 

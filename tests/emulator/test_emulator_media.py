@@ -11,11 +11,11 @@ import av
 import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
-from phone_client import LIMIT_S
 
 from streamer.emulator import Faults
 from streamer.emulator.barcode import read_barcode
 from streamer.emulator.media import TRACK_LIMIT, EncodedTrack, PhoneMedia
+from tests.support.phone_client import LIMIT_S
 
 
 @contextlib.asynccontextmanager

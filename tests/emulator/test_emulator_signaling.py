@@ -5,13 +5,13 @@ import base64
 import json
 
 import pytest
-from phone_client import signaling
 from websockets.exceptions import ConnectionClosed
 
 import streamer
 from streamer import emulator
 from streamer.emulator import Faults
 from streamer.emulator import phone as phone_module
+from tests.support.phone_client import signaling
 
 
 async def test_the_server_opens_connects_and_authorizes_in_this_order() -> None:

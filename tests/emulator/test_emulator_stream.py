@@ -9,11 +9,11 @@ import threading
 import av
 import numpy as np
 import pytest
-from phone_client import LIMIT_S, Viewer, viewing
 
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Faults
 from streamer.emulator.media import KEYFRAME_EVERY_S
+from tests.support.phone_client import LIMIT_S, Viewer, viewing
 
 # What is tested does not depend on the size, and a shared machine is slow.
 serve_small = functools.partial(emulator.serve, width=360, height=640)

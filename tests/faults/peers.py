@@ -21,7 +21,7 @@ from tests.faults.matrix import (
 )
 from tests.faults.stages import Abroad, abroad
 from tests.faults.trials import Row
-from tests.peers.coturn import PASSWORD, USER, Coturn
+from tests.support.peers.coturn import PASSWORD, USER, Coturn
 
 OPEN_ATTEMPTS: Final = 3  # of the client, to open a WebSocket
 AT_ONCE: Final = 4  # trials: each page of Chromium draws and encodes

@@ -16,11 +16,11 @@ from typing import Any, Final, Self, TypeAlias
 
 from benchmarks.processes import Child
 from streamer import emulator
-from tests.peers.auth_api import DEVICE_ID, auth_api
-from tests.peers.chromium_phone import PAGES, Chromium, Page, PageError, find_chromium
-from tests.peers.coturn import Coturn
-from tests.peers.npm import SignalingServer, require_node, serve_signaling
-from tests.peers.presence import require_peer
+from tests.support.peers.auth_api import DEVICE_ID, auth_api
+from tests.support.peers.chromium_phone import PAGES, Chromium, Page, PageError, find_chromium
+from tests.support.peers.coturn import Coturn
+from tests.support.peers.npm import SignalingServer, require_node, serve_signaling
+from tests.support.peers.presence import require_peer
 
 SMALL: Final[dict[str, Any]] = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
 PAGE: Final[dict[str, Any]] = {"width": 280, "height": 496, "fps": 15, "reconnects": 1}

@@ -8,7 +8,7 @@ import pytest
 import streamer
 from streamer import connection, emulator
 from streamer.emulator import Faults
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 20.0
 

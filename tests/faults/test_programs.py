@@ -12,8 +12,8 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
 from tests.faults.stages import SMALL
+from tests.support.everywhere import Connect
 from tests.whole.test_cli import end, environment, running
 
 LIMIT_S = 40.0

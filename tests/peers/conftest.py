@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.peers.chromium_phone import PAGES
-from tests.peers.npm import SignalingServer, StartClient, StartServer, require_node, run_script, serve_signaling
+from tests.support.peers.chromium_phone import PAGES
+from tests.support.peers.npm import SignalingServer, StartClient, StartServer, require_node, run_script, serve_signaling
 
 
 @pytest.fixture(scope="session")

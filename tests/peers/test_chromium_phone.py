@@ -15,10 +15,10 @@ import pytest
 
 import streamer
 from streamer.emulator.barcode import read_barcode
-from tests.peers.auth_api import DEVICE_ID, auth_api
-from tests.peers.chromium_phone import TONE_HZ, Chromium, Page, find_chromium
-from tests.peers.npm import SignalingServer
-from tests.peers.presence import LIMIT_S, require_peer
+from tests.support.peers.auth_api import DEVICE_ID, auth_api
+from tests.support.peers.chromium_phone import TONE_HZ, Chromium, Page, find_chromium
+from tests.support.peers.npm import SignalingServer
+from tests.support.peers.presence import LIMIT_S, require_peer
 
 PORTRAIT: Final = (1280, 720)
 # With cells of the barcode as large as AV1's blocks, 8 or 16 pixels, Chromium's encoder leaves some of them as in the

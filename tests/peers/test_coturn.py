@@ -21,9 +21,9 @@ from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import widen
 from streamer.tls import context_from
-from tests.everywhere import HAS_IPV6, Connect
-from tests.peers.coturn import PASSWORD, USER, Coturn
-from tests.peers.presence import LIMIT_S, require_peer
+from tests.support.everywhere import HAS_IPV6, Connect
+from tests.support.peers.coturn import PASSWORD, USER, Coturn
+from tests.support.peers.presence import LIMIT_S, require_peer
 
 Asked: TypeAlias = "asyncio.Queue[str]"
 

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from streamer.emulator import EmulatedPhone, serve
-from tests.peers.npm import Script, StartClient
-from tests.peers.presence import LIMIT_S
+from tests.support.peers.npm import Script, StartClient
+from tests.support.peers.presence import LIMIT_S
 
 PING_INTERVAL_S: Final = 0.3
 PING_TIMEOUT_S: Final = 0.6

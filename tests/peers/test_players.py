@@ -25,12 +25,12 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
 from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits
-from tests.everywhere import Connect
-from tests.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
-from tests.peers.presence import require_peer
-from tests.unit.recordings import START, SUFFIXES, audio, interleaved, packets, video
-from tests.unit.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
-from tests.unit.test_recording_order import as_sent, record
+from tests.support.everywhere import Connect
+from tests.support.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
+from tests.support.peers.presence import require_peer
+from tests.support.recordings import START, SUFFIXES, audio, interleaved, packets, video
+from tests.support.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
+from tests.unit.media.recording.test_segment_writer_order import as_sent, record
 
 LIMIT_S = 30.0
 S = 1_000_000_000

@@ -39,8 +39,8 @@ from streamer.signaling.conversation import (
     Started,
     websocket_url,
 )
-from tests.peers.npm import Script, SignalingServer, StartClient, StartServer
-from tests.peers.presence import LIMIT_S
+from tests.support.peers.npm import Script, SignalingServer, StartClient, StartServer
+from tests.support.peers.presence import LIMIT_S
 
 DEVICE_ID: Final = "device 1/ä"
 TOKEN: Final = "device-token+/=&%"

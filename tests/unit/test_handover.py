@@ -17,7 +17,7 @@ from streamer.handover import (
     TookOver,
 )
 from streamer.media.access_unit import AccessUnit
-from tests.unit.senders import access_unit
+from tests.support.senders import access_unit
 
 LOST = ConnectionLostError("the path is gone")
 TAKEN = TakenOverError("another device took the phone over (close code 1402)")

@@ -12,7 +12,7 @@ import streamer
 from benchmarks.av_offset import relay_path
 from benchmarks.processes import Child
 from streamer import emulator
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
 

@@ -10,7 +10,7 @@ import pytest
 import streamer
 from benchmarks.av_offset import GOAL_MS, offsets
 from streamer import emulator
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 SECONDS = 20
 

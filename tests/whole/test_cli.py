@@ -23,7 +23,7 @@ import streamer
 from streamer import cli, emulator
 from streamer.cli import display
 from streamer.emulator import EmulatedPhone, Faults
-from tests.tls import behind_tls, make_certificate
+from tests.support.tls import behind_tls, make_certificate
 
 LIMIT_S = 40.0
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
-from tests.unit.recordings import audio, duration_s, interleaved, video
-from tests.unit.senders import encoded
-from tests.unit.test_transcode import SIZE, is_frame
-from tests.unit.test_transcode import recorded as encoded_anew
+from tests.support.everywhere import Connect
+from tests.support.recordings import audio, duration_s, interleaved, video
+from tests.support.senders import encoded
+from tests.unit.media.recording.test_transcode import SIZE, is_frame
+from tests.unit.media.recording.test_transcode import recorded as encoded_anew
 from tests.whole.test_recording import barcodes, until
 
 LIMIT_S = 60.0

@@ -20,7 +20,7 @@ from streamer.errors import SignalingProtocolError, SignalingTimeoutError
 from streamer.signaling import client, conversation
 from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import EVENTS_LIMIT, Notice
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 from tests.whole.test_reconnect import hear
 from tests.whole.test_signaling_client import LIMIT_S, request, serving
 

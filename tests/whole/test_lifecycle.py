@@ -12,7 +12,7 @@ from streamer import emulator, reconnect
 from streamer.cloud import provisioning
 from streamer.emulator import Faults
 from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
 

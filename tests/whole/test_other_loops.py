@@ -10,7 +10,7 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
 BRIDGE = r"use asyncio\.run_coroutine_threadsafe\(\.\.\., loop\)"

@@ -12,7 +12,7 @@ import pytest
 import streamer
 from streamer import emulator
 from streamer.atomic_file import write_atomically
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S: Final = 40.0
 

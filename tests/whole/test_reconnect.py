@@ -19,7 +19,7 @@ from streamer.emulator.client import Client
 from streamer.rtc import peer as peer_module
 from streamer.rtc._aiortc.tap import local_address
 from streamer.signaling import conversation
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 from tests.whole.test_recording import barcodes
 from tests.whole.test_session import counter
 

@@ -14,9 +14,9 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
-from tests.unit.recordings import boxes, frames, packets, pieces
-from tests.unit.senders import nal_units
+from tests.support.everywhere import Connect
+from tests.support.recordings import boxes, frames, packets, pieces
+from tests.support.senders import nal_units
 
 LIMIT_S = 30.0
 

@@ -13,8 +13,8 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits, Manifest
 from streamer.media.recording.transcode import Transcode, Transcoder
-from tests.unit.recordings import duration_s, packets
-from tests.unit.senders import MS, OPUS, access_unit, encoded
+from tests.support.recordings import duration_s, packets
+from tests.support.senders import MS, OPUS, access_unit, encoded
 
 S = 1000 * MS
 HOUR = 3600

@@ -11,8 +11,8 @@ import pytest
 import streamer
 from streamer import emulator
 from streamer.emulator import Faults
-from tests.everywhere import Connect
-from tests.unit.recordings import packets
+from tests.support.everywhere import Connect
+from tests.support.recordings import packets
 
 LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this

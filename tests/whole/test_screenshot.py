@@ -8,7 +8,7 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this

@@ -22,7 +22,7 @@ from streamer.emulator import EmulatedPhone, Faults
 from streamer.rtc.ice import parse_ice_servers
 from streamer.signaling import conversation
 from streamer.signaling.conversation import SignalingRequest
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
 TENANT_TOKEN = "MIIC/tenant+token=="  # as the real ones: base64, which URLs encode

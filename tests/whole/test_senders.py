@@ -7,7 +7,7 @@ import pytest
 import streamer
 from streamer import emulator
 from streamer.emulator import Faults
-from tests.everywhere import Connect
+from tests.support.everywhere import Connect
 
 LIMIT_S = 60.0
 FRAMES = 60

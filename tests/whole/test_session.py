@@ -20,7 +20,7 @@ import streamer
 from streamer import emulator
 from streamer.emulator import Faults
 from streamer.media.rtp.driver import ReceiverDriver
-from tests.everywhere import HAS_IPV6, Connect
+from tests.support.everywhere import HAS_IPV6, Connect
 
 LIMIT_S = 20.0
 

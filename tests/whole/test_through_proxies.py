@@ -16,8 +16,8 @@ import pytest
 
 import streamer
 from streamer import emulator, proxies, tls
-from tests.everywhere import Connect
-from tests.tls import behind_tls, join, make_certificate, server_context, serving
+from tests.support.everywhere import Connect
+from tests.support.tls import behind_tls, join, make_certificate, server_context, serving
 
 LIMIT_S: Final = 40.0
 USER: Final = "someone:hunter2"

@@ -10,8 +10,8 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.everywhere import Connect
-from tests.unit.recordings import boxes, duration_s, packets, streams
+from tests.support.everywhere import Connect
+from tests.support.recordings import boxes, duration_s, packets, streams
 from tests.whole.test_recording import barcodes, digest, listen, until
 
 LIMIT_S = 60.0

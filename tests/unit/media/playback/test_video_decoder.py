@@ -1,0 +1,586 @@
+"""The decoder's thread, and the frames that leave it: libx264's streams in, frames in the loop out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Self
+
+import av
+import numpy as np
+import pytest
+
+from streamer.audio_ports import AudioPort
+from streamer.media import libav
+from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.nal import annex_b
+from streamer.media.codecs.vp9 import Vp9Depacketizer
+from streamer.media.frame_decoder import FrameDecoder
+from streamer.media.history import GROUP_LIMIT, History
+from streamer.media.playback.video import VideoOutput
+from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder
+from streamer.media.playback.video_frames import FrameIterator
+from streamer.tracks import Codec
+from tests.support.senders import (
+    OPUS,
+    VIDEO_CODECS,
+    access_unit,
+    allowing_reordering,
+    decoded,
+    drawn,
+    encoded,
+    encoded_as,
+    nal_units,
+    number_in,
+)
+
+LIMIT_S = 20.0
+STREAM = encoded(12, keyframe_every=6)
+
+
+def units(stream: Iterable[bytes] = STREAM, *, start: int = 0) -> list[AccessUnit]:
+    return [access_unit(data, 3000 * number) for number, data in enumerate(stream, start=start)]
+
+
+class Screen:
+    """Takes what the decoder says, in the loop."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[AccessUnit, av.VideoFrame]] = []
+        self.decode_ns = 0
+        self.troubles = 0
+        self.failures: list[Exception] = []
+        self._changed = asyncio.Event()
+
+    def show(self, unit: AccessUnit, frame: av.VideoFrame, decode_ns: int) -> None:
+        asyncio.get_running_loop()  # raises outside of it
+        self.decode_ns += decode_ns
+        self.frames.append((unit, frame))
+        self._changed.set()
+
+    def worry(self) -> None:
+        self.troubles += 1
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
+        self._changed.set()
+
+    async def until(self, *, frames: int = 0, troubles: int = 0, failures: int = 0) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while len(self.frames) < frames or self.troubles < troubles or len(self.failures) < failures:
+                self._changed.clear()
+                await self._changed.wait()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [unit.rtp_time // 3000 for unit, _ in self.frames]
+
+
+@asynccontextmanager
+async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
+    screen = Screen()
+    decoder = Decoder("decode test", screen.show, screen.worry, screen.fail)
+    try:
+        yield decoder, screen
+    finally:
+        await decoder.aclose()
+
+
+async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(libav._DECODERS, "av1", "libnone")
+    async with decoding() as (decoder, screen):
+        for _ in range(2):
+            decoder.put(coded_units("av1", [b"\x12\x00"])[0])
+        await screen.until(failures=2)
+        assert "the decoder libnone" in str(screen.failures[0])
+        for unit in units(encoded(2)):
+            decoder.put(unit)
+        await screen.until(frames=2)
+        assert screen.troubles == 0
+
+
+async def test_a_fault_of_the_decoder_is_told_and_later_frames_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with decoding() as (decoder, screen):
+        with monkeypatch.context() as patch:
+            patch.setattr(FrameDecoder, "decode", lambda *_: 1 // 0)
+            decoder.put(units()[0])
+            await screen.until(failures=1)
+        assert isinstance(screen.failures[0], ZeroDivisionError)
+        decoder.put(units()[0])
+        await screen.until(frames=1)
+
+
+def coded_units(codec: str, stream: Iterable[bytes], *, keyframe_every: int = 6) -> list[AccessUnit]:
+    as_codec = Codec(name=codec, clock_rate=90_000)
+    return [
+        access_unit(data, 3000 * number, codec=as_codec, keyframe=number % keyframe_every == 0)
+        for number, data in enumerate(stream)
+    ]
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+async def test_each_frame_leaves_with_the_unit_that_holds_it_and_not_with_the_next(codec: str) -> None:
+    stream = encoded_as(codec, 12, keyframe_every=6)
+    async with decoding() as (decoder, screen):
+        for number, unit in enumerate(coded_units(codec, stream)):
+            decoder.put(unit)
+            await screen.until(frames=number + 1)
+            assert screen.frames[-1][0] is unit
+    for (_, frame), known in zip(screen.frames, decoded(codec, stream), strict=True):
+        assert np.array_equal(frame.to_ndarray(), known)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"),
+    [("h265", "yuv420p10le"), ("h265", "yuv444p"), ("vp9", "yuv444p"), ("vp9", "gbrp"), ("av1", "yuv420p10le")],
+)
+async def test_frames_of_more_colour_or_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
+    """Only profiles of eight bits are accepted, but AV1's main profile has ten bits too."""
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        for unit in coded_units(codec, encoded_as(codec, 2, pix_fmt=pix_fmt)):
+            phone.frames.put(unit)
+        for number in range(2):
+            frame = await anext(frames)
+            assert frame.av_frame.format.name == pix_fmt
+            drawing = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+            assert abs(frame.to_ndarray("gray").astype(int) - drawing).mean() < 8
+            for form in ("rgb24", "bgr24"):
+                assert abs(frame.to_ndarray(form).astype(int) - drawing[..., None]).mean() < 8
+            assert frame.to_ndarray("yuv420p").shape == (192, 160)
+
+
+async def test_of_several_layers_the_frame_of_the_highest_is_handed_on() -> None:
+    layers = Vp9Depacketizer()
+    for size in ((80, 64), (160, 128)):
+        layers.add(b"\x08" + encoded_as("vp9", 1, size=size)[0])
+    finished = layers.finish()
+    assert finished is not None
+    assert [frame.shape for frame in decoded("vp9", [finished[0]])] == [(96, 80), (192, 160)]
+    async with decoding() as (decoder, screen):
+        for unit in coded_units("vp9", [finished[0]] * 3, keyframe_every=1):
+            decoder.put(unit)
+    await screen.until(frames=3)
+    assert [(number, p.width) for number, (_, p) in zip(screen.numbers, screen.frames, strict=True)] == [
+        (0, 160), (1, 160), (2, 160),
+    ]  # fmt: skip
+
+
+async def test_the_codec_may_change_in_the_stream() -> None:
+    async with decoding() as (decoder, screen):
+        for codec in ("h264", "av1", "vp8", "h264"):
+            for unit in coded_units(codec, encoded_as(codec, 2)):
+                decoder.put(unit)
+    await screen.until(frames=8)
+    assert screen.numbers == [0, 1] * 4
+    assert decoder.counters.errors == 0
+
+
+async def test_decoding_begins_with_a_keyframe() -> None:
+    async with decoding() as (decoder, screen):
+        for unit in units()[3:]:
+            decoder.put(unit)
+    await screen.until(frames=6)
+    assert screen.numbers == list(range(6, 12))
+
+
+async def test_units_that_are_caught_up_with_give_the_frame_of_the_last_one() -> None:
+    async with decoding() as (decoder, screen):
+        sent = units()
+        decoder.catch_up(sent[:4])
+        for unit in sent[4:]:
+            decoder.put(unit)
+    await screen.until(frames=9)
+    assert screen.numbers == list(range(3, 12))
+
+
+BROKEN = {
+    "h264": b"\x00\x00\x00\x01\x41",
+    "h265": b"\x00\x00\x00\x01\x02\x01",
+    "vp8": b"\x10\x02\x00broken",
+    "vp9": b"\x00broken",
+    "av1": b"\x12\x00\x32\x02\x10\xff",
+}
+
+
+@pytest.mark.parametrize("codec", BROKEN)
+async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted(codec: str) -> None:
+    async with decoding() as (decoder, screen):
+        sent = coded_units(codec, encoded_as(codec, 12, keyframe_every=6))
+        decoder.put(sent[0])
+        decoder.put(access_unit(BROKEN[codec], 3000, codec=sent[0].codec, keyframe=False))
+        await screen.until(frames=1, troubles=1)
+        for unit in sent[2:]:
+            decoder.put(unit)
+        await screen.until(frames=7)
+    assert decoder.counters.errors == 1
+    assert decoder.counters.passed_over == 4
+    assert decoder.counters.decoded == 7
+    assert screen.numbers == [0, *range(6, 12)]
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+async def test_a_frame_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
+    codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(libav, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
+    async with decoding() as (decoder, screen):
+        sizes = ((160, 128), (256, 144), (160, 128))
+        for number, size in enumerate(sizes):
+            (unit,) = coded_units(codec, encoded_as(codec, 1, size=size))
+            decoder.put(unit)
+            await screen.until(frames=(number + 2) // 2, troubles=(number + 1) // 2)
+    assert (decoder.counters.too_large, decoder.counters.errors, decoder.counters.decoded) == (1, 0, 2)
+    assert "are not decoded" in caplog.text
+
+
+async def test_a_keyframe_that_claims_to_be_of_12288_by_12288_pixels_is_not_decoded() -> None:
+    """It has 700 bytes, and its decoder would take 400 MB."""
+    sps = bytes.fromhex("67 42 c0 3e da 00 30 00 06 01 10")  # level 6.2; 768 by 768 macroblocks
+    made = [sps if nal_unit[0] & 0x1F == 7 else nal_unit for nal_unit in nal_units(STREAM[0])]
+    async with decoding() as (decoder, screen):
+        decoder.put(access_unit(annex_b(made), 0, keyframe=True))
+        await screen.until(troubles=1)
+    assert (decoder.counters.too_large, decoder.counters.decoded) == (1, 0)
+
+
+async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decoded_and_the_rest_counted() -> None:
+    stream = encoded(30, size=(1280, 720), noise=True, keyframe_every=10)
+    async with decoding() as (decoder, screen):
+        flood = [*units(stream), *units(stream, start=30), *units(stream, start=60)]
+        for unit in flood:
+            decoder.put(unit)
+        assert screen.troubles > 0
+        assert decoder.counters.overflows >= INBOX_LIMIT
+    await asyncio.sleep(0)
+    assert len(screen.frames) < len(flood)
+    counted = decoder.counters
+    assert counted.decoded == len(screen.frames)
+    assert counted.decoded + counted.overflows + counted.awaiting_keyframe == len(flood)
+    assert counted.decode_ns == screen.decode_ns > 0
+    for previous, number in zip(screen.numbers, screen.numbers[1:], strict=False):
+        assert number == previous + 1 or number % 10 == 0
+
+
+async def test_the_size_may_change_in_the_stream() -> None:
+    upright, lying = encoded(3, size=(128, 160)), encoded(3, size=(160, 128))
+    async with decoding() as (decoder, screen):
+        for unit in units([*upright, *lying]):
+            decoder.put(unit)
+    await screen.until(frames=6)
+    assert [(p.width, p.height) for _, p in screen.frames] == [(128, 160)] * 3 + [(160, 128)] * 3
+
+
+async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
+    async with decoding() as (decoder, screen):
+        for unit in units():
+            decoder.put(unit)
+    await screen.until(frames=len(STREAM))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("last", [0, 1, 5, 11])
+async def test_the_last_frame_before_a_still_screen_comes_without_another_unit(codec: str, last: int) -> None:
+    """Also of a stream that is allowed to reorder, or does: what is held back comes once the screen stands still."""
+    for bidirectional in (0, 2):
+        made = allowing_reordering(codec, 12, bidirectional=bidirectional)
+        sent = [
+            access_unit(data, 3000 * number, codec=Codec(name=codec, clock_rate=90_000), keyframe=number == 0)
+            for number, data in made
+        ]
+        async with decoding() as (decoder, screen):
+            for unit in sent[: last + 1]:
+                decoder.put(unit)
+            await screen.until(frames=last + 1)
+            for unit in sent[last + 1 :]:
+                decoder.put(unit)
+        await screen.until(frames=12)
+        assert sorted(screen.numbers) == list(range(12))
+        assert all(number_in(frame) == unit.rtp_time // 3000 for unit, frame in screen.frames)
+        assert screen.troubles == 0
+
+
+async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last() -> None:
+    made = allowing_reordering("h264", 12, bidirectional=2)
+    sent = [access_unit(data, 3000 * number, keyframe=number == 0) for number, data in made]
+    for count in range(2, 13):
+        async with decoding() as (decoder, screen):
+            decoder.catch_up(sent[:count])
+            await screen.until(frames=1)
+            shown_last = max(unit.rtp_time for unit in sent[:count])
+            assert [unit.rtp_time for unit, _ in screen.frames] == [shown_last]
+            assert number_in(screen.frames[0][1]) == shown_last // 3000
+
+
+@pytest.mark.parametrize("before", [0, 5])
+def test_from_a_recovery_point_on_frames_are_withheld_until_they_are_right(before: int) -> None:
+    """A stream of periodic intra refresh begins there, or goes on there after a loss."""
+    stream = encoded(60, x264=":intra-refresh=1:keyint=20")
+    right = decoded("h264", stream)
+    decoder = FrameDecoder(on_damage=lambda: None)
+    sent = units(stream[:before])
+    sent += [
+        replace(unit, is_keyframe=number == 20, discontinuity=number == 20)
+        for number, unit in enumerate(units(stream[20:], start=20), start=20)
+    ]
+    frames = [frame for unit in sent for frame in decoder.decode(unit)]
+    numbers = [frame.unit.rtp_time // 3000 for frame in frames]
+    assert numbers[:before] == [*range(before)]
+    assert numbers[before:] == [*range(numbers[before], 60)]
+    assert 21 < numbers[before] < 40
+    assert frames[before].unit.discontinuity
+    for number, frame in zip(numbers, frames, strict=True):
+        assert np.array_equal(frame.av_frame.to_ndarray(), right[number])
+
+
+async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
+    sent = units(encoded(12, keyframe_every=6, noise=True))
+    async with decoding() as (decoder, screen):
+        decoder.put(sent[0])
+        decoder.put(replace(sent[1], data=sent[1].data[: len(sent[1].data) // 2]))
+        await screen.until(frames=1, troubles=1)
+        for unit in sent[2:]:
+            decoder.put(unit)
+        await screen.until(frames=7)
+    assert (decoder.counters.corrupt, decoder.counters.errors, decoder.counters.passed_over) == (1, 0, 4)
+    assert screen.numbers == [0, *range(6, 12)]
+
+
+# VideoOutput: the decoder with its consumers
+
+
+class Phone:
+    """Stands where the session does."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.wanted = asyncio.Event()
+        self.port: AudioPort | None = None
+        self.history = History(ask_keyframe=self._ask)
+        self.frames = VideoOutput("test", self.history, request_keyframe=self._ask, audio_port=lambda: self.port)
+
+    def put(self, unit: AccessUnit) -> None:
+        self.history.put(unit)
+        self.frames.put(unit)
+
+    def _ask(self) -> None:
+        self.asked += 1
+        self.wanted.set()
+
+    def watch(self, policy: str = "every") -> FrameIterator:
+        return self.frames.frames(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.frames.aclose()
+
+
+async def test_frames_tell_what_is_known_of_them() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        phone.port = AudioPort(address="192.0.2.1", port=5, type=1, address_ipv6=None)
+        frames = phone.watch()
+        for unit in units():
+            phone.put(unit)
+        seen = [await anext(frames) for _ in STREAM]
+    assert [frame.sequence for frame in seen] == list(range(12))
+    assert [frame.rtp_time for frame in seen] == [3000 * number for number in range(12)]
+    assert [frame.is_keyframe for frame in seen] == [number % 6 == 0 for number in range(12)]
+    assert {(frame.width, frame.height, frame.audio_port) for frame in seen} == {(160, 128, phone.port)}
+    for number, frame in enumerate(seen):
+        assert frame.arrival_ns <= frame.decoded_ns
+        drawing = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+        assert abs(frame.to_ndarray("gray").astype(int) - drawing).mean() < 8
+
+
+async def test_nothing_is_decoded_while_nobody_looks() -> None:
+    async with Phone() as phone:
+        for unit in units():
+            phone.put(unit)
+        await asyncio.sleep(0.05)
+        assert (phone.asked, phone.frames.hub.published) == (0, 0)
+
+
+async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for unit in units()[1:3]:
+            phone.put(unit)
+        assert phone.asked == 0
+        frames = phone.watch()
+        assert phone.asked == 1
+        for unit in units()[3:8]:
+            phone.put(unit)
+        assert (await anext(frames)).rtp_time == units()[6].rtp_time
+
+
+async def test_who_looks_again_gets_the_newest_frame_and_those_that_follow() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for unit in sent[:4]:
+            phone.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[3].rtp_time
+        for unit in sent[4:9]:
+            phone.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[8].rtp_time
+            phone.put(sent[9])
+            assert (await anext(frames)).rtp_time == sent[9].rtp_time
+    assert phone.asked == 0
+
+
+async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_asked_for() -> None:
+    keyframe, following = units()[:2]
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        phone.put(keyframe)
+        for _ in range(GROUP_LIMIT):
+            phone.put(following)
+        assert phone.asked == 1
+        frames = phone.watch()
+        assert phone.asked == 2
+        phone.put(units(start=12)[0])
+        assert (await anext(frames)).is_keyframe
+
+
+async def test_who_looks_again_behind_more_than_is_kept_waits_for_a_keyframe() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.put(sent[0])
+            await anext(frames)
+        for _ in range(GROUP_LIMIT):
+            phone.put(sent[1])
+        frames = phone.watch()
+        phone.put(sent[3])  # of what it is made from nothing was decoded
+        phone.put(sent[6])
+        assert (await anext(frames)).rtp_time == sent[6].rtp_time
+        assert phone.frames.counters.awaiting_keyframe == 1
+
+
+async def test_who_looks_again_pays_for_what_came_between_only() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        for number, unit in enumerate(sent):
+            phone.put(unit)
+            if number in {3, 5, 8}:
+                async with phone.watch() as frames:
+                    frame = await anext(frames)
+                image = drawn(number, (160, 128), noise=False).to_ndarray(format="gray").astype(int)
+                assert abs(frame.to_ndarray("gray").astype(int) - image).mean() < 8
+        assert phone.frames.counters.decoded == 4 + 2 + 3  # the last are a new group's
+
+
+@pytest.mark.parametrize("has_gap", [False, True])
+async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, has_gap: bool
+) -> None:
+    """It then gets the newest frame, and is told of a gap also if nothing of that time was decoded."""
+    monkeypatch.setattr("streamer.media.playback.video_frames.IDLE_AFTER", 3)
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch("latest")
+        phone.put(sent[0])
+        await anext(frames)
+        for unit in sent[1:4]:
+            phone.put(unit)
+        while phone.frames.hub.is_watched:
+            await asyncio.sleep(0.01)
+        phone.put(replace(sent[4], discontinuity=has_gap))
+        for unit in sent[5:9]:
+            phone.put(unit)
+        await asyncio.sleep(0.05)
+        assert phone.frames.counters.decoded == 4
+        frame = await anext(frames)
+        assert (number_in(frame.av_frame), frame.rtp_time, frame.discontinuity) == (8, sent[8].rtp_time, has_gap)
+        phone.put(sent[9])
+        assert (await anext(frames)).rtp_time == sent[9].rtp_time
+
+
+async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_whole_group() -> None:
+    sent = units()
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.put(sent[0])
+            await anext(frames)
+            phone.wanted.clear()
+            phone.frames.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+            await phone.wanted.wait()
+        for unit in sent[1:3]:
+            phone.put(unit)
+        async with phone.watch() as frames:
+            assert (await anext(frames)).rtp_time == sent[2].rtp_time
+        assert phone.frames.counters.decoded == 1 + 3
+
+
+async def test_the_last_frame_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        async with phone.watch() as frames:
+            phone.put(units()[0])
+            await anext(frames)
+        assert (await anext(phone.watch())).rtp_time == 0
+
+
+@pytest.mark.parametrize("is_decoded_before", [True, False])
+async def test_a_frame_that_is_no_longer_on_the_screen_is_not_given_to_who_comes_late(
+    is_decoded_before: bool,
+) -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        first = phone.watch()
+        phone.put(units()[0])
+        if is_decoded_before:
+            await anext(first)
+        first.close()
+        phone.put(units()[1])  # the screen changes, and nobody looks
+        assert (await anext(phone.watch())).rtp_time == units()[1].rtp_time
+
+
+async def test_lost_frames_show_as_a_discontinuity_of_the_next() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        sent = units()
+        phone.put(sent[0])
+        await anext(frames)
+        phone.wanted.clear()
+        phone.put(access_unit(b"\x00\x00\x00\x01\x41", 3000))
+        await phone.wanted.wait()
+        for unit in sent[6:8]:
+            phone.put(unit)
+        assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
+
+
+async def test_a_gap_before_a_unit_that_gave_no_frame_shows_at_the_next_frame() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        first, hidden, *others = coded_units("vp8", encoded_as("vp8", 4))
+        phone.put(first)
+        await anext(frames)
+        shown = hidden.data
+        assert shown[0] & 0x10  # show_frame (RFC 6386 section 9.1)
+        phone.put(replace(hidden, data=bytes([shown[0] & ~0x10]) + shown[1:], discontinuity=True))
+        for unit in others:
+            phone.put(unit)
+        assert [(await anext(frames)).discontinuity for _ in range(2)] == [True, False]
+        assert phone.frames.counters.errors == 0
+
+
+async def test_audio_is_no_frame() -> None:
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.watch()
+        phone.put(units()[0])
+        phone.put(access_unit(b"audio", 0, codec=OPUS))
+        await anext(frames)
+        assert phone.frames.counters.errors == 0
+
+
+async def test_the_end_ends_the_iterators_with_their_error_and_the_thread() -> None:
+    phone = Phone()
+    frames, waiting = phone.watch(), asyncio.ensure_future(anext(phone.watch()))
+    await phone.frames.aclose(ZeroDivisionError("lost"))
+    async with asyncio.timeout(LIMIT_S):
+        for broken in (waiting, anext(frames)):
+            with pytest.raises(ZeroDivisionError):
+                await broken
