@@ -27,7 +27,7 @@ from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
-from streamer.retry import Retries, at_expiry
+from streamer.retry import Backoff, at_expiry
 
 _logger = logging.getLogger("streamer.session")
 
@@ -84,7 +84,7 @@ class Reconnector:
         self._running: list[_Attempt] = []
         self._superseded: list[_Attempt] = []  # those of them that another one has taken the place of
         self._renew_at: float | None = None  # in the clock of boot_time
-        self._retries: Retries | None = None  # of a renewal
+        self._backoff: Backoff | None = None  # of a renewal
         self._woken = asyncio.Event()
         lasts_s = instance.credentials_last_s
         self._warn_at = None if lasts_s is None or options.reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
@@ -116,13 +116,13 @@ class Reconnector:
 
     async def run(self) -> Never:
         """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
-        retries: Retries | None = None
+        backoff: Backoff | None = None
         attempt: _Attempt | None = self._first
         reason: StreamerError | None = None
         while True:
             left_s = None
-            if retries is not None and retries.deadline is not None:
-                left_s = max(retries.deadline - time.monotonic(), LAST_ATTEMPT_S)
+            if backoff is not None and backoff.deadline is not None:
+                left_s = max(backoff.deadline - time.monotonic(), LAST_ATTEMPT_S)
             try:
                 async with asyncio.timeout(left_s) as self._limit:
                     await self._serve(attempt or await self._dial())
@@ -136,10 +136,10 @@ class Reconnector:
             if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
                 raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
             now = time.monotonic()
-            if retries is None or self._streamed_s(now) >= STABLE_S:
-                retries = Retries(self._reconnect, now)
+            if backoff is None or self._streamed_s(now) >= STABLE_S:
+                backoff = Backoff(self._reconnect, now, has_worked=True)
             self._streaming_since = self._silent_since = None
-            delay_s = retries.after(reason, now, _chance())
+            delay_s = backoff.next_delay(reason, now, _jitter())
             if delay_s is None:
                 raise reason
             self._interrupt(reason, delay_s)
@@ -158,7 +158,7 @@ class Reconnector:
         """Run a connection, and before its time is up the next one beside it. Raise what ended the last of them."""
         self._handover.begin(attempt)
         self._start(attempt, self.connection.run())
-        self._renew_at, self._retries = self._renewal_due(self.connection), None
+        self._renew_at, self._backoff = self._renewal_due(self.connection), None
         try:
             while True:
                 await self._wait()
@@ -226,7 +226,7 @@ class Reconnector:
                     self._retire(last)
                 else:
                     self._superseded.append(former)
-                self._renew_at, self._retries = self._renewal_due(attempt.connection), None
+                self._renew_at, self._backoff = self._renewal_due(attempt.connection), None
                 self._go_on()
                 self._woken.set()
             case Interrupted(error):
@@ -250,8 +250,8 @@ class Reconnector:
     def _renew_after(self, error: StreamerError) -> float:
         """Set when the connection in force is renewed because of an error, and return in how many seconds that is."""
         assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
-        self._retries = self._retries or Retries(self._reconnect, time.monotonic())
-        delay_s = self._retries.after(error, time.monotonic(), _chance())
+        self._backoff = self._backoff or Backoff(self._reconnect, time.monotonic(), has_worked=True)
+        delay_s = self._backoff.next_delay(error, time.monotonic(), _jitter())
         delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
         self._renew_at = boot_time() + delay_s
         self._woken.set()
@@ -342,7 +342,7 @@ class Reconnector:
             )
 
 
-def _chance() -> float:
+def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads clients, and hides nothing
 
 

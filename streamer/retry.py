@@ -1,8 +1,4 @@
-"""Whether to try again, and when: from an error and the time to a delay, or to giving up.
-
-stamina, which repeats single calls in `cloud`, waits by itself and does not tell how long; here the user is told, and
-what may be repeated depends on the error. So only its schedule is kept: exponential back-off with jitter.
-"""
+"""Whether to try again, and when: from an error and the time to a delay (exponential, with jitter), or to giving up."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,12 +15,12 @@ from streamer.errors import (
 from streamer.wire import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
 
 FIRST_DELAY_S: Final = 0.5
-SLOW_DELAY_S: Final = 30.0  # for what the vendor asks to wait for [doc]; with jitter, half of it at the least
+SLOW_DELAY_S: Final = 30.0  # where the vendor asks to wait [doc]; jitter takes at most half of it
 _NOT_READY: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
-_TOKENS: Final = 1  # new device tokens in place of one that was refused: a second refusal is not about its age
+_TOKENS: Final = 1  # new device tokens in place of a refused one: a second refusal is not about its age
 _DOUBLINGS: Final = 16
-PUNCTUAL_S: Final = 5.0  # an end so shortly before a stream's time is up is meant to be it: clocks, and ways, differ
-_MEANT: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # of somebody, whatever the time
+EXPIRY_TOLERANCE_S: Final = 5.0  # an end so shortly before a stream's time is up is its expiry: clocks differ
+_DELIBERATE_CLOSE_CODES: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # whatever the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +51,27 @@ class Reconnect:
             raise ConfigurationError(f"expected give_up_after_s above 0, got {self.give_up_after_s}")
 
 
-class Retries:
-    """The attempts of one interruption, which began at `now` (seconds, monotonic). Ask `after` with each error."""
+class Backoff:
+    """The attempts after a first error, at `now` (seconds, monotonic). Call `next_delay` with each error.
 
-    def __init__(self, policy: Reconnect, now: float) -> None:
+    `has_worked` says that the API was understood before: a reply that makes no sense then comes from something on the
+    way, and passes.
+    """
+
+    def __init__(self, policy: Reconnect, now: float, *, has_worked: bool = False) -> None:
         self.deadline = None if policy.give_up_after_s is None else now + policy.give_up_after_s
         self._policy = policy
+        self._has_worked = has_worked
         self._attempts = 0
         self._tokens = 0
 
-    def after(self, error: StreamerError, now: float, chance: float) -> float | None:
-        """Return in how many seconds to try again, at the latest at the deadline; None is to give up.
+    def next_delay(self, error: StreamerError, now: float, jitter: float) -> float | None:
+        """Return in how many seconds to try again, at the latest at the deadline; None means give up.
 
-        `chance`, from 0 to 1, takes up to half off the delay, so that many clients do not come back at once.
+        `jitter`, from 0 to 1, takes up to half off the delay, so that many clients do not come back at once.
         """
         is_token = isinstance(error, DeviceTokenError)
-        # The API was understood before: a reply that is not comes from something on the way, and passes.
-        may_pass = error.retryable or isinstance(error, CloudReplyError)
+        may_pass = error.retryable or (self._has_worked and isinstance(error, CloudReplyError))
         if (
             not may_pass
             or (is_token and self._tokens >= _TOKENS)
@@ -84,7 +84,7 @@ class Retries:
             delay_s = max(delay_s, SLOW_DELAY_S)
         self._attempts += 1
         self._tokens += is_token
-        delay_s = min(delay_s, self._policy.max_delay_s) * (1 - chance / 2)
+        delay_s = min(delay_s, self._policy.max_delay_s) * (1 - jitter / 2)
         return delay_s if self.deadline is None else min(delay_s, self.deadline - now)
 
 
@@ -94,14 +94,18 @@ def is_not_ready(error: BaseException) -> bool:
 
 
 def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> StreamerError:
-    """Return what ended a stream that lasted for so long, and that might last for `lasts_s`, if that is known.
+    """Return why a stream ended that lasted for `lasted_s`; `lasts_s` is how long it may last, if that is known.
 
-    With which code a phone ends a stream whose time is up is told nowhere: so any that it closes or refuses then, or up
-    to 5 s before (but after three quarters of the time), is followed by the next, unless the code says that somebody
-    wanted it: another device, or the user.
+    No source says with which code a phone ends a stream whose time is up. So any close or refusal from 5 s before that
+    moment on (but after three quarters of the time) is an expiry, and retryable. The codes of another device and of the
+    user are not.
     """
-    is_over = lasts_s is not None and lasts_s > 0 and lasted_s >= lasts_s - min(PUNCTUAL_S, lasts_s / 4)
-    if not is_over or not isinstance(error, SignalingClosedError | SignalingRefusedError) or error.code in _MEANT:
+    is_over = lasts_s is not None and lasts_s > 0 and lasted_s >= lasts_s - min(EXPIRY_TOLERANCE_S, lasts_s / 4)
+    if (
+        not is_over
+        or not isinstance(error, SignalingClosedError | SignalingRefusedError)
+        or error.code in _DELIBERATE_CLOSE_CODES
+    ):
         return error
     by_phone = isinstance(error, SignalingRefusedError) or error.by_phone
     return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code, by_phone=by_phone)

@@ -2,20 +2,21 @@
 
 import asyncio
 import contextlib
-import contextvars
 import logging
+import random
 import ssl
+import time
 import uuid
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
-import stamina
 
 from streamer.cloud.credentials import Credentials, as_credentials
 from streamer.cloud.http import checked_endpoint, open_http, read_reply
 from streamer.cloud.models import Progress, Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
+from streamer.retry import Backoff, Reconnect
 from streamer.wire import (
     AUTH_PATH,
     PREPARE_PATH,
@@ -28,11 +29,8 @@ from streamer.wire import (
 
 _logger = logging.getLogger("streamer.cloud")
 
-# stamina warns of each further try, in two words that say nothing to who reads them: ours are told at DEBUG.
-_is_ours = contextvars.ContextVar("is_ours", default=False)
-logging.getLogger("stamina").addFilter(lambda _: not _is_ours.get())
-
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3  # of one call
+RETRIES: Final = Reconnect(attempts=ATTEMPTS - 1, max_delay_s=1.6, give_up_after_s=45.0)
 CLOSE_TIMEOUT_S: Final = 1.0
 _ID_LIMIT: Final = 128
 _USER_LIMIT: Final = 32  # [doc]
@@ -122,20 +120,17 @@ class CloudClient:
 
     async def _post(self, path: str, **content: Any) -> tuple[bytes, int]:
         """Return the body and the HTTP status of a reply that is a success."""
-        token = _is_ours.set(True)
-        try:
-            async for attempt in stamina.retry_context(
-                on=_is_worth_another_try, attempts=ATTEMPTS, wait_initial=0.3, wait_max=3.0
-            ):
-                with attempt:
-                    try:
-                        return await self._authorized(path, content)
-                    except CloudError as error:
-                        _logger.debug("= attempt %d failed: %s", attempt.num, error)
-                        raise
-        finally:
-            _is_ours.reset(token)
-        raise AssertionError("stamina ends with a result or an error")
+        backoff = Backoff(RETRIES, time.monotonic())
+        while True:
+            try:
+                return await self._authorized(path, content)
+            except CloudError as error:
+                jitter = random.random()  # noqa: S311 - spreads clients, and hides nothing
+                delay_s = backoff.next_delay(error, time.monotonic(), jitter)
+                if delay_s is None:
+                    raise
+                _logger.debug("= trying again in %.1f s: %s", delay_s, error)
+            await asyncio.sleep(delay_s)
 
     async def _authorized(self, path: str, content: dict[str, Any]) -> tuple[bytes, int]:
         request = await self._signed_request(path, content)
@@ -162,10 +157,6 @@ class CloudClient:
             hidden=request.headers.get(TENANT_TOKEN_HEADER),
         )
         return body, response.status_code
-
-
-def _is_worth_another_try(error: Exception) -> bool:
-    return isinstance(error, CloudError) and error.retryable
 
 
 def _checked_id(instance_id: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import io
 import json
@@ -15,11 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer.cloud.client import ATTEMPTS, CloudClient
+from streamer.cloud.client import ATTEMPTS, RETRIES, CloudClient
 from streamer.cloud.credentials import AccessKey, Password, Token, TokenProvider
 from streamer.cloud.http import BODY_LIMIT
 from streamer.cloud.models import Ticket
@@ -61,10 +61,8 @@ TRUST: Final = ssl.create_default_context()  # what a client makes for itself, m
 
 
 @pytest.fixture(autouse=True)
-def quick_retries() -> Iterator[None]:
-    stamina.set_testing(True, attempts=ATTEMPTS)
-    yield
-    stamina.set_testing(False)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.cloud.client.RETRIES", dataclasses.replace(RETRIES, max_delay_s=0.001))
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import streamer
-from streamer.retry import FIRST_DELAY_S, PUNCTUAL_S, SLOW_DELAY_S, Reconnect, Retries, at_expiry
+from streamer.cloud.client import RETRIES
+from streamer.retry import EXPIRY_TOLERANCE_S, FIRST_DELAY_S, SLOW_DELAY_S, Backoff, Reconnect, at_expiry
 
 LOST = streamer.ConnectionLostError("gone")
 EXPIRED = streamer.DeviceTokenError("expired", code=-2)
@@ -31,11 +32,11 @@ def test_every_delay_is_within_the_limits(
     """The law: no delay is longer than allowed, ends after the time to give up, or follows what cannot be mended."""
     policy = Reconnect(attempts=attempts, max_delay_s=max_delay_s, give_up_after_s=give_up_after_s)
     now = 1000.0
-    retries = Retries(policy, now)
+    backoff = Backoff(policy, now)
     tried = tokens = 0
-    for error, passed_s, chance in steps:
+    for error, passed_s, jitter in steps:
         now += passed_s
-        delay_s = retries.after(error, now, chance)
+        delay_s = backoff.next_delay(error, now, jitter)
         if delay_s is None:
             break
         tried, tokens = tried + 1, tokens + (error is EXPIRED)
@@ -49,32 +50,39 @@ def test_every_delay_is_within_the_limits(
 
 
 def test_delays_double_up_to_the_longest_and_jitter_takes_at_most_half_of_them() -> None:
-    for chance, part in ((0.0, 1.0), (1.0, 0.5)):
-        retries = Retries(Reconnect(max_delay_s=3, give_up_after_s=None), 0)
-        delays = [retries.after(LOST, 0, chance) for _ in range(5)]
+    for jitter, part in ((0.0, 1.0), (1.0, 0.5)):
+        backoff = Backoff(Reconnect(max_delay_s=3, give_up_after_s=None), 0)
+        delays = [backoff.next_delay(LOST, 0, jitter) for _ in range(5)]
         assert delays == [part * delay for delay in (FIRST_DELAY_S, 1, 2, 3, 3)]
 
 
 def test_attempts_without_a_limit_never_end_and_never_overflow() -> None:
-    retries = Retries(Reconnect(give_up_after_s=None), 0)
-    assert [retries.after(LOST, 0, 0) for _ in range(2000)][-1] == 30
+    backoff = Backoff(Reconnect(give_up_after_s=None), 0)
+    assert [backoff.next_delay(LOST, 0, 0) for _ in range(2000)][-1] == 30
 
 
 def test_what_the_vendor_asks_to_wait_for_is_tried_slowly() -> None:
-    delay_s = Retries(Reconnect(max_delay_s=100), 0).after(BUSY, 0, 1)
+    delay_s = Backoff(Reconnect(max_delay_s=100), 0).next_delay(BUSY, 0, 1)
     assert delay_s == SLOW_DELAY_S / 2
 
 
 def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
-    retries = Retries(Reconnect(give_up_after_s=10), 0)
-    assert retries.after(BUSY, 4, 0) == 6
-    assert retries.after(BUSY, 10, 0) is None
+    backoff = Backoff(Reconnect(give_up_after_s=10), 0)
+    assert backoff.next_delay(BUSY, 4, 0) == 6
+    assert backoff.next_delay(BUSY, 10, 0) is None
 
 
-def test_a_reply_that_cannot_be_understood_may_pass() -> None:
+def test_a_reply_that_cannot_be_understood_may_pass_once_others_were() -> None:
     html = streamer.CloudReplyError("expected JSON, got HTML", status=200)
     assert not html.retryable  # to whoever connects: the endpoint may be wrong
-    assert Retries(Reconnect(), 0).after(html, 0, 0) == FIRST_DELAY_S
+    assert Backoff(Reconnect(), 0).next_delay(html, 0, 0) is None
+    assert Backoff(Reconnect(), 0, has_worked=True).next_delay(html, 0, 0) == FIRST_DELAY_S
+
+
+def test_a_call_of_the_api_is_repeated_twice_within_seconds() -> None:
+    for error, delays in ((LOST, [0.5, 1.0, None]), (BUSY, [1.6, 1.6, None]), (FINAL, [None])):
+        backoff = Backoff(RETRIES, 0)
+        assert [backoff.next_delay(error, 0, 0) for _ in delays] == delays
 
 
 @pytest.mark.parametrize("limits", [{"attempts": 0}, {"max_delay_s": 0}, {"give_up_after_s": -1.0}])
@@ -104,7 +112,7 @@ def test_what_ends_a_stream_whose_time_is_up_never_ends_the_session_unless_someb
 ) -> None:
     """The law: a close or a refusal is worth another try from three quarters of the time on, or 5 s before
     its end if that is later, but for the codes of another device or the user; anything else is what it is."""
-    begins_s = math.inf if not lasts_s else max(lasts_s - PUNCTUAL_S, 0.75 * lasts_s)
+    begins_s = math.inf if not lasts_s else max(lasts_s - EXPIRY_TOLERANCE_S, 0.75 * lasts_s)
     assume(abs(lasted_s - begins_s) > 1e-6)
     told = at_expiry(error, lasted_s, lasts_s)
     is_no = isinstance(error, streamer.SignalingClosedError | streamer.SignalingRefusedError)
