@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-_INTERRUPTED = 130  # as `streamer.cli.codes.EPILOG` says
+_INTERRUPTED = 130  # as `streamer.cli.codes.MEANINGS` says
 
 
 def main() -> None:

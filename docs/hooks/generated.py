@@ -8,16 +8,12 @@ from typer.main import get_command
 
 import streamer.cli
 import streamer.emulator
+from streamer.cli.help import sections
 
-_ANCHORS: Final = {
-    "Connection": "connection-options",
-    "Output": "output-options",
+_SHARED: Final = {
+    "Connection": "Connection options",
+    "Messages": "Message options",
 }
-_SAID_ELSEWHERE: Final = {
-    "as_json",
-    "quiet",
-    "debug",
-}  # options of every command
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -31,25 +27,26 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def commands() -> str:
     """Return every command and option, in Markdown. Options that several commands have stand at the end, once."""
     group: Any = get_command(streamer.cli.app)
-    sections: list[str] = []
-    shared: dict[str, dict[str, str]] = {heading: {} for heading in _ANCHORS}
+    pages: list[str] = []
+    shared: dict[str, dict[str, str]] = {heading: {} for heading in _SHARED}
     for name, command in group.commands.items():
-        own, of_command = _options(command)
-        for heading, options in of_command.items():
-            shared[heading] |= options
-        others = [f"the [{heading.lower()} options](#{_ANCHORS[heading]})" for heading in of_command]
-        what = "\n\n".join(line.strip() for line in command.help.split("\n\n"))
-        usage = " ".join(["streamer", name, *command.collect_usage_pieces(_context(command))])
-        sections += [
+        context = command.make_context(command.name, [], resilient_parsing=True)
+        of_command = sections(command, context)
+        titles = [title for heading, title in _SHARED.items() if heading in of_command]
+        others = [f"the [{title.lower()}](#{title.lower().replace(' ', '-')})" for title in titles]
+        for heading in _SHARED:
+            shared[heading] |= of_command.pop(heading, [])
+        what = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+        pages += [
             f"## `streamer {name}`",
             re.sub(r"(--[a-z-]+)", r"`\1`", what),
-            f"```text\n{re.sub('[{}]', '', usage)}\n```",
-            _table("option", own),
+            f"```text\nstreamer {name} {' '.join(command.collect_usage_pieces(context))}\n```",
+            *(_table(heading, dict(rows)) for heading, rows in of_command.items()),
             f"It also takes {_series(others)}.",
         ]
-    for heading, options in shared.items():
-        sections += [f"## {heading} options", _table("option", options)]
-    return "\n\n".join(sections)
+    for heading, title in _SHARED.items():
+        pages += [f"## {title}", _table("option", shared[heading])]
+    return "\n\n".join(pages)
 
 
 def faults() -> str:
@@ -61,25 +58,6 @@ MARKS: Final[Mapping[str, Callable[[], str]]] = {
     "<!-- the commands -->": commands,
     "<!-- the faults -->": faults,
 }
-
-
-def _context(command: Any) -> Any:
-    return command.make_context(command.name, [], resilient_parsing=True)
-
-
-def _options(command: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Return a command's own options, and those that it shares with others; each is a name and a text."""
-    own: dict[str, str] = {}
-    shared: dict[str, dict[str, str]] = {}
-    context = _context(command)
-    for parameter in command.params:
-        name, text = parameter.get_help_record(context)
-        name = re.sub(r" <(str|path)>$", "", name)
-        heading = getattr(parameter, "rich_help_panel", None)
-        if parameter.name in _SAID_ELSEWHERE:
-            heading = "Output"
-        (own if heading is None else shared.setdefault(heading, {}))[name] = text
-    return own, shared
 
 
 def _table(what: str, rows: Mapping[str, str]) -> str:

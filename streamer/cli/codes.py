@@ -14,8 +14,13 @@ EXIT_CODES: Final = (
     (errors.RecordingError, 6),
     (errors.StreamerError, 1),
 )
-EPILOG: Final = (
-    "Exit codes: 0 done; 1 another error; 2 wrong arguments or settings; 3 the cloud API failed or refused; "
-    "4 signaling failed; 5 the WebRTC connection failed or was lost; 6 a file could not be written, or no frame came; "
-    f"{INTERRUPTED} interrupted at once, by Ctrl-C, SIGTERM or SIGHUP."
-)
+MEANINGS: Final = {
+    0: "Done.",
+    1: "Another error.",
+    2: "An argument or a setting is wrong.",
+    3: "The cloud API failed or refused.",
+    4: "Signaling failed.",
+    5: "The WebRTC connection failed or was lost.",
+    6: "A file could not be written, or no frame came.",
+    INTERRUPTED: "Interrupted at once, by Ctrl-C, SIGTERM or SIGHUP.",
+}

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamer.cli.codes import EPILOG
+from streamer.cli.help import Command, Group
 from streamer.cli.options import (
-    Access,
+    OUTPUT,
     Connection,
     Instance,
     Output,
@@ -16,23 +16,28 @@ from streamer.cli.options import (
     bytes_of,
     default_name,
     number_option,
+    option,
+    output_option,
     pixels_of,
     time_option,
     with_groups,
 )
 
 app = typer.Typer(
+    cls=Group,
     help="Record a Huawei KooPhone cloud phone's screen and audio, save its frames, and see what the cloud says of it.",
-    epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+_LIMITS = "Limits"
+_ENCODING = "Encoding"
+_EMULATOR = "Emulator"
 _ONE_AT_A_TIME = (
-    "\n\nA phone serves one connection at a time. This command takes the phone over: whatever is connected to it "
-    "ends, a recording too, with code 1402."
+    "\n\nA phone serves one connection at a time. This command takes the phone over: it ends any other connection, "
+    "also a recording, with code 1402."
 )
 
 
@@ -54,11 +59,11 @@ def _streamer(
 
 
 @app.command(
-    epilog=EPILOG,
+    cls=Command,
     short_help="Record the screen and audio into a file.",
-    help="Record a phone's screen and audio into a file, as they come; nothing is encoded again unless you ask for it."
-    f"{_ONE_AT_A_TIME} For frames during a recording there is --screenshot-every, and the signal SIGUSR1, which "
-    "saves one beside the recording.",
+    help="Record a phone's screen and audio into a file, without re-encoding."
+    f"{_ONE_AT_A_TIME} To save frames while recording, use --screenshot-every, or send the signal SIGUSR1, which "
+    "saves one.",
 )
 @with_groups
 def record(
@@ -66,52 +71,56 @@ def record(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The file: .mp4, .mkv, .webm or .ts; for several a pattern such as 'clip-{:04d}.mp4' or "
-            "'{start:%H%M%S}.mp4'; '-' writes MPEG-TS to the standard output.",
-            metavar="FILE",
-            show_default="INSTANCE-DATE-TIME.mp4",
+        output_option(
+            "The file: .mp4, .mkv, .webm or .ts. A pattern such as 'clip-{:04d}.mp4' or '{start:%H%M%S}.mp4' names "
+            "several files. '-' writes MPEG-TS to standard output.",
+            "FILE",
+            "INSTANCE-DATE-TIME.mp4",
         ),
     ] = None,
     overwrite: Overwrite = False,
-    duration: Annotated[
-        float | None, time_option("How long to record, such as 90, 10s, 1m30s or 2h; else until Ctrl-C.", least=0.1)
-    ] = None,
-    max_mb: Annotated[float | None, number_option("End before the recording is larger.", least=0.1)] = None,
-    segment_seconds: Annotated[
-        float | None, time_option("Begin another file after so long, with a keyframe.", least=1)
+    segment_every: Annotated[
+        float | None, time_option("Begin another file after this time, with a keyframe.", OUTPUT, least=1)
     ] = None,
     segment_mb: Annotated[
-        float | None, number_option("Begin another file when one is so large, with a keyframe.", least=0.1)
+        float | None,
+        number_option("Begin another file at about this many megabytes, with a keyframe.", OUTPUT, least=0.1),
     ] = None,
     manifest: Annotated[
-        Path | None,
-        typer.Option(help="Add a JSON line for each finished file to this one.", metavar="FILE", show_default=False),
+        Path | None, option("Append a line of JSON to this file for each finished file.", OUTPUT, metavar="FILE")
     ] = None,
     screenshot_every: Annotated[
-        float | None, time_option("Save a screenshot beside the recording each time so long has passed.", least=0.1)
+        float | None, time_option("Save a screenshot beside the recording this often.", OUTPUT, least=0.1)
+    ] = None,
+    duration: Annotated[
+        float | None,
+        time_option("Stop after this time, such as 90s, 15m or 1h30m.", _LIMITS, least=0.1, default="until Ctrl-C"),
+    ] = None,
+    max_mb: Annotated[
+        float | None, number_option("Stop before the recording exceeds this many megabytes.", _LIMITS, least=0.1)
     ] = None,
     codec: Annotated[
-        Literal["h264", "h265", "vp9", "av1"] | None, typer.Option(help="Encode again, into this.", show_default=False)
+        Literal["h264", "h265", "vp9", "av1"] | None,
+        option("Re-encode with h264, h265, vp9 or av1.", _ENCODING, metavar="CODEC"),
     ] = None,
-    fps: Annotated[float | None, number_option("Encode again, at this constant rate.", least=0.1, most=120)] = None,
+    fps: Annotated[
+        float | None, number_option("Re-encode at this constant frame rate.", _ENCODING, least=0.1, most=120)
+    ] = None,
     height: Annotated[
-        int | None,
-        typer.Option(help="Encode again, scaled to so many pixels.", metavar="NUMBER", min=16, show_default=False),
+        int | None, option("Re-encode, scaled to this height in pixels.", _ENCODING, metavar="NUMBER", min=16)
     ] = None,
-    burn_time: Annotated[bool, typer.Option("--burn-time", help="Encode again, with the time on each frame.")] = False,
-    volume: Annotated[int, typer.Option(help="How loud the phone plays.", metavar="NUMBER", min=0, max=100)] = 100,
-    stats: ShowStats = False,
+    burn_time: Annotated[
+        bool, option("Re-encode with the time drawn on each frame.", _ENCODING, "--burn-time")
+    ] = False,
     connection: Connection,
+    stats: ShowStats = False,
     say: Output,
 ) -> None:
     from streamer.cli import connecting, recording, runtime
 
     runtime.run(
         recording.record(
-            connecting.later(instance, connection, volume=volume),
+            connecting.later(instance, connection),
             output or default_name(instance, ".mp4"),
             say=say,
             screenshots_at=default_name(instance),
@@ -121,7 +130,7 @@ def record(
             overwrite=overwrite,
             max_duration_s=duration,
             max_bytes=bytes_of(max_mb),
-            segment_s=segment_seconds,
+            segment_s=segment_every,
             segment_bytes=bytes_of(segment_mb),
             manifest=manifest,
         ),
@@ -130,33 +139,27 @@ def record(
 
 
 @app.command(
-    epilog=EPILOG,
+    cls=Command,
     short_help="Save frames as numbered image files.",
-    help="Save a phone's frames as image files, numbered, the newest each time. In a directory that holds numbered "
-    f"images already the numbers go on.{_ONE_AT_A_TIME}",
+    help="Save a phone's frames as numbered image files, the newest frame each time. In a directory that holds "
+    f"numbered images, the numbers continue.{_ONE_AT_A_TIME}",
 )
 @with_groups
 def frames(
     instance: Instance,
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The directory to write into.",
-            metavar="DIRECTORY",
-            show_default="INSTANCE-DATE-TIME",
-        ),
-    ] = None,
-    fps: Annotated[float, number_option("Frames a second, at most.", least=0.01, default="1")] = 1.0,
+    output: Annotated[Path | None, output_option("The directory.", "DIRECTORY", "INSTANCE-DATE-TIME")] = None,
+    image_format: Annotated[
+        Literal["png", "jpg"],
+        option("The image format, png or jpg.", OUTPUT, "--format", metavar="FORMAT", show_default=True),
+    ] = "png",
+    fps: Annotated[float, number_option("Frames a second, at most.", OUTPUT, least=0.01, default="1")] = 1.0,
     count: Annotated[
         int | None,
-        typer.Option(help="How many frames; else until Ctrl-C.", metavar="NUMBER", min=1, show_default=False),
+        option("Stop after this many frames.", _LIMITS, metavar="NUMBER", min=1, show_default="until Ctrl-C"),
     ] = None,
-    image_format: Annotated[Literal["png", "jpg"], typer.Option("--format", help="The images' format.")] = "png",
-    stats: ShowStats = False,
     connection: Connection,
+    stats: ShowStats = False,
     say: Output,
 ) -> None:
     from streamer.cli import connecting, frames, runtime
@@ -168,10 +171,10 @@ def frames(
 
 
 @app.command(
-    epilog=EPILOG,
+    cls=Command,
     short_help="Save what is on the screen now.",
-    help=f"Save what is on a phone's screen now.{_ONE_AT_A_TIME} To take screenshots during a recording, see "
-    "'streamer record --help'.",
+    help=f"Save what is on a phone's screen now.{_ONE_AT_A_TIME} To take screenshots while recording, use "
+    "--screenshot-every of 'streamer record'.",
 )
 @with_groups
 def screenshot(
@@ -179,24 +182,16 @@ def screenshot(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The file: .png or .jpg; '-' writes to the standard output.",
-            metavar="FILE",
-            show_default="INSTANCE-DATE-TIME.png",
-        ),
+        output_option("The file: .png or .jpg. '-' writes to standard output.", "FILE", "INSTANCE-DATE-TIME.png"),
     ] = None,
     overwrite: Overwrite = False,
     image_format: Annotated[
         Literal["png", "jpg"] | None,
-        typer.Option("--format", help="The image's format, whatever the file is called.", show_default=False),
+        option("The image format, png or jpg, whatever the file is called.", OUTPUT, "--format", metavar="FORMAT"),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Scale it to so many pixels.", metavar="WxH", show_default=False)
-    ] = None,
+    size: Annotated[str | None, option("Scale to this size in pixels.", OUTPUT, metavar="WxH")] = None,
     timeout: Annotated[
-        float, time_option("How long to wait for a frame, once connected.", least=0.1, default="10s")
+        float, time_option("Wait at most this long for a frame, once connected.", _LIMITS, least=0.1, default="10s")
     ] = 10.0,
     connection: Connection,
     say: Output,
@@ -215,29 +210,27 @@ def screenshot(
     runtime.run(work, say)
 
 
-@app.command(epilog=EPILOG, short_help="Cut a few seconds out of a recording.")
+@app.command(cls=Command, short_help="Cut a few seconds out of a recording.")
 @with_groups
 def clip(
     recording: Annotated[Path, typer.Argument(help="A video file.", metavar="FILE", show_default=False)],
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The clip: .webp and .gif move, .mp4 is a small video.",
-            metavar="CLIP",
-            show_default="FILE-START-END.webp",
-        ),
+        output_option("The clip: .webp or .gif, or .mp4 for a small video.", "CLIP", "FILE-START-END.webp"),
     ] = None,
     overwrite: Overwrite = False,
-    start: Annotated[float, time_option("Where it begins.", default="0s")] = 0.0,
-    end: Annotated[float | None, time_option("Where it ends; else with the file.")] = None,
-    width: Annotated[int, typer.Option(help="Its width in pixels, at most.", metavar="NUMBER", min=16)] = 480,
-    fps: Annotated[float, number_option("Frames a second.", least=0.1, most=30, default="10")] = 10.0,
+    start: Annotated[float, time_option("Where the clip begins.", OUTPUT, default="0s")] = 0.0,
+    end: Annotated[
+        float | None, time_option("Where the clip ends.", OUTPUT, default="the end of the recording")
+    ] = None,
+    width: Annotated[
+        int, option("The greatest width in pixels.", _ENCODING, metavar="NUMBER", min=16, show_default=True)
+    ] = 480,
+    fps: Annotated[float, number_option("Frames a second.", _ENCODING, least=0.1, most=30, default="10")] = 10.0,
     say: Output,
 ) -> None:
-    """Cut a few seconds out of a recording, small enough for a report."""
+    """Cut a few seconds out of a recording, small enough for a report. This needs no phone."""
     from streamer.cli import frames, runtime
 
     until = "end" if end is None else f"{end:g}s"
@@ -247,9 +240,9 @@ def clip(
 
 
 @app.command(
-    epilog=EPILOG,
+    cls=Command,
     short_help="Save the audio as a WAV file.",
-    help="Save a phone's audio, decoded, with a level meter; lost packets are concealed, pauses are silence."
+    help="Save a phone's audio, decoded, and show its level. Lost packets are concealed; pauses become silence."
     f"{_ONE_AT_A_TIME}",
 )
 @with_groups
@@ -258,29 +251,30 @@ def audio(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The WAV file; '-' writes bare samples, s16le, to the standard output instead.",
-            metavar="FILE",
-            show_default="INSTANCE-DATE-TIME.wav",
+        output_option(
+            "The WAV file. '-' writes raw samples (s16le) to standard output.", "FILE", "INSTANCE-DATE-TIME.wav"
         ),
     ] = None,
     overwrite: Overwrite = False,
+    rate: Annotated[
+        int, option("Samples a second.", _ENCODING, metavar="NUMBER", min=8000, max=48_000, show_default=True)
+    ] = 48_000,
+    layout: Annotated[
+        Literal["mono", "stereo"],
+        option("The channels: mono or stereo.", _ENCODING, metavar="LAYOUT", show_default=True),
+    ] = "stereo",
     duration: Annotated[
-        float | None, time_option("How much audio, such as 90, 10s or 1m30s; else until Ctrl-C.", least=0.1)
+        float | None,
+        time_option("Stop after this time, such as 90s, 15m or 1h30m.", _LIMITS, least=0.1, default="until Ctrl-C"),
     ] = None,
-    rate: Annotated[int, typer.Option(help="Samples a second.", metavar="NUMBER", min=8000, max=48_000)] = 48_000,
-    layout: Annotated[Literal["mono", "stereo"], typer.Option(help="How many channels.")] = "stereo",
-    volume: Annotated[int, typer.Option(help="How loud the phone plays.", metavar="NUMBER", min=0, max=100)] = 100,
-    stats: ShowStats = False,
     connection: Connection,
+    stats: ShowStats = False,
     say: Output,
 ) -> None:
     from streamer.cli import audio, connecting, runtime
 
     work = audio.save(
-        connecting.later(instance, connection, volume=volume),
+        connecting.later(instance, connection),
         output or default_name(instance, ".wav"),
         say=say,
         overwrite=overwrite,
@@ -292,26 +286,28 @@ def audio(
     runtime.run(work, say)
 
 
-@app.command(epilog=EPILOG, short_help="Show what the cloud says of a phone.")
+@app.command(cls=Command, short_help="Show what the cloud says of a phone.")
 @with_groups
-def info(instance: Instance, *, access: Access, say: Output) -> None:
-    """Show what the cloud says of a phone: device, audio ports, ICE servers, token lifetime. No secrets.
+def info(instance: Instance, *, connection: Connection, say: Output) -> None:
+    """Show what the cloud says of a phone: device, audio ports, ICE servers, how long a stream may last. No secrets.
 
-    This does not connect to the phone, and disturbs nothing that is connected to it.
+    This asks the API only: it does not connect to the phone, and interrupts nothing. It takes the same options as the
+    other commands, and uses --endpoint, --ca and --insecure.
     """
     from streamer.cli import info, runtime
 
-    runtime.run(info.show(instance, access, as_json=say.as_json), say)
+    runtime.run(info.show(instance, connection, as_json=say.as_json), say)
 
 
-@app.command(epilog=EPILOG, short_help="Run an emulator to try things against.")
+@app.command(cls=Command, short_help="Run an emulator to try things against.")
 @with_groups
 def phone(
     *,
     port: Annotated[
         int | None,
-        typer.Option(
-            help="The auth API's port; 0 takes a free one.",
+        option(
+            "The auth API's port; 0 takes a free one.",
+            _EMULATOR,
             metavar="PORT",
             min=0,
             max=65535,
@@ -320,29 +316,32 @@ def phone(
     ] = None,
     host: Annotated[
         str,
-        typer.Option(
+        option(
+            "The address to listen on. If it is not loopback, set STREAMER_PHONE_TOKEN to a token.",
+            _EMULATOR,
             metavar="ADDRESS",
-            help="The address to listen on; another than loopback takes its token from STREAMER_PHONE_TOKEN.",
+            show_default=True,
         ),
     ] = "127.0.0.1",
     count: Annotated[
-        int, typer.Option(help="How many phones to run behind the one API.", metavar="NUMBER", min=1, max=100)
+        int,
+        option("Run this many phones behind one API.", _EMULATOR, metavar="NUMBER", min=1, max=100, show_default=True),
     ] = 1,
-    size: Annotated[str, typer.Option(help="The screen's size in pixels.", metavar="WxH")] = "720x1280",
-    fps: Annotated[int, typer.Option(help="Frames a second.", metavar="NUMBER", min=1, max=120)] = 30,
+    size: Annotated[
+        str, option("The screen's size in pixels.", _EMULATOR, metavar="WxH", show_default=True)
+    ] = "720x1280",
+    fps: Annotated[
+        int, option("Frames a second.", _EMULATOR, metavar="NUMBER", min=1, max=120, show_default=True)
+    ] = 30,
     fault: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FAULT",
-            help="A fault to inject, as name or name=value; '--fault list' lists them.",
-            show_default=False,
-        ),
+        option("Inject a fault, as name or name=value. '--fault list' lists them.", _EMULATOR, metavar="FAULT"),
     ] = None,
     say: Output,
 ) -> None:
     """Run the emulator: an auth API, signaling and WebRTC on this machine, to try things against.
 
-    Its port, its instance ids (demo-phone; demo-phone-1 and so on of several) and its token (demo-token, or
+    Its port, its instance ids (demo-phone; with --count, demo-phone-1 and so on) and its token (demo-token, or
     STREAMER_PHONE_TOKEN) are the same at each start.
     """
     from streamer.cli import demo, runtime
@@ -353,21 +352,18 @@ def phone(
     )
 
 
-@app.command(epilog=EPILOG, short_help="Record an emulator and check the file.")
+@app.command(cls=Command, short_help="Record an emulator and check the file.")
 @with_groups
 def demo(
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The MP4 file to write.", metavar="FILE", show_default="out/demo.mp4"),
-    ] = None,
+    output: Annotated[Path | None, output_option("The MP4 file.", "FILE", "out/demo.mp4")] = None,
     overwrite: Overwrite = False,
-    duration: Annotated[float, time_option("How long to record.", least=0.5, default="10s")] = 10.0,
+    duration: Annotated[float, time_option("Stop after this time.", _LIMITS, least=0.5, default="10s")] = 10.0,
     say: Output,
 ) -> None:
     """Start the emulator, connect to it, record its screen, and check the recording frame by frame.
 
-    The file that is written by default is replaced each time.
+    The default file is replaced each time.
     """
     from streamer.cli import demo, runtime
 

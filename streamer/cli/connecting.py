@@ -5,19 +5,18 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import typer
 
 import streamer
 from streamer import errors
-from streamer.cli.options import Access, Connection
+from streamer.cli.options import Connection
 from streamer.cli.output import notes, styled
 
 Connect = Callable[[], streamer.Connecting]
 
 
-def later(instance: str, connection: Connection, **options: Any) -> Connect:
+def later(instance: str, connection: Connection) -> Connect:
     """Return what connects when it is called: only then is what the environment gives looked at."""
     patience = streamer.Reconnect(give_up_after_s=connection.give_up_after or None) if connection.reconnect else None
     return lambda: streamer.connect(
@@ -26,30 +25,30 @@ def later(instance: str, connection: Connection, **options: Any) -> Connect:
         credentials=streamer.credentials_from_environment(),
         verify=verify(connection),
         relay_only=connection.relay_only,
+        volume=connection.volume,
         reconnect=patience,
         prepare_for=connection.prepare_for,
         release=connection.release,
-        **options,
     )
 
 
-def endpoint_of(access: Access) -> str:
+def endpoint_of(connection: Connection) -> str:
     """Return the endpoint; raise `ConfigurationError` if none was given."""
-    if access.endpoint is None:
+    if connection.endpoint is None:
         raise errors.ConfigurationError(
             "no endpoint: set STREAMER_ENDPOINT or give --endpoint, the API's base URL "
             "(Huawei's own is https://koophone.myhuaweicloud.com)"
         )
-    return access.endpoint
+    return connection.endpoint
 
 
-def verify(access: Access) -> bool | Path:
+def verify(connection: Connection) -> bool | Path:
     """Return how TLS certificates are verified, as `streamer.connect` takes it; warn if they are not."""
-    if access.ca is not None and access.insecure:
+    if connection.ca is not None and connection.insecure:
         raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="--ca")
-    if access.insecure:
+    if connection.insecure:
         notes.print("TLS certificates are not verified", style="yellow")
-    return access.ca or not access.insecure
+    return connection.ca or not connection.insecure
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import dataclasses
 import streamer
 from streamer.cli.connecting import endpoint_of, verify
 from streamer.cli.display import facts_table
-from streamer.cli.options import Access
+from streamer.cli.options import Connection
 from streamer.cli.output import show_result, styled
 from streamer.cloud.client import CloudClient
 from streamer.foreign import without_secrets
@@ -13,10 +13,10 @@ from streamer.rtc.ice import parse_ice_servers
 from streamer.tls import check_verify
 
 
-async def show(instance: str, access: Access, *, as_json: bool) -> None:
+async def show(instance: str, connection: Connection, *, as_json: bool) -> None:
     """Ask the cloud, and print what it says as a table or as JSON."""
     credentials = streamer.credentials_from_environment()
-    async with CloudClient(endpoint_of(access), credentials, verify=check_verify(verify(access))) as cloud:
+    async with CloudClient(endpoint_of(connection), credentials, verify=check_verify(verify(connection))) as cloud:
         ticket = await cloud.fetch_ticket(instance)
     servers, problems = parse_ice_servers(ticket.ice_servers)
     facts = {

@@ -12,11 +12,14 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from streamer.cli.help import CONNECTION, MESSAGES
+
 _TIME: Final = re.compile(
     r"(?=.)(?:(?P<d>\d+(?:\.\d+)?)d)?(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?",
     re.ASCII,
 )
 _SECONDS: Final = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+OUTPUT: Final = "Output"
 _NAME_LIMIT: Final = 64  # characters of an instance id in a file name
 
 
@@ -41,7 +44,7 @@ def _float(given: object) -> float:
 
 
 def seconds(least: float = 0.0) -> Callable[[object], float]:
-    """Return what reads a time of at least so many seconds: 90, 1.5, 10s, 1m30s, 2h or 7d."""
+    """Return what reads a time of at least so many seconds: 90, 1.5, 90s, 15m, 1h30m or 7d."""
 
     def read(given: object) -> float:
         if found := _TIME.fullmatch(str(given)):
@@ -49,22 +52,37 @@ def seconds(least: float = 0.0) -> Callable[[object], float]:
         else:
             value = _float(given)
         if not (math.isfinite(value) and value >= least):
-            raise typer.BadParameter(
-                f"expected a time of at least {least:g} s, such as 90, 10s, 1m30s or 2h, got {given}"
-            )
+            raise typer.BadParameter(f"expected a time of at least {least:g}s, such as 90s, 15m or 1h30m, got {given}")
         return value
 
     return read
 
 
-def time_option(text: str, *names: str, least: float = 0.0, default: str | bool = False) -> Any:
-    """Return an option that takes a time."""
-    return typer.Option(*names, help=text, parser=seconds(least), metavar="TIME", show_default=default)
+def time_option(text: str, panel: str, *names: str, least: float = 0.0, default: str | bool = False) -> Any:
+    """Return an option that takes a time, for the section `panel` of the help."""
+    return typer.Option(
+        *names, help=text, parser=seconds(least), metavar="TIME", show_default=default, rich_help_panel=panel
+    )
 
 
-def number_option(text: str, *names: str, least: float, most: float = math.inf, default: str | bool = False) -> Any:
-    """Return an option that takes a number."""
-    return typer.Option(*names, help=text, parser=number(least, most), metavar="NUMBER", show_default=default)
+def number_option(
+    text: str, panel: str, *names: str, least: float, most: float = math.inf, default: str | bool = False
+) -> Any:
+    """Return an option that takes a number, for the section `panel` of the help."""
+    return typer.Option(
+        *names, help=text, parser=number(least, most), metavar="NUMBER", show_default=default, rich_help_panel=panel
+    )
+
+
+def output_option(text: str, metavar: str, default: str) -> Any:
+    """Return the option that says where a command writes to."""
+    return typer.Option("--output", "-o", help=text, metavar=metavar, show_default=default, rich_help_panel=OUTPUT)
+
+
+def option(text: str, panel: str, *names: str, metavar: str | None = None, **more: Any) -> Any:
+    """Return another option, for the section `panel` of the help."""
+    more.setdefault("show_default", False)
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel, **more)
 
 
 def default_name(instance: str, suffix: str = "") -> Path:
@@ -90,82 +108,51 @@ Instance = Annotated[
     str,
     typer.Argument(help="The phone's instance id.", metavar="INSTANCE", envvar="STREAMER_INSTANCE", show_default=False),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+Overwrite = Annotated[bool, option("Replace a file that exists.", OUTPUT, "--overwrite")]
 ShowStats = Annotated[
-    bool, typer.Option("--stats", help="Print at the end what came, what was lost and asked for, how long it took.")
+    bool, option("Print statistics at the end: packets, losses, requests, frames and delays.", MESSAGES, "--stats")
 ]
-_CONNECTION: Final = "Connection"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How the API is reached."""
+class Connection:
+    """How the API and the phone are reached, and what is done when the connection breaks."""
 
     endpoint: Annotated[
         str | None,
-        typer.Option(
-            help="The API's base URL, such as https://koophone.myhuaweicloud.com; it may carry a path.",
+        option(
+            "The API's base URL, such as https://koophone.myhuaweicloud.com. It may include a path.",
+            CONNECTION,
             metavar="URL",
             envvar="STREAMER_ENDPOINT",
-            show_default=False,
-            rich_help_panel=_CONNECTION,
         ),
     ] = None
     ca: Annotated[
         Path | None,
-        typer.Option(
-            help="Trust the authorities in this PEM file, and no others: the API, signaling and TURN over TLS.",
+        option(
+            "Trust only the certificate authorities in this PEM file: for the API, signaling, and TURN over TLS.",
+            CONNECTION,
             metavar="FILE",
-            show_default=False,
-            rich_help_panel=_CONNECTION,
         ),
     ] = None
-    insecure: Annotated[
-        bool,
-        typer.Option("--insecure", help="Do not verify TLS certificates.", rich_help_panel=_CONNECTION),
-    ] = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Connection(Access):
-    """How a phone is connected to, and what is done when that breaks."""
-
+    insecure: Annotated[bool, option("Do not verify TLS certificates.", CONNECTION, "--insecure")] = False
     reconnect: Annotated[
         bool,
-        typer.Option(
-            "--reconnect/--no-reconnect",
-            help="Go on with a new connection when one is lost.",
-            rich_help_panel=_CONNECTION,
-        ),
+        option("Reconnect when the connection is lost.", CONNECTION, "--reconnect/--no-reconnect", show_default=True),
     ] = True
     give_up_after: Annotated[
-        float,
-        typer.Option(
-            help="For how long to try to reconnect; 0 never gives up.",
-            parser=seconds(),
-            metavar="TIME",
-            show_default="10m",
-            rich_help_panel=_CONNECTION,
-        ),
+        float, time_option("Stop trying to reconnect after this time; 0 never gives up.", CONNECTION, default="10m")
     ] = 600.0
-    relay_only: Annotated[
-        bool,
-        typer.Option("--relay-only", help="Stream through TURN servers alone.", rich_help_panel=_CONNECTION),
-    ] = False
+    relay_only: Annotated[bool, option("Send all media through TURN servers.", CONNECTION, "--relay-only")] = False
+    volume: Annotated[
+        int, option("The phone's volume.", CONNECTION, metavar="NUMBER", min=0, max=100, show_default=True)
+    ] = 100
     prepare_for: Annotated[
         str | None,
-        typer.Option(
-            help="Have the instance brought up first, for this user id of the tenant's own.",
-            metavar="USER",
-            show_default=False,
-            rich_help_panel=_CONNECTION,
-        ),
+        option("Bring the instance up first, for this user id of your own.", CONNECTION, metavar="USER"),
     ] = None
     release: Annotated[
-        bool,
-        typer.Option(
-            "--release", help="Give the instance back at the end, whatever happened.", rich_help_panel=_CONNECTION
-        ),
+        bool, option("Give the instance back at the end, also after an error.", CONNECTION, "--release")
     ] = False
 
 
@@ -173,12 +160,12 @@ class Connection(Access):
 class Output:
     """How much a command says, and how."""
 
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a line of JSON.")] = False
+    as_json: Annotated[bool, option("Print the result as one line of JSON.", MESSAGES, "--json")] = False
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but errors, and what --json asks for.")
+        bool, option("Print only errors, and the result if --json is given.", MESSAGES, "--quiet", "-q")
     ] = False
     debug: Annotated[
-        bool, typer.Option("--debug", help="Log every step to the error output; no secret is among it.")
+        bool, option("Log every step to standard error. Secrets are never logged.", MESSAGES, "--debug")
     ] = False
 
 

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import streamer
 from streamer import cli, emulator
 from streamer.cli import display
+from streamer.cli.codes import MEANINGS
 from streamer.emulator import EmulatedPhone, Faults
 from tests.support.tls import behind_tls, make_certificate
 
@@ -120,7 +121,7 @@ async def test_statistics_are_printed_when_asked_for_and_only_then(phone: Emulat
 
 async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.jsonl"
-    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 5.5, "--segment-seconds", 1)
+    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 5.5, "--segment-every", 1)
     ended = await run(*words, "--manifest", manifest, env=environment(phone))
     assert ended.code == 0, ended.err
     paths = sorted(tmp_path.glob("*.mkv"))
@@ -647,7 +648,7 @@ async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made
         ("record",),
         ("record", "any", "-o", "phone.avi"),
         ("record", "any", "-o", "phone-{what}.mp4"),
-        ("record", "any", "--segment-seconds", "0"),
+        ("record", "any", "--segment-every", "0"),
         ("record", "any", "--height", "481"),
         ("record", "any", "--fps", "0"),
         ("record", "any", "--codec", "h264", "-o", "phone.webm"),
@@ -723,8 +724,9 @@ def test_help_tells_every_exit_code(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    for code in {0, 130, *(code for _, code in cli.EXIT_CODES)}:
-        assert f" {code} " in text.partition("Exit codes:")[2]
+    assert {0, 130, *(code for _, code in cli.EXIT_CODES)} == MEANINGS.keys()
+    for code, meaning in MEANINGS.items():
+        assert f" {code} {meaning}" in text.partition("Exit codes:")[2]
 
 
 def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> None:

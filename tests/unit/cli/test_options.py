@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import streamer
-from streamer import cli
+from streamer import cli, credentials_from_environment
 from streamer.cli.frames import next_number
 from streamer.cli.options import Connection, default_name, number, seconds
 from streamer.media.playback import audio_frames
@@ -27,7 +27,8 @@ from streamer.media.recording import clips
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        ("90", 90), ("1.5", 1.5), ("10s", 10), ("1m30s", 90), ("2h", 7200), ("7d", 604_800), ("1d2h3m4.5s", 93_784.5),
+        ("90", 90), ("1.5", 1.5), ("10s", 10), ("1m30s", 90), ("1h30m", 5400), ("15m", 900), ("2h", 7200),
+        ("7d", 604_800), ("1d2h3m4.5s", 93_784.5),
         ("0.5h", 1800), ("0", 0), ("0s", 0),
     ],
 )  # fmt: skip
@@ -39,13 +40,13 @@ def test_a_time_is_seconds_or_has_units(words: str, value: float) -> None:
     "words", ["", "inf", "nan", "-1", "-1s", "1x", "s", "1h30", "10 s", "1s1m", "\u0661s", "1e999", "∞"]
 )
 def test_what_is_no_time_is_refused_with_one_sentence(words: str) -> None:
-    with pytest.raises(typer.BadParameter, match="expected a time of at least 0 s, such as 90, 10s, 1m30s or 2h, got"):
+    with pytest.raises(typer.BadParameter, match="expected a time of at least 0s, such as 90s, 15m or 1h30m, got"):
         seconds()(words)
 
 
 def test_a_time_that_is_too_short_is_refused() -> None:
     assert seconds(0.5)("0.5s") == 0.5
-    with pytest.raises(typer.BadParameter, match=r"at least 0\.5 s"):
+    with pytest.raises(typer.BadParameter, match=r"at least 0\.5s"):
         seconds(0.5)("0.4s")
 
 
@@ -84,7 +85,7 @@ def test_numbers_of_images_go_on() -> None:
 
 def test_every_command_that_connects_has_the_same_options() -> None:
     wanted = {f"--{field.name.replace('_', '-')}" for field in fields(Connection)} | {"--json", "--quiet", "--debug"}
-    for command in ("record", "frames", "screenshot", "audio"):
+    for command in ("record", "frames", "screenshot", "audio", "info"):
         text = CliRunner().invoke(cli.app, [command, "-h"], env={"COLUMNS": "200"}).output
         assert wanted <= set(re.findall(r"--[a-z-]+", text)), command
 
@@ -99,10 +100,32 @@ def test_what_the_command_line_gives_by_default_is_what_the_package_does() -> No
     defaults = {name: given.default for name, given in inspect.signature(cli.commands.clip).parameters.items()}
     assert (defaults["width"], defaults["fps"]) == (clips.WIDTH, clips.FPS)
     text = CliRunner().invoke(cli.app, ["audio", "-h"], env={"COLUMNS": "200"}).output
-    assert f"{audio_frames.RATES[0]}<=x<={audio_frames.RATES[-1]}" in text
+    assert f"{audio_frames.RATES[0]} to {audio_frames.RATES[-1]}" in text
     wanted = inspect.signature(streamer.Session.screenshot).parameters["timeout_s"].default
     assert inspect.signature(cli.commands.screenshot).parameters["timeout"].default == wanted
     assert Connection().give_up_after == streamer.Reconnect().give_up_after_s
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "clip", "audio", "info", "phone", "demo"])
+def test_each_help_fits_its_width_and_has_its_texts_in_one_column(width: int, command: str) -> None:
+    result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": str(width)})
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+    assert not re.search(r"[{}<>()]", lines[0])
+    assert {"Exit codes:", *(["Messages:"] if command else [])} <= {*lines}
+    if command:
+        options = "\n".join(lines).partition("Exit codes:")[0]
+        assert {len(found) for found in re.findall(r"^(  -.*?  +)[A-Z]", options, re.MULTILINE)} == {30}
+
+
+def test_help_says_which_credentials_the_environment_may_hold() -> None:
+    for command in ("record", "info"):
+        text = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "100"}).output
+        for name in re.findall(r"STREAMER_(\w+)", inspect.getdoc(credentials_from_environment) or ""):
+            assert f"_{name}" in text or f"_{name.removeprefix('IAM')[1:]}" in text
+    assert "Credentials" not in CliRunner().invoke(cli.app, ["clip", "--help"]).output
 
 
 def test_the_version_is_shown() -> None:
