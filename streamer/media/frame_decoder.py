@@ -237,7 +237,7 @@ class FrameDecoder:
         self._on_damage()
 
     def _count(self, error: av.FFmpegError) -> None:
-        if self._context is None or not is_too_large(self._context, error):
+        if self._context is None or not is_too_large(self._codec_name, self._context, error):
             self.counters.errors += 1
             return
         if not self.counters.too_large:

@@ -3,28 +3,21 @@
 A frame's size is a few bits of what a peer sends, and a decoder takes memory by it.
 """
 
-import errno
 from typing import Final
 
 import av
 from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
 
+from streamer.codecs import CODECS
 from streamer.errors import IncompatibleLibraryError
 
 PIXELS_LIMIT: Final = 4096 * 4096  # 25 MB a frame; 3840x2160, the largest that phones have, is half of that
 
-# What libavcodec's decoders say to a frame of more than `max_pixels`, where they tell no size (libavcodec 62).
-_REFUSALS: Final = {"vp8": errno.EINVAL, "vp9": errno.EINVAL, "libdav1d": errno.ERANGE}
-
-
-# libavcodec's names where they are not the SDP's. Its own "av1" decodes in hardware only.
-_DECODERS: Final = {"h265": "hevc", "av1": "libdav1d"}
-
 
 def open_decoder(codec_name: str) -> av.VideoCodecContext:
     """Return a decoder for a codec by its name in the SDP. Raises IncompatibleLibraryError if libavcodec has none."""
-    name = _DECODERS.get(codec_name, codec_name)
+    name = CODECS[codec_name].decoder
     try:
         context = av.CodecContext.create(name, "r")
     except UnknownCodecError:
@@ -46,8 +39,6 @@ def pixel_options() -> dict[str, str]:
     return {"max_pixels": str(PIXELS_LIMIT)}
 
 
-def is_too_large(context: av.VideoCodecContext, error: av.FFmpegError) -> bool:
-    """Whether a decoder with these options refused a frame for its size."""
-    if context.width * context.height > PIXELS_LIMIT:
-        return True
-    return error.errno == _REFUSALS.get(context.name)
+def is_too_large(codec_name: str, context: av.VideoCodecContext, error: av.FFmpegError) -> bool:
+    """Whether a codec's decoder refused a frame for its size."""
+    return context.width * context.height > PIXELS_LIMIT or error.errno == CODECS[codec_name].size_errno

@@ -12,13 +12,12 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final
 
+from streamer.codecs import AUDIO_CODECS, CODECS, VIDEO_CODECS
 from streamer.errors import ConnectionFailedError
 from streamer.foreign import ForeignText
 from streamer.rtc.ice import RemoteCandidates
 from streamer.tracks import Codec, Track
 
-VIDEO_CODECS: Final = ("h264", "vp8", "vp9", "av1", "h265")
-AUDIO_CODECS: Final = ("opus",)
 FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
@@ -55,14 +54,6 @@ _STAND_INS: Final = {
         ),
     ),
     "audio": ("97", ("a=rtpmap:97 opus/48000/2",)),
-}
-# What a codec's parameter may be: (name, the value of a codec that has none, those accepted). Other profiles have more
-# than 8 bits a sample, or 4:2:2; other modes and transmissions interleave what belongs to a frame.
-_ACCEPTED: Final = {
-    "h264": (("packetization-mode", "0", {"0", "1"}),),
-    "vp9": (("profile-id", "0", {"0", "1"}),),
-    "av1": (("profile", "0", {"0", "1"}),),
-    "h265": (("profile-id", "1", {"1"}), ("tx-mode", "srst", {"srst"}), ("sprop-max-don-diff", "0", {"0"})),
 }
 _PROTOCOL: Final = "UDP/TLS/RTP/SAVPF"
 
@@ -281,7 +272,7 @@ def _track(section: _Section) -> Track | None:
             or not _NUMBER.fullmatch(fields[1])
         ):
             continue
-        if not _is_accepted(_name(rtpmaps[payload_type]), parameters):
+        if not CODECS[_name(rtpmaps[payload_type])].accepts(parameters):
             continue
         codecs[int(payload_type)] = Codec(
             name=_name(rtpmaps[payload_type]),
@@ -384,13 +375,6 @@ def _placeholder(section: _Section) -> tuple[_Section, list[str], tuple[str, ...
 
 def _is_payload_type(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and int(text) < 128
-
-
-def _is_accepted(name: str, parameters: dict[str, str]) -> bool:
-    return all(
-        parameters.get(parameter, otherwise).lower() in accepted
-        for parameter, otherwise, accepted in _ACCEPTED.get(name, ())
-    )
 
 
 def _name(rtpmap: str) -> str:

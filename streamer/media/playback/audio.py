@@ -13,6 +13,7 @@ import numpy.typing as npt
 from av.codec.codec import UnknownCodecError
 
 from streamer.audio_ports import AudioPort
+from streamer.codecs import CODECS
 from streamer.errors import IncompatibleLibraryError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs import opus
@@ -166,7 +167,7 @@ class AudioDecoder:
     def _decoded(self, packet: bytes) -> npt.NDArray[np.int16]:
         if self._context is None:
             try:
-                context = av.CodecContext.create("libopus", "r")
+                context = av.CodecContext.create(CODECS["opus"].decoder, "r")
             except UnknownCodecError as error:
                 raise IncompatibleLibraryError(
                     f"expected a libavcodec with libopus, found none in av {av.__version__}: install av from a wheel"

@@ -1,9 +1,10 @@
-"""The kinds of file that a recording can be, and the codecs that each can hold."""
+"""The kinds of file that a recording can be, by the suffix of its name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from streamer.codecs import CODECS
 from streamer.errors import ConfigurationError
 
 FRAGMENT_S: Final = 1.0  # so much is written together: an MP4's fragment, a Matroska cluster
@@ -25,12 +26,16 @@ class Container:
     longest_s: float | None = None  # another file begins after so long: its times would not go further
 
 
-MP4: Final = Container("MP4", frozenset({"h264", "h265", "vp9", "av1", "opus"}))
-MATROSKA: Final = Container("Matroska", frozenset({"h264", "h265", "vp8", "vp9", "av1", "opus"}), "matroska", _CLUSTERS)
-WEBM: Final = Container("WebM", frozenset({"vp8", "vp9", "av1", "opus"}), "webm", _CLUSTERS)
+def _held_by(suffix: str) -> frozenset[str]:
+    return frozenset(name for name, codec in CODECS.items() if suffix in codec.containers)
+
+
+MP4: Final = Container("MP4", _held_by(".mp4"))
+MATROSKA: Final = Container("Matroska", _held_by(".mkv"), "matroska", _CLUSTERS)
+WEBM: Final = Container("WebM", _held_by(".webm"), "webm", _CLUSTERS)
 MPEG_TS: Final = Container(
     "MPEG-TS",
-    frozenset({"h264", "h265", "opus"}),
+    _held_by(".ts"),
     "mpegts",
     {**_AT_ONCE, "max_delay": "0", "pes_payload_size": "0"},
     is_live=True,

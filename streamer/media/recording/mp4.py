@@ -25,6 +25,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streamer.codecs import CODECS, Form
 from streamer.tracks import Kind
 
 INDEX_LIMIT: Final = 8_000_000  # samples of a file: 64 MB in memory, 20 hours of 60 frames a second and audio
@@ -209,10 +210,11 @@ def video_sample(codec_name: str, data: bytes) -> list[bytes]:
     """Return an access unit in the form of a sample, in pieces: NAL units with their lengths (ISO/IEC 14496-15), or
     OBUs without their temporal delimiter (AV1 in ISOBMFF section 2.4).
     """
-    if codec_name in {"h264", "h265"}:
+    form = CODECS[codec_name].form
+    if form is Form.ANNEX_B:
         nal_units = (unit.rstrip(b"\x00") for unit in data.split(b"\x00\x00\x01")[1:])
         return [piece for unit in nal_units if unit for piece in (len(unit).to_bytes(4), unit)]
-    return [data.removeprefix(b"\x12\x00")] if codec_name == "av1" else [data]
+    return [data.removeprefix(b"\x12\x00")] if form is Form.OBUS else [data]
 
 
 def opus_entry(channels: int) -> bytes:

@@ -19,6 +19,7 @@ import av
 from av.video.stream import VideoStream
 
 from streamer.atomic_file import open_draft
+from streamer.codecs import CODECS
 from streamer.errors import RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.libav import PIXELS_LIMIT, pixel_options
@@ -359,25 +360,22 @@ class _Sink:
             self._file.truncate(size)
 
 
-_FORMATS: Final = {"h264": "h264", "h265": "hevc", "av1": "obu", "vp8": "ivf", "vp9": "ivf"}
 _TIME_BASES: Final = {rate: fractions.Fraction(1, rate) for rate in (90_000, _OPUS_CLOCK)}
 
 
 @contextlib.contextmanager
 def _demuxed(keyframe: AccessUnit) -> Iterator[VideoStream]:
     """Give a keyframe as a stream that libavformat has read: its size and profile are what a file's header needs."""
-    name = keyframe.codec.name
+    codec = CODECS[keyframe.codec.name]
     data = keyframe.data
-    if _FORMATS[name] == "ivf":  # these have no form of their own without a container
-        head = struct.pack(
-            "<4sHH4sHHIIII", b"DKIF", 0, 32, b"VP80" if name == "vp8" else b"VP90", 0, 0, 90_000, 1, 1, 0
-        )
+    if codec.demuxer == "ivf":  # these have no form of their own without a container
+        head = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, codec.fourcc, 0, 0, 90_000, 1, 1, 0)
         data = head + struct.pack("<IQ", len(data), 0) + data
     try:
-        with av.open(io.BytesIO(data), format=_FORMATS[name], options=pixel_options()) as container:
+        with av.open(io.BytesIO(data), format=codec.demuxer, options=pixel_options()) as container:
             yield _checked(container.streams.video[0])
     except (av.InvalidDataError, IndexError, ValueError) as error:
-        raise RecordingError(f"the {name.upper()} keyframe cannot be read", reason="codec") from error
+        raise RecordingError(f"the {codec.name.upper()} keyframe cannot be read", reason="codec") from error
 
 
 def _checked(stream: VideoStream) -> VideoStream:

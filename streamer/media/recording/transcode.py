@@ -12,7 +12,7 @@ import datetime as dt
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
 
+from streamer.codecs import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
@@ -38,53 +39,6 @@ FPS_LIMIT: Final = 120
 _CLOCK: Final = 90_000
 _S: Final = 1_000_000_000
 _SIZES: Final = range(16, 8193, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoder:
-    """One of libavcodec's, set up so that every frame leaves at once and none refers to a later one."""
-
-    name: str
-    crf: int  # the constant quality that is taken if none is asked for
-    crf_limit: int
-    options: dict[str, str]
-    bitrate_options: dict[str, str] = field(default_factory=dict)  # in their place, with a mean bit rate
-
-
-_ENCODERS: Final = {
-    "h264": _Encoder("libx264", 23, 51, {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"}),
-    "h265": _Encoder(
-        "libx265",
-        26,
-        51,
-        {
-            "preset": "superfast",
-            "tune": "zerolatency",
-            "forced-idr": "1",
-            "x265-params": "repeat-headers=1:info=0:log-level=error",
-        },
-    ),
-    "vp9": _Encoder(
-        "libvpx-vp9",
-        32,
-        63,
-        {
-            "deadline": "realtime",
-            "cpu-used": "7",
-            "lag-in-frames": "0",
-            "auto-alt-ref": "0",
-            "row-mt": "1",
-            "tune-content": "screen",
-        },
-    ),
-    "av1": _Encoder(
-        "libsvtav1",
-        35,
-        63,
-        {"preset": "10", "svtav1-params": "pred-struct=1:rc=0:scm=1"},
-        {"svtav1-params": "pred-struct=1:rc=2:scm=1"},
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +70,9 @@ class Transcode:
     timestamps: bool = False
 
     def __post_init__(self) -> None:
-        encoder = _ENCODERS.get(self.codec)
+        encoder = ENCODERS.get(self.codec)
         if encoder is None:
-            raise ConfigurationError(f"expected a codec to encode of {', '.join(_ENCODERS)}, got {self.codec!r}")
+            raise ConfigurationError(f"expected a codec to encode of {', '.join(ENCODERS)}, got {self.codec!r}")
         if not 0 < self.fps <= FPS_LIMIT:
             raise ConfigurationError(f"expected fps above 0 and up to {FPS_LIMIT}, got {self.fps}")
         if self.size is not None and self.height is not None:
@@ -327,7 +281,7 @@ class Transcoder:
 
     def _open(self, first: av.VideoFrame) -> av.VideoCodecContext:
         options = self._options
-        encoder = _ENCODERS[options.codec]
+        encoder = ENCODERS[options.codec]
         os.environ.setdefault(
             "SVT_LOG", "1"
         )  # errors only: libsvtav1 writes to the error output, and heeds nothing else

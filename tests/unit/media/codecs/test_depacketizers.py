@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer import codecs
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, Depacketizer, MalformedPayload
 from streamer.media.codecs.depacketizers import depacketizer_for
-from streamer.rtc import sdp
 from streamer.tracks import Codec
 from tests.support.senders import VIDEO_CODECS, content, decoded, encoded_as, packets_by_libavformat
 
@@ -38,8 +38,8 @@ def finish(of: Depacketizer, payloads: Iterable[bytes]) -> tuple[bytes, bool]:
 
 
 def test_every_codec_that_is_offered_can_be_depacketized_and_no_other() -> None:
-    assert set(sdp.VIDEO_CODECS) == set(VIDEO_CODECS)
-    for codec in sdp.VIDEO_CODECS:
+    assert set(codecs.VIDEO_CODECS) == set(VIDEO_CODECS)
+    for codec in codecs.VIDEO_CODECS:
         assert depacketizer(codec).is_empty
     with pytest.raises(ValueError, match="no depacketizer for h263"):
         depacketizer("h263")

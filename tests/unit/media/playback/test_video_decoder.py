@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamer.audio_ports import AudioPort
+from streamer.codecs import CODECS
 from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.nal import annex_b
@@ -90,7 +91,7 @@ async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
 async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(libav._DECODERS, "av1", "libnone")
+    monkeypatch.setitem(CODECS, "av1", replace(CODECS["av1"], decoder="libnone"))
     async with decoding() as (decoder, screen):
         for _ in range(2):
             decoder.put(coded_units("av1", [b"\x12\x00"])[0])

@@ -1,0 +1,147 @@
+"""The codecs that streamer knows, one row each.
+
+To add a codec: one row here, one depacketizer in `media/codecs`, one test. The row says what the SDP accepts, which
+files can hold the codec, what decodes it and what encodes it.
+"""
+
+import enum
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from streamer.tracks import Kind
+
+
+class Form(enum.Enum):
+    """The form of an access unit's data."""
+
+    ANNEX_B = enum.auto()  # NAL units behind start codes, parameter sets before every keyframe
+    OBUS = enum.auto()  # AV1's low-overhead format, with its temporal delimiter
+    FRAME = enum.auto()  # as the encoder made it
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """One of libavcodec's encoders, set up so that every frame leaves at once and none refers to a later one."""
+
+    name: str
+    crf: int  # the constant quality that is taken if none is asked for
+    crf_limit: int
+    options: dict[str, str]
+    bitrate_options: dict[str, str] = field(default_factory=dict)  # in their place, with a mean bit rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecInfo:
+    """What streamer knows of a codec. `name` is the SDP's, in small letters."""
+
+    name: str
+    kind: Kind = "video"
+    # The SDP's parameters that decide: (name, the value of a codec that has none, those accepted).
+    parameters: tuple[tuple[str, str, frozenset[str]], ...] = ()
+    form: Form = Form.FRAME
+    containers: frozenset[str]  # suffixes of files that can hold it
+    decoder: str  # libavcodec's
+    size_errno: int | None = None  # what the decoder answers to a frame of too many pixels, if it tells no size
+    demuxer: str = ""  # libavformat's, for access units one after another
+    fourcc: bytes = b""  # for the demuxer "ivf"
+    encoder: Encoder | None = None
+
+    def accepts(self, parameters: Mapping[str, str]) -> bool:
+        """Whether streamer can decode the codec with these parameters of the SDP."""
+        return all(parameters.get(name, default).lower() in accepted for name, default, accepted in self.parameters)
+
+
+# The first codec of a kind is preferred; the order of the others is the phone's. Other profiles have more than 8 bits a
+# sample, or 4:2:2; other modes and transmissions interleave what belongs to a frame.
+_ROWS: Final = (
+    CodecInfo(
+        name="h264",
+        parameters=(("packetization-mode", "0", frozenset({"0", "1"})),),
+        form=Form.ANNEX_B,
+        containers=frozenset({".mp4", ".mkv", ".ts"}),
+        decoder="h264",
+        demuxer="h264",
+        encoder=Encoder("libx264", 23, 51, {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"}),
+    ),
+    CodecInfo(
+        name="h265",
+        parameters=(
+            ("profile-id", "1", frozenset({"1"})),
+            ("tx-mode", "srst", frozenset({"srst"})),
+            ("sprop-max-don-diff", "0", frozenset({"0"})),
+        ),
+        form=Form.ANNEX_B,
+        containers=frozenset({".mp4", ".mkv", ".ts"}),
+        decoder="hevc",
+        demuxer="hevc",
+        encoder=Encoder(
+            "libx265",
+            26,
+            51,
+            {
+                "preset": "superfast",
+                "tune": "zerolatency",
+                "forced-idr": "1",
+                "x265-params": "repeat-headers=1:info=0:log-level=error",
+            },
+        ),
+    ),
+    CodecInfo(
+        name="vp8",
+        containers=frozenset({".mkv", ".webm"}),
+        decoder="vp8",
+        size_errno=errno.EINVAL,  # libavcodec 62, as the others
+        demuxer="ivf",
+        fourcc=b"VP80",
+    ),
+    CodecInfo(
+        name="vp9",
+        parameters=(("profile-id", "0", frozenset({"0", "1"})),),
+        containers=frozenset({".mp4", ".mkv", ".webm"}),
+        decoder="vp9",
+        size_errno=errno.EINVAL,
+        demuxer="ivf",
+        fourcc=b"VP90",
+        encoder=Encoder(
+            "libvpx-vp9",
+            32,
+            63,
+            {
+                "deadline": "realtime",
+                "cpu-used": "7",
+                "lag-in-frames": "0",
+                "auto-alt-ref": "0",
+                "row-mt": "1",
+                "tune-content": "screen",
+            },
+        ),
+    ),
+    CodecInfo(
+        name="av1",
+        parameters=(("profile", "0", frozenset({"0", "1"})),),
+        form=Form.OBUS,
+        containers=frozenset({".mp4", ".mkv", ".webm"}),
+        decoder="libdav1d",  # libavcodec's own "av1" decodes in hardware only
+        size_errno=errno.ERANGE,
+        demuxer="obu",
+        encoder=Encoder(
+            "libsvtav1",
+            35,
+            63,
+            {"preset": "10", "svtav1-params": "pred-struct=1:rc=0:scm=1"},
+            {"svtav1-params": "pred-struct=1:rc=2:scm=1"},
+        ),
+    ),
+    CodecInfo(
+        name="opus",
+        kind="audio",
+        containers=frozenset({".mp4", ".mkv", ".webm", ".ts"}),
+        decoder="libopus",  # libavcodec's own gives silence for lost packets
+    ),
+)
+CODECS: Final = {row.name: row for row in _ROWS}
+VIDEO_CODECS: Final = tuple(row.name for row in _ROWS if row.kind == "video")
+AUDIO_CODECS: Final = tuple(row.name for row in _ROWS if row.kind == "audio")
+ENCODERS: Final = {row.name: row.encoder for row in _ROWS if row.encoder is not None}
