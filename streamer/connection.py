@@ -34,7 +34,7 @@ from streamer.rtc.liveness import Liveness
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import ice_credentials
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
+from streamer.signaling.messages import Authorized, Offer, RemoteCandidate, SignalingRequest, Started
 from streamer.tls import context_from
 from streamer.tracks import Track
 
@@ -210,8 +210,6 @@ class Connection:
                         path.answered.set()
                     case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
                         await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
-                    case _:
-                        _logger.debug("< %s", type(event).__name__)
         except SignalingError as error:
             if not self._may_outlive(error):
                 raise

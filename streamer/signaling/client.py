@@ -38,14 +38,8 @@ from streamer.errors import (
 from streamer.foreign import ForeignText
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import addresses_of, connect_tcp
-from streamer.signaling.conversation import (
-    EVENTS_LIMIT,
-    MESSAGE_LIMIT,
-    Conversation,
-    Event,
-    SignalingRequest,
-    websocket_url,
-)
+from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT, Conversation
+from streamer.signaling.messages import Event, SignalingRequest, websocket_url
 
 _logger = logging.getLogger("streamer.signaling")
 # websockets logs every request line at DEBUG, and ours carries the device token.

@@ -15,7 +15,7 @@ from streamer import cli, emulator, errors
 from streamer.cli.codes import MEANINGS
 from streamer.cloud import codes
 from streamer.events import EventKind
-from streamer.signaling import conversation
+from streamer.signaling import messages
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, first_column
 
 GROUP: Final[Any] = get_command(cli.app)
@@ -161,5 +161,5 @@ def test_the_close_codes_are_those_of_the_code() -> None:
     table = TEXTS["docs/protocol.md"].partition("| code | meaning | streamer |\n")[2].partition("\n\n")[0]
     rows = [(row.split("|")[1], row.split("|")[3].strip()) for row in table.splitlines()[1:]]
     told = {int(code): does.startswith("connects") for column, does in rows for code in re.findall(r"\d{4}", column)}
-    known = {code: retryable for code, (_, retryable) in conversation._CLOSE_REASONS.items()}
+    known = {code: retryable for code, (_, retryable) in messages._CLOSE_REASONS.items()}
     assert told == known | {1402: False, 1415: True}

@@ -69,7 +69,8 @@ from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
 from streamer.secret import Secret
 from streamer.signaling import engineio, socketio
-from streamer.signaling.conversation import EVENTS_LIMIT, Conversation, SignalingRequest, websocket_url
+from streamer.signaling.conversation import EVENTS_LIMIT, Conversation
+from streamer.signaling.messages import SignalingRequest, websocket_url
 from streamer.tracks import Codec, Track
 
 SEPARATOR: Final = b"\x1e"

@@ -27,12 +27,10 @@ from streamer.errors import (
 from streamer.secret import Secret
 from streamer.signaling import client, conversation
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import (
-    EVENTS_LIMIT,
-    MESSAGE_LIMIT,
+from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT
+from streamer.signaling.messages import (
     Authorized,
     Event,
-    Notice,
     Offer,
     RemoteCandidate,
     SignalingRequest,
@@ -48,6 +46,7 @@ PING_INTERVAL_MS: Final = 300
 PING_TIMEOUT_MS: Final = 600
 SDP: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 CANDIDATE: Final = "1 1 udp 2130706431 192.0.2.1 40000 typ host"
+BARE_CANDIDATE: Final = {"type": "candidate", "payload": {"candidate": CANDIDATE}}
 
 
 def request(url: str, **changes: Any) -> SignalingRequest:
@@ -154,7 +153,7 @@ async def test_the_conversation_begins_with_authorize_start_and_init(stage: Stag
     assert await next_event(stage.signaling) == Authorized()
     started = await next_event(stage.signaling)
     init = await stage.phone.receive("init")
-    assert started == Started(stream_id=(await stage.server.wait_for("message"))["to"], vcodec="h264")
+    assert started == Started()
     assert set(init) == {"type", "data", "from"}
 
 
@@ -183,7 +182,7 @@ async def test_start_names_the_device_and_counts_reconnects(
 async def test_init_says_who_we_are_and_what_we_want(
     start_signaling_server: StartServer, start_socketio_client: StartClient
 ) -> None:
-    changes = {"client_uuid": "uuid-1", "volume": 40, "profile": 3, "streaming_id": "stream-1"}
+    changes = {"client_uuid": "uuid-1", "volume": 40, "streaming_id": "stream-1"}
     async with staged(start_signaling_server, start_socketio_client, changes) as stage:
         init = json.loads(base64.b64decode((await stage.come_to_init())["data"], validate=True))
     assert init == {
@@ -192,7 +191,7 @@ async def test_init_says_who_we_are_and_what_we_want(
         "role": "master",
         "profile_name": "master",
         "network_type": "wifi",
-        "profile": 3,
+        "profile": 2,
         "volume": 40,
         "vcodec": "h264",
         "venctype": 0,
@@ -253,17 +252,17 @@ async def test_a_binary_event_from_the_phone_carries_its_content_in_the_attachme
 
 
 async def test_binary_attachments_stand_where_their_placeholders_stood(stage: Stage) -> None:
-    await stage.come_to_offer()
-    parts = [{"$base64": base64.b64encode(part).decode()} for part in (b"\x04one", b"", b"three" * 1000)]
-    await stage.server.tell("emit", "providerUpdate", {"list": parts[:2], "last": parts[2]})
-    data = {"list": [b"\x04one", b""], "last": b"three" * 1000}
-    assert await next_event(stage.signaling) == Notice("providerUpdate", data)
+    await stage.come_to_init()
+    data = base64.b64encode(json.dumps({"type": "offer", "sdp": SDP}).encode())
+    first, second, third = ({"$base64": base64.b64encode(part).decode()} for part in (b"\x04one", b"", data))
+    await stage.phone.send("offer", others=[first, second], data=third)
+    assert await next_event(stage.signaling) == Offer(SDP)
 
 
 async def test_an_event_that_wants_an_acknowledgement_is_an_event_and_gets_none(stage: Stage) -> None:
     await stage.come_to_offer()
-    await stage.server.tell("emitForAcknowledgement", "providerUpdate", {"load": 1})
-    assert await next_event(stage.signaling) == Notice("providerUpdate", {"load": 1})
+    await stage.server.tell("emitForAcknowledgement", "message", BARE_CANDIDATE)
+    assert await next_event(stage.signaling) == RemoteCandidate(CANDIDATE, None, None)
     stage.signaling.send_answer("after it")
     answer = await stage.server.wait_for("message")
     while answer["type"] != "answer":
@@ -273,8 +272,8 @@ async def test_an_event_that_wants_an_acknowledgement_is_an_event_and_gets_none(
 async def test_what_happens_in_another_namespace_is_nothing_to_us(stage: Stage) -> None:
     await stage.come_to_offer()
     await stage.server.tell("emitIn", "/other", "close", {"reason": "1402"})
-    await stage.server.tell("emit", "providerUpdate", {"load": 1})
-    assert await next_event(stage.signaling) == Notice("providerUpdate", {"load": 1})
+    await stage.server.tell("emit", "message", BARE_CANDIDATE)
+    assert await next_event(stage.signaling) == RemoteCandidate(CANDIDATE, None, None)
 
 
 @pytest.mark.parametrize(
@@ -476,8 +475,8 @@ async def test_more_events_than_may_wait_end_the_conversation_after_those_that_c
         "pingTimeout": 10 * PING_TIMEOUT_MS,
     }  # after that the client is gone
     async with staged(start_signaling_server, start_socketio_client, codes={TOKEN: 0}, **soon) as stage:
-        for number in range(EVENTS_LIMIT + 1):
-            await stage.server.tell("emit", "providerUpdate", number)
+        for _ in range(EVENTS_LIMIT + 1):
+            await stage.server.tell("emit", "message", BARE_CANDIDATE)
         await stage.server.wait_for("gone", is_ours)
         for _ in range(EVENTS_LIMIT):
             await next_event(stage.signaling)

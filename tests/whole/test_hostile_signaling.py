@@ -19,7 +19,8 @@ from streamer import emulator
 from streamer.errors import SignalingProtocolError, SignalingTimeoutError
 from streamer.signaling import client, conversation
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import EVENTS_LIMIT, Notice
+from streamer.signaling.conversation import EVENTS_LIMIT
+from streamer.signaling.messages import RemoteCandidate
 from tests.support.everywhere import Connect
 from tests.whole.test_reconnect import hear
 from tests.whole.test_signaling_client import LIMIT_S, request, serving
@@ -122,14 +123,14 @@ async def test_as_many_frames_as_a_phone_may_send_are_no_flood() -> None:
         await websocket.send("40")
         for _ in range(3):
             for _ in range(EVENTS_LIMIT):
-                await websocket.send('42["x"]')
+                await websocket.send('42["message",{"type":"candidate","payload":{"candidate":"x"}}]')
             await websocket.send("2")
             assert await websocket.recv() == "3"
         await websocket.wait_closed()
 
     async with serving(handle) as port, SignalingClient(request(port)) as signaling, asyncio.timeout(LIMIT_S):
         for _ in range(3 * EVENTS_LIMIT):
-            assert await anext(signaling) == Notice("x", None)
+            assert await anext(signaling) == RemoteCandidate("x", None, None)
 
 
 @contextlib.asynccontextmanager

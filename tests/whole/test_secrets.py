@@ -21,7 +21,7 @@ from streamer.cloud.client import CloudClient
 from streamer.emulator import EmulatedPhone, Faults
 from streamer.rtc.ice import parse_ice_servers
 from streamer.signaling import conversation
-from streamer.signaling.conversation import SignalingRequest
+from streamer.signaling.messages import SignalingRequest
 from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0

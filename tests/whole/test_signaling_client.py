@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from streamer.errors import ConfigurationError, SignalingClosedError, SignalingProtocolError
 from streamer.secret import Secret
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import Notice, SignalingRequest
+from streamer.signaling.messages import RemoteCandidate, SignalingRequest
 
 TOKEN: Final = "device-token"
 PING_TIMEOUT_S: Final = 0.2
@@ -57,17 +57,17 @@ async def test_a_pong_that_came_while_the_event_loop_was_held_up_counts() -> Non
         assert await websocket.recv() == "2"
         await websocket.send("3")
         stall(2 * PING_TIMEOUT_S)  # the pong is in the client's socket, and nobody may read it
-        await websocket.send('42["providerUpdate",1]')
+        await websocket.send('42["message",{"type":"candidate","payload":{"candidate":"x"}}]')
         await websocket.wait_closed()
 
     async with serving(handle) as port, SignalingClient(request(port)) as signaling, asyncio.timeout(LIMIT_S):
-        assert await anext(signaling) == Notice("providerUpdate", 1)
+        assert await anext(signaling) == RemoteCandidate("x", None, None)
 
 
 async def test_logging_that_is_configured_after_the_import_does_not_show_the_token() -> None:
     async def handle(websocket: ServerConnection) -> None:
         await greet(websocket)
-        await websocket.send('42["providerUpdate",1]')
+        await websocket.send('42["message",{"type":"candidate","payload":{"candidate":"x"}}]')
         await websocket.wait_closed()
 
     log = io.StringIO()
@@ -90,7 +90,7 @@ async def test_logging_that_is_configured_after_the_import_does_not_show_the_tok
         logging.getLogger("websockets.server").setLevel(logging.NOTSET)
         root.setLevel(level)
         root.handlers = handlers
-    assert "providerUpdate" in log.getvalue()
+    assert "< message" in log.getvalue()
     assert TOKEN not in log.getvalue()
 
 

@@ -20,7 +20,7 @@ from streamer.cloud import credentials
 from streamer.cloud.client import CloudClient
 from streamer.secret import Secret
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.conversation import SignalingRequest
+from streamer.signaling.messages import SignalingRequest
 
 credentials.READ_TIMEOUT_S = 0.3
 socket.getaddrinfo = lambda *_, **__: time.sleep({HANGS_S})

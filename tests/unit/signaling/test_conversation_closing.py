@@ -5,7 +5,8 @@ import pytest
 
 from streamer.errors import SignalingClosedError, SignalingRefusedError, TakenOverError
 from streamer.secret import Secret
-from streamer.signaling.conversation import Conversation, Notice, SignalingRequest
+from streamer.signaling.conversation import Conversation
+from streamer.signaling.messages import Offer, SignalingRequest
 
 TOKEN = "ab+/cd=="
 
@@ -54,8 +55,8 @@ def test_attachments_of_what_is_skipped_are_skipped_with_it(head: str) -> None:
     talk = conversation()
     talk.receive(head + '{"_placeholder":true,"num":0}]', 1.0)
     talk.receive(b"\x04rest", 1.0)
-    talk.receive('42["providerUpdate",1]', 1.0)
-    assert (talk.events(), talk.skipped) == ([Notice("providerUpdate", 1)], 1)
+    talk.receive('42["message",{"type":"offer","payload":{"sdp":"v=0"}}]', 1.0)
+    assert talk.events() == [Offer("v=0")]
 
 
 def test_a_token_that_the_server_echoes_percent_encoded_is_not_shown() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streamer.errors import ConfigurationError
 from streamer.secret import Secret
-from streamer.signaling.conversation import SignalingRequest, websocket_url
+from streamer.signaling.messages import SignalingRequest, websocket_url
 
 # What UTF-8 can carry: lone surrogates cannot leave the machine.
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
