@@ -19,9 +19,10 @@ from aiortc.sdp import candidate_from_sdp
 from websockets.asyncio.client import connect
 
 import streamer
-from benchmarks.processes import say
-from benchmarks.rivals import Aiortc, luma
+from benchmarks.rivals import Aiortc
 from streamer.emulator import read_barcode
+from tests.support.evidence import luma
+from tests.support.processes import say
 
 
 class Count:

@@ -26,10 +26,9 @@ from av.codec.context import Flags
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
-from benchmarks.processes import say
-
 # Its names, and not the package alone: those are imported with their first use, when the clock runs already.
 from streamer import Token, connect
+from tests.support.processes import say
 
 STEPS: Final = (
     "HTTP: auth",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from benchmarks.clips import CLIPS
-from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report
+from tests.support.processes import Child
 
 ADDED_GOAL_MS: Final = 50.0
 ANSWERS: Final = 10

@@ -14,8 +14,8 @@ from typing import Any
 import av
 
 from benchmarks.clips import Clip, access_units, clip_named
-from benchmarks.processes import listen, say
 from benchmarks.rivals import Streamer
+from tests.support.processes import listen, say
 
 Notes = list[tuple[float, float]]  # when each frame came, and when it was due by the stream's own clock
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from benchmarks.lossy import Path, Simulation
-from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report
+from tests.support.lossy import Path, Simulation
+from tests.support.processes import Child
 
 SECONDS: Final = 20
 MOST_ROUNDS: Final = 2  # over real sockets
@@ -78,7 +78,7 @@ def _real(rival: str, loss: float, seed: int) -> Passage:
     path = {"loss": loss, "delay_ms": DELAY_MS, "jitter_ms": JITTER_MS, "seed": seed}
     with (
         Child("benchmarks.receiver", "lossy", json.dumps({"rival": rival})) as receiver,
-        Child("benchmarks.relay", json.dumps(path)) as relay,
+        Child("tests.support.relay", json.dumps(path)) as relay,
         Child("benchmarks.sender", json.dumps({"seconds": SECONDS, "fps": FPS})) as sender,
     ):
         relay.tell(sender.hear())

@@ -18,9 +18,10 @@ import uvloop
 from aiortc.contrib.media import MediaRecorder
 
 from benchmarks.clips import DIRECTORY, access_units, clip_named
-from benchmarks.processes import listen, say, usage
-from benchmarks.rivals import RIVALS, Aiortc, Rival, Streamer, fingerprint, read_counter
+from benchmarks.rivals import RIVALS, Aiortc, Rival, Streamer, fingerprint
 from streamer.media.recording.recording import Recording
+from tests.support.evidence import read_counter
+from tests.support.processes import listen, say, usage
 
 WARM_UP: Final = 1.5  # seconds of the clip that do not count: connecting, loading, the first keyframe
 GUARD_KB: Final = 1_500_000  # a receiver that holds so much stops by itself

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.clips import CLIPS, Clip, access_units
-from benchmarks.processes import Child
 from benchmarks.receiver import WARM_UP
 from benchmarks.report import Goal, Grid, Report, figure
+from tests.support.processes import Child
 
 CPU_GOAL: Final = 1.10
 LATENCY_GOALS: Final = {30: 0.12, 60: 0.25}

@@ -1,4 +1,4 @@
-"""A process that records, to be killed or measured: `session` the emulator, `write` a clip without a network.
+"""A process that records without a network, to be measured: `write` a clip, or `remux` it with ffmpeg.
 
 argv: a task, and its options as JSON.
 """
@@ -12,29 +12,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-import streamer
 from benchmarks.clips import DIRECTORY, access_units, clip_named
-from benchmarks.processes import say, usage
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.recording import Recording
 from streamer.tracks import Codec
-
-
-async def session(place: dict[str, str], paths: list[str]) -> None:
-    """Record the phone into several files at once, and say so once there is a frame for each; until it is killed."""
-    async with connected(place) as phone:
-        recordings = [phone.record(path, overwrite=True) for path in paths]
-        while not all(recording.frames for recording in recordings):  # noqa: ASYNC110 - they have no event for it
-            await asyncio.sleep(0.01)
-        say("recording")
-        await phone.wait_ended()
-
-
-def connected(place: dict[str, str]) -> streamer.Connecting:
-    """Connect to a phone that runs as a process of its own."""
-    return streamer.connect(
-        place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"]), timeout_s=30
-    )
+from tests.support.processes import say, usage
 
 
 async def write(clip: str, seconds: float) -> None:
@@ -86,7 +68,6 @@ async def remux(clip: str, seconds: float) -> None:
 
 
 TASKS: Final[dict[str, Callable[..., Coroutine[Any, Any, None]]]] = {
-    "session": session,
     "write": write,
     "remux": remux,
 }

@@ -9,12 +9,9 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import av
-import numpy as np
-import numpy.typing as npt
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from streamer.emulator import read_barcode
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
 from streamer.media.playback.video import VideoOutput
@@ -25,6 +22,7 @@ from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import RECEIVE_BUFFER
 from streamer.tracks import Track
+from tests.support.evidence import luma
 
 
 class Rival(Protocol):
@@ -134,19 +132,6 @@ class Aiortc:
 
 
 RIVALS: Final[dict[str, type[Streamer] | type[Aiortc]]] = {"streamer": Streamer, "aiortc": Aiortc}
-
-
-def luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """Return the frame's luma, of shape (height, width), without converting or copying anything."""
-    plane = frame.planes[0]
-    rows: npt.NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: frame.height, : frame.width]
-
-
-def read_counter(frame: av.VideoFrame) -> int | None:
-    """Return the number in a frame's barcode."""
-    barcode = read_barcode(luma(frame))
-    return None if barcode is None else barcode.counter
 
 
 def fingerprint(frame: av.VideoFrame) -> int:

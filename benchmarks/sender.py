@@ -19,9 +19,10 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtp
 from aiortc.codecs.h264 import H264Encoder
 
 from benchmarks.clips import Clip, access_units, clip_named
-from benchmarks.processes import listen, say
-from benchmarks.rivals import fingerprint, read_counter
+from benchmarks.rivals import fingerprint
 from streamer.emulator.media import PhoneMedia
+from tests.support.evidence import read_counter
+from tests.support.processes import listen, say
 
 HISTORY: Final = 4096  # packets kept for retransmission: more than a keyframe, as Chromium keeps; aiortc keeps 128
 

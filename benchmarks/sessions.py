@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.clips import CLIPS
-from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report
+from tests.support.processes import Child
 
 SECONDS: Final = 6
 SHARE_GOAL: Final = 0.85

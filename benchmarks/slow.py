@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from benchmarks.clips import CLIPS
-from benchmarks.processes import Child
 from benchmarks.receiving import played
 from benchmarks.report import Goal, Grid, Report
+from tests.support.processes import Child
 
 SECONDS: Final = 60
 RIVAL_SECONDS: Final = 6  # it takes some 170 MB each second

@@ -6,30 +6,21 @@ all the time and records all the time. Each minute it prints what it holds.
 
 import asyncio
 import itertools
-import statistics
 import time
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 
 import streamer
 from benchmarks.clips import DIRECTORY
-from benchmarks.processes import Child, Usage, usage
 from benchmarks.report import console
+from tests.support.processes import Child, usage
+from tests.support.recording_proofs import Sample, growth_kb
 
 RSS_SLOPE_LIMIT: Final = 50.0  # kB a minute: 72 MB a day
 WARM_UP_S: Final = 300.0  # pools fill and the interpreter settles
 SAMPLE_S: Final = 10.0
 _ROW: Final = "{:>7}  {:>7}  {:>7}  {:>5}  {:>5}  {:>10}"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the process held at one moment."""
-
-    seconds: float
-    held: Usage
 
 
 def main(
@@ -59,20 +50,9 @@ def _judge(samples: list[Sample]) -> bool:
     return holds
 
 
-def growth_kb(samples: list[Sample]) -> float:
-    """Return how much more is held each minute: the median of all slopes between two samples (Theil and Sen).
-
-    A step, as when pools grow once, does not tilt it.
-    """
-    return statistics.median(
-        60 * (after.held.rss_kb - before.held.rss_kb) / (after.seconds - before.seconds)
-        for before, after in itertools.combinations(samples, 2)
-    )
-
-
 async def _soak(minutes: float, *, record: bool) -> list[Sample]:
     """Run a session for so long; return what the process held, every ten seconds."""
-    with Child("benchmarks.phone") as phone:
+    with Child("tests.support.phone_process") as phone:
         place = phone.hear()
         async with streamer.connect(
             place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"])

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 from benchmarks.first_frame import STEPS
-from benchmarks.processes import Child
 from benchmarks.report import Goal, Grid, Report
+from tests.support.processes import Child
 
 GOAL: Final = 1.3
 RUNS: Final = 4  # a round
@@ -18,7 +18,7 @@ _LOADED_S: Final = 1.5  # what a process is given to import everything
 def measure(rounds: int) -> Iterator[str | Report]:
     """Take the first frame from the emulator, each time in a new process, in turn."""
     found: dict[str, list[list[list[float]]]] = {"plain": [], "streamer": []}
-    with Child("benchmarks.phone") as phone:
+    with Child("tests.support.phone_process") as phone:
         place = phone.hear()
         for number in range(rounds * RUNS):
             for how, runs in found.items():

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.clips import CLIPS, Clip
-from benchmarks.processes import Child
 from benchmarks.receiving import played
 from benchmarks.report import Goal, Grid, Report, figure
+from tests.support.processes import Child
 
 FRAMES: Final = 75
 GOAL: Final = 2.0  # times the decoding alone

@@ -6,8 +6,8 @@ import json
 from typing import Any, Final, NamedTuple
 
 import streamer
-from benchmarks.processes import Child, Usage, usage
 from tests.faults.stages import SMALL
+from tests.support.processes import Child, Usage, usage
 
 SETTLED: Final = 10  # cycles after which pools have their size
 
@@ -22,7 +22,7 @@ class Held(NamedTuple):
 
 def cycle(count: int, every: int = 10) -> list[Held]:
     """Connect to a phone in a process of its own, take a frame, record, and leave; return samples from SETTLED on."""
-    with Child("benchmarks.phone", json.dumps(SMALL)) as phone:
+    with Child("tests.support.phone_process", json.dumps(SMALL)) as phone:
         return asyncio.run(_cycle(phone.hear(), count, every))
 
 

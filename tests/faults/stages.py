@@ -14,13 +14,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from benchmarks.processes import Child
 from streamer import emulator
 from tests.support.peers.auth_api import DEVICE_ID, auth_api
 from tests.support.peers.chromium_phone import PAGES, Chromium, Page, PageError, find_chromium
 from tests.support.peers.coturn import Coturn
 from tests.support.peers.npm import SignalingServer, require_node, serve_signaling
 from tests.support.peers.presence import require_peer
+from tests.support.processes import Child
 
 SMALL: Final[dict[str, Any]] = {"width": 180, "height": 320, "fps": 15, "bitrate_bps": 300_000}
 PAGE: Final[dict[str, Any]] = {"width": 280, "height": 496, "fps": 15, "reconnects": 1}
@@ -73,7 +73,7 @@ class Elsewhere:
         self._start()
 
     def _start(self) -> None:
-        self._child = Child("benchmarks.phone", self._options)
+        self._child = Child("tests.support.phone_process", self._options)
         place = self._child.hear()
         self.endpoint, self.instance_id = place["endpoint"], place["instance"]
 

@@ -14,8 +14,8 @@ import pytest
 
 from streamer import emulator
 from tests.faults.stages import SMALL
-from tests.faults.test_programs import frames
-from tests.whole.test_cli import environment
+from tests.support.commands import environment
+from tests.support.recordings import frame_count
 
 LIMIT_S: Final = 60.0
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -96,7 +96,7 @@ async def test_a_recording_that_is_interrupted_at_any_moment_says_no_traceback_a
         assert_quiet(said)
         assert code in {0, 6, 130}, said  # frames, none yet, at once
         assert path.exists() or code != 0
-        assert not path.exists() or frames(path) > 0
+        assert not path.exists() or frame_count(path) > 0
 
     await at_many_moments(0.05, one)
     assert all(path.suffix == ".mp4" for path in tmp_path.iterdir())

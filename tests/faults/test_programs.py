@@ -7,14 +7,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import av
 import pytest
 
 import streamer
 from streamer import emulator
 from tests.faults.stages import SMALL
+from tests.support.commands import end, environment, running
 from tests.support.everywhere import Connect
-from tests.whole.test_cli import end, environment, running
+from tests.support.recordings import frame_count
 
 LIMIT_S = 40.0
 
@@ -46,11 +46,6 @@ async def small() -> AsyncIterator[emulator.EmulatedPhone]:
         yield phone
 
 
-def frames(path: Path) -> int:
-    with av.open(path) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
 @pytest.mark.parametrize("ending", _ENDINGS)
 async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(
     small: emulator.EmulatedPhone, tmp_path: Path, ending: str
@@ -65,7 +60,7 @@ async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_no
         _, said = await process.communicate()
     assert process.returncode == 0
     assert said.decode() == ""
-    assert frames(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
+    assert frame_count(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
 
 
 async def test_a_call_that_is_tried_again_is_nothing_to_warn_of(small: emulator.EmulatedPhone, tmp_path: Path) -> None:
@@ -92,7 +87,7 @@ async def test_a_command_that_is_interrupted_at_any_moment_leaves_a_whole_file_o
             process.send_signal(number)
             ended = await end(process)
         assert ended.code in {0, 6, 130}, ended  # frames, none yet, not even a connection
-        assert (ended.code == 0) == (path.exists() and frames(path) > 0)
+        assert (ended.code == 0) == (path.exists() and frame_count(path) > 0)
 
     await asyncio.gather(*(interrupt(tmp_path / f"{index}.mp4", rng.uniform(0, 1)) for index in range(6)))
     assert all(path.suffix == ".mp4" for path in tmp_path.iterdir())
@@ -121,4 +116,4 @@ async def test_an_error_in_the_consumer_leaves_a_whole_recording(
                 async for _ in session:
                     if recording.frames >= 10:
                         raise ZeroDivisionError
-    assert frames(tmp_path / "a.mp4") == recording.frames
+    assert frame_count(tmp_path / "a.mp4") == recording.frames

@@ -16,10 +16,10 @@ import av
 import numpy as np
 
 import streamer
-from benchmarks.processes import usage
-from benchmarks.recording import small_disk
 from streamer import emulator
 from tests.faults.stages import Peers, Stage, abroad, here
+from tests.support.processes import usage
+from tests.support.small_disk import small_disk
 
 LIMIT_S: Final = 100.0  # a trial that lasts longer has failed
 AT_ONCE: Final = 6  # trials: each phone draws and encodes; more of them keep each other from closing in time

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-CORPUS: Final = Path(__file__).with_name("corpus")
+from tests.support.corpus import CORPUS
+
 FOUND: Final = Path(".fuzz")
 INPUT_LIMIT: Final = 16384  # bytes
 MEMORY_LIMIT_MB: Final = 1024

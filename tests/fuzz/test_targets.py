@@ -6,8 +6,9 @@ from typing import Final
 
 import pytest
 
-from tests.fuzz.__main__ import CORPUS, INPUT_LIMIT
+from tests.fuzz.__main__ import INPUT_LIMIT
 from tests.fuzz.targets import SEPARATOR, TARGETS
+from tests.support.corpus import CORPUS
 
 # About a minute in all.
 CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {

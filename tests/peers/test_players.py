@@ -29,8 +29,8 @@ from tests.support.everywhere import Connect
 from tests.support.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.support.peers.presence import require_peer
 from tests.support.recordings import START, SUFFIXES, audio, interleaved, packets, video
+from tests.support.reordered import as_sent, record
 from tests.support.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
-from tests.unit.media.recording.test_segment_writer_order import as_sent, record
 
 LIMIT_S = 30.0
 S = 1_000_000_000

@@ -135,3 +135,9 @@ def boxes(path: Path) -> list[str]:
         position += size
     assert position == len(data)
     return names
+
+
+def frame_count(path: Path) -> int:
+    """Return how many frames of a file decode."""
+    with av.open(path) as container:
+        return sum(1 for _ in container.decode(video=0))

@@ -15,8 +15,11 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.bits import BitReader, BitWriter, escaped, unescaped
 from streamer.media.recording.priority import ordinary_priority
 from streamer.tracks import Codec, Track
+
+SIZE = (160, 128)  # of what is sent
 
 MS = 1_000_000
 VIDEO_CODECS = ("h264", "h265", "vp8", "vp9", "av1")
@@ -300,3 +303,27 @@ def access_unit(
         discontinuity=discontinuity,
         arrival_ns=rtp_time * 1_000_000_000 // codec.clock_rate if arrival_ns is None else arrival_ns,
     )
+
+
+def without_vui(sps: bytes) -> bytes:
+    """Return x264's SPS of the main profile as an encoder writes it that says nothing of how to use it."""
+    bits = BitReader(unescaped(sps[1:]))
+    assert bits.u(24) >> 16 == 77
+    for _ in range(5):
+        bits.ue()
+    bits.u(1)
+    bits.ue()
+    bits.ue()
+    bits.u(2)
+    assert bits.u(1) == 0  # nothing is cropped
+    writer = BitWriter()
+    writer.u(*bits.since(0))
+    writer.u(0, 1)
+    return sps[:1] + escaped(writer.payload())
+
+
+def is_frame(image: npt.NDArray[np.int_], number: int) -> bool:
+    """Whether an image shows what was drawn, at its own size or scaled."""
+    height, width = image.shape
+    drawing = drawn(number, SIZE, noise=False).reformat(width=width, height=height).to_ndarray(format="gray")
+    return bool(abs(image - drawing.astype(int)).mean() < 8)

@@ -18,7 +18,7 @@ from streamer.hub import Hub, HubIterator, Subscription
 from streamer.media.playback.audio_frames import IDLE_AFTER as AUDIO_IDLE_AFTER
 from streamer.media.playback.audio_frames import AudioFrame, AudioHub, AudioIterator, Pcm
 from streamer.media.playback.video_frames import IDLE_AFTER, FrameHub, FrameIterator, VideoFrame
-from tests.unit.media.playback.test_video_frames import FRAMES
+from tests.support.video_frames import FRAMES
 
 LIMIT_S = 20.0
 TIMES: Final = 1000

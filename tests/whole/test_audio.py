@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import streamer
-from benchmarks.av_offset import relay_path
-from benchmarks.processes import Child
 from streamer import emulator
 from tests.support.everywhere import Connect
+from tests.support.processes import Child
+from tests.support.relay import relay_path
 
 LIMIT_S = 30.0
 
@@ -52,7 +52,7 @@ async def test_audio_comes_without_a_gap_and_says_what_it_is(connect: Connect) -
 
 async def test_on_a_lossy_path_there_is_as_much_audio_as_time_and_what_is_made_up_is_told() -> None:
     options = {"width": 360, "height": 640, "path": relay_path(20)}
-    with Child("benchmarks.phone", json.dumps(options)) as phone:
+    with Child("tests.support.phone_process", json.dumps(options)) as phone:
         place = await asyncio.to_thread(phone.hear)
         async with streamer.connect(
             place["instance"], endpoint=place["endpoint"], credentials=streamer.Token(place["token"])

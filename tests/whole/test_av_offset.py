@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import streamer
-from benchmarks.av_offset import GOAL_MS, offsets
 from streamer import emulator
+from tests.support.av_offset import GOAL_MS, offsets
 from tests.support.everywhere import Connect
 
 SECONDS = 20

@@ -12,12 +12,12 @@ from PIL import Image
 
 import streamer
 from streamer import emulator
+from tests.support.emulated import barcodes
 from tests.support.everywhere import Connect
+from tests.support.recording_session import transcoded
 from tests.support.recordings import audio, duration_s, interleaved, video
-from tests.support.senders import encoded
-from tests.unit.media.recording.test_transcode import SIZE, is_frame
-from tests.unit.media.recording.test_transcode import recorded as encoded_anew
-from tests.whole.test_recording import barcodes, until
+from tests.support.senders import SIZE, encoded, is_frame
+from tests.support.waiting import until
 
 LIMIT_S = 60.0
 
@@ -123,7 +123,7 @@ async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path
     path = tmp_path / "a.mp4"
     turned = encoded(15, size=(128, 160), keyframe_every=15)
     units = [*video(encoded(15, keyframe_every=15)), *video(turned, start=900_000 + 45_000)]
-    await encoded_anew(path, units, size=(160, 160))
+    await transcoded(path, units, size=(160, 160))
     await streamer.clip(path, 0, None, tmp_path / "clip.gif", width=80)
     frames, _ = moving(tmp_path / "clip.gif")
     assert {frame.shape for frame in frames} == {(80, 80, 3)}
@@ -133,7 +133,7 @@ async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path
 
 async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
-    await encoded_anew(path, interleaved(video(encoded(60, keyframe_every=15)), audio(100)), crf=10)
+    await transcoded(path, interleaved(video(encoded(60, keyframe_every=15)), audio(100)), crf=10)
     data = path.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 2 // 3])
@@ -162,7 +162,7 @@ async def test_what_is_no_clip_is_named_and_nothing_is_written(
     tmp_path: Path, seconds: tuple[float, float], name: str, options: dict[str, Any], said: str
 ) -> None:
     path = tmp_path / "phone.mp4"
-    await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    await transcoded(path, video(encoded(60, keyframe_every=15)))
     with pytest.raises(streamer.ConfigurationError, match=said):
         await streamer.clip(path, *seconds, tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == [path]
@@ -171,7 +171,7 @@ async def test_what_is_no_clip_is_named_and_nothing_is_written(
 @pytest.mark.parametrize("way", ["name", "other spelling", "symbolic link", "hard link", "recording"])
 async def test_a_recording_is_never_replaced_by_its_own_clip(tmp_path: Path, way: str) -> None:
     path, link = tmp_path / "phone.mp4", tmp_path / "link.mp4"
-    recording = await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    recording = await transcoded(path, video(encoded(60, keyframe_every=15)))
     before = path.read_bytes()
     if way == "symbolic link":
         link.symlink_to(path)
@@ -188,7 +188,7 @@ async def test_a_recording_is_never_replaced_by_its_own_clip(tmp_path: Path, way
 
 async def test_a_clip_replaces_a_file_only_if_that_is_asked_for(tmp_path: Path) -> None:
     path, target = tmp_path / "phone.mp4", tmp_path / "clip.gif"
-    recording = await encoded_anew(path, video(encoded(60, keyframe_every=15)))
+    recording = await transcoded(path, video(encoded(60, keyframe_every=15)))
     target.write_bytes(b"kept")
     with pytest.raises(streamer.RecordingError, match="it exists: give another name"):
         await streamer.clip(path, 0, 1, target)
@@ -201,7 +201,7 @@ async def test_a_clip_replaces_a_file_only_if_that_is_asked_for(tmp_path: Path) 
 
 async def test_a_clip_is_no_longer_than_a_minute(tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
-    await encoded_anew(path, video(), lasts_s=62, fps=1)
+    await transcoded(path, video(), lasts_s=62, fps=1)
     with pytest.raises(streamer.ConfigurationError, match=r"at most 60 s, got 62\.0: name a start and an end"):
         await streamer.clip(path, 0, None, tmp_path / "a.gif")
 
@@ -232,7 +232,7 @@ async def test_nothing_and_a_pipe_have_no_clips(
 
 async def test_a_clip_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
-    await encoded_anew(path, video(), lasts_s=40, fps=60)
+    await transcoded(path, video(), lasts_s=40, fps=60)
     making = asyncio.create_task(streamer.clip(path, 0, None, tmp_path / "a.webp", fps=30))
     await asyncio.sleep(0.05)
     making.cancel()

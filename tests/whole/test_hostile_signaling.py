@@ -22,8 +22,8 @@ from streamer.signaling.client import SignalingClient
 from streamer.signaling.conversation import EVENTS_LIMIT
 from streamer.signaling.messages import RemoteCandidate
 from tests.support.everywhere import Connect
-from tests.whole.test_reconnect import hear
-from tests.whole.test_signaling_client import LIMIT_S, request, serving
+from tests.support.signaling_servers import LIMIT_S, request, serving
+from tests.support.waiting import hear
 
 GREETING: Final = '0{"sid":"x","pingInterval":3000,"pingTimeout":2000}'
 ACCEPT: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -1,10 +1,10 @@
-"""Frames over a path that loses, delays and reorders, in virtual time: the emulator of `benchmarks.lossy`."""
+"""Frames over a path that loses, delays and reorders, in virtual time."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.lossy import Path, Simulation
+from tests.support.lossy import Path, Simulation
 
 
 @given(

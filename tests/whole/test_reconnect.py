@@ -19,32 +19,11 @@ from streamer.emulator.client import Client
 from streamer.rtc import peer as peer_module
 from streamer.rtc._aiortc.tap import local_address
 from streamer.signaling import conversation
+from tests.support.emulated import barcodes, counter
 from tests.support.everywhere import Connect
-from tests.whole.test_recording import barcodes
-from tests.whole.test_session import counter
+from tests.support.waiting import LIMIT_S, hear, until
 
-LIMIT_S = 40.0
 QUICK = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=30)
-
-
-async def hear(events: streamer.EventIterator, *kinds: str) -> list[streamer.Event]:
-    """Read events up to the last of these kinds, which come in this order; return those that were read."""
-    heard = []
-    async with asyncio.timeout(LIMIT_S):
-        for kind in kinds:
-            async for event in events:
-                heard.append(event)
-                if event.kind == kind:
-                    break
-            else:
-                pytest.fail(f"no {kind!r} among {[event.kind for event in heard]}")
-    return heard
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def break_signaling(phone: emulator.EmulatedPhone) -> None:

@@ -1,67 +1,19 @@
 """Recordings of the emulator: what it sent is what is in the file."""
 
 import asyncio
-import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import av
-import numpy as np
 import pytest
 
 import streamer
 from streamer import emulator
+from tests.support.emulated import Sent, barcodes, digest, listen
 from tests.support.everywhere import Connect
 from tests.support.recordings import boxes, frames, packets, pieces
-from tests.support.senders import nal_units
-
-LIMIT_S = 30.0
-
-
-class Sent(NamedTuple):
-    """A packet of the phone's encoder."""
-
-    seconds: float
-    digest: str
-
-
-def digest(parts: list[bytes]) -> str:
-    return hashlib.sha256(b"|".join(parts)).hexdigest()
-
-
-def listen(phone: emulator.EmulatedPhone) -> dict[str, list[Sent]]:
-    """Return lists that the phone's packets get into as they are sent."""
-    sent: dict[str, list[Sent]] = {"video": [], "audio": []}
-
-    def overhear(kind: str, packet: "av.Packet[Any]") -> None:
-        assert packet.pts is not None
-        assert packet.time_base is not None
-        data = bytes(packet)
-        sent[kind].append(
-            Sent(float(packet.pts * packet.time_base), digest(nal_units(data) if kind == "video" else [data]))
-        )
-
-    phone.media.on_sent = overhear
-    return sent
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def barcodes(path: Path) -> Iterator[tuple[float, emulator.Barcode]]:
-    """Return the time of each frame in the file, and what the phone wrote into it."""
-    with av.open(path) as container:
-        for frame in container.decode(video=0):
-            barcode = emulator.read_barcode(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
-            assert barcode is not None
-            assert frame.time is not None
-            yield frame.time, barcode
+from tests.support.waiting import LIMIT_S, until
 
 
 def matching(path: Path, kind: str, sent: list[Sent]) -> tuple[list[float], list[float]]:

@@ -1,12 +1,12 @@
-"""Recordings under everything that may go wrong with them: `benchmarks.recording`, shortly. The phone is a process."""
+"""Recordings under everything that may go wrong with them. The benchmarks do the same for longer."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks import recording as proofs
 from streamer.media.recording import recording
+from tests.support import recording_proofs as proofs
 
 SMALL = {"width": 360, "height": 640}
 

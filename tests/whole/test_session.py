@@ -20,15 +20,10 @@ import streamer
 from streamer import emulator
 from streamer.emulator import Faults
 from streamer.media.rtp.driver import ReceiverDriver
+from tests.support.emulated import counter
 from tests.support.everywhere import HAS_IPV6, Connect
 
 LIMIT_S = 20.0
-
-
-def counter(frame: streamer.VideoFrame) -> int:
-    barcode = emulator.read_barcode(frame.to_ndarray("gray"))
-    assert barcode is not None
-    return barcode.counter
 
 
 def recorded(path: Path) -> Iterator[emulator.Barcode]:

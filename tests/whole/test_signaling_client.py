@@ -9,36 +9,18 @@ import logging.config
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 from streamer.errors import ConfigurationError, SignalingClosedError, SignalingProtocolError
-from streamer.secret import Secret
 from streamer.signaling.client import SignalingClient
-from streamer.signaling.messages import RemoteCandidate, SignalingRequest
+from streamer.signaling.messages import RemoteCandidate
+from tests.support.signaling_servers import LIMIT_S, TOKEN, request, serving
 
-TOKEN: Final = "device-token"
 PING_TIMEOUT_S: Final = 0.2
-LIMIT_S: Final = 20.0
-
-
-def request(port: int) -> SignalingRequest:
-    return SignalingRequest(
-        signaling_url=f"http://127.0.0.1:{port}",
-        device_id="device",
-        device_token=Secret(TOKEN),
-        streaming_id="stream",
-        client_uuid="uuid",
-    )
-
-
-@contextlib.asynccontextmanager
-async def serving(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncGenerator[int]:
-    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
-        yield next(iter(server.sockets)).getsockname()[1]
 
 
 async def greet(websocket: ServerConnection) -> None:

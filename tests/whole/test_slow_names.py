@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.whole.test_cli import environment
+from tests.support.commands import environment
 
 HANGS_S: Final = 60.0  # the resolver, in the program below
 LIMIT_S: Final = 40.0  # for the whole program, on a busy machine

@@ -10,9 +10,10 @@ import pytest
 
 import streamer
 from streamer import emulator
+from tests.support.emulated import barcodes, digest, listen
 from tests.support.everywhere import Connect
 from tests.support.recordings import boxes, duration_s, packets, streams
-from tests.whole.test_recording import barcodes, digest, listen, until
+from tests.support.waiting import until
 
 LIMIT_S = 60.0
 

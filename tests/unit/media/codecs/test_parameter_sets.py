@@ -24,7 +24,7 @@ from streamer.media.codecs.parameter_sets import (
     h265_sequence_set,
     h265_slice_order,
 )
-from tests.support.senders import allowing_reordering, drawn, encoded, encoded_as, nal_units
+from tests.support.senders import allowing_reordering, drawn, encoded, encoded_as, nal_units, without_vui
 
 # Bits
 
@@ -349,23 +349,6 @@ def test_a_rewritten_sps_is_otherwise_equal(case: str) -> None:
         written = [known[0].with_reordering(frames) if unit == known[0].nal_unit else unit for unit in units]
         assert written != units or known[0].reorder == frames
         assert shown(codec, written) == shown(codec, units)
-
-
-def without_vui(sps: bytes) -> bytes:
-    """Return x264's SPS of the main profile as an encoder writes it that says nothing of how to use it."""
-    bits = BitReader(unescaped(sps[1:]))
-    assert bits.u(24) >> 16 == 77
-    for _ in range(5):
-        bits.ue()
-    bits.u(1)
-    bits.ue()
-    bits.ue()
-    bits.u(2)
-    assert bits.u(1) == 0  # nothing is cropped
-    writer = BitWriter()
-    writer.u(*bits.since(0))
-    writer.u(0, 1)
-    return sps[:1] + escaped(writer.payload())
 
 
 def test_an_sps_without_a_word_of_reordering_gets_one() -> None:

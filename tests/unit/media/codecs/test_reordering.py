@@ -16,8 +16,15 @@ from streamer.media.codecs.reordering import ORDERED_UNITS, Reordering
 from streamer.media.frame_decoder import GROUP_LIMIT, DecodedFrame, FrameDecoder
 from streamer.media.libav import open_decoder
 from streamer.tracks import Codec
-from tests.support.senders import access_unit, allowing_reordering, encoded, encoded_as, nal_units, number_in
-from tests.unit.media.codecs.test_parameter_sets import without_vui
+from tests.support.senders import (
+    access_unit,
+    allowing_reordering,
+    encoded,
+    encoded_as,
+    nal_units,
+    number_in,
+    without_vui,
+)
 
 CODECS = ("h264", "h265")
 CODEC = {name: Codec(name=name, clock_rate=90_000) for name in CODECS}

@@ -20,7 +20,7 @@ from PIL import Image
 from streamer.atomic_file import check_writable, write_atomically
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.playback.images import encode_image
-from tests.unit.media.playback.test_video_frames import frame
+from tests.support.video_frames import video_frame
 
 
 def pattern(width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -63,18 +63,18 @@ def test_a_better_jpeg_is_larger_and_nearer_to_the_frame() -> None:
 @pytest.mark.parametrize("options", [{"quality": 0}, {"quality": 101}, {"image_format": "gif"}, {"size": (0, 1)}])
 def test_what_is_no_image_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
-        frame().encode(**options)
+        video_frame().encode(**options)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")])
 def test_the_name_says_what_is_written(tmp_path: Path, name: str, kind: str) -> None:
-    frame(luma=200).save(tmp_path / name, size=(32, 16))
+    video_frame(luma=200).save(tmp_path / name, size=(32, 16))
     assert read((tmp_path / name).read_bytes(), kind).shape == (16, 32, 3)
 
 
 def test_another_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"ends in \.png, \.jpg or \.jpeg, got 'a\.gif'"):
-        frame().save(tmp_path / "a.gif")
+        video_frame().save(tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
 
 

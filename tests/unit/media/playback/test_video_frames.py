@@ -17,32 +17,9 @@ from hypothesis import strategies as st
 
 from streamer.errors import ConfigurationError, FramesOverflowError
 from streamer.media.playback.video_frames import FrameHub, FrameIterator, PixelFormat, VideoFrame
+from tests.support.video_frames import FRAMES, video_frame
 
 LIMIT_S = 20.0
-
-
-def frame(
-    sequence: int = 0, *, width: int = 64, height: int = 32, kind: str = "yuv420p", luma: int = 128
-) -> VideoFrame:
-    av_frame = av.VideoFrame(width, height, kind)
-    for number, plane in enumerate(av_frame.planes):
-        plane.update(bytes([luma if number == 0 else 128]) * plane.buffer_size)
-    return VideoFrame(
-        width=width,
-        height=height,
-        sequence=sequence,
-        rtp_time=0,
-        arrival_ns=0,
-        received_at=0.0,
-        decoded_ns=0,
-        captured_at=None,
-        is_keyframe=False,
-        discontinuity=False,
-        av_frame=av_frame,
-    )
-
-
-FRAMES = [frame(number) for number in range(64)]
 
 
 def make_hub(watched: list[bool] | None = None) -> FrameHub:
@@ -469,7 +446,7 @@ SHAPES: dict[PixelFormat, tuple[int, ...]] = {
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("size", [None, (36, 48)])
 def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, int] | None) -> None:
-    shown = frame(width=36, height=48) if size is None else frame(width=720, height=1280)
+    shown = video_frame(width=36, height=48) if size is None else video_frame(width=720, height=1280)
     pixels = shown.to_ndarray(kind, size=size)
     assert pixels.shape == SHAPES[kind]
     assert pixels.dtype == np.uint8
@@ -485,7 +462,7 @@ def test_an_array_has_the_documented_shape(kind: PixelFormat, size: tuple[int, i
 def test_a_frame_is_converted_by_its_own_range(
     kind: str, luma: int, grey: int, size: tuple[int, int] | None, rounding: int
 ) -> None:
-    shown = frame(kind=kind, luma=luma)
+    shown = video_frame(kind=kind, luma=luma)
     for pixels in (shown.to_ndarray(form, size=size).astype(int) for form in ("rgb24", "bgr24", "gray")):
         assert abs(pixels - grey).max() <= rounding
 
@@ -494,13 +471,13 @@ def test_a_frame_is_converted_by_its_own_range(
 def test_colours_are_in_their_order(kind: PixelFormat) -> None:
     red = np.zeros((32, 64, 3), dtype=np.uint8)
     red[..., 0] = 255
-    shown = replace(frame(), av_frame=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
+    shown = replace(video_frame(), av_frame=av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv420p"))
     pixel = shown.to_ndarray(kind)[16, 32].astype(int)
     assert abs(pixel - ([255, 0, 0] if kind == "rgb24" else [0, 0, 255])).max() < 6
 
 
 def test_a_frame_is_an_array_for_numpy() -> None:
-    shown = frame(luma=90)
+    shown = video_frame(luma=90)
     assert np.array_equal(np.asarray(shown), shown.to_ndarray("rgb24"))
     assert shown.shape == np.asarray(shown).shape == (32, 64, 3)
     assert np.asarray(shown, dtype=np.float32).dtype == np.float32
@@ -510,24 +487,24 @@ def test_a_frame_is_an_array_for_numpy() -> None:
 
 
 def test_a_notebook_shows_a_frame() -> None:
-    shown = frame(luma=90)
+    shown = video_frame(luma=90)
     assert shown._repr_png_() == shown.encode("png")
 
 
 def test_a_frame_cannot_be_pickled_and_says_what_can_be_and_its_copy_is_itself() -> None:
-    shown = frame()
+    shown = video_frame()
     with pytest.raises(TypeError, match=r"cannot pickle a VideoFrame.*send frame\.to_ndarray\(\) or frame\.encode\(\)"):
         pickle.dumps(shown)
     assert copy.copy(shown) is copy.deepcopy([shown])[0] is shown
 
 
 def test_a_frame_tells_its_age() -> None:
-    shown = replace(frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
+    shown = replace(video_frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
     assert 5 <= shown.age_s < 5 + LIMIT_S
 
 
 def test_an_image_is_what_the_array_is() -> None:
-    shown = frame(luma=90)
+    shown = video_frame(luma=90)
     image = shown.to_image(size=(30, 20))
     assert (image.size, image.mode) == ((30, 20), "RGB")
     assert np.array_equal(np.asarray(image), shown.to_ndarray("rgb24", size=(30, 20)))
@@ -536,12 +513,12 @@ def test_an_image_is_what_the_array_is() -> None:
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 5), (16_385, 5), (5, 1 << 40)])
 def test_an_impossible_size_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigurationError, match="expected a size of"):
-        frame().to_ndarray(size=size)
+        video_frame().to_ndarray(size=size)
 
 
 @pytest.mark.parametrize("size", [None, (63, 32), (64, 31)])
 def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size: tuple[int, int] | None) -> None:
-    shown = frame(width=63, height=31)
+    shown = video_frame(width=63, height=31)
     with pytest.raises(ConfigurationError, match="expected an even size"):
         shown.to_ndarray("yuv420p", size=size)
     width, height = size or (63, 31)
@@ -553,4 +530,4 @@ def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size:
 @pytest.mark.parametrize("kind", ["cmyk", "", "RGB24"])
 def test_a_format_that_is_not_offered_is_refused(kind: Any) -> None:
     with pytest.raises(ConfigurationError, match="expected a pixel format"):
-        frame().to_ndarray(kind)
+        video_frame().to_ndarray(kind)

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,41 +29,10 @@ from streamer.media.recording.recording import INBOX_LIMIT, Recording, check_tar
 from streamer.media.recording.segment_writer import Writer
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode
+from tests.support.recording_session import LIMIT_S, NOON_NS, S, Session
 from tests.support.recordings import STREAM, audio, boxes, frames, interleaved, packets, pieces, sent, times, video
 from tests.support.senders import encoded
-
-LIMIT_S = 30.0
-S = 1_000_000_000
-NOON_NS = 1_800_000_000 * S
-
-
-class Session:
-    """Stands where the session does; its clock is the arrival of what was put last."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-        self.asked = 0
-        self.noon_ns = NOON_NS
-        self.ended: list[Recording] = []
-
-    def ask(self) -> None:
-        self.asked += 1
-
-    def record(self, target: Any, *, has_audio: bool = False, **options: Any) -> Recording:
-        return Recording(
-            target,
-            has_audio=has_audio,
-            on_end=self.ended.append,
-            request_keyframe=self.ask,
-            clock_ns=lambda: self.now_ns,
-            unix_ns=lambda: self.noon_ns + self.now_ns,
-            **options,
-        )
-
-    def put(self, recording: Recording, units: Sequence[AccessUnit]) -> None:
-        for unit in units:
-            self.now_ns = unit.arrival_ns
-            recording.put(unit)
+from tests.support.waiting import until
 
 
 async def recorded(path: Path, units: Sequence[AccessUnit], **options: Any) -> Recording:
@@ -73,12 +42,6 @@ async def recorded(path: Path, units: Sequence[AccessUnit], **options: Any) -> R
             session.put(recording, units)
             session.now_ns += S // 30
     return recording
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 # What is in the file
@@ -641,7 +604,6 @@ async def killed(path: Path, last: int) -> None:
 
 @pytest.mark.edge
 async def test_a_process_that_is_killed_leaves_a_file_that_plays_up_to_its_last_fragment(tmp_path: Path) -> None:
-    """More often, and every kind of file: `python -m benchmarks.recording --only killed`."""
     lasts = random.Random(1).sample(range(30, 160), 3)
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         for last in lasts:

@@ -19,7 +19,7 @@ from streamer.media.recording.containers import container_of
 from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits, Manifest
 from streamer.tracks import Codec
-from tests.fuzz.__main__ import CORPUS
+from tests.support.corpus import CORPUS
 from tests.support.recordings import (
     START,
     STREAM,

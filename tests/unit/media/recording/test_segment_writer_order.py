@@ -2,7 +2,6 @@
 
 import fractions
 import itertools
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,52 +11,13 @@ from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.muxers import DECODE_STEP, DecodeTimes
-from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits
-from streamer.tracks import Codec
-from tests.support.recordings import START, audio, boxes, interleaved, packets, pieces, sent
-from tests.support.senders import access_unit, allowing_reordering, drawn, number_in
+from tests.support.recordings import audio, boxes, interleaved, packets, pieces, sent
+from tests.support.reordered import S, as_sent, record
+from tests.support.senders import allowing_reordering, drawn, number_in
 
-S = 1_000_000_000
-FRAME = 3000  # ticks
 TICK = {".mp4": 1 / 90_000, ".ts": 1 / 90_000, ".mkv": 1 / 1000}
-
-
-def as_sent(codec: str, made: Iterable[tuple[int, bytes]], keyframes: Iterable[int] = (0,)) -> list[AccessUnit]:
-    """Return units that arrive as a phone sends them: a B-frame right after the frame that it refers to."""
-    kind, newest, units = Codec(name=codec, clock_rate=90_000), 0, []
-    for position, (number, data) in enumerate(made):
-        newest = max(newest, number)
-        arrival_ns = (START + FRAME * newest) * S // 90_000 + position
-        rtp_time = START + FRAME * number
-        units.append(access_unit(data, rtp_time, codec=kind, keyframe=position in keyframes, arrival_ns=arrival_ns))
-    return units
-
-
-def record(
-    target: Path,
-    units: Sequence[AccessUnit],
-    *,
-    limits: Limits | None = None,
-    has_audio: bool = False,
-    start_ns: int | None = None,
-) -> tuple[Writer, bytes]:
-    """Record units; return with the writer what a process that is killed right before the end leaves."""
-    writer = Writer(
-        Target(target), has_audio=has_audio, limits=limits or Limits(), manifest=None, start_ns=start_ns, now_ns=0,
-        wall_ns=0, ask_keyframe=lambda: None,
-    )  # fmt: skip
-    ticked_ns = units[0].arrival_ns
-    for unit in units:
-        while ticked_ns + S // 4 <= unit.arrival_ns:
-            ticked_ns += S // 4
-            writer.tick(ticked_ns)
-        writer.put(unit)
-    left = writer.path.read_bytes()
-    writer.close(units[-1].arrival_ns + S // 30, "stopped")
-    return writer, left
 
 
 def shown(path: Path) -> list[tuple[float, int]]:

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,19 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
 from streamer.media.recording.letterbox import fit
 from streamer.media.recording.overlay import _ROWS, draw_stamp
-from streamer.media.recording.recording import Recording
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import BEHIND_NS, Transcode, Transcoder
 from streamer.tracks import Codec
+from tests.support.recording_session import LIMIT_S, NOON_NS, S, Session, transcoded
 from tests.support.recordings import audio, boxes, duration_s, interleaved, packets, streams, video, video_as
-from tests.support.senders import access_unit, allowing_reordering, drawn, encoded
-from tests.unit.media.recording.test_recording import LIMIT_S, NOON_NS, Session
+from tests.support.senders import SIZE, access_unit, allowing_reordering, encoded, is_frame
 
-S = 1_000_000_000
 CODECS = ("h264", "h265", "vp9", "av1")
-SIZE = (160, 128)  # of what is sent
-
-
-async def recorded(path: Path, units: Sequence[AccessUnit], *, lasts_s: float = 0.0, **options: Any) -> Recording:
-    """Record units at once, as their clock says, and for so much longer."""
-    session = Session()
-    begin_ns = units[0].arrival_ns
-    has_audio = any(unit.kind == "audio" for unit in units)
-    async with asyncio.timeout(LIMIT_S):
-        async with session.record(path, has_audio=has_audio, transcode=Transcode(**options)) as recording:
-            session.put(recording, units)
-            session.now_ns = max(session.now_ns + S // 30, begin_ns + round(lasts_s * S))
-    return recording
 
 
 def shown(path: Path) -> list[npt.NDArray[np.int_]]:
     with av.open(path) as container:
         return [np.asarray(frame.to_ndarray(format="gray")).astype(int) for frame in container.decode(video=0)]
-
-
-def is_frame(image: npt.NDArray[np.int_], number: int) -> bool:
-    """Whether an image shows what was drawn, at its own size or scaled."""
-    height, width = image.shape
-    drawing = drawn(number, SIZE, noise=False).reformat(width=width, height=height).to_ndarray(format="gray")
-    return bool(abs(image - drawing.astype(int)).mean() < 8)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -60,7 +37,7 @@ async def test_every_codec_and_file_has_a_constant_rate_and_shows_what_was_sent(
     tmp_path: Path, codec: str, suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
-    recording = await recorded(path, video(), codec=codec)
+    recording = await transcoded(path, video(), codec=codec)
     assert streams(path) == [codec]
     found = packets(path)
     assert [round(float(packet.time) * 30, 1) for packet in found] == list(range(12))
@@ -76,7 +53,7 @@ async def test_every_codec_and_file_has_a_constant_rate_and_shows_what_was_sent(
 @pytest.mark.parametrize("codec", ["h265", "vp8", "vp9", "av1"])
 async def test_whatever_the_phone_sends_can_be_encoded_anew(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "a.mp4"
-    await recorded(path, video_as(codec, 8))
+    await transcoded(path, video_as(codec, 8))
     assert streams(path) == ["h264"]
     assert [is_frame(image, number) for number, image in enumerate(shown(path))] == [True] * 8
 
@@ -102,7 +79,7 @@ async def test_each_step_shows_its_own_frame_also_of_a_phone_that_may_reorder_or
         )
         for position, (number, data) in enumerate(allowing_reordering(codec, 12, bidirectional=bidirectional))
     ]
-    recording = await recorded(path, sent)
+    recording = await transcoded(path, sent)
     assert recording.dropped == 0
     images = shown(path)
     assert len(images) == 12 + bidirectional
@@ -116,7 +93,7 @@ async def test_a_still_screen_is_repeated_and_the_file_lasts_as_long_as_it_took(
     tmp_path: Path, fps: float, count: int
 ) -> None:
     path = tmp_path / "a.mp4"
-    await recorded(path, video(), fps=fps, lasts_s=2)
+    await transcoded(path, video(), fps=fps, lasts_s=2)
     found = packets(path)
     assert len(found) == count
     steps = {round(float(later.time - earlier.time) * 90_000) for earlier, later in itertools.pairwise(found)}
@@ -128,14 +105,14 @@ async def test_a_still_screen_is_repeated_and_the_file_lasts_as_long_as_it_took(
 
 async def test_more_frames_than_the_rate_are_thinned_out_and_are_no_loss(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    recording = await recorded(path, video(encoded(30, keyframe_every=30)), fps=10)
+    recording = await transcoded(path, video(encoded(30, keyframe_every=30)), fps=10)
     assert (recording.frames, recording.dropped) == (10, 0)
 
 
 async def test_audio_is_copied_whole_beside_frames_that_are_encoded(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     heard = audio(75)
-    await recorded(path, interleaved(video(encoded(45, keyframe_every=15)), heard), fps=15)
+    await transcoded(path, interleaved(video(encoded(45, keyframe_every=15)), heard), fps=15)
     assert streams(path) == ["h264", "opus"]
     assert [packet.data for packet in packets(path, "audio")] == [unit.data for unit in heard]
     assert float(packets(path, "audio")[0].time) == pytest.approx(0, abs=0.001)
@@ -148,7 +125,7 @@ async def test_frames_are_scaled_whole_with_black_beside_them(
     tmp_path: Path, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     path = tmp_path / "a.mkv"
-    await recorded(path, video(), **options)
+    await transcoded(path, video(), **options)
     for number, image in enumerate(shown(path)):
         assert image.shape == (size[1], size[0])
         width = round(size[1] * SIZE[0] / SIZE[1] / 2) * 2
@@ -162,7 +139,7 @@ async def test_frames_are_scaled_whole_with_black_beside_them(
 async def test_a_phone_that_is_turned_is_shown_whole_in_a_file_of_one_size(tmp_path: Path) -> None:
     turned = encoded(6, size=(128, 160), keyframe_every=6)
     path = tmp_path / "a.mp4"
-    await recorded(path, [*video(encoded(6, keyframe_every=6)), *video(turned, start=900_000 + 18_000)])
+    await transcoded(path, [*video(encoded(6, keyframe_every=6)), *video(turned, start=900_000 + 18_000)])
     images = shown(path)
     assert {image.shape for image in images} == {(128, 160)}
     assert images[-1][:, :24].max() < 24
@@ -291,7 +268,7 @@ async def test_a_file_that_cannot_hold_the_codec_is_refused_at_once(tmp_path: Pa
     with pytest.raises(ConfigurationError, match="WebM cannot hold H264"):
         Session().record(tmp_path / "a.webm", transcode=Transcode())
     assert container_of(tmp_path / "a.webm").name == "WebM"
-    await recorded(tmp_path / "a.webm", video(), codec="vp9")
+    await transcoded(tmp_path / "a.webm", video(), codec="vp9")
     assert streams(tmp_path / "a.webm") == ["vp9"]
 
 
@@ -300,7 +277,7 @@ async def test_a_bit_rate_and_a_quality_are_heeded(tmp_path: Path, codec: str) -
     sizes = []
     for number, options in enumerate(({"crf": 20}, {"crf": 50}, {"bitrate_bps": 2_000_000}, {"bitrate_bps": 100_000})):
         path = tmp_path / f"{number}.mp4"
-        await recorded(path, video(encoded(30, keyframe_every=30, noise=True)), codec=codec, **options)
+        await transcoded(path, video(encoded(30, keyframe_every=30, noise=True)), codec=codec, **options)
         sizes.append(path.stat().st_size)
     assert sizes[0] > 1.2 * sizes[1]
     assert sizes[2] > 1.2 * sizes[3]
@@ -333,7 +310,7 @@ def test_a_stamp_can_be_read_at_every_size(size: tuple[int, int], scale: int) ->
 
 async def test_the_time_runs_on_over_a_still_screen(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    recording = await recorded(path, video(), fps=10, lasts_s=2, timestamps=True, size=(320, 256), crf=10)
+    recording = await transcoded(path, video(), fps=10, lasts_s=2, timestamps=True, size=(320, 256), crf=10)
     moments = [dt.datetime.fromisoformat(read_stamp(image, 2)).astimezone() for image in shown(path)]
     steps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
     assert steps == pytest.approx([0.1] * 19, abs=0.0011)

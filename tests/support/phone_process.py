@@ -1,8 +1,8 @@
 """The emulator as a process of its own: prints where it is, runs until its input ends.
 
 Options of `streamer.emulator.serve` come as one JSON object in the first argument. With "path" among them, the
-options of `benchmarks.relay`, the phone's media goes through a relay of its own. Lines of input are commands. Each is
-answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was sent
+options of `tests.support.relay`, the phone's media goes through a relay of its own. Lines of input are commands. Each
+is answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was sent
 since the last such command: of each packet of a kind, when it was sent (monotonic seconds), its time on the phone's
 clock (seconds), and its digest.
 """
@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import av
 
-from benchmarks.evidence import digest
-from benchmarks.processes import Child, listen, say
 from streamer import emulator
 from streamer.emulator.peer import PhonePeer
+from tests.support.evidence import digest
+from tests.support.processes import Child, listen, say
 
 EVERY_ADDRESS: Final = "0.0.0.0"  # the relay takes an address of the machine's
 
@@ -65,7 +65,7 @@ def _put_relays_between(phone: emulator.EmulatedPhone, path: dict[str, Any], rel
     make_peer = phone.make_peer
 
     def make_distant_peer(client: Any) -> PhonePeer:
-        return _put_between(make_peer(client), relays.enter_context(Child("benchmarks.relay", json.dumps(path))))
+        return _put_between(make_peer(client), relays.enter_context(Child("tests.support.relay", json.dumps(path))))
 
     phone.make_peer = make_distant_peer  # type: ignore[method-assign]
 

@@ -16,7 +16,10 @@ import sys
 import time
 from typing import Any, Final
 
-from benchmarks.processes import say
+from tests.support.processes import say
+
+DELAY_MS: Final = 30
+JITTER_MS: Final = 5
 
 _CANDIDATE: Final = re.compile(r"^a=candidate:\S+ \d+ udp \d+ (?P<host>[\d.]+) (?P<port>\d+) typ host.*$", re.MULTILINE)
 _BUFFER: Final = 4 * 1024 * 1024
@@ -83,6 +86,11 @@ def main(options: dict[str, Any]) -> None:
     answer = json.loads(sys.stdin.readline())["answer"]
     say({"answer": through(answer, to_sender)})
     forward((to_sender, to_receiver), **options)
+
+
+def relay_path(loss: float) -> dict[str, float]:
+    """Return the options of a relay that loses so many percent of the packets."""
+    return {"loss": loss / 100, "delay_ms": DELAY_MS, "jitter_ms": JITTER_MS, "seed": 1}
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import av
+import numpy as np
+import numpy.typing as npt
 from aiortc.codecs.h264 import H264Encoder
 
-from benchmarks.rivals import read_counter
+from streamer.emulator import read_barcode
 
 _START_CODE: Final = b"\x00\x00\x00\x01"
 _ABOUT_S: Final = 1.0
@@ -123,3 +125,16 @@ def _nal_units(data: bytes) -> list[bytes]:
             units.append(data[position + 4 : position + 4 + size])
             position += 4 + size
     return [unit for unit in units if unit and unit[0] & 0x1F != _DELIMITER]
+
+
+def luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """Return the frame's luma, of shape (height, width), without converting or copying anything."""
+    plane = frame.planes[0]
+    rows: npt.NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width]
+
+
+def read_counter(frame: av.VideoFrame) -> int | None:
+    """Return the number in a frame's barcode."""
+    barcode = read_barcode(luma(frame))
+    return None if barcode is None else barcode.counter

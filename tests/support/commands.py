@@ -1,0 +1,58 @@
+"""The command line as a user runs it, in a process of its own."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from streamer.emulator import EmulatedPhone
+
+LIMIT_S = 40.0
+
+
+class Ended(NamedTuple):
+    """What a command left behind."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+def environment(phone: EmulatedPhone | None = None, **more: str) -> dict[str, str]:
+    """Return this process's environment with the phone's endpoint and token, or with neither."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMER_")}
+    given = {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token} if phone else {}
+    return kept | {"COLUMNS": "400", "TERM": "xterm"} | given | more
+
+
+@contextlib.asynccontextmanager
+async def running(*words: object, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streamer", *map(str, words)),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def end(process: asyncio.subprocess.Process) -> Ended:
+    """Wait for a command's end. None may ever show a traceback."""
+    out, err = (text.decode() for text in await process.communicate())
+    assert "Traceback" not in out + err
+    return Ended(process.returncode, out, err)
+
+
+async def run(*words: object, env: dict[str, str]) -> Ended:
+    async with running(*words, env=env) as process:
+        return await end(process)
