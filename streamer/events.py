@@ -1,7 +1,8 @@
 """What happens to a session, told as it happens to whoever listens."""
 
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from streamer.hub import Hub, HubIterator
@@ -9,6 +10,8 @@ from streamer.mailbox import Recent
 from streamer.own_loop import OwnLoop
 
 EVENTS_LIMIT: Final = 100  # events that a listener has not read; the oldest are dropped and counted
+
+INTERRUPTIONS_LIMIT: Final = 100  # interruptions that are remembered with their reason; the oldest are forgotten
 
 EventKind: TypeAlias = Literal[
     "preparing",  # the cloud brings the phone up; `reason` says how far it is
@@ -56,26 +59,57 @@ class EventIterator(HubIterator[Event]):
         return event
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruption:
+    """A time in which the stream was interrupted, in monotonic seconds. While it lasts, `until` is infinite."""
+
+    since: float
+    until: float
+    reason: str
+
+
 class Interruptions:
-    """How often a stream was interrupted, and for how long; times are monotonic seconds."""
+    """How often a stream was interrupted, for how long, and why; times are monotonic seconds.
+
+    It remembers the last INTERRUPTIONS_LIMIT reasons. Any thread may call `between`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self._total_s = 0.0
-        self._since: float | None = None
+        self._latest: tuple[Interruption, ...] = ()  # replaced as a whole, because threads read it
 
-    def take(self, kind: EventKind, now: float) -> None:
+    def take(self, kind: EventKind, reason: str | None, now: float) -> None:
         """Take note of an event: an interruption lasts until the stream is resumed, or closed."""
-        if kind == "interrupted" and self._since is None:
+        if kind == "interrupted" and not self._is_interrupted:
             self.count += 1
-            self._since = now
-        elif kind in {"resumed", "closed"} and self._since is not None:
-            self._total_s += now - self._since
-            self._since = None
+            new = Interruption(since=now, until=math.inf, reason=reason or "unknown")
+            self._latest = (*self._latest, new)[-INTERRUPTIONS_LIMIT:]
+        elif kind in {"resumed", "closed"} and self._is_interrupted:
+            *before, latest = self._latest
+            self._total_s += now - latest.since
+            self._latest = (*before, replace(latest, until=now))
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return bool(self._latest) and self._latest[-1].until == math.inf
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons of those that are remembered, the newest last."""
+        return tuple(interruption.reason for interruption in self._latest)
 
     def total_s(self, now: float) -> float:
         """Return how long all of them have lasted together, the one under way included."""
-        return self._total_s + (0.0 if self._since is None else now - self._since)
+        return self._total_s + (now - self._latest[-1].since if self._is_interrupted else 0.0)
+
+    def between(self, since: float, until: float) -> list[Interruption]:
+        """Return what these two moments enclose of those that are remembered."""
+        return [
+            replace(each, since=max(each.since, since), until=min(each.until, until))
+            for each in self._latest
+            if each.since < until and each.until > since
+        ]
 
 
 class EventHub(Hub[Event]):
@@ -98,7 +132,7 @@ class EventHub(Hub[Event]):
         if self.state is not None and self.state.kind == "closed":
             return
         event = Event(kind=kind, reason=reason or (str(error) if error else None), error=error, retry_in_s=retry_in_s)
-        self.interruptions.take(kind, time.monotonic())
+        self.interruptions.take(kind, event.reason, time.monotonic())
         if kind != "problem":
             self.state = event
         self.publish(event)

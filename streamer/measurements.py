@@ -38,6 +38,7 @@ class Measurements:
             duration_s=stream.duration_s(),
             interruptions=self._events.interruptions.count,
             interrupted_s=self._events.interruptions.total_s(time.monotonic()),
+            interruption_reasons=self._events.interruptions.reasons,
             packets_received=came.packets,
             packets_lost=self._reconnector.packets_lost(),
             retransmitted_packets_received=came.recovered,

@@ -293,6 +293,7 @@ class Session:
             video_codecs={unit.codec.name for unit in history.last_group[-1:]} or self._reconnector.video_codecs,
             on_end=self._fanout.remove,
             request_keyframe=self.request_keyframe,
+            interruptions=self._events.interruptions.between,
             limits=Limits(
                 segment_s=segment_s,
                 segment_bytes=segment_bytes,

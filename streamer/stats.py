@@ -19,6 +19,7 @@ class Stats:
     duration_s: float  # since the first packet
     interruptions: int  # how often nothing came, whatever the reason, until the stream was resumed
     interrupted_s: float  # how long they lasted, all together
+    interruption_reasons: tuple[str, ...]  # why, for the last 100 of them, the newest last
 
     packets_received: int  # RTP packets, retransmissions included
     packets_lost: int  # given up: neither they nor a retransmission came in time

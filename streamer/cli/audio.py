@@ -17,7 +17,7 @@ from rich.text import Text
 from streamer import errors
 from streamer.atomic_file import check_writable, unwritable
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import bar, interruptions, live, stats_table
+from streamer.cli.display import bar, duration, interruption_facts, live, stats_table, with_interruptions
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
 from streamer.cli.runtime import stop_on_signal
@@ -117,18 +117,16 @@ async def _record(
         "rate": recorder.rate,
         "layout": recorder.layout,
         "concealed_s": round(recorder.concealed / recorder.rate, 3),
-        "interruptions": stats.interruptions,
-        "interrupted_s": round(stats.interrupted_s, 3),
+        **interruption_facts(stats),
     }
     if show_stats:
         facts["stats"] = dataclasses.asdict(stats)
     words = styled(
         (str(output), "bold"),
-        f"  {recorder.written / recorder.rate:.1f} s  {recorder.rate} Hz  {recorder.layout}",
+        f"  {duration(recorder.written / recorder.rate)}  {recorder.rate} Hz  {recorder.layout}",
         f"  {1000 * recorder.concealed / recorder.rate:.0f} ms concealed",
-        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
-    show_result(facts, words, as_json=say.as_json, is_pipe=is_pipe)
+    show_result(facts, with_interruptions(words, stats), as_json=say.as_json, is_pipe=is_pipe)
 
 
 class _Recorder:
@@ -178,7 +176,7 @@ class _Recorder:
         peak_dbfs = 20 * math.log10(peak) if peak else -math.inf
         full = max(min(round(_METER * (1 + peak_dbfs / 60)), _METER), 0) if peak else 0  # from -60 dBFS on
         return styled(
-            f"  {self._taken / self.rate:6.1f} s  ",
+            f" {duration(self._taken / self.rate):>8}  ",
             ("█" * full, "green" if peak < 0.9 else "red"),
             ("░" * (_METER - full), "dim"),
             f"  {self._last.level_dbfs:6.1f} dBFS  peak {peak_dbfs:6.1f}",

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 import streamer
 from streamer import errors
+from streamer.cli.display import duration, live
 from streamer.cli.options import Connection
-from streamer.cli.output import notes, styled
+from streamer.cli.output import note, styled, warnings
 
 Connect = Callable[[], streamer.Connecting]
 
@@ -43,26 +45,34 @@ def endpoint_of(connection: Connection) -> str:
 
 
 def verify(connection: Connection) -> bool | Path:
-    """Return how TLS certificates are verified, as `streamer.connect` takes it; warn if they are not."""
+    """Return how TLS certificates are verified, as `streamer.connect` takes it."""
     if connection.ca is not None and connection.insecure:
         raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="--ca")
-    if connection.insecure:
-        notes.print("TLS certificates are not verified", style="yellow")
     return connection.ca or not connection.insecure
 
 
 @contextlib.asynccontextmanager
 async def connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.Session]:
-    """Connect, and show how far it is meanwhile; once connected, tell what happens to the connection."""
+    """Connect, and show how far it is meanwhile; once connected, say what happens to the connection."""
     async with contextlib.AsyncExitStack() as stack:
-        with notes.status("connecting") as status:
-            telling = asyncio.create_task(
-                _tell(connecting.events(), lambda words: status.update(styled(words))), name="tell of connecting"
-            )
-            try:
-                session = await stack.enter_async_context(connecting)
-            finally:
-                telling.cancel()
+        began = time.monotonic()
+        stage = "connecting"
+
+        async def follow() -> None:
+            nonlocal stage
+            async for event in connecting.events():
+                stage = f"{event.kind}{f': {event.reason}' if event.reason else ''}"
+
+        def progress() -> Text:
+            return styled(f" {stage}  {duration(time.monotonic() - began)}")
+
+        following = asyncio.create_task(follow(), name="follow the connecting")
+        try:
+            with warnings.held():
+                async with live(progress, refresh_per_second=5, is_transient=True):
+                    session = await stack.enter_async_context(connecting)
+        finally:
+            following.cancel()
         telling = asyncio.create_task(_tell_changes(session), name="tell of the connection")
         try:
             yield session
@@ -70,25 +80,16 @@ async def connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.S
             telling.cancel()
 
 
-async def _tell(events: streamer.EventIterator, show: Callable[[str], object]) -> None:
-    async for event in events:
-        show(f"{event.kind}{f': {event.reason}' if event.reason else ''}")
-
-
 async def _tell_changes(session: streamer.Session) -> None:
-    """Print a line when the stream is interrupted, when it goes on, and when something does not work."""
+    """Print a line when the stream is interrupted, when it is resumed, and when something does not work."""
     since: float | None = None
     async for event in session.events():
         match event.kind:
             case "interrupted" if since is None:
                 since = event.at
-                _note(f"interrupted: {event.reason}", "yellow")
+                note(f"interrupted: {event.reason}", "yellow")
             case "resumed" if since is not None:
-                _note(f"goes on after {event.at - since:.1f} s", "green")
+                note(f"resumed after {duration(event.at - since)}", "green")
                 since = None
             case "problem":
-                _note(f"problem: {event.reason}", "yellow")
-
-
-def _note(words: str, style: str) -> None:
-    notes.print(styled(f"{time.strftime('%H:%M:%S')}  ", (words, style)))
+                warnings.add(event.reason or event.kind)

@@ -1,10 +1,12 @@
 """What commands show: progress while they run, tables, numbers with their units, a frame in characters."""
 
 import asyncio
-import contextlib
+import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +15,24 @@ from rich.table import Table
 from rich.text import Text
 
 import streamer
-from streamer.cli.output import notes, styled
+from streamer.cli.output import note, notes, styled
 
 LINE_EVERY_S: Final = 60.0  # where no terminal redraws a line
 _BAR: Final = 40  # columns
+_REASONS: Final = 3  # different reasons of interruptions that a line names, the most frequent first
 
 
-@contextlib.asynccontextmanager
-async def live(line: Callable[[], Text], *, refresh_per_second: float) -> AsyncIterator[None]:
+@asynccontextmanager
+async def live(
+    line: Callable[[], Text], *, refresh_per_second: float, is_transient: bool = False
+) -> AsyncIterator[None]:
     """Show a line that is redrawn all the time; or, where that is no terminal, add one each minute.
 
-    `line` is called in the event loop, to which the session belongs that it looks at: rich would call it in a thread.
+    A transient line is removed at the end. `line` is called in the event loop, to which the session belongs that it
+    looks at: rich would call it in a thread.
     """
-    with Live(console=notes, auto_refresh=False) if notes.is_terminal else contextlib.nullcontext() as shown:
+    is_redrawn = notes.is_terminal
+    with Live(console=notes, auto_refresh=False, transient=is_transient) if is_redrawn else nullcontext() as shown:
         work = _add_lines(line) if shown is None else _redraw(shown, line, 1 / refresh_per_second)
         showing = asyncio.create_task(work, name="progress")
         try:
@@ -45,7 +52,7 @@ async def _redraw(shown: Live, line: Callable[[], Text], every_s: float) -> None
 async def _add_lines(line: Callable[[], Text]) -> None:
     while True:
         await asyncio.sleep(LINE_EVERY_S)
-        notes.print(styled(f"{time.strftime('%H:%M:%S')} {line().plain.splitlines()[0].rstrip()}"))
+        note(" · ".join(" ".join(part.split()) for part in line().plain.splitlines()).replace("━", "").strip())
 
 
 def progress(session: streamer.Session, recording: streamer.Recording, duration_s: float | None = None) -> Text:
@@ -53,7 +60,7 @@ def progress(session: streamer.Session, recording: streamer.Recording, duration_
     stats = session.stats()
     parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
-        f" {recording.duration_s:6.1f} s",
+        f" {duration(recording.duration_s):>8}",
         f" {stats.frames_per_second:5.1f} fps",
         f" {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
         f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
@@ -71,23 +78,43 @@ def progress(session: streamer.Session, recording: streamer.Recording, duration_
 def bar(done_s: float, duration_s: float) -> Text:
     """Return how far something is that takes so long, and how long it still takes."""
     full = round(_BAR * min(done_s / duration_s, 1))
-    left_s = max(duration_s - done_s, 0)
-    return styled(" ", ("━" * full, "green"), ("━" * (_BAR - full), "bright_black"), f"  {clock(left_s)} left")
+    left = duration(math.ceil(max(duration_s - done_s, 0)))
+    return styled(" ", ("━" * full, "green"), ("━" * (_BAR - full), "bright_black"), f"  {left} left")
 
 
-def clock(duration_s: float) -> str:
-    """Return a time in hours, minutes and seconds."""
-    minutes, left = divmod(round(duration_s), 60)
+def duration(seconds: float) -> str:
+    """Return a time with its units, as the options take it: 12.3s (12s for a whole number), 1m30s, 1h05m00s."""
+    if seconds < 59.95:
+        return f"{seconds}s" if isinstance(seconds, int) else f"{seconds:.1f}s"
+    minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+    return f"{hours}h{minutes:02}m{left:02}s" if hours else f"{minutes}m{left:02}s"
+
+
+def interruption_facts(stats: streamer.Stats) -> dict[str, Any]:
+    """Return how often, how long and why a stream was interrupted, for JSON."""
+    return {
+        "interruptions": stats.interruptions,
+        "interrupted_s": round(stats.interrupted_s, 3),
+        "interruption_reasons": stats.interruption_reasons,
+    }
+
+
+def with_interruptions(words: Text, stats: streamer.Stats) -> Text:
+    """Return what a command has done, and below it how the stream was interrupted, if it was."""
+    if stats.interruptions:
+        words.append("\n  ").append_text(styled((interruptions(stats), "yellow")))
+    return words
 
 
 def interruptions(stats: streamer.Stats) -> str:
-    """Return how often and how long a stream was interrupted; nothing if it was not."""
+    """Return how often, how long and why a stream was interrupted, in words; nothing if it was not."""
     if not stats.interruptions:
         return ""
+    counted = Counter(stats.interruption_reasons).most_common(_REASONS)
+    reasons = [f"{reason} ({times} times)" if times > 1 else reason for reason, times in counted]
     several = "s" if stats.interruptions > 1 else ""
-    return f"{stats.interruptions} interruption{several}, {stats.interrupted_s:.1f} s"
+    return f"{stats.interruptions} interruption{several}, {duration(stats.interrupted_s)}: {'; '.join(reasons)}"
 
 
 def interruption(event: streamer.Event) -> str:
@@ -97,14 +124,14 @@ def interruption(event: streamer.Event) -> str:
     if event.retry_in_s is None:
         return f"interrupted: {event.reason}"
     left_s = round(event.at + event.retry_in_s - time.time())
-    return f"interrupted: {event.reason}; reconnecting {f'in {left_s} s' if left_s > 0 else 'now'}"
+    return f"interrupted: {event.reason}; reconnecting {f'in {duration(left_s)}' if left_s > 0 else 'now'}"
 
 
 def stats_table(stats: streamer.Stats) -> Table:
     """Return a session's statistics, a line for each stage of a frame's way."""
     mean_bps = 8 * stats.bytes_received / stats.duration_s if stats.duration_s else 0.0
     rows = {
-        "stream": [f"{stats.duration_s:.1f} s", f"{mean_bps / 1e6:.2f} Mbit/s"],
+        "stream": [duration(stats.duration_s), f"{mean_bps / 1e6:.2f} Mbit/s"],
         "packets": [
             f"{stats.packets_received} received",
             f"{stats.packets_lost} lost",
@@ -124,8 +151,8 @@ def stats_table(stats: streamer.Stats) -> Table:
             f"{stats.frames_malformed} malformed",
             f"{stats.frames_awaiting_keyframe} without their keyframe",
         ],
-        "breaks": [interruptions(stats) or "none"],
-        "freezes": [f"{stats.freeze_count}", f"{stats.total_freezes_duration_s:.1f} s in all"]
+        "interruptions": [interruptions(stats) or "none"],
+        "freezes": [f"{stats.freeze_count}", f"{duration(stats.total_freezes_duration_s)} in all"]
         if stats.freeze_count
         else ["none"],
         "audio": [f"{stats.audio_packets_received} packets"],

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from rich.text import Text
+
 import streamer
 from streamer.atomic_file import check_writable, unwritable, write_atomically
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import file_size, interruptions, stats_table
+from streamer.cli.display import bar, file_size, interruption_facts, live, stats_table, with_interruptions
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled, writing_into
 from streamer.cli.runtime import stop_on_signal
@@ -38,33 +40,39 @@ async def save_frames(
         with tempfile.TemporaryFile(dir=output):
             pass
         first = number = next_number(path.name for path in output.iterdir())
+    last = "no frame yet"
+
+    def progress() -> Text:
+        done = number - first
+        line = styled(f" {done} {'frame' if done == 1 else 'frames'}  {last}")
+        return line if count is None else Text("\n").join([line, bar(done / fps, count / fps)])
+
     async with stop_on_signal() as stopped, connected(connecting) as session:
-        with notes.status("connected") as status:
-            frames = session.frames(max_fps=fps)
-            stopping = asyncio.ensure_future(stopped.wait())
-            stopping.add_done_callback(lambda _: frames.close())
-            try:
+        frames = session.frames(max_fps=fps)
+        stopping = asyncio.ensure_future(stopped.wait())
+        stopping.add_done_callback(lambda _: frames.close())
+        try:
+            async with live(progress, refresh_per_second=5):
                 async for frame in frames:
                     path = output / f"{number:06d}.{suffix}"
                     await asyncio.to_thread(frame.save, path)
                     number += 1
-                    status.update(styled(f"{path}  {frame.width}x{frame.height}"))
+                    last = f"{path}  {frame.width}x{frame.height}"
                     if number - first == count:
                         break
-            finally:
-                stopping.cancel()
-                frames.close()
-                stats = session.stats()
-                if show_stats and not say.as_json:
-                    out.print(stats_table(stats))
+        finally:
+            stopping.cancel()
+            frames.close()
+            stats = session.stats()
+            if show_stats and not say.as_json:
+                out.print(stats_table(stats))
     names = [f"{each:06d}.{suffix}" for each in (first, number - 1)] if number > first else []
     facts: dict[str, Any] = {
         "output": str(output),
         "frames": number - first,
         "first": names[0] if names else None,
         "last": names[1] if names else None,
-        "interruptions": stats.interruptions,
-        "interrupted_s": round(stats.interrupted_s, 3),
+        **interruption_facts(stats),
     }
     if show_stats:
         facts["stats"] = dataclasses.asdict(stats)
@@ -72,9 +80,8 @@ async def save_frames(
         (str(output), "bold"),
         f"  {number - first} frames",
         f"  {names[0]} to {names[1]}" if names else "",
-        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
-    show_result(facts, words, as_json=say.as_json)
+    show_result(facts, with_interruptions(words, stats), as_json=say.as_json)
 
 
 def next_number(names: Iterable[str]) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 
 import streamer
 from streamer.cli.connecting import endpoint_of, verify
-from streamer.cli.display import facts_table
+from streamer.cli.display import duration, facts_table
 from streamer.cli.options import Connection
 from streamer.cli.output import show_result, styled
 from streamer.cloud.client import CloudClient
@@ -32,7 +32,7 @@ async def show(instance: str, connection: Connection, *, as_json: bool) -> None:
     table = facts_table()
     for name in ("instance_id", "device_id", "streaming_id", "signaling_url"):
         table.add_row(name.replace("_", " "), str(facts[name] or "not given"))
-    lifetime = "not given" if ticket.expires_in_s is None else f"{ticket.expires_in_s:g} s"
+    lifetime = "not given" if ticket.expires_in_s is None else duration(ticket.expires_in_s)
     table.add_row("stream may last", lifetime)
     for side in ("external", "internal"):
         audio_port = getattr(ticket.audio_ports, side)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from streamer import errors
 from streamer.foreign import ForeignText
 
 _LINE_LIMIT: Final = 10_000  # columns, where no terminal breaks lines; and characters of a text
+_WARNINGS_LIMIT: Final = 1000  # different warnings of a command
 _SIZE_ELSEWHERE: Final = rich.console.ConsoleDimensions(_LINE_LIMIT, 25)
 
 
@@ -40,6 +42,53 @@ class Console(rich.console.Console):
 out = Console()  # results
 notes = Console(stderr=True)  # what happens meanwhile
 err = Console(stderr=True)  # why a command failed
+
+
+class Warnings:
+    """Warnings, each printed once, as a line with its time. Any thread may add one."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._held: list[str] | None = None
+
+    def add(self, message: str) -> None:
+        """Print a warning, at once or when `held` ends, unless it was printed before."""
+        if message in self._known or len(self._known) >= _WARNINGS_LIMIT:
+            return
+        self._known.add(message)
+        if self._held is None:
+            _print_warning(message)
+        else:
+            self._held.append(message)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Print the warnings that come meanwhile at the end, without those that the error that is raised names."""
+        held: list[str] = []
+        self._held = held
+        said = ""
+        try:
+            yield
+        except Exception as error:
+            said = str(error)
+            raise
+        finally:
+            self._held = None
+            for message in held:
+                if message not in said:
+                    _print_warning(message)
+
+
+def _print_warning(message: str) -> None:
+    note(f"warning: {message}", "yellow")
+
+
+def note(words: str, style: str = "") -> None:
+    """Print what happens, with its time."""
+    notes.print(styled(f"{time.strftime('%H:%M:%S')}  ", (words, style)))
+
+
+warnings = Warnings()
 
 
 def be_quiet(quiet: bool) -> None:

@@ -13,7 +13,15 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import file_size, interruptions, live, progress, stats_table
+from streamer.cli.display import (
+    duration,
+    file_size,
+    interruption_facts,
+    live,
+    progress,
+    stats_table,
+    with_interruptions,
+)
 from streamer.cli.options import Output
 from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
 from streamer.cli.runtime import SCREENSHOT, on_signal, stop_on_signal
@@ -82,8 +90,7 @@ async def into(
         "frames": recording.frames,
         "size_bytes": recording.size_bytes,
         "dropped": recording.dropped,
-        "interruptions": stats.interruptions,
-        "interrupted_s": round(stats.interrupted_s, 3),
+        **interruption_facts(stats),
         "screenshots": [str(path) for path in screenshots.paths],
     }
     if show_stats:
@@ -91,11 +98,10 @@ async def into(
     words = styled(
         (str(paths[0] if "{" in output.name and len(paths) == 1 else output), "bold"),
         f"  {len(paths)} files" if len(paths) > 1 else "",
-        f"  {recording.duration_s:.1f} s  {recording.frames} frames  {file_size(recording.size_bytes)}",
+        f"  {duration(recording.duration_s)}  {recording.frames} frames  {file_size(recording.size_bytes)}",
         f"  {screenshots.count} screenshots" if screenshots.count else "",
-        (f"  {interruptions(stats)}" if stats.interruptions else "", "yellow"),
     )
-    return facts, words
+    return facts, with_interruptions(words, stats)
 
 
 class _Screenshots:

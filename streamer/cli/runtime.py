@@ -12,7 +12,7 @@ import typer
 from streamer import errors
 from streamer.cli.codes import EXIT_CODES, INTERRUPTED
 from streamer.cli.options import Output
-from streamer.cli.output import be_quiet, err, escaped, styled
+from streamer.cli.output import be_quiet, err, escaped, styled, warnings
 
 SCREENSHOT: Final = getattr(signal, "SIGUSR1", None)  # Windows has none
 
@@ -103,11 +103,22 @@ class _Formatter(logging.Formatter):
         return "\n".join(map(escaped, super().formatException(ei).split("\n")))
 
 
+class _Warnings(logging.Handler):
+    """Prints the package's warnings. Its errors are raised too, so `run` prints those."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            warnings.add(record.getMessage().removeprefix("= "))
+
+
 def _configure_logging(debug: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(relativeCreated)7.0f ms  %(name)-20s %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
     if not debug:
-        logging.getLogger("streamer").setLevel(logging.CRITICAL)  # what it has to say is raised too
+        ours = logging.getLogger("streamer")
+        ours.setLevel(logging.WARNING)
+        ours.propagate = False
+        ours.handlers = [_Warnings()]
     for noisy in ("asyncio", "aioice", "aiortc", "httpcore", "httpx", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING if debug else logging.ERROR)

@@ -343,7 +343,7 @@ class Peer:
 
     def _on_server_failure(self, server: IceServer, reason: str) -> None:
         self.note_problem(f"{server}: {reason}")
-        _logger.warning("= ICE server %s gave no candidate: %s", server, reason)
+        _logger.warning("= %s: %s", server, reason)
 
     def _on_exhausted(self) -> None:
         self._lost_reason = f"the phone sent more than {SOURCES_LIMIT} SSRCs on it"

@@ -3,7 +3,7 @@
 import asyncio
 
 import streamer
-from streamer.events import EVENTS_LIMIT, EventHub, Interruptions
+from streamer.events import EVENTS_LIMIT, INTERRUPTIONS_LIMIT, EventHub, Interruption, Interruptions
 
 
 async def test_every_listener_hears_everything_from_the_present_state_on() -> None:
@@ -47,10 +47,27 @@ def test_an_interruption_lasts_from_its_first_event_until_the_stream_is_resumed(
         (15, "interrupted"),
         (19.5, "resumed"),
     ):
-        meter.take(kind, now)  # type: ignore[arg-type]
-    meter.take("renewed", 30)
+        meter.take(kind, f"reason {now}", now)  # type: ignore[arg-type]
+    meter.take("renewed", None, 30)
     assert (meter.count, meter.total_s(40)) == (1, 9.5)
-    meter.take("interrupted", 50)
+    meter.take("interrupted", "nothing comes", 50)
     assert (meter.count, meter.total_s(51)) == (2, 10.5)
-    meter.take("closed", 52)
+    assert meter.reasons == ("reason 10", "nothing comes")
+    assert meter.between(0, 60) == [
+        Interruption(since=10, until=19.5, reason="reason 10"),
+        Interruption(since=50, until=60, reason="nothing comes"),
+    ]
+    assert meter.between(12, 13) == [Interruption(since=12, until=13, reason="reason 10")]
+    assert meter.between(19.5, 50) == []
+    meter.take("closed", None, 52)
     assert (meter.count, meter.total_s(99)) == (2, 11.5)
+    assert [each.until for each in meter.between(0, 60)] == [19.5, 52]
+
+
+def test_the_reasons_that_are_remembered_have_a_limit_and_the_count_has_none() -> None:
+    meter = Interruptions()
+    for number in range(INTERRUPTIONS_LIMIT + 5):
+        meter.take("interrupted", str(number), 2 * number)
+        meter.take("resumed", None, 2 * number + 1)
+    assert (meter.count, meter.total_s(999)) == (INTERRUPTIONS_LIMIT + 5, INTERRUPTIONS_LIMIT + 5)
+    assert meter.reasons == tuple(str(number) for number in range(5, INTERRUPTIONS_LIMIT + 5))

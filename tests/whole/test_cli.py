@@ -58,7 +58,7 @@ async def test_statistics_are_printed_when_asked_for_and_only_then(phone: Emulat
     ended = await run(*words, "--stats", env=environment(phone))
     assert ended.code == 0, ended.err
     rows = {name: facts for name, _, facts in (line.partition(" ") for line in ended.out.splitlines())}
-    assert {"packets", "requests", "frames", "decoder", "breaks", "freezes", "delays"} <= rows.keys()
+    assert {"packets", "requests", "frames", "decoder", "interruptions", "freezes", "delays"} <= rows.keys()
     assert re.search(r"[1-9]\d* received · 0 lost", rows["frames"])
     assert re.search(r"[1-9]\d* decoded · 0 refused", rows["decoder"])
     assert re.search(r"decoding \d+\.\d ms", rows["delays"])
@@ -78,7 +78,7 @@ async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp
     lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     assert len(lines) >= 3
-    assert f"{len(lines)} files  5.5 s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
+    assert f"{len(lines)} files  5.5s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
 
 
 async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmulatedPhone, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmulatedP
     ended = await run(*words, "--burn-time", env=environment(phone))
     assert ended.code == 0, ended.err
     assert streams(path)[1] == 24
-    assert "2.0 s  24 frames" in ended.out
+    assert "2.0s  24 frames" in ended.out
     with av.open(path) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (180, 320)
 
@@ -112,7 +112,7 @@ async def test_audio_writes_so_many_seconds_of_audio_and_shows_how_loud_it_is(
         samples = np.frombuffer(audio.readframes(24_000), "<i2")
     assert np.abs(samples).max() > 500
     assert path.name in ended.out
-    assert "1.5 s  16000 Hz  mono  0 ms concealed" in ended.out.replace("\x1b[0m", "")
+    assert "1.5s  16000 Hz  mono  0 ms concealed" in ended.out.replace("\x1b[0m", "")
     assert "dBFS  peak" in ended.err
     assert "█" in ended.err
 
@@ -126,7 +126,7 @@ async def test_audio_ends_properly_on_ctrl_c(phone: EmulatedPhone, tmp_path: Pat
         ended = await end(process)
     assert ended.code == 0, ended.err
     with wave.open(str(path)) as audio:
-        assert f"{audio.getnframes() / 48_000:.1f} s  48000 Hz  stereo" in ended.out
+        assert f"{audio.getnframes() / 48_000:.1f}s  48000 Hz  stereo" in ended.out
 
 
 async def test_a_pipe_gets_bare_samples(phone: EmulatedPhone) -> None:
@@ -136,7 +136,7 @@ async def test_a_pipe_gets_bare_samples(phone: EmulatedPhone) -> None:
     assert process.returncode == 0, err
     assert np.abs(np.frombuffer(out, "<i2").reshape(-1, 2)).max(axis=0).min() > 500
     assert len(out) == 57_600 * 4
-    assert "1.2 s  48000 Hz  stereo" in err.decode()
+    assert "1.2s  48000 Hz  stereo" in err.decode()
     assert re.search(r"audio +[1-9]\d* packets · [1-9]\d* decoded · 0 refused", err.decode())
 
 
@@ -485,7 +485,7 @@ async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmulatedPhone, i
     words, more = (phone.instance_id,) if is_named else (), {} if is_named else {"STREAMER_INSTANCE": phone.instance_id}
     ended = await run("info", *words, env=environment(phone, **more))
     assert ended.code == 0, ended.err
-    for fact in (phone.device_id, phone.signaling_url, "3600 s", "10.83.71.187:10030, type 1", "192.168.0.12:10030"):
+    for fact in (phone.device_id, phone.signaling_url, "1h00m00s", "10.83.71.187:10030, type 1", "192.168.0.12:10030"):
         assert fact in ended.out
 
 
@@ -690,15 +690,19 @@ def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> No
 
 async def test_a_recording_goes_on_when_the_connection_is_lost_unless_told_otherwise(tmp_path: Path) -> None:
     async with emulator.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
-        path, env = tmp_path / "a.mp4", environment(phone)
-        ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, env=env)
+        path, env, manifest = tmp_path / "a.mp4", environment(phone), tmp_path / "a.jsonl"
+        words = ("record", phone.instance_id, "-o", path, "--duration", 4, "--manifest", manifest)
+        ended = await run(*words, env=env)
         assert ended.code == 0, ended
         assert len(phone.device_tokens) > 1
-        assert re.search(r"  1 interruption, \d+\.\d s$", ended.out.strip()), ended.out
+        reason = "the connection to the signaling server was reset"
+        assert re.search(rf"^  1 interruption, \d+\.\ds: {reason}$", ended.out, re.MULTILINE), ended.out
+        (line,) = map(json.loads, manifest.read_text(encoding="utf-8").splitlines())
+        assert (line["interruptions"], line["interruption_reasons"]) == (1, [reason])
         assert re.search(
             r"^[\d:]{8}  interrupted: the connection to the signaling server was reset$", ended.err, re.MULTILINE
         )
-        assert re.search(r"^[\d:]{8}  goes on after \d+\.\d s$", ended.err, re.MULTILINE)
+        assert re.search(r"^[\d:]{8}  resumed after \d+\.\ds$", ended.err, re.MULTILINE)
         path = tmp_path / "b.mp4"
         ended = await run("record", phone.instance_id, "-o", path, "--duration", 4, "--no-reconnect", env=env)
         assert ended.code == 4
@@ -745,7 +749,7 @@ def test_an_interruption_is_described_in_a_line() -> None:
     ]
     assert described == [
         "interrupted: nothing comes from the phone",
-        "interrupted: gone; reconnecting in 10 s",
+        "interrupted: gone; reconnecting in 10s",
         "interrupted: gone; reconnecting now",
         "reconnecting: negotiating …",
     ]

@@ -15,7 +15,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.clips import FPS, WIDTH, clip_parts
 from streamer.media.recording.containers import refusal
-from streamer.media.recording.segment_writer import REARRANGE_S, Target, Writer
+from streamer.media.recording.segment_writer import REARRANGE_S, Between, Target, Writer
 from streamer.media.recording.segments import Ending, Limits, Manifest, Segment
 from streamer.media.recording.transcode import Transcode, Transcoder
 from streamer.media.worker import PacedWorker
@@ -65,6 +65,7 @@ class Recording:
         on_end: Callable[["Recording"], None],
         video_codecs: Collection[str] = (),
         request_keyframe: Callable[[], None] = lambda: None,
+        interruptions: Between = lambda *_: (),
         limits: Limits | None = None,
         manifest: str | os.PathLike[str] | None = None,
         before: Sequence[AccessUnit] = (),
@@ -106,6 +107,7 @@ class Recording:
             self._writer = Writer(
                 where,
                 has_audio=has_audio,
+                interruptions=interruptions,
                 limits=limits or Limits(),
                 manifest=None if manifest is None else Manifest(manifest),
                 start_ns=begin_ns,

@@ -6,13 +6,14 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 from streamer.atomic_file import open_locked, refuse_existing
 from streamer.errors import RecordingError
+from streamer.events import Interruption
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.reordering import Reordering
 from streamer.media.recording.clips import Part
@@ -30,6 +31,9 @@ REARRANGE_BETWEEN_S: Final = 5.0  # and between two files, while the inbox holds
 FIRST_FRAME_S: Final = 10.0  # a recording that is to end by itself waits at least so long for its first frame
 CODEC_EVERY_NS: Final = 10_000_000_000  # a phone that changes its codec with each keyframe makes a file in so long
 _S: Final = 1_000_000_000
+
+# Returns the interruptions of the stream between two moments, in monotonic seconds.
+Between: TypeAlias = Callable[[float, float], Sequence[Interruption]]
 
 
 class Target:
@@ -98,7 +102,7 @@ class Writer:
 
     `start_ns` is the moment of arrival at which the recording begins; None for that of its first frame, which must be
     a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that anew whenever the wall clock is set.
-    `ask_keyframe` is called, in this thread, when a file should end.
+    `ask_keyframe` is called, in this thread, when a file should end; so is `interruptions` when it has ended.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Writer:
         now_ns: int,
         wall_ns: int,
         ask_keyframe: Callable[[], None],
+        interruptions: Between = lambda *_: (),
     ) -> None:
         self.frames = 0
         self.dropped = 0
@@ -125,6 +130,7 @@ class Writer:
         self._start_ns = start_ns
         self.wall_ns = wall_ns
         self._ask_keyframe = ask_keyframe
+        self._interruptions = interruptions
         self._opened_ns = now_ns
         self._timeline: Timeline | None = None
         self._shown_ns = 0  # the newest frame's time
@@ -338,6 +344,9 @@ class Writer:
             file.file.close()
             size = file.path.stat().st_size
         self._finished_bytes += size
+        assert self._timeline is not None  # noqa: S101 - the file has frames
+        begin, end = (self._timeline.arrival_of(ns) / _S for ns in (file.begin_ns, end_ns))
+        interruptions = self._interruptions(begin, end)
         segment = Segment(
             path=file.path,
             started_at=file.started_at,
@@ -345,6 +354,9 @@ class Writer:
             size_bytes=size,
             frames=file.frames,
             ended=ending,
+            interruptions=len(interruptions),
+            interrupted_s=sum(each.until - each.since for each in interruptions),
+            interruption_reasons=tuple(each.reason for each in interruptions),
         )
         self.segments.append(segment)
         if self._manifest is not None:

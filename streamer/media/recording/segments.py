@@ -53,6 +53,9 @@ class Segment:
     size_bytes: int  # how large it is
     frames: int  # how many it holds
     ended: Ending  # why it ended
+    interruptions: int = 0  # how often the stream was interrupted meanwhile
+    interrupted_s: float = 0.0  # how long, all together
+    interruption_reasons: tuple[str, ...] = ()  # why, each time
 
     def line(self) -> str:
         """Return the manifest's line: a JSON object, with the time of the first frame in UTC (ISO 8601)."""
@@ -64,6 +67,9 @@ class Segment:
             "bytes": self.size_bytes,
             "frames": self.frames,
             "ended": self.ended,
+            "interruptions": self.interruptions,
+            "interrupted_s": round(self.interrupted_s, 3),
+            "interruption_reasons": self.interruption_reasons,
         }
         return json.dumps(facts, ensure_ascii=False) + "\n"
 

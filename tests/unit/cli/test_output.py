@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from streamer.cli import display, output, runtime
+from streamer.cli import display, options, output, runtime
 from streamer.cli.output import Console, show_result, styled
 
 HOSTILE = "\x1b]0;owned\x07[red]x[/red][/]\x9b31m\r\n\u202e:smile:"
@@ -146,14 +147,82 @@ async def test_without_a_terminal_a_line_is_added_now_and_then(capsys: pytest.Ca
     said = capsys.readouterr()
     assert said.out == ""
     lines = said.err.splitlines()
-    assert [line.partition(" ")[2] for line in lines] == ([] if quiet else [f" streaming {n}" for n in range(1, 4)])
+    assert [line.partition(" ")[2] for line in lines] == (
+        [] if quiet else [f" streaming {n} · bar" for n in range(1, 4)]
+    )
 
 
 def test_a_bar_says_how_far_and_how_long_still() -> None:
-    assert display.bar(0, 90).plain.endswith("━  1:30 left")
-    assert display.bar(5400, 9000).plain.endswith("━  1:00:00 left")
-    assert display.bar(91, 90).plain.endswith("━  0:00 left")
-    assert len({len(display.bar(done, 100).plain) for done in range(0, 120, 7)}) == 1
+    assert display.bar(0, 90).plain.endswith("━  1m30s left")
+    assert display.bar(5400, 9000).plain.endswith("━  1h00m00s left")
+    assert display.bar(91, 90).plain.endswith("━  0s left")
+    assert {display.bar(done, 100).plain.rfind("━") for done in range(0, 120, 7)} == {40}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0s"),
+        (0.0, "0.0s"),
+        (9.96, "10.0s"),
+        (59.94, "59.9s"),
+        (59.96, "1m00s"),
+        (90.4, "1m30s"),
+        (3599.6, "1h00m00s"),
+    ],
+)
+def test_a_duration_has_its_units(seconds: float, words: str) -> None:
+    assert display.duration(seconds) == words
+
+
+@given(st.floats(0, 1e7))
+def test_a_duration_that_is_shown_can_be_given_as_an_option(seconds: float) -> None:
+    shown = display.duration(seconds)
+    assert options.seconds()(shown) == pytest.approx(seconds, abs=0.5 if seconds > 59.9 else 0.051)
+
+
+@pytest.fixture
+def _warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package's warnings as a command shows them, and the log as it was afterwards."""
+    ours = logging.getLogger("streamer")
+    before = ours.level, ours.propagate, ours.handlers
+    fresh = output.Warnings()
+    for module in (output, runtime):
+        monkeypatch.setattr(module, "warnings", fresh)
+    with monkeypatch.context() as patched:
+        patched.setattr(logging, "basicConfig", lambda **_: None)
+        runtime._configure_logging(False)
+    yield
+    ours.level, ours.propagate, ours.handlers = before
+    output.be_quiet(False)
+
+
+def _log_of_the_package() -> None:
+    logger = logging.getLogger("streamer.record")
+    for _ in range(2):
+        logger.warning("= %s stays in fragments", "a.mp4", exc_info=ValueError("why"))
+    logger.error("a.mp4 cannot be written")
+    logger.info("nobody needs this")
+
+
+@pytest.mark.usefixtures("_warnings")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_warning_of_the_package_is_one_line_shown_once(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    output.be_quiet(quiet)
+    _log_of_the_package()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.sub(r"[\d:]{8}", "TIME", said.err) == ("" if quiet else "TIME  warning: a.mp4 stays in fragments\n")
+
+
+@pytest.mark.usefixtures("_warnings")
+def test_a_warning_that_an_error_quotes_is_not_shown_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="no relay"), output.warnings.held():
+        logging.getLogger("streamer.rtc").warning("= turn:a: no answer")
+        logging.getLogger("streamer.rtc").warning("= turn:b: refused")
+        assert capsys.readouterr().err == ""
+        raise ValueError("no relay candidate: turn:a: no answer")
+    assert capsys.readouterr().err.endswith("  warning: turn:b: refused\n")
 
 
 async def test_a_signal_that_asks_for_something_does_not_end_anything() -> None:

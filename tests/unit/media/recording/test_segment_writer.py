@@ -12,11 +12,12 @@ import av
 import pytest
 
 from streamer.errors import RecordingError
+from streamer.events import Interruptions
 from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording import mp4, muxers
 from streamer.media.recording.containers import container_of
-from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segment_writer import Between, Target, Writer
 from streamer.media.recording.segments import Limits, Manifest
 from streamer.tracks import Codec
 from tests.support.corpus import CORPUS
@@ -64,6 +65,7 @@ def new(
     manifest: Path | None = None,
     start_ns: int | None = None,
     asked: Callable[[], None] = lambda: None,
+    interruptions: Between = lambda *_: (),
 ) -> Writer:
     return Writer(
         Target(target),
@@ -74,6 +76,7 @@ def new(
         now_ns=0,
         wall_ns=1_700_000_000 * S,
         ask_keyframe=asked,
+        interruptions=interruptions,
     )
 
 
@@ -303,6 +306,27 @@ def test_segments_end_at_keyframes_and_together_hold_everything(tmp_path: Path) 
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     assert [line["ended"] for line in lines] == ["segment"] * 3 + ["stopped"]
     assert writer.size_bytes == sum(path.stat().st_size for path in paths)
+
+
+def test_each_file_names_the_interruptions_in_its_own_time(tmp_path: Path) -> None:
+    meter = Interruptions()
+    for kind, reason, now in (
+        ("interrupted", "nothing comes", 12.5),
+        ("resumed", None, 13.5),
+        ("interrupted", "the connection was reset", 17),
+        ("resumed", None, 17.25),
+    ):
+        meter.take(kind, reason, now)  # type: ignore[arg-type]
+    writer = new(tmp_path / "a-{}.mp4", limits=Limits(segment_s=3), interruptions=meter.between)
+    write(writer, long_video(10), still_ns=S // 10)
+    assert [segment.interruptions for segment in writer.segments] == [1, 1, 1, 0]
+    assert [segment.interrupted_s for segment in writer.segments] == pytest.approx([0.5, 0.5, 0.25, 0])
+    assert [segment.interruption_reasons for segment in writer.segments] == [
+        ("nothing comes",),
+        ("nothing comes",),
+        ("the connection was reset",),
+        (),
+    ]
 
 
 def test_a_segment_that_finds_no_keyframe_goes_on_and_asks_for_one_once(tmp_path: Path) -> None:

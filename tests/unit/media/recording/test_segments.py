@@ -8,6 +8,7 @@ import resource
 import signal
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,9 @@ def segment(number: int = 1) -> Segment:
         size_bytes=123,
         frames=number,
         ended="segment",
+        interruptions=2,
+        interrupted_s=3.00049,
+        interruption_reasons=("nothing came from the phone", "the connection was reset"),
     )
 
 
@@ -95,8 +99,19 @@ def test_a_manifest_has_a_line_for_each_file_and_goes_on_where_there_is_one(tmp_
         Manifest(path).add(segment(number))
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert [line.pop("frames") for line in lines] == [0, 1, 2]
-    expected = {"file": "clips/clipé.mp4", "start": "2026-03-04T12:00:05.000+00:00", "duration_s": 9.988, "bytes": 123}
-    assert lines == [{**expected, "ended": "segment"}] * 3
+    expected: dict[str, Any] = {
+        "file": "clips/clipé.mp4",
+        "start": "2026-03-04T12:00:05.000+00:00",
+        "duration_s": 9.988,
+        "bytes": 123,
+    }
+    expected |= {
+        "ended": "segment",
+        "interruptions": 2,
+        "interrupted_s": 3.0,
+        "interruption_reasons": ["nothing came from the phone", "the connection was reset"],
+    }
+    assert lines == [expected] * 3
 
 
 def test_a_line_that_finds_no_room_is_not_there_at_all(tmp_path: Path) -> None:
