@@ -1,0 +1,77 @@
+"""Where tests lie, and what they may import, read from the tree and from their syntax."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+UNIT: Final = ROOT / "tests" / "unit"
+UNIT_TESTS: Final = sorted(UNIT.rglob("test_*.py"))
+FILES: Final = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def has_its_module(test: Path) -> bool:
+    """Whether a test under tests/unit is named after a module, or a package, in the same folder of streamer."""
+    folder = ROOT / "streamer" / test.relative_to(UNIT).parent
+    name = test.stem.removeprefix("test_")
+    return any(name == path.stem or name.startswith(f"{path.stem}_") for path in folder.glob("[!_]*"))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the full name of each module and of each name that is imported, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_forbidden(name: str) -> bool:
+    """Whether a test may not import this: the benchmarks, or a module of tests."""
+    package, *parts = name.split(".")
+    return package == "benchmarks" or (package == "tests" and any(part.startswith("test_") for part in parts))
+
+
+def test_each_unit_test_is_named_after_the_module_that_it_tests() -> None:
+    assert [str(test.relative_to(UNIT)) for test in UNIT_TESTS if not has_its_module(test)] == []
+
+
+@pytest.mark.parametrize(
+    ("test", "is_there"),
+    [
+        ("media/rtp/test_receiver.py", True),
+        ("media/rtp/test_receiver_loss.py", True),
+        ("media/test_receiver.py", False),
+        ("test_receivers.py", False),
+        ("nowhere/test_receiver.py", False),
+    ],
+)
+def test_the_law_of_names_is_looked_at(test: str, is_there: bool) -> None:
+    assert has_its_module(UNIT / test) == is_there
+
+
+def test_what_several_unit_tests_need_lies_in_support() -> None:
+    assert {path.name for path in UNIT.rglob("*.py")} - {path.name for path in UNIT_TESTS} == {"conftest.py"}
+
+
+def test_no_test_imports_the_benchmarks_or_another_test() -> None:
+    names = [(path.name, name) for path in FILES for name in imported(ast.parse(path.read_text(encoding="utf-8")))]
+    assert [(path, name) for path, name in names if is_forbidden(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_refused"),
+    [
+        ("from benchmarks.clips import CLIPS", True),
+        ("import benchmarks", True),
+        ("def f():\n    from tests.unit.media.test_history import x", True),
+        ("from tests.unit import test_hub", True),
+        ("from tests.support.senders import rtp", False),
+        ("from streamer.media import history", False),
+    ],
+)
+def test_the_law_of_imports_is_looked_at(source: str, is_refused: bool) -> None:
+    assert any(map(is_forbidden, imported(ast.parse(source)))) == is_refused
