@@ -5,6 +5,7 @@ import random
 from typing import Any, Final
 
 from streamer.emulator.faults import Faults
+from streamer.hooks import shadow
 
 BURST: Final = 3  # datagrams that are lost in a row, on average
 LATE_S: Final = 0.02  # what is overtaken comes so much later: some frames' worth of packets
@@ -31,7 +32,7 @@ class Path:
             return
         receive = protocol.datagram_received
         protocol.transport = _Transport(self, protocol.transport)
-        vars(protocol)["datagram_received"] = lambda data, addr: self.pass_on(receive, data, self._seen_from(addr))
+        shadow(protocol, "datagram_received", lambda data, addr: self.pass_on(receive, data, self._seen_from(addr)))
 
     def pass_on(self, hand_over: Any, data: bytes, address: Address) -> None:
         """Hand a datagram over, or late, or twice, or not at all."""

@@ -7,6 +7,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.rtp import RtpPacket
 
 from streamer.emulator.faults import Faults
+from streamer.hooks import shadow
 
 _FU_A: Final = 28
 _SLICES: Final = (1, 5)
@@ -49,7 +50,7 @@ def take_over(sender: RTCRtpSender, faults: Faults) -> None:
                 data = data[:1] + bytes((data[1] & 0x7F,)) + data[2:]
         await send_rtp(data)
 
-    vars(transport)["_send_rtp"] = send_marked
+    shadow(transport, "_send_rtp", send_marked)
 
 
 def _ends_slice(payload: bytes) -> bool:

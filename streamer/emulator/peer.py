@@ -23,6 +23,7 @@ from streamer.emulator.faults import Faults
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.network import Path
 from streamer.foreign import ForeignText
+from streamer.hooks import check_hooks, shadow
 from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
 
 _logger = logging.getLogger("streamer.emulator.rtc")
@@ -53,6 +54,7 @@ class PhonePeer:
         send: Send,
         on_input: Callable[[dict[str, Any]], None],
     ) -> None:
+        check_hooks("emulator")
         self.connected = asyncio.Event()
         self.path = Path(faults)
         self._host = host
@@ -70,7 +72,7 @@ class PhonePeer:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         # aiortc encodes only raw frames by itself; ours come encoded, so the request goes to who encodes them.
-        vars(video.sender)["_send_keyframe"] = media.request_keyframe
+        shadow(video.sender, "_send_keyframe", media.request_keyframe)
         if media.has_audio:
             self._report_capture(self._connection.addTransceiver(media.join("audio"), direction="sendonly").sender)
         self._take_over(video.sender)
@@ -162,9 +164,9 @@ class PhonePeer:
                 connection._local_candidates += found
                 connection._local_candidates_end = True
 
-        vars(connection)["query_consent"] = query_consent_while_open
+        shadow(connection, "query_consent", query_consent_while_open)
         if self._host not in _ANY_ADDRESS:
-            vars(connection)["gather_candidates"] = gather_on_host
+            shadow(connection, "gather_candidates", gather_on_host)
 
     def _report_capture(self, sender: RTCRtpSender) -> None:
         """Let this sender's reports say when a packet's frame or audio was made.
@@ -180,7 +182,7 @@ class PhonePeer:
                 vars(sender)["_RTCRtpSender__ntp_timestamp"] = int((wall_s + _UNIX_TO_NTP_S) * (1 << 32))
             return await receive()
 
-        vars(track)["recv"] = receive_after_noting
+        shadow(track, "recv", receive_after_noting)
 
     def _only_while_open(self, target: object, method: str) -> None:
         """Make nothing of a call that comes after `close`: closed while it comes up, aiortc 1.16 goes on starting."""
@@ -190,7 +192,7 @@ class PhonePeer:
             if self._connection.signalingState != "closed":
                 await call(*arguments)
 
-        vars(target)[method] = call_while_open
+        shadow(target, method, call_while_open)
 
     def _on_state(self) -> None:
         _logger.debug("= connection %s", self._connection.connectionState)

@@ -22,11 +22,12 @@ from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
 from streamer.foreign import ForeignText
+from streamer.hooks import check_hooks, shadow
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
-from streamer.rtc._aiortc.hooks import check_hooks
+from streamer.rtc._aiortc.path import local_address, probe
 from streamer.rtc._aiortc.srtp import SOURCES_LIMIT, Inbound, phone_policy
-from streamer.rtc._aiortc.tap import Tap, hook_receive, local_address, probe
+from streamer.rtc._aiortc.srtp_transport import SrtpTransport, hook_receive
 from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
 from streamer.rtc.udp import has_address
@@ -88,7 +89,7 @@ class Peer:
         tls: ssl.SSLContext | None = None,
         relay_only: bool = False,
     ) -> None:
-        check_hooks()
+        check_hooks("rtc")
         self.connected = asyncio.Event()
         self.ended = asyncio.Event()
         self.ice_problems: list[str] = []  # one sentence for each server that gave no candidate
@@ -104,7 +105,7 @@ class Peer:
         # An empty list, and not nothing: without one aiortc asks a public third-party server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], iceTransportPolicy=policy))
         # aiortc closes it by itself, too, and a close that was cut short could never be waited for again (aiortc 1.16).
-        vars(self._connection)["close"] = self.aclose
+        shadow(self._connection, "close", self.aclose)
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("datachannel", self._adopt_channel)
         self._has_offer = False
@@ -306,9 +307,9 @@ class Peer:
                 on_resumed=self._on_fault,
                 on_exhausted=self._on_exhausted,
             )
-            tap = Tap(transport, inbound, *self._listening(transport, media_input))
-            media_input.open(tap.send_rtcp)
-            tap.open()
+            srtp = SrtpTransport(transport, inbound, *self._listening(transport, media_input))
+            media_input.open(srtp.send_rtcp)
+            srtp.open()
 
     def _listening(self, transport: RTCDtlsTransport, media_input: MediaInput) -> tuple[Any, Any, Any]:
         """Return an input's handlers, listening for signs of life."""

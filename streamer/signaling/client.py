@@ -36,6 +36,7 @@ from streamer.errors import (
     SignalingUnreachableError,
 )
 from streamer.foreign import ForeignText
+from streamer.hooks import check_hooks
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import addresses_of, connect_tcp
 from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT, Conversation
@@ -93,6 +94,7 @@ class SignalingClient:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        check_hooks("signaling")
         """Open the WebSocket. Raises SignalingUnreachableError after the last attempt, or SignalingProtocolError."""
         self._websocket = await self._open()
         self._conversation = Conversation(self._request, time.monotonic())

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.support import private_names
+
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "streamer"
 TEXT: Final = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -21,11 +23,11 @@ SOCKETS: Final = {
 THREADS: Final = {"Thread", "ThreadPoolExecutor", "run_in_executor", "to_thread"}
 
 
-def trees(*, client: bool) -> Iterator[tuple[str, ast.Module]]:
-    """Yield each module's name below the package and its syntax; `client` leaves out the command line and the phone."""
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    """Yield each module's name below the package and its syntax, but not those of the command line."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__")
-        if not client or not name.startswith(("cli", "phone")):
+        if not name.startswith("cli"):
             yield name, ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -33,7 +35,7 @@ def modules_that_call(names: set[str]) -> set[str]:
     """Return the client's modules that call a function of one of these names, dotted or its last part."""
     return {
         module
-        for module, tree in trees(client=True)
+        for module, tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and {called := ast.unparse(node.func), called.rpartition(".")[2]} & names
     }
@@ -72,20 +74,4 @@ def test_threads_start_where_the_document_says() -> None:
 
 def test_private_names_of_libraries_are_used_where_the_document_says() -> None:
     allowed = named_in(r"Private names of libraries are used in ([^.]*) alone\.")
-    users = {module for module, tree in trees(client=False) if foreign_private_names(tree)}
-    assert {
-        module.partition("_aiortc")[0] + "_aiortc" if "_aiortc" in module else module for module in users
-    } == allowed
-
-
-def foreign_private_names(tree: ast.Module) -> set[str]:
-    """Return the private attributes that a module uses and does not define: `os._exit` and named tuples' are public."""
-    nodes = list(ast.walk(tree))
-    own = {
-        node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"self", "cls"}
-    }
-    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    own |= {node.id for node in nodes if isinstance(node, ast.Name)}
-    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    private = {name for name in used if name.startswith("_") and not name.startswith("__")}
-    return private - own - {"_exit", "_replace", "_asdict", "_fields"}
+    assert {re.sub("_aiortc/.*", "_aiortc", module) for module in private_names.users()} == allowed

@@ -16,7 +16,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 import streamer
 from streamer import emulator
 from streamer.errors import ConnectionFailedError
-from streamer.rtc._aiortc.tap import local_address
+from streamer.rtc._aiortc.path import local_address
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
 from streamer.rtc.udp import widen

@@ -17,7 +17,7 @@ from streamer.connection import PATHS_LIMIT
 from streamer.emulator import Faults
 from streamer.emulator.client import Client
 from streamer.rtc import peer as peer_module
-from streamer.rtc._aiortc.tap import local_address
+from streamer.rtc._aiortc.path import local_address
 from streamer.signaling import conversation
 from tests.support.emulated import barcodes, counter
 from tests.support.everywhere import Connect

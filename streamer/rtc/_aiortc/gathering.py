@@ -11,9 +11,9 @@ from aioice import Candidate, TransportPolicy, ice, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport
 
+from streamer.hooks import shadow
 from streamer.resolver import resolve
-from streamer.rtc._aiortc.hardening import CatchErrors, StunProtocol
-from streamer.rtc._aiortc.hooks import shadow
+from streamer.rtc._aiortc.hardening import CatchErrorsMixin, StunProtocol
 from streamer.rtc.ice import IceServer
 from streamer.rtc.udp import open_udp, widen
 
@@ -23,7 +23,7 @@ _SLICE: Final = 4096  # bytes
 CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
 
 
-class TurnTeardown(CatchErrors):
+class TurnTeardownMixin(CatchErrorsMixin):
     """Take leave of a TURN server that is gone: aioice 0.13 asks it for 39 s to take its relay back, asyncio waits for
     30 s until TLS is shut down, and for ever until TCP has taken all.
 
@@ -39,11 +39,11 @@ class TurnTeardown(CatchErrors):
             self.transport.abort()
 
 
-class TurnOverUdp(TurnTeardown, turn.TurnClientUdpProtocol):
+class TurnOverUdp(TurnTeardownMixin, turn.TurnClientUdpProtocol):
     """aioice's client of a TURN server."""
 
 
-class TurnOverTcp(TurnTeardown, turn.TurnClientTcpProtocol):
+class TurnOverTcp(TurnTeardownMixin, turn.TurnClientTcpProtocol):
     """The same over TCP or TLS.
 
     aioice 0.13 copies all that it holds for each message in it: a read of 256 KiB in messages of 4 bytes would cost
@@ -57,9 +57,9 @@ class TurnOverTcp(TurnTeardown, turn.TurnClientTcpProtocol):
             super().data_received(data[start : start + _SLICE])
 
 
-def _silence(error: Exception) -> int:
-    """Return how little an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
-    return 1 if isinstance(error, TimeoutError) else 2 if isinstance(error, OSError) else 0
+def _specificity(error: Exception) -> int:
+    """Return how much an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
+    return 1 if isinstance(error, TimeoutError) else 0 if isinstance(error, OSError) else 2
 
 
 def _reason(error: Exception) -> str:
@@ -195,7 +195,7 @@ class Gathering:
         ended = [way.exception() for way in ways if not way.cancelled()]
         failures += [error for error in ended if isinstance(error, Exception)]
         if failures:
-            self._fail(server, _reason(min(failures, key=_silence)))
+            self._fail(server, _reason(max(failures, key=_specificity)))
 
     def _fail(self, server: IceServer, reason: str) -> None:
         if server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aioice import ice, stun
 from aiortc import RTCDtlsTransport, RTCPeerConnection
 
-from streamer.rtc._aiortc.hooks import shadow
+from streamer.hooks import shadow
 from streamer.rtc.datagrams import is_dtls, is_srtp, split_records
 from streamer.rtc.sctp import is_safe_to_parse
 
@@ -68,7 +68,7 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
     shadow(ice_transport, "start", start_unless_closed)
 
 
-class CatchErrors:
+class CatchErrorsMixin:
     """What comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
@@ -78,7 +78,7 @@ class CatchErrors:
             _logger.debug("= a datagram from %s that makes no sense: %r", addr, error)
 
 
-class StunProtocol(CatchErrors, ice.StunProtocol):
+class StunProtocol(CatchErrorsMixin, ice.StunProtocol):
     """aioice's protocol of a socket or a relay of ours.
 
     What is not STUN reaches the connection only from addresses that passed a check: DTLS believes a plain alert while

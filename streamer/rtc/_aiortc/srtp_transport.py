@@ -1,4 +1,4 @@
-"""Media straight from the sockets, decrypted, and signs of life."""
+"""Media straight from the sockets, decrypted. aiortc gets the rest."""
 
 import contextlib
 import time
@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pylibsrtp
-from aioice import stun
 from aiortc import RTCDtlsTransport, RTCRtpReceiver
 
-from streamer.rtc._aiortc.hooks import shadow
+from streamer.hooks import shadow
 from streamer.rtc._aiortc.srtp import Inbound
 from streamer.rtc.datagrams import is_srtp
 from streamer.rtc.udp import UdpTransport
@@ -27,34 +26,7 @@ def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport]
     shadow(receiver, "receive", receive)
 
 
-async def probe(transport: RTCDtlsTransport) -> bool:
-    """Ask the peer for its consent to send (RFC 7675), twice half a second apart; true if it gave it within 1.5 s."""
-    connection: Any = transport.transport._connection
-    pair = connection._nominated.get(1)
-    if pair is None or connection._closing or connection.remote_password is None:
-        return False
-    key = connection.remote_password.encode()
-    try:
-        await pair.protocol.request(
-            connection.build_request(pair, nominate=False), pair.remote_addr, integrity_key=key, retransmissions=1
-        )
-    except (stun.TransactionError, OSError):
-        return False
-    return True
-
-
-def local_address(transport: RTCDtlsTransport) -> str | None:
-    """Return the address of this machine that the path in use begins at, of a relayed one too; None if unknown."""
-    pair = transport.transport._connection._nominated.get(1)
-    if pair is None:
-        return None
-    turn = getattr(pair.protocol.transport, "_TurnTransport__inner_protocol", None)  # its own address is the relay's
-    own = (pair.protocol if turn is None else turn).transport
-    name = None if own is None else own.get_extra_info("sockname")
-    return str(name[0]) if name else None
-
-
-class Tap:
+class SrtpTransport:
     """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
 
     The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken

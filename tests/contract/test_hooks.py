@@ -1,0 +1,62 @@
+"""The table of private names: each is in the installed libraries, each is used, and no other is."""
+
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from streamer import hooks
+from streamer.errors import IncompatibleLibraryError
+from tests.support.private_names import users
+
+NAMES = [name for hook in hooks.HOOKS for name in hook.names]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_where_and_as_it_is_expected(name: str) -> None:
+    assert hooks.found_as(name) == name
+
+
+def test_a_name_has_one_row() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_every_private_name_that_is_used_is_in_the_table_of_its_user_and_no_other_is() -> None:
+    used: dict[str, set[str]] = {}
+    for module, names in users().items():
+        used.setdefault(module.partition("/")[0], set()).update(names)
+    for user in ("rtc", "emulator", "signaling"):
+        known = private_names(name for hook in hooks.HOOKS if user in hook.users for name in hook.names)
+        assert used.pop(user, set()) - known == set(), user
+    assert not used
+    every = set().union(*users().values())
+    # One name is copied and not called: its counterpart derives the same key.
+    assert private_names(NAMES) - every == {"_setup_srtp"}
+
+
+def private_names(names: Iterable[str]) -> set[str]:
+    return set(re.findall(r"(?<![A-Za-z0-9_])_(?!_)\w+", " ".join(names)))
+
+
+@pytest.mark.parametrize("name", ["aioice.ice:Connection.vanished(self)", "aioice.ice:Connection._vanished"])
+def test_a_library_that_has_changed_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(hooks, "HOOKS", (hooks.Hook("aioice 9", "a test", "never", (name,)),))
+    hooks.check_hooks.cache_clear()
+    try:
+        hooks.check_hooks("signaling")
+        with pytest.raises(IncompatibleLibraryError, match=re.escape(name) + ", found nothing.*pip install 'aioice"):
+            hooks.check_hooks("rtc")
+    finally:
+        hooks.check_hooks.cache_clear()
+
+
+def test_a_method_with_other_parameters_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.Connection.sort_check_list", lambda self, order: None)
+    hooks.check_hooks.cache_clear()
+    try:
+        with pytest.raises(
+            IncompatibleLibraryError, match=r"sort_check_list\(self\), found .*\(self, order\) in aioice"
+        ):
+            hooks.check_hooks("rtc")
+    finally:
+        hooks.check_hooks.cache_clear()
