@@ -29,7 +29,6 @@ class ServerSocket:
 
     def __init__(self, websocket: ServerConnection, *, ping_interval_s: float, ping_timeout_s: float) -> None:
         self.answers_pings = True
-        self.pings = 0
         self._websocket = websocket
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
@@ -96,7 +95,6 @@ class ServerSocket:
         """Deal with one frame; false if the client has said goodbye."""
         kind, rest = frame[:1], frame[1:]
         if kind == "2":
-            self.pings += 1
             if self.answers_pings:
                 await self._send("3" + rest)
         elif kind == "1" or frame.startswith("41"):

@@ -49,7 +49,7 @@ from streamer.media.recording.mp4 import video_sample
 from streamer.media.recording.muxers import open_media
 from streamer.media.rtp.feedback import RetransmissionRequests
 from streamer.media.rtp.jitter_buffer import CAPACITY
-from streamer.media.rtp.packet import find_extension, is_rtcp, parse_rtp, unwrap_rtx
+from streamer.media.rtp.packet import find_extension, parse_rtp, unwrap_rtx
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.rtcp import parse_rtcp
 from streamer.rtc._aiortc.gathering import TurnOverTcp, TurnOverUdp
@@ -380,7 +380,6 @@ def foreign(data: bytes) -> None:
 
 def rtp(data: bytes) -> None:
     """A datagram → a packet, its header extensions, and what it retransmits."""
-    is_rtcp(data)
     for wanted in range(16):
         element = find_extension(data, wanted)
         assert element is None or (1 <= len(element) <= 16 and element in data)
@@ -454,7 +453,7 @@ def receiver(data: bytes) -> None:
         assert len(made._sources) <= 2
         for source in made._sources.values():
             assert len(source.buffer._held) + len(source.buffer.missing) <= CAPACITY
-            assert source.buffer.held_bytes == sum(len(packet.payload) for packet in source.buffer._held.values())
+            assert source.buffer._budget.bytes == sum(len(packet.payload) for packet in source.buffer._held.values())
             source.report(now_ns)
     assert made.packets_lost >= 0
     assert made.jitter_s >= 0

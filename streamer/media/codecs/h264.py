@@ -17,7 +17,6 @@ from streamer.media.codecs.depacketizer import (
     MalformedPayload,
 )
 from streamer.media.codecs.nal import (
-    START_CODE,
     START_CODES,
     ParameterSets,
     annex_b,
@@ -202,11 +201,3 @@ def _opening(payload: bytes) -> bytes:
             return b""
         opening = bytes((payload[0] & 0xE0 | payload[1] & _NAL_TYPE,)) + payload[2:8]
     return opening.lstrip(b"\x00")[1:] if opening.startswith(START_CODES) else opening
-
-
-def parameter_sets(unit: bytes) -> bytes:
-    """Return the SPS and PPS NAL units at the start of an access unit as made by this module, in Annex B form."""
-    found = [
-        nal_unit for nal_unit in unit.split(START_CODE)[1:8] if nal_unit and nal_unit[0] & _NAL_TYPE in {_SPS, _PPS}
-    ]
-    return b"".join(START_CODE + nal_unit for nal_unit in found)

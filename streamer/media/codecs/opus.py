@@ -3,9 +3,8 @@
 from typing import Final
 
 CLOCK_RATE: Final = 48_000  # of RTP timestamps, whatever the encoder's own rate is (RFC 7587 section 4.1)
-SHORTEST: Final = 120  # samples of the shortest frame: 2.5 ms
 LONGEST: Final = 5760  # samples of the longest packet: 120 ms
-LONGEST_MADE_UP: Final = 960  # samples of the longest frame that stands for loss: 20 ms
+LONGEST_CONCEALMENT: Final = 960  # samples of the longest frame that stands for loss: 20 ms
 
 _SILK: Final = (480, 960, 1920, 2880)  # samples of a frame, by the two lower bits of the configuration
 _CELT: Final = (120, 240, 480, 960)
@@ -27,7 +26,7 @@ def duration(packet: bytes) -> int | None:
     return frame * count if 0 < frame * count <= LONGEST else None
 
 
-def made_up(samples: int, *, like: bytes) -> list[bytes]:
+def concealment_packets(samples: int, *, like: bytes) -> list[bytes]:
     """Return packets from which a decoder makes up `samples` samples, rounded up to 2.5 ms, where packets are missing.
 
     Each is a table-of-contents byte and a frame of no bytes, which is "DTX or lost packet" (section 3.2.1): libopus

@@ -34,7 +34,6 @@ class AudioCounters:
     decoded: int = 0  # packets
     errors: int = 0  # packets that the decoder refused, or that are none
     concealed: int = 0  # samples that were made up for lost packets
-    paused: int = 0  # samples that were made up for a pause
     overflows: int = 0  # packets dropped because decoding was slower than the stream
 
 
@@ -156,12 +155,10 @@ class AudioDecoder:
                 return step, exactly(step.samples, samples), False
         if is_lost:
             self._counters.concealed += step.samples
-        else:
-            self._counters.paused += step.samples
         return step, self._made_up(step.samples), is_lost
 
     def _made_up(self, count: int) -> npt.NDArray[np.int16]:
-        parts = [self._decoded(packet) for packet in opus.made_up(count, like=self._last)]
+        parts = [self._decoded(packet) for packet in opus.concealment_packets(count, like=self._last)]
         return exactly(count, np.concatenate(parts))
 
     def _decoded(self, packet: bytes) -> npt.NDArray[np.int16]:

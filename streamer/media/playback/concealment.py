@@ -58,11 +58,11 @@ class Continuity:
         steps = [
             Step(
                 rtp_time=unit.rtp_time - left,
-                samples=min(left, opus.LONGEST_MADE_UP),
+                samples=min(left, opus.LONGEST_CONCEALMENT),
                 unit=None,
                 is_lost=self._has_lost,
             )
-            for left in range(gap, 0, -opus.LONGEST_MADE_UP)
+            for left in range(gap, 0, -opus.LONGEST_CONCEALMENT)
         ]
         skipped = max(-gap, 0)
         heard = Step(

@@ -45,8 +45,6 @@ class JitterBuffer:
         self.hold_ns = hold_ns
         self.missing: dict[int, Missing] = {}  # by index, in order of index
         self.lost = 0  # packets given up
-        self.late = 0  # packets that came after they were given up, or twice
-        self.restarts = 0  # of the sender, under the same SSRC
         self._capacity = capacity
         self._held: dict[int, RtpPacket] = {}
         self._budget = Budget(max_items=capacity, max_bytes=max_bytes)  # of what is held
@@ -61,11 +59,6 @@ class JitterBuffer:
         for oldest in self.missing.values():
             return oldest.noticed_ns + self.hold_ns
         return None
-
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes of payload are held behind gaps."""
-        return self._budget.bytes
 
     def passes(self, packet: RtpPacket) -> bool:
         """Whether the packet is the next in order while nothing is missing: it may leave, and needs no `insert`."""
@@ -91,7 +84,6 @@ class JitterBuffer:
         if not -self._capacity <= index - self._end < self._capacity:
             return self._take_stray(packet, is_retransmission=is_retransmission)
         if index < self._next or index in self._held:
-            self.late += 1
             return []
         released: list[RtpPacket] = []
         size = len(packet.payload)
@@ -164,7 +156,6 @@ class JitterBuffer:
 
     def _take_stray(self, packet: RtpPacket, *, is_retransmission: bool) -> list[RtpPacket]:
         """Take a packet from far away: late, or one of the two that prove a restart."""
-        self.late += 1
         if is_retransmission:
             return []
         first, self._stray = self._stray, packet
@@ -173,8 +164,6 @@ class JitterBuffer:
             self._stray_end = self._end
             return []
         self._stray = None
-        self.restarts += 1
-        self.late -= 2  # neither of the two was
         released = self.give_up_before(self._end)
         first.index = extend(self._end + 0x8000, first.sequence_number, 16)  # ahead: what leaves has rising indices
         packet.index = first.index + 1

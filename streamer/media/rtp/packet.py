@@ -93,8 +93,3 @@ def unwrap_rtx(packet: RtpPacket, *, payload_type: int, ssrc: int) -> RtpPacket 
     return RtpPacket(
         payload_type, packet.marker, original, packet.rtp_time, ssrc, packet.payload[2:], packet.arrival_ns
     )
-
-
-def is_rtcp(datagram: bytes) -> bool:
-    """Whether a decrypted or encrypted datagram is RTCP rather than RTP (RFC 5761 section 4)."""
-    return len(datagram) >= 2 and 192 <= datagram[1] <= 223

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.opus import LONGEST_MADE_UP, duration
+from streamer.media.codecs.opus import LONGEST_CONCEALMENT, duration
 from streamer.media.playback.concealment import FILL_LIMIT, Continuity
 from tests.support.senders import OPUS, access_unit
 
@@ -96,7 +96,7 @@ def test_within_a_line_steps_follow_each_other_without_a_gap_and_none_is_long(pa
     for step in steps:
         assert step.samples > 0
         if step.unit is None:
-            assert step.samples <= LONGEST_MADE_UP
+            assert step.samples <= LONGEST_CONCEALMENT
         else:
             assert step.rtp_time == step.unit.rtp_time + step.skipped
             assert step.samples + step.skipped == duration(step.unit.data)
