@@ -47,12 +47,12 @@ class Streamer:
         self.decoded = VideoOutput(
             "bench", self._history, request_keyframe=self._request_keyframe, audio_port=lambda: None
         )
-        self._inlets: list[ReceiverDriver] = []
+        self._drivers: list[ReceiverDriver] = []
         self._ending: asyncio.Task[None] | None = None
         self.peer = Peer(
             ice_servers=parse_ice_servers(list(ice_servers))[0],
             loopback=[],
-            make_input=self._make_inlet,
+            make_input=self._make_driver,
             on_candidate=lambda *_: None,
             input_opened=asyncio.Event(),
         )
@@ -79,20 +79,20 @@ class Streamer:
             self._ending.cancel()
         await self.decoded.aclose()
         await self.peer.aclose()
-        for inlet in self._inlets:
-            inlet.close()
+        for driver in self._drivers:
+            driver.close()
 
     async def _end(self) -> None:
         await self.peer.ended.wait()
         self.decoded.hub.end(None)
 
-    def _make_inlet(self, tracks: list[Track]) -> ReceiverDriver:
-        self._inlets.append(ReceiverDriver(Receiver(tracks, own_ssrc=1, cname="bench"), self.fanout))
-        return self._inlets[-1]
+    def _make_driver(self, tracks: list[Track]) -> ReceiverDriver:
+        self._drivers.append(ReceiverDriver(Receiver(tracks, own_ssrc=1, cname="bench"), self.fanout))
+        return self._drivers[-1]
 
     def _request_keyframe(self) -> None:
-        for inlet in self._inlets:
-            inlet.request_keyframe()
+        for driver in self._drivers:
+            driver.request_keyframe()
 
 
 class Aiortc:

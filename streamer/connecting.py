@@ -109,7 +109,7 @@ class Connecting:
         try:
             await self._instance.prepare()
             async with asyncio.timeout(self._options.timeout_s):
-                self._events.tell("connecting")
+                self._events.emit("connecting")
                 ticket = await self._instance.fetch_ticket()
                 self._session = Session(self._instance, ticket, self._options, events=self._events)
                 await self._session.wait_connected()
@@ -141,5 +141,5 @@ class Connecting:
                 if self._options.release and self._instance.may_be_taken and not is_taken_over:
                     await self._instance.release()
             finally:
-                self._events.tell("closed", error=error if isinstance(error, Exception) else None)
+                self._events.emit("closed", error=error if isinstance(error, Exception) else None)
                 await self._cloud.aclose()

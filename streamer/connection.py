@@ -41,44 +41,44 @@ from streamer.tracks import Track
 _logger = logging.getLogger("streamer.connection")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
-CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; more are dropped, the first ones are the best
-UNDER_WAY_S: Final = 0.25  # after signaling is lost: what comes so soon, the phone may have sent before
-ALIVE_WITHIN_S: Final = 1.0  # after that: media that flows, or an answer, comes sooner
+CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; further ones are dropped
+UNDER_WAY_S: Final = 0.25  # after signaling is lost: packets that come so soon may have been sent before
+ALIVE_WITHIN_S: Final = 1.0  # after that: a phone that goes on sends or answers within this time
 _LOOK_EVERY_S: Final = 0.02
-PATHS_LIMIT: Final = 3  # one that is left, the one in force, one that comes up
+GENERATIONS_LIMIT: Final = 3  # one that is being closed, the one in force, the candidate
 
 
 class Tally:
-    """What receivers that have ended have counted together."""
+    """The counters of receivers that have ended, summed."""
 
     def __init__(self) -> None:
         self.counters = Counters()
         self.packets_lost = 0
 
-    def add(self, inlets: Iterable[ReceiverDriver], *tallies: "Tally") -> None:
-        """Add what these have counted."""
-        receivers = [inlet.receiver for inlet in inlets]
+    def add(self, drivers: Iterable[ReceiverDriver], *tallies: "Tally") -> None:
+        """Add the counters of these receivers and tallies."""
+        receivers = [driver.receiver for driver in drivers]
         others = [tally.counters for tally in tallies]
         self.counters = Counters.total([self.counters, *others, *(receiver.counters for receiver in receivers)])
         self.packets_lost += sum(tally.packets_lost for tally in tallies)
         self.packets_lost += sum(receiver.packets_lost for receiver in receivers)
 
 
-class _Path:
-    """One WebRTC connection of a connection: the first offer makes one, and each restart of ICE another beside it.
+class _IceGeneration:
+    """One generation of ICE credentials, with a peer of its own: the first offer begins one, each ICE restart another.
 
-    aiortc 1.16 answers a restart with its old credentials and stays where it is; so a fresh connection answers it.
+    aiortc 1.16 answers a restart with its old credentials and keeps its old path. So a fresh peer answers it.
     """
 
     peer: Peer
-    gate: "Gate[_Path]"
+    gate: "Gate[_IceGeneration]"
 
     def __init__(self) -> None:
-        self.inlets: list[ReceiverDriver] = []
+        self.drivers: list[ReceiverDriver] = []
         self.credentials: frozenset[tuple[str, str]] = frozenset()
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue(CANDIDATES_LIMIT)
         self.answered = asyncio.Event()
-        self.superseded = asyncio.Event()  # another one has taken its place
+        self.superseded = asyncio.Event()  # another generation has taken its place
         self.closed = asyncio.Event()
 
     def queue_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
@@ -90,11 +90,11 @@ class _Path:
 class Connection:
     """One attempt. `run` it once; while it runs, its access units go to `sink`.
 
-    `client_uuid` and `marker_bits` are the same for all attempts of a client, `times` counts those before this one.
-    `on_step` is called once for each step of a handover but the keyframe. `tell` gets what happens on the way, and a
-    reason where there is one. `input_opened` is set when the data channel `input` is open, `ended` when `run` is over.
-    `on_failing` is called when another connection is needed beside this one: signaling is lost while media still flows,
-    or the local address is gone. It says whether this one goes on meanwhile.
+    All attempts of a session share `client_uuid` and `marker_bits`; `times` counts those before this one. `on_step` is
+    called once for each step of a handover except the keyframe. `emit` gets the events, with a reason where there is
+    one. `input_opened` is set when the data channel `input` is open, `ended` when `run` is over. `on_failing` is called
+    when this connection needs a successor: signaling is lost while media still flows, or the local address is gone. It
+    returns whether this connection goes on meanwhile.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class Connection:
         client_uuid: str,
         times: int,
         marker_bits: MarkerBits,
-        tell: Callable[["Connection", EventKind, str | None], None],
+        emit: Callable[["Connection", EventKind, str | None], None],
         on_step: Callable[[Step], None],
         on_failing: Callable[["Connection", StreamerError], bool],
     ) -> None:
         self.ticket = ticket
-        self.inlets: list[ReceiverDriver] = []
-        self.tally = Tally()  # of inlets that have ended
+        self.drivers: list[ReceiverDriver] = []
+        self.tally = Tally()  # of drivers that have ended
         self.has_audio = False
         self.video_codecs: set[str] = set()
         self.made_at = boot_time()
-        self.is_offered = False  # the phone has made it an offer
+        self.is_offered = False  # the phone has sent an offer
         self.has_tracks = False
         self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
@@ -124,7 +124,7 @@ class Connection:
         self._client_uuid = client_uuid
         self._times = times
         self._marker_bits = marker_bits
-        self._tell = tell
+        self._emit = emit
         self._on_step = on_step
         self._on_failing = on_failing
         self._sink = sink
@@ -135,9 +135,9 @@ class Connection:
         self._is_interrupted = False
         self._is_failing = False  # its local address is gone
         self._signaling_error: SignalingError | None = None  # what ended signaling, while media goes on
-        self._paths: list[_Path] = []  # at most PATHS_LIMIT
-        self._handover: Handover[_Path] = Handover()
-        self._alarm = Alarm(lambda: self._apply(self._handover.poll(asyncio.get_running_loop().time())))
+        self._generations: list[_IceGeneration] = []  # at most GENERATIONS_LIMIT
+        self._handover: Handover[_IceGeneration] = Handover()
+        self._handover_timer = Alarm(lambda: self._apply(self._handover.poll(asyncio.get_running_loop().time())))
 
     @property
     def peer(self) -> Peer | None:
@@ -157,7 +157,7 @@ class Connection:
             volume=self._options.volume,
         )
         for problem in (*ticket.problems, *self._problems):
-            self._tell(self, "problem", problem)
+            self._emit(self, "problem", problem)
         if self._options.relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
             raise ConnectionFailedError(
                 "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
@@ -169,7 +169,7 @@ class Connection:
             self._turn_tls = trust
         try:
             async with SignalingClient(request, ssl=context) as signaling, asyncio.TaskGroup() as tasks:
-                self._handover.begin(self._open_path(signaling, tasks))
+                self._handover.begin(self._open_generation(signaling, tasks))
                 tasks.create_task(self._converse(signaling, tasks), name=f"signaling {ticket.device_id}")
         except BaseExceptionGroup as group:
             reason = _first_cause(group)
@@ -179,8 +179,8 @@ class Connection:
             raise AssertionError("the tasks of a connection end with an error only")
         finally:
             self._handover.close()
-            self._alarm.set(None)
-            await asyncio.gather(*(self._close_path(path) for path in self._paths))
+            self._handover_timer.set(None)
+            await asyncio.gather(*(self._close_generation(generation) for generation in self._generations))
             self.ended.set()
         if isinstance(reason, OSError):  # such as no file descriptor left for a socket
             raise ConnectionFailedError(
@@ -189,27 +189,27 @@ class Connection:
         raise reason
 
     def request_keyframe(self) -> None:
-        """Ask the phone for a keyframe, until one comes."""
-        for inlet in self.inlets:
-            inlet.request_keyframe()
+        """Request a keyframe, again and again until one comes."""
+        for driver in self.drivers:
+            driver.request_keyframe()
 
     async def _converse(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> None:
-        """Follow the signaling to its end. Raises what ended it, unless media goes on without it."""
+        """Follow the signaling to its end. Raise its error, unless media goes on without it."""
         try:
             async for event in signaling:
                 match event:
                     case Authorized():
-                        self._tell(self, "authorized", None)
+                        self._emit(self, "authorized", None)
                     case Started():
                         self._on_step("started")
                     case Offer(sdp):
                         self.is_offered = True
                         self._on_step("offered")
-                        path = await self._path_for(ice_credentials(sdp), signaling, tasks)
-                        signaling.send_answer(await path.peer.answer(sdp))
-                        path.answered.set()
+                        generation = await self._generation_for(ice_credentials(sdp), signaling, tasks)
+                        signaling.send_answer(await generation.peer.answer(sdp))
+                        generation.answered.set()
                     case RemoteCandidate(candidate, sdp_mid, sdp_mline_index):
-                        await self._paths[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
+                        await self._generations[-1].peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
         except SignalingError as error:
             if not self._may_outlive(error):
                 raise
@@ -218,7 +218,7 @@ class Connection:
                 raise
 
     def _may_outlive(self, error: SignalingError) -> bool:
-        """Whether media may still flow after an error of signaling: the phone did not end the stream."""
+        """Whether media may still flow after this signaling error: the phone did not end the stream."""
         is_lost = isinstance(error, SignalingTimeoutError | SignalingProtocolError) or (
             isinstance(error, SignalingClosedError) and not error.by_phone
         )
@@ -240,85 +240,85 @@ class Connection:
         return peer.alive_ns > since_ns
 
     def _check_address(self, peer: Peer) -> None:
-        """Have another connection made once the local address is gone: the path leads nowhere then."""
+        """Ask for a successor once the local address is gone: packets no longer arrive on this path."""
         if not self._is_failing and (address := peer.lost_address) is not None:
             self._is_failing = True
             self._on_failing(self, ConnectionLostError(f"the local address {address} is gone"))
 
-    async def _path_for(
+    async def _generation_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
-    ) -> _Path:
-        """Return the path that an offer is for: the newest one, or another one if it restarts ICE."""
-        path = self._paths[-1]
-        if not path.answered.is_set():
-            self._tell(self, "negotiating", None)
-        elif path.credentials and path.credentials.isdisjoint(credentials):
+    ) -> _IceGeneration:
+        """Return the generation that an offer is for: the newest one, or a new one if the offer restarts ICE."""
+        generation = self._generations[-1]
+        if not generation.answered.is_set():
+            self._emit(self, "negotiating", None)
+        elif generation.credentials and generation.credentials.isdisjoint(credentials):
             _logger.debug("= the phone restarts ICE")
-            while len(self._paths) >= PATHS_LIMIT:  # one of them is in force, one is the candidate
-                await next(other for other in self._paths if other.superseded.is_set()).closed.wait()
-            path = self._open_path(signaling, tasks)
-            replaced = self._handover.propose(path)
+            while len(self._generations) >= GENERATIONS_LIMIT:  # one of them is in force, one is the candidate
+                await next(other for other in self._generations if other.superseded.is_set()).closed.wait()
+            generation = self._open_generation(signaling, tasks)
+            replaced = self._handover.propose(generation)
             if replaced is not None:
                 replaced.superseded.set()
-        path.credentials = credentials
-        return path
+        generation.credentials = credentials
+        return generation
 
-    def _open_path(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> _Path:
-        path = _Path()
-        path.peer = Peer(
+    def _open_generation(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> _IceGeneration:
+        generation = _IceGeneration()
+        generation.peer = Peer(
             ice_servers=self._servers,
             loopback=_loopback_of(self.ticket.signaling_url),
-            make_input=lambda tracks: self._make_inlet(path, tracks),
-            on_candidate=path.queue_candidate,
+            make_input=lambda tracks: self._make_driver(generation, tracks),
+            on_candidate=generation.queue_candidate,
             input_opened=self.input_opened,
-            on_problem=lambda problem: self._tell(self, "problem", problem),
+            on_problem=lambda problem: self._emit(self, "problem", problem),
             tls=self._turn_tls,
             relay_only=self._options.relay_only,
         )
-        path.peer.ice_problems += self._problems
-        path.gate = Gate(self._sink, self._handover, path, lambda: self._advance(path, "keyframe"))
-        self._paths.append(path)
-        tasks.create_task(self._follow(path, signaling), name=f"connection {self.ticket.device_id}")
-        return path
+        generation.peer.ice_problems += self._problems
+        generation.gate = Gate(self._sink, self._handover, generation, lambda: self._advance(generation, "keyframe"))
+        self._generations.append(generation)
+        tasks.create_task(self._follow(generation, signaling), name=f"connection {self.ticket.device_id}")
+        return generation
 
-    async def _close_path(self, path: _Path) -> None:
-        for inlet in path.inlets:
-            inlet.close()
-        await path.peer.aclose()
+    async def _close_generation(self, generation: _IceGeneration) -> None:
+        for driver in generation.drivers:
+            driver.close()
+        await generation.peer.aclose()
 
-    async def _follow(self, path: _Path, signaling: SignalingClient) -> None:
-        """Follow a path from its answer to its end; the end of the last one is the connection's."""
+    async def _follow(self, generation: _IceGeneration, signaling: SignalingClient) -> None:
+        """Follow a generation from its answer to its end. The end of the last one ends the connection."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(self._send_candidates(path, signaling))
-                await self._watch(path, tasks)
+                sending = tasks.create_task(self._send_candidates(generation, signaling))
+                await self._watch(generation, tasks)
                 sending.cancel()
         except BaseExceptionGroup as group:
-            verdict = self._handover.end(path, _first_cause(group))
+            verdict = self._handover.end(generation, _first_cause(group))
             if isinstance(verdict, Over):
                 raise verdict.error from None
-            path.superseded.set()
+            generation.superseded.set()
             self._apply(verdict)
-        await self._close_path(path)
-        self._paths.remove(path)
-        path.closed.set()
-        if path.inlets:
-            self.tally.add(path.inlets)
-            self.inlets = [inlet for inlet in self.inlets if inlet not in path.inlets]
+        await self._close_generation(generation)
+        self._generations.remove(generation)
+        generation.closed.set()
+        if generation.drivers:
+            self.tally.add(generation.drivers)
+            self.drivers = [driver for driver in self.drivers if driver not in generation.drivers]
 
-    async def _send_candidates(self, path: _Path, signaling: SignalingClient) -> Never:
-        await path.answered.wait()
+    async def _send_candidates(self, generation: _IceGeneration, signaling: SignalingClient) -> Never:
+        await generation.answered.wait()
         while True:
-            candidate = await path.candidates.get()
+            candidate = await generation.candidates.get()
             with contextlib.suppress(SignalingError):  # `_converse` finds out, and decides
                 signaling.send_candidate(*candidate)
 
-    async def _watch(self, path: _Path, tasks: asyncio.TaskGroup) -> None:
-        """Follow a connection from the answer until another has taken over; raise the error that ends it before."""
-        peer = path.peer
-        await self._connect(path)
+    async def _watch(self, generation: _IceGeneration, tasks: asyncio.TaskGroup) -> None:
+        """Watch a generation from its answer until another one takes over; raise the error that ends it before."""
+        peer = generation.peer
+        await self._connect(generation)
         liveness = Liveness(time.monotonic_ns())
-        while not path.superseded.is_set():
+        while not generation.superseded.is_set():
             if peer.ended.is_set():
                 raise peer.lost_error()
             now_ns = time.monotonic_ns()
@@ -329,32 +329,32 @@ class Connection:
                 if refused_ns is not None:
                     what = "the phone's packets have failed authentication for 2 s"
                 raise ConnectionLostError(what)
-            if path is self._handover.in_force:
+            if generation is self._handover.in_force:
                 self._check_address(peer)
                 self._note_interruption("nothing comes from the phone" if state == "interrupted" else None)
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
             wait_s = max(liveness.deadline_ns - now_ns, 0) / 1e9
-            await first_event(peer.ended, path.superseded, timeout_s=wait_s)
+            await first_event(peer.ended, generation.superseded, timeout_s=wait_s)
 
-    async def _connect(self, path: _Path) -> None:
-        """Wait from the answer until media can flow, or another path has taken over. Raises ConnectionFailedError."""
-        peer = path.peer
-        await first_event(path.answered, path.superseded)
-        await first_event(peer.connected, peer.ended, path.superseded, timeout_s=CONNECT_TIMEOUT_S)
-        if path.superseded.is_set():
+    async def _connect(self, generation: _IceGeneration) -> None:
+        """Wait until media can flow, or another generation takes over. Raises ConnectionFailedError."""
+        peer = generation.peer
+        await first_event(generation.answered, generation.superseded)
+        await first_event(peer.connected, peer.ended, generation.superseded, timeout_s=CONNECT_TIMEOUT_S)
+        if generation.superseded.is_set():
             return
         if not peer.connected.is_set():
             raise peer.failed_error(CONNECT_TIMEOUT_S)
-        self._advance(path, "connected")
+        self._advance(generation, "connected")
         if not self._is_connected:
             self._is_connected = True
             self._on_step("connected")
 
-    def _advance(self, path: _Path, step: Step) -> None:
-        self._apply(self._handover.advance(path, step, asyncio.get_running_loop().time()))
+    def _advance(self, generation: _IceGeneration, step: Step) -> None:
+        self._apply(self._handover.advance(generation, step, asyncio.get_running_loop().time()))
 
-    def _apply(self, verdict: TookOver[_Path] | Interrupted | CandidateFailed | None) -> None:
+    def _apply(self, verdict: TookOver[_IceGeneration] | Interrupted | CandidateFailed | None) -> None:
         match verdict:
             case TookOver(former=former):
                 if former is not None:
@@ -364,31 +364,31 @@ class Connection:
                 self._note_interruption(str(error))
             case CandidateFailed(error):
                 _logger.debug("= the former connection goes on: %s", error)
-        self._alarm.set(self._handover.deadline)
+        self._handover_timer.set(self._handover.deadline)
 
     def _note_interruption(self, reason: str | None) -> None:
         """Tell that the stream is interrupted, or goes on if there is no reason, unless that is known."""
         is_interrupted = reason is not None
         if is_interrupted != self._is_interrupted:
             self._is_interrupted = is_interrupted
-            self._tell(self, "interrupted" if is_interrupted else "resumed", reason)
+            self._emit(self, "interrupted" if is_interrupted else "resumed", reason)
 
-    def _make_inlet(self, path: _Path, tracks: list[Track]) -> ReceiverDriver:
+    def _make_driver(self, generation: _IceGeneration, tracks: list[Track]) -> ReceiverDriver:
         own_ssrc = random.getrandbits(32) or 1
         receiver = Receiver(tracks, own_ssrc=own_ssrc, cname=self._cname, marker_bits=self._marker_bits)
-        inlet = ReceiverDriver(receiver, path.gate)
+        driver = ReceiverDriver(receiver, generation.gate)
         self.has_tracks = True
-        path.inlets.append(inlet)
-        self.inlets.append(inlet)
+        generation.drivers.append(driver)
+        self.drivers.append(driver)
         self.has_audio = self.has_audio or any(track.kind == "audio" for track in tracks)
         self.video_codecs |= {
             codec.name for track in tracks if track.kind == "video" for codec in track.codecs.values()
         }
-        return inlet
+        return driver
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error of the package's own that ended a group of tasks, or else whatever did."""
+    """Return the error that ended a group of tasks; a fault of our own goes first."""
     flat: list[BaseException] = []
     pending: list[BaseException] = [group]
     while pending:
@@ -401,7 +401,7 @@ def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _loopback_of(url: str) -> tuple[str, ...]:
-    """Return the loopback addresses that a phone may have whose signaling is here: none, if it is not on loopback."""
+    """Return the loopback addresses that the phone may have: none, unless its signaling is on loopback."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return "127.0.0.1", "::1"

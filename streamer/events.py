@@ -1,4 +1,4 @@
-"""What happens to a session, told as it happens to whoever listens."""
+"""The events of a session, and how consumers iterate them."""
 
 import math
 import time
@@ -9,18 +9,18 @@ from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Recent
 from streamer.own_loop import OwnLoop
 
-EVENTS_LIMIT: Final = 100  # events that a listener has not read; the oldest are dropped and counted
+EVENTS_LIMIT: Final = 100  # events that a consumer has not read; the oldest are dropped and counted
 
 INTERRUPTIONS_LIMIT: Final = 100  # interruptions that are remembered with their reason; the oldest are forgotten
 
 EventKind: TypeAlias = Literal[
     "preparing",  # the cloud brings the phone up; `reason` says how far it is
-    "connecting",  # a device token is asked for
+    "connecting",  # streamer asks for a device token
     "authorized",  # signaling has accepted it
-    "negotiating",  # the phone's offer came
+    "negotiating",  # the phone's offer arrived
     "streaming",  # media can flow, for the first time
-    "interrupted",  # it no longer does; `retry_in_s` says when the next connection is tried, if one is
-    "resumed",  # it does again, on the same connection or a new one
+    "interrupted",  # media no longer flows; `retry_in_s` says when the next connection is tried, if one is
+    "resumed",  # media flows again, on the same connection or a new one
     "renewed",  # a new connection took over before one ended whose time was almost up, or whose signaling was lost
     "problem",  # something did not work and was not needed so far, such as an ICE server
     "closed",  # the last event; `error` is what ended the session, None if it was left
@@ -80,7 +80,7 @@ class Interruptions:
         self._latest: tuple[Interruption, ...] = ()  # replaced as a whole, because threads read it
 
     def take(self, kind: EventKind, reason: str | None, now: float) -> None:
-        """Take note of an event: an interruption lasts until the stream is resumed, or closed."""
+        """Count an event: an interruption lasts until the stream is resumed, or closed."""
         if kind == "interrupted" and not self._is_interrupted:
             self.count += 1
             new = Interruption(since=now, until=math.inf, reason=reason or "unknown")
@@ -113,14 +113,14 @@ class Interruptions:
 
 
 class EventHub(Hub[Event]):
-    """Tell every listener; remember the event that stands for the present state."""
+    """Publishes events to every consumer, and remembers the one that tells the present state."""
 
     def __init__(self, *, loop: OwnLoop | None = None) -> None:
         super().__init__(loop=loop)
         self.interruptions = Interruptions()
         self.state: Event | None = None  # the newest one that is no "problem"
 
-    def tell(
+    def emit(
         self,
         kind: EventKind,
         reason: str | None = None,
@@ -128,7 +128,7 @@ class EventHub(Hub[Event]):
         error: Exception | None = None,
         retry_in_s: float | None = None,
     ) -> None:
-        """Tell that something happened; after "closed" nothing does."""
+        """Publish an event. Nothing follows "closed"."""
         if self.state is not None and self.state.kind == "closed":
             return
         event = Event(kind=kind, reason=reason or (str(error) if error else None), error=error, retry_in_s=retry_in_s)
@@ -140,7 +140,7 @@ class EventHub(Hub[Event]):
             self.end(None)
 
     def iterate(self) -> EventIterator:
-        """Return a new listener."""
+        """Return an iterator for a new consumer."""
         mailbox: Recent[Event] = Recent(EVENTS_LIMIT)
         if self.state is not None:
             mailbox.put(self.state)

@@ -1,4 +1,4 @@
-"""Which counters of things that go wrong keep rising: what lasts is worth an event, a single one is not."""
+"""Which error counters keep rising: a lasting problem is worth an event, a single error is not."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,7 +8,7 @@ LASTING: Final = 2  # looks in a row at which a counter has risen
 OVER: Final = 10  # looks in a row at which it has not
 
 
-class LastingTroubles:
+class LastingProblems:
     """Feed `look` with the counters about every LOOK_EVERY_S seconds; it returns the names of those that keep rising.
 
     A name is returned once; again only after its counter has not risen for OVER looks.

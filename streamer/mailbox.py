@@ -73,7 +73,7 @@ class OverflowedError(Exception):
 
 
 class Every(Generic[T]):
-    """Hold up to `limit` items in order; one more, and the consumer is told once it has taken them.
+    """Hold up to `limit` items in order; after one more, `take` raises OverflowedError behind them.
 
     A consumer that overflowed is idle. If it takes nothing while `forget_after` more items come, the kept ones are
     dropped too.

@@ -5,7 +5,7 @@ import time
 from typing import Never
 
 from streamer.events import EventHub
-from streamer.lasting_problems import LOOK_EVERY_S, LastingTroubles
+from streamer.lasting_problems import LOOK_EVERY_S, LastingProblems
 from streamer.media.meter import StreamMeter
 from streamer.media.playback.audio import AudioOutput
 from streamer.media.playback.video import VideoOutput
@@ -82,7 +82,7 @@ class Measurements:
 
     async def watch(self) -> Never:
         """Emit a "problem" for what keeps going wrong."""
-        troubles = LastingTroubles()
+        lasting = LastingProblems()
         while True:
             came, decoder = self._reconnector.counters(), self._frames.counters
             counts = {
@@ -91,8 +91,8 @@ class Measurements:
                 "the decoder keeps refusing frames": decoder.errors,
                 "frames keep coming damaged": decoder.corrupt,
             }
-            for problem in troubles.look(counts):
-                self._events.tell("problem", problem)
+            for problem in lasting.look(counts):
+                self._events.emit("problem", problem)
             await asyncio.sleep(LOOK_EVERY_S)
 
 

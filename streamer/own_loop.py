@@ -38,7 +38,7 @@ class OwnLoop:
         return running
 
     def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call back in the loop, from whatever thread; at once before there is a loop, never once it is closed."""
+        """Call back in the loop, from any thread: at once if there is no loop yet, never after it is closed."""
         if self._loop is None:
             callback(*arguments)
             return

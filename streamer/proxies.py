@@ -28,7 +28,7 @@ def proxy_url_of(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         host, port, names = parts.hostname or "", parts.port or _PORTS[parts.scheme], _NAMES[parts.scheme]
-    except (ValueError, KeyError):  # who connects says what is wrong with it
+    except (ValueError, KeyError):  # the connection attempt says what is wrong with it
         return None
     proxies = getproxies()
     name = next((name for name in names if proxies.get(name)), None)

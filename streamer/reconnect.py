@@ -3,8 +3,8 @@
     connection ──── error ─ pause ─ ticket ─ connection ────── time almost up ─────────── …
                                                 ticket ─ connection ┄┄ keyframe ──────────── …
 
-After a connection that ends comes a new one, with a new ticket, after a pause that `retry` decides on. A connection
-gets its successor while it still streams when its time is almost up, or its signaling or its local address is gone.
+When a connection ends, a new one follows with a new ticket, after a pause that `retry` decides on. A connection gets
+its successor while it still streams if its time is almost up, or its signaling or its local address is gone.
 `handover` decides which of the two is in force, so that no frame is missing.
 """
 
@@ -31,17 +31,17 @@ from streamer.retry import Backoff, at_expiry
 
 _logger = logging.getLogger("streamer.session")
 
-STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one begins with all its attempts
-LAST_ATTEMPT_S: Final = 5.0  # what an attempt may take that begins when it is time to give up
+STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one has all its attempts again
+LAST_ATTEMPT_S: Final = 5.0  # how long the last attempt may take once it is time to give up
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
-RENEW_AGAIN_S: Final = 10.0  # after an error of a renewal that another attempt may not mend: the stream still runs
+RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable: the stream still runs
 CHECK_EVERY_S: Final = 10.0  # the event loop's timers stand still while the machine sleeps
-WARN_BEFORE_S: Final = 3600.0  # before credentials that do not renew themselves come to their end
-SHORTEST_S: Final = 2.0  # streams that may not last longer are not renewed, only followed by the next
+WARN_BEFORE_S: Final = 3600.0  # before credentials expire that do not renew themselves
+SHORTEST_S: Final = 2.0  # shorter streams are not renewed; the next one follows when they have ended
 
 
 class _Attempt:
-    """One attempt: it asks for a ticket first, and then makes its connection with it."""
+    """One attempt: it fetches a ticket first, and then makes its connection with it."""
 
     connection: Connection | None = None
     task: "asyncio.Task[Never]"
@@ -104,18 +104,18 @@ class Reconnector:
     @property
     def receivers(self) -> list[Receiver]:
         """The receivers of the connection in force."""
-        return [inlet.receiver for inlet in self.connection.inlets]
+        return [driver.receiver for driver in self.connection.drivers]
 
     def counters(self) -> Counters:
-        """Return what all connections have counted together."""
+        """Return the counters of all connections, summed."""
         return self._total().counters
 
     def packets_lost(self) -> int:
-        """Return how many packets all connections have given up together."""
+        """Return how many packets all connections have given up, summed."""
         return self._total().packets_lost
 
     async def run(self) -> Never:
-        """Stay connected; raise the error after which there is no other attempt. Cancel it to leave."""
+        """Stay connected; raise the error that ends the last attempt. Cancel it to leave."""
         backoff: Backoff | None = None
         attempt: _Attempt | None = self._first
         reason: StreamerError | None = None
@@ -134,7 +134,7 @@ class Reconnector:
                 reason = error
             attempt = None
             if self._reconnect is None or not (self.connected.is_set() or isinstance(reason, DeviceTokenError)):
-                raise reason  # who connects is told at once, but that a token was too old by then is nobody's fault
+                raise reason  # entering `connect` fails at once, except for a token that was too old by then
             now = time.monotonic()
             if backoff is None or self._streamed_s(now) >= STABLE_S:
                 backoff = Backoff(self._reconnect, now, has_worked=True)
@@ -147,7 +147,7 @@ class Reconnector:
 
     async def _dial(self) -> _Attempt:
         """Make the next connection, in place of the one that has ended."""
-        self._events.tell("connecting")
+        self._events.emit("connecting")
         ticket = await self._instance.fetch_ticket_when_ready()
         attempt = _Attempt()
         former, self.connection = self.connection, self._make(attempt, ticket)
@@ -155,7 +155,7 @@ class Reconnector:
         return attempt
 
     async def _serve(self, attempt: _Attempt) -> Never:
-        """Run a connection, and before its time is up the next one beside it. Raise what ended the last of them."""
+        """Run a connection, and its successors while it streams. Raise the error that ended the last of them."""
         self._handover.begin(attempt)
         self._start(attempt, self.connection.run())
         self._renew_at, self._backoff = self._renewal_due(self.connection), None
@@ -194,7 +194,7 @@ class Reconnector:
         self._woken.clear()
 
     async def _renew(self, attempt: _Attempt) -> Never:
-        """Make the next connection, beside the one in force."""
+        """Make and run the successor of the connection in force, which goes on meanwhile."""
         await self._make(attempt, await self._instance.fetch_ticket()).run()
 
     def _start(self, attempt: _Attempt, run: Coroutine[Any, Any, Never]) -> None:
@@ -202,13 +202,13 @@ class Reconnector:
         self._running.append(attempt)
 
     def _leave(self, attempt: _Attempt) -> None:
-        """Forget an attempt that has ended. The counters of the last connection in force are still shown."""
+        """Forget an attempt that has ended. The stats still show the counters of the last connection in force."""
         self._running.remove(attempt)
         if attempt.connection is not None and attempt.connection is not self.connection:
             self._retire(attempt.connection)
 
     def _advance(self, attempt: _Attempt, step: Step) -> None:
-        """An attempt has taken a step."""
+        """Note that an attempt has taken a step."""
         self._apply(self._handover.advance(attempt, step, asyncio.get_running_loop().time()))
         is_up = step == "connected" and attempt is self._handover.in_force
         if is_up and (self.is_interrupted or not self.connected.is_set()):  # else it took over before
@@ -233,22 +233,22 @@ class Reconnector:
                 self._interrupt(error, 0.0)
             case CandidateFailed(error):
                 delay_s = self._renew_after(error)
-                self._events.tell(
+                self._events.emit(
                     "problem", f"the stream was not renewed; the next attempt is in {delay_s:.1f} s: {error}"
                 )
             case Over(error):
                 raise error
 
     def _on_failing(self, connection: Connection, error: StreamerError) -> bool:
-        """Make another connection beside the one in force. Return false if nobody wants one, or it is not in force."""
+        """Plan a successor for a connection. Return false without reconnecting, or if it is not the one in force."""
         if self._reconnect is None or connection is not self.connection:
             return False
         delay_s = self._renew_after(error)
-        self._events.tell("problem", f"{error}; another connection is made in {delay_s:.1f} s")
+        self._events.emit("problem", f"{error}; another connection is made in {delay_s:.1f} s")
         return True
 
     def _renew_after(self, error: StreamerError) -> float:
-        """Set when the connection in force is renewed because of an error, and return in how many seconds that is."""
+        """Plan the next renewal after an error; return in how many seconds it is."""
         assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
         self._backoff = self._backoff or Backoff(self._reconnect, time.monotonic(), has_worked=True)
         delay_s = self._backoff.next_delay(error, time.monotonic(), _jitter())
@@ -265,7 +265,7 @@ class Reconnector:
             client_uuid=self._client_uuid,
             times=self._made,
             marker_bits=self._marker_bits,
-            tell=self._tell,
+            emit=self._emit,
             on_step=lambda step: self._advance(attempt, step),
             on_failing=self._on_failing,
         )
@@ -274,48 +274,48 @@ class Reconnector:
         return connection
 
     def _retire(self, connection: Connection) -> None:
-        """Keep of a connection that has ended what it has counted."""
+        """Keep the counters of a connection that has ended."""
         if connection not in self._connections:
             return
         self._connections.remove(connection)
-        self._tally.add(connection.inlets, connection.tally)
+        self._tally.add(connection.drivers, connection.tally)
         if connection.has_tracks:
             self._had_audio, self._had_codecs = connection.has_audio, connection.video_codecs
 
     def _total(self) -> Tally:
         total = Tally()
         total.add(
-            [inlet for connection in self._connections for inlet in connection.inlets],
+            [driver for connection in self._connections for driver in connection.drivers],
             self._tally,
             *(connection.tally for connection in self._connections),
         )
         return total
 
     def _go_on(self) -> None:
-        """Media can flow."""
+        """Note that media can flow, and emit the event for it."""
         kind: EventKind = "resumed" if self.is_interrupted else "renewed" if self.connected.is_set() else "streaming"
         self._streaming_since, self._silent_since = time.monotonic(), None
         self.is_interrupted = False
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(None)
         self.connected.set()
-        self._events.tell(kind)
+        self._events.emit(kind)
 
     def _interrupt(self, error: StreamerError, retry_in_s: float) -> None:
         self.is_interrupted = self.connected.is_set()
         if self.is_interrupted:
-            self._events.tell("interrupted", error=error, retry_in_s=retry_in_s)
+            self._events.emit("interrupted", error=error, retry_in_s=retry_in_s)
 
-    def _tell(self, connection: Connection, kind: EventKind, reason: str | None) -> None:
-        """Tell what happens to a connection, unless it is a successor, which nobody need know of yet."""
+    def _emit(self, connection: Connection, kind: EventKind, reason: str | None) -> None:
+        """Emit an event of a connection. Of a successor only problems are emitted."""
         if connection is self.connection or kind == "problem":
             if kind in {"interrupted", "resumed"}:
                 self.is_interrupted = kind == "interrupted"
                 self._silent_since = time.monotonic() if self.is_interrupted else None
-            self._events.tell(kind, reason)
+            self._events.emit(kind, reason)
 
     def _streamed_s(self, now: float) -> float:
-        """Return how long the stream has lasted that ended just now, or fell silent before that."""
+        """Return how long the stream lasted that has just ended, up to when it fell silent."""
         until = now if self._silent_since is None else self._silent_since
         return 0.0 if self._streaming_since is None else until - self._streaming_since
 
@@ -326,7 +326,7 @@ class Reconnector:
         return connection.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
 
     def _expected_at_expiry(self, attempt: _Attempt) -> BaseException:
-        """Return what ended an attempt; if the time of its connection was up, that."""
+        """Return the error of an attempt; an expiry, if the time of its stream was up."""
         error, connection = _error_of(attempt.task), attempt.connection
         if connection is None or not connection.is_offered or not isinstance(error, StreamerError):
             return error
@@ -335,7 +335,7 @@ class Reconnector:
     def _warn_of_credentials(self) -> None:
         if self._warn_at is not None and boot_time() >= self._warn_at:
             self._warn_at = None
-            self._events.tell(
+            self._events.emit(
                 "problem",
                 "the tenant token is about to reach the age at which it is refused, and a Token is never replaced: the "
                 "next renewal or reconnection may fail; use TokenFile, TokenProvider, Password or AccessKey",
@@ -347,7 +347,7 @@ def _jitter() -> float:
 
 
 def _error_of(task: "asyncio.Task[Never]") -> BaseException:
-    """Return what ended a task that ends with an error only."""
+    """Return the error of a task that never returns."""
     return asyncio.CancelledError() if task.cancelled() else task.exception() or AssertionError("it ends with an error")
 
 

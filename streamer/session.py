@@ -186,12 +186,12 @@ class Session:
                 if not self._reconnector.is_interrupted:
                     break
             if self._is_over:
-                raise self._error or ConnectionLostError("there is no frame to be had: the session was left")
+                raise self._error or ConnectionLostError("cannot get a frame: the session is closed")
             async with self.frames() as frames:
                 try:
                     return await self._present(frames)
                 except StopAsyncIteration:
-                    raise ConnectionLostError("there is no frame to be had: the session was left") from None
+                    raise ConnectionLostError("cannot get a frame: the session is closed") from None
 
     async def _present(self, frames: FrameIterator) -> VideoFrame:
         """Return the first frame; but not one from before an interruption that has ended just now."""
@@ -278,7 +278,7 @@ class Session:
         """
         self._loop.check()
         if self._is_over:
-            raise self._error or ConnectionLostError("there is nothing to record: the session was left")
+            raise self._error or ConnectionLostError("cannot record: the session is closed")
         if not 0 <= before_s <= self._preroll_s:
             raise ConfigurationError(
                 f"expected before_s from 0 to {self._preroll_s:g}, got {before_s:g}: give connect a longer preroll_s"
@@ -388,7 +388,7 @@ class Session:
             recording.end(self._error)
         await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._frames.aclose(self._error)
-        self._events.tell("closed", error=self._error)
+        self._events.emit("closed", error=self._error)
         await self._audio.aclose(self._error)
 
     def _keep_past(self) -> None:

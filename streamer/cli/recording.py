@@ -27,7 +27,7 @@ from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
 from streamer.cli.runtime import SCREENSHOT, on_signal, stop_on_signal
 from streamer.media.recording.recording import check_target
 
-PATHS_LIMIT: Final = 1000  # files that JSON lists: the last ones
+GENERATIONS_LIMIT: Final = 1000  # files that JSON lists: the last ones
 
 
 async def record(connect: Connect, output: Path, *, say: Output, **options: Any) -> None:
@@ -112,7 +112,7 @@ class _Screenshots:
 
     def __init__(self, session: streamer.Session, recording: streamer.Recording, beside: Path | None) -> None:
         self.count = 0
-        self.paths: deque[Path] = deque(maxlen=PATHS_LIMIT)
+        self.paths: deque[Path] = deque(maxlen=GENERATIONS_LIMIT)
         self._session = session
         self._recording = recording
         self._beside = beside

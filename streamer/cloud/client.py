@@ -41,7 +41,7 @@ class CloudClient:
     """The vendor's API at one endpoint, over one pool of kept-alive HTTP/1.1 connections. Use it with `async with`.
 
     `endpoint` is a base URL that may carry a path. `stream_type` goes into the auth call as it is [doc: 1 is SDK, 2 is
-    browser streaming]; None leaves it out. Raises ConfigurationError for an endpoint or credentials that are none.
+    browser streaming]; None leaves it out. Raises ConfigurationError for an unusable endpoint or credentials.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CloudClient:
         self._parameters = {} if stream_type is None else {"stream_type": stream_type}
         self._has_warned = False  # of signaling without TLS
         if verify is False:
-            _logger.warning("= TLS certificates are not verified: whoever is on the way can read the tokens")
+            _logger.warning("= TLS certificates are not verified: anybody on the network path can read the tokens")
         self._http = open_http(timeout_s=timeout_s, verify=verify, headers=_HEADERS)
 
     async def __aenter__(self) -> Self:
@@ -81,10 +81,10 @@ class CloudClient:
     async def fetch_ticket(self, instance_id: str) -> Ticket:
         """Return a fresh ticket for an instance, by `POST /v1/instances/{instance_id}/auth` [doc].
 
-        Tried up to three times where that is safe and may help: no answer, 429, 5xx, and codes that the vendor asks to
-        wait for. Credentials that are refused are renewed once, where they can be.
+        It is tried up to three times where that is safe and may help: no answer, 429, 5xx, and codes after which the
+        vendor asks to wait. Refused credentials are renewed once, if they can be.
 
-        Raises ConfigurationError for an id that cannot be one, else a CloudError.
+        Raises ConfigurationError for an impossible id, else a CloudError.
         """
         path = AUTH_PATH.format(instance_id=quote(_checked_id(instance_id), safe=""))
         body, status = await self._post(path, params=self._parameters)
@@ -96,9 +96,10 @@ class CloudClient:
         return ticket
 
     async def prepare(self, instance_id: str, user_id: str) -> bool:
-        """Have an instance brought up for a user of the tenant's own, by `POST /v1/instances/prepare` [doc].
+        """Prepare an instance for one of the tenant's own users, by `POST /v1/instances/prepare` [doc].
 
-        Returns whether it is ready already; else ask `prepare_progress` from time to time. Raises as `fetch_ticket`.
+        Return whether it is ready already; otherwise call `prepare_progress` from time to time. Raises as
+        `fetch_ticket`.
         """
         asked = {"user_id": check_user_id(user_id), "instance_ids": [_checked_id(instance_id)]}
         body, status = await self._post(PREPARE_PATH, json=asked)
@@ -115,7 +116,7 @@ class CloudClient:
         await self._post(STOP_PATH, json={"instance_id": _checked_id(instance_id)})
 
     async def release_session(self, instance_id: str) -> None:
-        """Give an instance back, which stays taken for a while after its stream [doc: session/release]."""
+        """Release an instance, which otherwise stays taken for a while after its stream [doc: session/release]."""
         await self._post(RELEASE_PATH, json={"instance_id": _checked_id(instance_id)})
 
     async def _post(self, path: str, **content: Any) -> tuple[bytes, int]:

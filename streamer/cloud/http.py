@@ -229,7 +229,7 @@ async def _read_body(response: httpx.Response) -> bytes:
 def checked_endpoint(endpoint: str, *, example: str) -> str:
     """Return a base URL without its trailing slashes, and without white space around it, as a file's line may have.
 
-    Raises ConfigurationError if it is none, or carries secrets.
+    Raises ConfigurationError if it is not one, or carries secrets.
     """
     endpoint = endpoint.strip()
     parts = parse_url(endpoint, {"http", "https"})

@@ -60,7 +60,7 @@ class Instance:
         progress: Progress | None = None
         try:
             async with asyncio.timeout(self._prepare_timeout_s):
-                self._events.tell("preparing")
+                self._events.emit("preparing")
                 if await self._cloud.prepare(self._id, self._prepare_for):
                     return
                 while not (progress := await self._cloud.prepare_progress(self._id, self._prepare_for)).is_ready:
@@ -71,7 +71,7 @@ class Instance:
                             error_code=None,
                             meaning=str(progress),
                         )
-                    self._events.tell("preparing", str(progress))
+                    self._events.emit("preparing", str(progress))
                     await asyncio.sleep(PROGRESS_EVERY_S)
         except TimeoutError as error:
             raise CloudRefusalError(

@@ -45,10 +45,10 @@ MESSAGE_LIMIT: Final = 1024 * 1024  # bytes; the server's own limit, too
 SDP_LIMIT: Final = 256 * 1024
 OFFERS_PER_MINUTE: Final = 30  # each is a negotiation; a phone that turns often makes a few
 CANDIDATE_LIMIT: Final = 4096
-EVENTS_LIMIT: Final = 256  # events that nobody took; one more is a protocol error: no phone sends so many
+EVENTS_LIMIT: Final = 256  # events that wait to be taken; one more is a protocol error: no phone sends so many
 
 MALFORMED_PER_MINUTE: Final = 60  # frames that cannot be understood
-ECHO_LIMIT: Final = 128  # characters of a ping's that are sent back
+ECHO_LIMIT: Final = 128  # characters of a ping that are sent back
 
 
 class _State(enum.Enum):
@@ -297,7 +297,7 @@ class Conversation:
     def _on_candidate(self, payload: dict[str, Any]) -> None:
         candidate = parse_candidate(payload, CANDIDATE_LIMIT)
         if candidate is None:
-            self._skip("a candidate that is none")
+            self._skip("a malformed candidate")
         else:
             self._happened(candidate)
 

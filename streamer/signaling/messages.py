@@ -165,7 +165,7 @@ def parse_payload(message: Any) -> Any:
 
 
 def parse_candidate(payload: Mapping[str, Any], limit: int) -> RemoteCandidate | None:
-    """Return the candidate of a `candidate` message; None if it is none, or longer than `limit`."""
+    """Return the candidate of a `candidate` message; None if it is not one, or longer than `limit`."""
     candidate, mid, index = payload.get("candidate"), payload.get("id"), payload.get("label")
     if candidate is None:
         candidate = ""

@@ -9,11 +9,11 @@ from streamer.events import EVENTS_LIMIT, INTERRUPTIONS_LIMIT, EventHub, Interru
 async def test_every_listener_hears_everything_from_the_present_state_on() -> None:
     hub = EventHub()
     early = hub.iterate()
-    hub.tell("connecting")
-    hub.tell("problem", "stun:nobody: no answer")
+    hub.emit("connecting")
+    hub.emit("problem", "stun:nobody: no answer")
     late = hub.iterate()
-    hub.tell("closed")
-    hub.tell("resumed")  # nothing happens after the end
+    hub.emit("closed")
+    hub.emit("resumed")  # nothing happens after the end
     assert [event.kind async for event in early] == ["connecting", "problem", "closed"]
     assert [event.kind async for event in late] == ["connecting", "closed"]
     assert [event.kind async for event in hub.iterate()] == ["closed"]
@@ -24,7 +24,7 @@ async def test_an_event_wakes_who_waits_for_it_and_carries_the_error() -> None:
     waiting = asyncio.ensure_future(anext(hub.iterate()))
     await asyncio.sleep(0)
     error = streamer.ConnectionLostError("gone")
-    hub.tell("interrupted", error=error, retry_in_s=3)
+    hub.emit("interrupted", error=error, retry_in_s=3)
     event = await waiting
     assert (event.reason, event.error, event.retry_in_s) == ("gone", error, 3)
 
@@ -33,7 +33,7 @@ async def test_a_listener_that_falls_behind_misses_the_oldest_and_can_see_how_ma
     hub = EventHub()
     listener = hub.iterate()
     for number in range(EVENTS_LIMIT + 5):
-        hub.tell("problem", str(number))
+        hub.emit("problem", str(number))
     assert (await anext(listener)).reason == "5"
     assert listener.dropped == 5
 

@@ -65,7 +65,7 @@ class Rig:
             if self.kind == "audio":
                 self.audio.publish(pcm())
             elif self.kind == "events":
-                self.events.tell("problem", "x" * 1000)
+                self.events.emit("problem", "x" * 1000)
             else:
                 self.frames.publish(replace(FRAMES[0]))
 
@@ -305,8 +305,8 @@ async def items(hub: EventHub) -> AsyncIterator[str]:
 async def test_events_may_be_asked_for_before_there_is_a_loop_and_end_with_the_session() -> None:
     hub = EventHub()
     early = await asyncio.to_thread(hub.iterate)
-    hub.tell("connecting")
-    hub.tell("closed")
+    hub.emit("connecting")
+    hub.emit("closed")
     assert [event.kind async for event in early] == ["connecting", "closed"]
     assert [kind async for kind in items(hub)] == ["closed"]
 
@@ -314,7 +314,7 @@ async def test_events_may_be_asked_for_before_there_is_a_loop_and_end_with_the_s
 async def test_an_events_iterator_can_be_closed() -> None:
     hub = EventHub()
     async with hub.iterate() as events:
-        hub.tell("connecting")
-    hub.tell("closed")
+        hub.emit("connecting")
+    hub.emit("closed")
     assert [event.kind async for event in events] == ["connecting"]
     assert not hub._subscriptions

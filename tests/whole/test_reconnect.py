@@ -13,7 +13,7 @@ import pytest
 import streamer
 from streamer import connection, emulator, handover, reconnect
 from streamer.aio import boot_time
-from streamer.connection import PATHS_LIMIT
+from streamer.connection import GENERATIONS_LIMIT
 from streamer.emulator import Faults
 from streamer.emulator.client import Client
 from streamer.rtc import peer as peer_module
@@ -680,13 +680,13 @@ async def test_the_phone_may_restart_ice_many_times(phone: emulator.EmulatedPhon
         most = 0
         for _ in range(8):  # some of them before the last one is up
             await phone.restart_ice()
-            most = max(most, len(session._connection._paths))
-        assert most <= PATHS_LIMIT
+            most = max(most, len(session._connection._generations))
+        assert most <= GENERATIONS_LIMIT
         last = counter(await anext(frames))
         async for frame in frames:
             if counter(frame) > last + 60:
                 break
-        await until(lambda: len(session._connection._paths) == 1)
+        await until(lambda: len(session._connection._generations) == 1)
         assert session.state == "streaming"
     assert len(phone.device_tokens) == 1
 

@@ -87,7 +87,7 @@ async def test_a_screenshot_of_a_session_that_was_left_is_an_error(
 ) -> None:
     async with connect(phone) as session:
         pass
-    with pytest.raises(streamer.ConnectionLostError, match="the session was left"):
+    with pytest.raises(streamer.ConnectionLostError, match="the session is closed"):
         await session.screenshot()
 
 

@@ -203,8 +203,8 @@ async def test_the_statistics_tell_of_losses_and_of_what_was_done_about_them(
 ) -> None:
     chance, receive = random.Random(1), ReceiverDriver.on_rtp
 
-    def lose(inlet: ReceiverDriver, packets: list[bytes], arrival_ns: int) -> None:
-        receive(inlet, [packet for packet in packets if chance.random() > 0.1], arrival_ns)
+    def lose(driver: ReceiverDriver, packets: list[bytes], arrival_ns: int) -> None:
+        receive(driver, [packet for packet in packets if chance.random() > 0.1], arrival_ns)
 
     monkeypatch.setattr(ReceiverDriver, "on_rtp", lose)
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -268,7 +268,7 @@ async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
     connecting = connect(phone)
     async with connecting as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
-    with pytest.raises(streamer.ConnectionLostError, match="nothing to record: the session was left"):
+    with pytest.raises(streamer.ConnectionLostError, match="cannot record: the session is closed"):
         session.record(tmp_path / "a.mp4")
     assert not any(tmp_path.iterdir())
     with pytest.raises(streamer.ConfigurationError, match="call connect again"):

@@ -88,12 +88,12 @@ class AudioOutput:
         try:
             heard = self._decoder.decode(unit)
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
-            self._tell(self.hub.end, error)
+            self._call_in_loop(self.hub.end, error)
             return
         if heard:
-            self._tell(self._publish, unit, heard)
+            self._call_in_loop(self._publish, unit, heard)
 
-    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+    def _call_in_loop(self, callback: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
             self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -155,9 +155,9 @@ class AudioDecoder:
                 return step, exactly(step.samples, samples), False
         if is_lost:
             self._counters.concealed += step.samples
-        return step, self._made_up(step.samples), is_lost
+        return step, self._conceal(step.samples), is_lost
 
-    def _made_up(self, count: int) -> npt.NDArray[np.int16]:
+    def _conceal(self, count: int) -> npt.NDArray[np.int16]:
         parts = [self._decoded(packet) for packet in opus.concealment_packets(count, like=self._last)]
         return exactly(count, np.concatenate(parts))
 

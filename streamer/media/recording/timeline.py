@@ -48,12 +48,12 @@ TRUSTED_NS: Final = _S
 STEP_NS: Final = 5 * _S
 STEP_UNITS: Final = 8
 _WANES_NS: Final = 100 * _MS  # within STEP_NS, where a queue drains
-BELIEVED_NS: Final = 5 * _S  # sender reports that put audio further away from where it arrived are not about one clock
+MAX_PLAUSIBLE_SKEW_NS: Final = 5 * _S  # reports that put audio further from its arrival are not about one clock
 BESIDE_NS: Final = 30 * _S  # reports about a video frame that is older say nothing of the audio that comes now
 # Within it audio keeps its even steps: libwebrtc's reports on audio, which it captures by 10 ms, are no more exact.
 REPORT_TOLERANCE_NS: Final = 10 * _MS
 ASIDE_NS: Final = 20 * _MS  # nobody hears audio that is so early (ITU-R BT.1359-1: 45 ms)
-_THERE_NS: Final = _MS  # what is moved at all is moved until it is so near
+_CONVERGED_NS: Final = _MS  # what is moved at all is moved until it is so near
 _REPORT_SLEW: Final = 100
 
 
@@ -146,7 +146,7 @@ class _Stream:
             self._owed = 0
             self.usual += _within(error, 2 * (unit.rtp_time - window.rtp_time) // _REPORT_SLEW)
             return
-        tolerance = self.ticks(_THERE_NS if self._is_drifting else TOLERANCE_NS)
+        tolerance = self.ticks(_CONVERGED_NS if self._is_drifting else TOLERANCE_NS)
         self._is_drifting = tolerance < abs(error) <= self.ticks(TRUSTED_NS)
         self._owed = error if self._is_drifting else 0
 
@@ -164,8 +164,8 @@ class _Stream:
     def approach(self, unit: AccessUnit, wanted_ns: int, *, at_once: bool) -> None:
         """Move the stream towards where the sender reports put its newest unit, if they are to be believed."""
         error_ns = wanted_ns - self.ns(unit.rtp_time + self.offset)
-        self.is_reported = abs(error_ns) <= BELIEVED_NS
-        self.is_moving = self.is_reported and abs(error_ns) > (_THERE_NS if self.is_moving else REPORT_TOLERANCE_NS)
+        self.is_reported = abs(error_ns) <= MAX_PLAUSIBLE_SKEW_NS
+        self.is_moving = self.is_reported and abs(error_ns) > (_CONVERGED_NS if self.is_moving else REPORT_TOLERANCE_NS)
         if not self.is_moving:
             return
         error = self.ticks(error_ns)
@@ -211,7 +211,7 @@ class Timeline:
     def _learn(self, late_ns: int) -> int:
         """Take a frame that was quicker on its way than the first for the measure; return by how much."""
         quicker_ns = min(-late_ns, TRUSTED_NS - (self._start_ns - self._zero_ns))
-        if quicker_ns < _THERE_NS or -late_ns > TRUSTED_NS:
+        if quicker_ns < _CONVERGED_NS or -late_ns > TRUSTED_NS:
             return 0
         self._zero_ns -= quicker_ns
         if (audio := self._streams.get("audio")) is not None:

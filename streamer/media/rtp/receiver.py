@@ -136,7 +136,7 @@ class Receiver:
                 units += source.release(source.buffer.give_up(now_ns), self.counters)
             if source.quiet_since_ns is not None and source.is_quiet(now_ns):
                 units += source.end_quiet(self.counters)
-            if source.hurry_ns is not None and source.hurry_ns <= now_ns:
+            if source.keyframe_deadline_ns is not None and source.keyframe_deadline_ns <= now_ns:
                 source.keyframes.need()
             self._feedback_of(source, now_ns)
         if self._report_ns is not None and self._report_ns <= now_ns:

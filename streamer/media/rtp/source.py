@@ -129,7 +129,7 @@ class Source:
             self.keyframes.need()
 
     @property
-    def hurry_ns(self) -> int | None:
+    def keyframe_deadline_ns(self) -> int | None:
         """When a keyframe is to be asked for because a gap has lasted; None if there is none, or it is asked for."""
         deadline_ns = self.buffer.deadline_ns
         if deadline_ns is None or not self.is_video or self.keyframes.needed:
@@ -141,7 +141,7 @@ class Source:
         """When something is to be done about this source."""
         return (
             self.buffer.deadline_ns,
-            self.hurry_ns,
+            self.keyframe_deadline_ns,
             self.end_ns,
             self.requests.deadline_ns,
             self.keyframes.deadline_ns,

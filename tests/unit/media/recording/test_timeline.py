@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.recording.timeline import BELIEVED_NS, REPORT_TOLERANCE_NS, SLEW, TOLERANCE_NS, Timeline
+from streamer.media.recording.timeline import MAX_PLAUSIBLE_SKEW_NS, REPORT_TOLERANCE_NS, SLEW, TOLERANCE_NS, Timeline
 from tests.support.senders import H264, MS, OPUS, access_unit
 
 S = 1000 * MS
@@ -295,7 +295,7 @@ def test_reports_of_clocks_that_have_nothing_to_do_with_each_other_are_not_belie
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0, captured_ns=NOON_NS))
     for number in range(10):
-        captured_ns = NOON_NS + BELIEVED_NS + 2 * S
+        captured_ns = NOON_NS + MAX_PLAUSIBLE_SKEW_NS + 2 * S
         assert timeline.place(tone(number, arrival_ns=number * 20 * MS, captured_ns=captured_ns)) == 960 * number
 
 
