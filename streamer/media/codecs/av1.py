@@ -17,7 +17,7 @@ _MAX_SIZE_BYTES: Final = 8  # of a number in LEB128 (AV1 specification, section 
 
 
 class Av1Depacketizer:
-    """Collect the OBUs of one temporal unit; see `payload.Depacketizer`."""
+    """Collect the OBUs of one temporal unit; see `depacketizer.Depacketizer`."""
 
     has_slices: ClassVar = False
 

@@ -1,9 +1,10 @@
 """What the depacketizers of all codecs share: what each of them does, when a payload is malformed, and the bound.
 
-One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketize` chooses.
+One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketizers` chooses.
 """
 
-from typing import ClassVar, Final, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Final, Protocol
 
 MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
 PAYLOAD_COST: Final = 64  # bytes that a payload takes besides its own: a picture of many tiny ones is large, too
@@ -55,3 +56,36 @@ class Depacketizer(Protocol):
         decodes until that is right. A stream of periodic intra refresh has no other keyframes. Raises MalformedPayload
         if the unit is not complete; it is then gone.
         """
+
+
+class FrameDepacketizer(ABC):
+    """Join the payloads of one frame; see `Depacketizer`. This is what those of VP8 and VP9 share."""
+
+    has_slices: ClassVar = False
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the access unit under way."""
+        self._parts: list[Any] = []
+        self._size = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no access unit is under way."""
+        return not self._parts
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a picture is under way, and nothing of it is cut."""
+        return bool(self._parts)
+
+    @staticmethod
+    @abstractmethod
+    def starts_unit(payload: bytes) -> bool:
+        """Whether a payload is the first of its frame: its descriptor says so."""
+
+    def goes_on(self, payload: bytes) -> bool:
+        """Whether a payload can only go on with a picture: it is not the first of its frame."""
+        return bool(payload) and not self.starts_unit(payload)

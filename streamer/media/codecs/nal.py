@@ -1,17 +1,20 @@
-"""What H.264 and H.265 share: NAL units in Annex B form, and parameter sets."""
+"""What H.264 and H.265 share: NAL units in Annex B form, parameter sets, and most of their depacketizers."""
 
 import base64
-from collections.abc import Iterator
-from typing import Final
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Final
 
 from streamer.bounded import BoundedMap
-from streamer.media.codecs.depacketizer import MAX_NAL_UNITS
+from streamer.media.codecs.depacketizer import MAX_NAL_UNITS, MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
 
 START_CODE: Final = b"\x00\x00\x00\x01"
 START_CODES: Final = (START_CODE, START_CODE[1:])
 MAX_PARAMETER_SETS: Final = 64  # encoders make two or three
 MAX_PARAMETER_SET_BYTES: Final = 8 * 1024  # of all together: they precede keyframes, which may be small
 
+_NO_TYPES: Final[frozenset[int]] = frozenset()
 _RECOVERY_POINT: Final = 6  # the payload type of an SEI message
 
 
@@ -41,6 +44,124 @@ class ParameterSets:
     def in_order(self) -> list[bytes]:
         """Return the sets, those of the first type first."""
         return [found for key in sorted(self._sets) if (found := self._sets.get(key)) is not None]
+
+
+class NalDepacketizer(ABC):
+    """Collect the NAL units of one access unit at a time; see `depacketizer.Depacketizer`.
+
+    Parameter sets are remembered, also those of the SDP, and put before a keyframe that comes without them: a decoder
+    may start at any keyframe.
+    """
+
+    has_slices: ClassVar = True
+    HEADER_BYTES: ClassVar[int]  # of a NAL unit
+    SET_TYPES: ClassVar[tuple[int, ...]]  # of parameter sets, in the order in which a decoder wants them
+    DELIMITER: ClassVar[int]
+
+    def __init__(self, sprops: Iterable[str]) -> None:
+        self._sets = ParameterSets(self.SET_TYPES)
+        self._is_embedding = False  # whether a NAL unit held start codes: then all are searched for them
+        for text in sprops:
+            for nal_unit in sprop(text):
+                self._remember(nal_unit)
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the access unit under way."""
+        self._nal_units: list[bytes] = []
+        self._fragments: list[bytes] = []
+        self._size = 0
+        self._set_types = _NO_TYPES  # of the parameter sets that have come
+        self._has_slice = False
+        self._has_key = False
+        self._has_recovery_point = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no access unit is under way."""
+        return not self._nal_units and not self._fragments
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a picture is under way, and no NAL unit of it is cut."""
+        return self._has_slice and not self._fragments
+
+    def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
+        """Return the access unit in Annex B form and whether it is a keyframe; None if it holds no picture.
+
+        Parameter sets alone are no picture: they wait for the next keyframe. Raises MalformedPayload if a fragmented
+        NAL unit has no end.
+        """
+        if self._fragments:
+            self.reset()
+            raise MalformedPayload("a fragmented NAL unit without an end")
+        nal_units, has_slice = self._nal_units, self._has_slice
+        is_keyframe = self._has_key or (may_recover and self._has_recovery_point)
+        if is_keyframe and not self._set_types.issuperset(self.SET_TYPES):
+            if self._size + self._sets.size > MAX_UNIT_BYTES:
+                self.reset()
+                raise MalformedPayload(TOO_LARGE)
+            is_keyframe = self._sets.is_complete
+            start = 1 if self.type_of(nal_units[0]) == self.DELIMITER else 0
+            nal_units[start:start] = self._sets.in_order()
+        self.reset()
+        return (annex_b(nal_units), is_keyframe) if has_slice else None
+
+    @staticmethod
+    @abstractmethod
+    def type_of(nal_unit: bytes) -> int:
+        """Return a NAL unit's type."""
+
+    @staticmethod
+    @abstractmethod
+    def fragmented_header(payload: bytes) -> bytes:
+        """Return the header of the NAL unit that a payload is a fragment of."""
+
+    @abstractmethod
+    def _add_nal_unit(self, nal_unit: bytes) -> None:
+        """Take a whole NAL unit, or several with start codes between them."""
+
+    @abstractmethod
+    def _remember(self, nal_unit: bytes) -> None:
+        """Keep a parameter set by its id, so that a stream with several keeps them all."""
+
+    def _add_set(self, nal_type: int, nal_unit: bytes) -> None:
+        self._set_types |= {nal_type}
+        self._remember(nal_unit)
+
+    def _add_embedded(self, nal_unit: bytes) -> None:
+        self._is_embedding = True
+        for part in split(nal_unit):
+            self._add_nal_unit(part)
+
+    def _add_aggregate(self, payload: bytes) -> None:
+        position, end = self.HEADER_BYTES, len(payload)
+        while position < end:
+            if position + 2 > end:
+                raise MalformedPayload("an aggregation packet that ends inside a length")
+            (size,) = struct.unpack_from("!H", payload, position)
+            position += 2
+            if size == 0 or position + size > end:
+                raise MalformedPayload(f"an aggregation packet whose unit of {size} bytes does not fit")
+            self._add_nal_unit(payload[position : position + size])
+            position += size
+
+    def _add_fragment(self, payload: bytes) -> None:
+        position = self.HEADER_BYTES
+        if len(payload) <= position:
+            raise MalformedPayload("a fragmentation unit without its header")
+        header = payload[position]
+        if header & 0x80:  # its start
+            if self._fragments:
+                raise MalformedPayload("a fragmentation unit that starts inside another")
+            self._fragments.append(self.fragmented_header(payload))
+        elif not self._fragments:
+            raise MalformedPayload("a fragmentation unit without its start")
+        self._fragments.append(payload[position + 1 :])
+        if header & 0x40:  # its end
+            nal_unit = b"".join(self._fragments)
+            self._fragments = []
+            self._add_nal_unit(nal_unit)
 
 
 def has_start_code(nal_unit: bytes) -> bool:

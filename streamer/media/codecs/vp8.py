@@ -1,8 +1,14 @@
 """VP8 from RTP payloads to access units (RFC 7741): the frames as the encoder made them."""
 
-from typing import ClassVar, Final
+from typing import Final
 
-from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
+from streamer.media.codecs.depacketizer import (
+    MAX_UNIT_BYTES,
+    PAYLOAD_COST,
+    TOO_LARGE,
+    FrameDepacketizer,
+    MalformedPayload,
+)
 
 _EXTENDED: Final = 0x80
 _PLACE: Final = 0x17  # start of partition, and its index
@@ -11,38 +17,13 @@ _PICTURE_ID, _TL0_INDEX, _TEMPORAL_ID, _KEY_INDEX = 0x80, 0x40, 0x20, 0x10
 _INTERFRAME: Final = 0x01  # of the payload header (section 4.3)
 
 
-class Vp8Depacketizer:
-    """Join the payloads of one frame; see `payload.Depacketizer`."""
-
-    has_slices: ClassVar = False
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Drop the access unit under way."""
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no access unit is under way."""
-        return not self._parts
-
-    @property
-    def may_be_whole(self) -> bool:
-        """Whether a picture is under way, and nothing of it is cut."""
-        return bool(self._parts)
+class Vp8Depacketizer(FrameDepacketizer):
+    """Join the payloads of one frame."""
 
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
         """Whether a payload is the first of its frame: its descriptor says so."""
         return bool(payload) and payload[0] & _PLACE == _FIRST
-
-    @staticmethod
-    def goes_on(payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: it is not the first of its frame."""
-        return bool(payload) and not Vp8Depacketizer.starts_unit(payload)
 
     def add(self, payload: bytes) -> None:
         """Take the next payload of the frame under way. Raises MalformedPayload."""

@@ -6,9 +6,15 @@ lowest first, with the superframe index that lets a decoder find them (VP9 bitst
 decoder then gives a picture for each layer, of which the last is the whole one.
 """
 
-from typing import ClassVar, Final
+from typing import Final
 
-from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, PAYLOAD_COST, TOO_LARGE, MalformedPayload
+from streamer.media.codecs.depacketizer import (
+    MAX_UNIT_BYTES,
+    PAYLOAD_COST,
+    TOO_LARGE,
+    FrameDepacketizer,
+    MalformedPayload,
+)
 
 _PICTURE_ID, _INTER_PICTURE, _LAYERS, _FLEXIBLE = 0x80, 0x40, 0x20, 0x10
 _BEGINS, _STRUCTURE = 0x08, 0x02
@@ -19,28 +25,8 @@ _MAX_FRAMES: Final = 8  # in a superframe
 _SHOWN_AGAIN_OR_INTER: Final = 0x0C  # of the uncompressed header: show_existing_frame and frame_type
 
 
-class Vp9Depacketizer:
-    """Join the payloads of one picture; see `payload.Depacketizer`."""
-
-    has_slices: ClassVar = False
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Drop the access unit under way."""
-        self._frames: list[list[bytes]] = []
-        self._size = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no access unit is under way."""
-        return not self._frames
-
-    @property
-    def may_be_whole(self) -> bool:
-        """Whether a picture is under way, and nothing of it is cut."""
-        return bool(self._frames)
+class Vp9Depacketizer(FrameDepacketizer):
+    """Join the payloads of one picture: `_parts` has a list of them for each frame of it."""
 
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
@@ -51,11 +37,6 @@ class Vp9Depacketizer:
             return True
         layers = 1 + _id_size(payload)
         return len(payload) > layers and not payload[layers] & _SPATIAL_ID
-
-    @staticmethod
-    def goes_on(payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: it is not the first of its picture."""
-        return bool(payload) and not Vp9Depacketizer.starts_unit(payload)
 
     def add(self, payload: bytes) -> None:
         """Take the next payload of the picture under way. Raises MalformedPayload."""
@@ -68,16 +49,16 @@ class Vp9Depacketizer:
         if start >= len(payload):
             raise MalformedPayload("a VP9 payload that ends within its descriptor")
         if payload[0] & _BEGINS:
-            if len(self._frames) == _MAX_FRAMES:
+            if len(self._parts) == _MAX_FRAMES:
                 raise MalformedPayload(f"a VP9 picture of more than {_MAX_FRAMES} frames")
-            self._frames.append([])
-        elif not self._frames:
+            self._parts.append([])
+        elif not self._parts:
             raise MalformedPayload("a VP9 frame without its beginning")
-        self._frames[-1].append(payload[start:])
+        self._parts[-1].append(payload[start:])
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
         """Return the picture and whether it is a keyframe; None if there is none."""
-        frames = [b"".join(parts) for parts in self._frames]
+        frames = [b"".join(parts) for parts in self._parts]
         self.reset()
         if not frames:
             return None
