@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.support import private_names
 
 ROOT: Final = Path(__file__).parents[2]
@@ -49,6 +51,7 @@ def named_in(sentence: str) -> set[str]:
 
 def first_column(header: str) -> set[str]:
     """Return what stands in backticks in the first column of the table with this header."""
+    assert TEXT.count(header) == 1
     table = TEXT.partition(header)[2].partition("\n\n")[0]
     return {name for row in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
 
@@ -59,9 +62,16 @@ def test_each_module_has_a_row_in_the_table_of_layers() -> None:
     assert first_column("| layer | what it knows |\n") == modules | packages
 
 
-def test_each_module_of_the_command_line_has_a_row() -> None:
-    modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__"}
-    assert first_column("| module | what is in it |\n") == modules
+@pytest.mark.parametrize("package", ["cli", "emulator", "media", "rtc"])
+def test_each_module_of_a_package_has_a_row(package: str) -> None:
+    """Modules of `_aiortc` have their own rows; other packages within have one."""
+    found = {path.relative_to(PACKAGE / package) for path in (PACKAGE / package).rglob("*.py")}
+    names = {
+        path.with_suffix("").as_posix() if path.parts[0] in {path.name, "_aiortc"} else path.parts[0]
+        for path in found
+        if path.stem != "__init__"
+    }
+    assert first_column(f"| module of `{package}` | what is in it |\n") == names
 
 
 def test_sockets_are_opened_where_the_document_says() -> None:
