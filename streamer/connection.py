@@ -106,9 +106,9 @@ class Connection:
         client_uuid: str,
         times: int,
         marker_bits: MarkerBits,
-        emit: Callable[["Connection", EventKind, str | None], None],
+        emit: Callable[[EventKind, str | None], None],
         on_step: Callable[[Step], None],
-        on_failing: Callable[["Connection", StreamerError], bool],
+        on_failing: Callable[[StreamerError], bool],
     ) -> None:
         self.ticket = ticket
         self.drivers: list[ReceiverDriver] = []
@@ -157,7 +157,7 @@ class Connection:
             volume=self._options.volume,
         )
         for problem in (*ticket.problems, *self._problems):
-            self._emit(self, "problem", problem)
+            self._emit("problem", problem)
         if self._options.relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
             raise ConnectionFailedError(
                 "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
@@ -199,7 +199,7 @@ class Connection:
             async for event in signaling:
                 match event:
                     case Authorized():
-                        self._emit(self, "authorized", None)
+                        self._emit("authorized", None)
                     case Started():
                         self._on_step("started")
                     case Offer(sdp):
@@ -214,7 +214,7 @@ class Connection:
             if not self._may_outlive(error):
                 raise
             self._signaling_error = error
-            if not await self._is_alive() or not self._on_failing(self, error):
+            if not await self._is_alive() or not self._on_failing(error):
                 raise
 
     def _may_outlive(self, error: SignalingError) -> bool:
@@ -243,7 +243,7 @@ class Connection:
         """Ask for a successor once the local address is gone: packets no longer arrive on this path."""
         if not self._is_failing and (address := peer.lost_address) is not None:
             self._is_failing = True
-            self._on_failing(self, ConnectionLostError(f"the local address {address} is gone"))
+            self._on_failing(ConnectionLostError(f"the local address {address} is gone"))
 
     async def _generation_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
@@ -251,7 +251,7 @@ class Connection:
         """Return the generation that an offer is for: the newest one, or a new one if the offer restarts ICE."""
         generation = self._generations[-1]
         if not generation.answered.is_set():
-            self._emit(self, "negotiating", None)
+            self._emit("negotiating", None)
         elif generation.credentials and generation.credentials.isdisjoint(credentials):
             _logger.debug("= the phone restarts ICE")
             while len(self._generations) >= GENERATIONS_LIMIT:  # one of them is in force, one is the candidate
@@ -271,7 +271,7 @@ class Connection:
             make_input=lambda tracks: self._make_driver(generation, tracks),
             on_candidate=generation.queue_candidate,
             input_opened=self.input_opened,
-            on_problem=lambda problem: self._emit(self, "problem", problem),
+            on_problem=lambda problem: self._emit("problem", problem),
             tls=self._turn_tls,
             relay_only=self._options.relay_only,
         )
@@ -332,6 +332,8 @@ class Connection:
             if generation is self._handover.in_force:
                 self._check_address(peer)
                 self._note_interruption("nothing comes from the phone" if state == "interrupted" else None)
+            now = asyncio.get_running_loop().time()
+            self._apply(self._handover.note_silence(generation, is_silent=state == "interrupted", now=now))
             if probe:
                 tasks.create_task(peer.probe(), name=f"probe {self.ticket.device_id}")
             wait_s = max(liveness.deadline_ns - now_ns, 0) / 1e9
@@ -371,7 +373,7 @@ class Connection:
         is_interrupted = reason is not None
         if is_interrupted != self._is_interrupted:
             self._is_interrupted = is_interrupted
-            self._emit(self, "interrupted" if is_interrupted else "resumed", reason)
+            self._emit("interrupted" if is_interrupted else "resumed", reason)
 
     def _make_driver(self, generation: _IceGeneration, tracks: list[Track]) -> ReceiverDriver:
         own_ssrc = random.getrandbits(32) or 1

@@ -9,8 +9,11 @@ comes up while the former stream still flows.
 
 1. The candidate takes over with its first keyframe, so that no frame is missing.
 2. A still screen may send no keyframe. The candidate then takes over KEYFRAME_LIMIT_S after it is connected.
-3. While nothing is in force, or what is in force was never connected, the candidate takes over once it is connected.
-4. When the candidate ends first, the stream in force goes on. When both have ended, the last error ends the handover.
+3. There are no frames to miss while nothing is in force, or what is in force was never connected or has fallen silent.
+   The candidate then takes over as soon as it is connected, unless it is silent itself. Its receiver goes on requesting
+   a keyframe.
+4. A silent candidate takes over with nothing but a keyframe. The limit begins again when its silence ends.
+5. When the candidate ends first, the stream in force goes on. When both have ended, the last error ends the handover.
 
 An error that is not the package's own ends both. So does a take-over by another device (close code 1402), which does
 not say who took over: a phone that serves one client at a time closes the former stream for our own candidate [seen].
@@ -82,8 +85,9 @@ class Handover(Generic[Stream]):
         self.in_force: Stream | None = None
         self.candidate: Stream | None = None
         self.deadline: float | None = None
-        self._is_connected = False  # the stream in force
+        self._is_flowing = False  # the stream in force: it is connected and not silent
         self._steps: set[Step] = set()  # that the candidate has taken
+        self._is_silent = False  # the candidate
         self._ended_by: StreamerError | None = None  # what ended the former stream, while nothing is in force
 
     def begin(self, stream: Stream) -> None:
@@ -101,14 +105,20 @@ class Handover(Generic[Stream]):
     def advance(self, stream: Stream, step: Step, now: float) -> TookOver[Stream] | None:
         """A stream has taken a step."""
         if stream is self.in_force:
-            self._is_connected |= step in {"connected", "keyframe"}
+            self._is_flowing |= step in {"connected", "keyframe"}
         elif stream is self.candidate:
             self._steps.add(step)
-            if step == "keyframe" or (step == "connected" and not self._is_connected):
+            if step == "keyframe":
                 return self._take_over()
-            if step == "connected" and self.deadline is None:
-                self.deadline = now + KEYFRAME_LIMIT_S
-        return None
+        return self._decide(now)
+
+    def note_silence(self, stream: Stream, *, is_silent: bool, now: float) -> TookOver[Stream] | None:
+        """A connected stream has fallen silent, or is no longer silent. Saying so again changes nothing."""
+        if stream is self.in_force:
+            self._is_flowing = not is_silent
+        elif stream is self.candidate:
+            self._is_silent = is_silent
+        return self._decide(now)
 
     def poll(self, now: float) -> TookOver[Stream] | None:
         """The time has come to `now`."""
@@ -125,9 +135,9 @@ class Handover(Generic[Stream]):
         if stream is self.in_force:
             if self.candidate is None or (isinstance(error, TakenOverError) and "started" not in self._steps):
                 return self._end_both(error)
-            self.in_force, self._is_connected, self._ended_by = None, False, error
+            self.in_force, self._is_flowing, self._ended_by = None, False, error
             shown = _as_handover(error)
-            return self._take_over(shown) if "connected" in self._steps else Interrupted(shown)
+            return self._take_over(shown) if self._is_ready else Interrupted(shown)
         if stream is not self.candidate:
             return None
         if self.in_force is None:
@@ -140,13 +150,28 @@ class Handover(Generic[Stream]):
     def close(self) -> None:
         """Put nothing in force."""
         self.in_force = self._ended_by = None
-        self._is_connected = False
+        self._is_flowing = False
         self._clear_candidate()
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the candidate can take over without a keyframe."""
+        return "connected" in self._steps and not self._is_silent
+
+    def _decide(self, now: float) -> TookOver[Stream] | None:
+        """Let the candidate take over from a stream that does not flow, or set its limit."""
+        if not self._is_ready:
+            self.deadline = None
+        elif not self._is_flowing:
+            return self._take_over()
+        elif self.deadline is None:
+            self.deadline = now + KEYFRAME_LIMIT_S
+        return None
 
     def _take_over(self, error: StreamerError | None = None) -> TookOver[Stream]:
         assert self.candidate is not None  # noqa: S101 - only a candidate's steps lead here
         verdict = TookOver(self.candidate, self.in_force, error)
-        self.in_force, self._is_connected, self._ended_by = self.candidate, True, None
+        self.in_force, self._is_flowing, self._ended_by = self.candidate, True, None
         self._clear_candidate()
         return verdict
 
@@ -156,7 +181,7 @@ class Handover(Generic[Stream]):
 
     def _clear_candidate(self) -> None:
         self.candidate = self.deadline = None
-        self._steps = set()
+        self._steps, self._is_silent = set(), False
 
     def _root_cause(self, error: StreamerError) -> StreamerError:
         """Return the error of a candidate that ends after the former stream.

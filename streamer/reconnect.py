@@ -27,14 +27,13 @@ from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
-from streamer.retry import Backoff, at_expiry
+from streamer.retry import Backoff, at_expiry, renewal_delay
 
 _logger = logging.getLogger("streamer.session")
 
 STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one has all its attempts again
 LAST_ATTEMPT_S: Final = 5.0  # how long the last attempt may take once it is time to give up
 RENEW_BEFORE_S: Final = 30.0  # before a stream's time is up, but not before three quarters of it have passed
-RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable: the stream still runs
 CHECK_EVERY_S: Final = 10.0  # the event loop's timers stand still while the machine sleeps
 WARN_BEFORE_S: Final = 3600.0  # before credentials expire that do not renew themselves
 SHORTEST_S: Final = 2.0  # shorter streams are not renewed; the next one follows when they have ended
@@ -239,9 +238,9 @@ class Reconnector:
             case Over(error):
                 raise error
 
-    def _on_failing(self, connection: Connection, error: StreamerError) -> bool:
+    def _on_failing(self, attempt: _Attempt, error: StreamerError) -> bool:
         """Plan a successor for a connection. Return false without reconnecting, or if it is not the one in force."""
-        if self._reconnect is None or connection is not self.connection:
+        if self._reconnect is None or attempt.connection is not self.connection:
             return False
         delay_s = self._renew_after(error)
         self._events.emit("problem", f"{error}; another connection is made in {delay_s:.1f} s")
@@ -252,8 +251,9 @@ class Reconnector:
         assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
         self._backoff = self._backoff or Backoff(self._reconnect, time.monotonic(), has_worked=True)
         delay_s = self._backoff.next_delay(error, time.monotonic(), _jitter())
-        delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
-        self._renew_at = boot_time() + delay_s
+        lasts_s, now = self.connection.ticket.expires_in_s, boot_time()
+        delay_s = renewal_delay(delay_s, None if lasts_s is None else self.connection.made_at + lasts_s - now)
+        self._renew_at = now + delay_s
         self._woken.set()
         return delay_s
 
@@ -265,9 +265,9 @@ class Reconnector:
             client_uuid=self._client_uuid,
             times=self._made,
             marker_bits=self._marker_bits,
-            emit=self._emit,
+            emit=lambda kind, reason: self._emit(attempt, kind, reason),
             on_step=lambda step: self._advance(attempt, step),
-            on_failing=self._on_failing,
+            on_failing=lambda error: self._on_failing(attempt, error),
         )
         self._made += 1
         self._connections.append(connection)
@@ -306,13 +306,18 @@ class Reconnector:
         if self.is_interrupted:
             self._events.emit("interrupted", error=error, retry_in_s=retry_in_s)
 
-    def _emit(self, connection: Connection, kind: EventKind, reason: str | None) -> None:
+    def _emit(self, attempt: _Attempt, kind: EventKind, reason: str | None) -> None:
         """Emit an event of a connection. Of a successor only problems are emitted."""
-        if connection is self.connection or kind == "problem":
-            if kind in {"interrupted", "resumed"}:
+        has_changed = kind in {"interrupted", "resumed"}
+        if attempt.connection is self.connection or kind == "problem":
+            if has_changed:
                 self.is_interrupted = kind == "interrupted"
                 self._silent_since = time.monotonic() if self.is_interrupted else None
             self._events.emit(kind, reason)
+        if has_changed:
+            now = asyncio.get_running_loop().time()
+            self._apply(self._handover.note_silence(attempt, is_silent=kind == "interrupted", now=now))
+            self._woken.set()
 
     def _streamed_s(self, now: float) -> float:
         """Return how long the stream lasted that has just ended, up to when it fell silent."""

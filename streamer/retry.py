@@ -19,6 +19,7 @@ SLOW_DELAY_S: Final = 30.0  # where the vendor asks to wait [doc]; jitter takes 
 _NOT_READY: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
 _TOKENS: Final = 1  # new device tokens in place of a refused one: a second refusal is not about its age
 _DOUBLINGS: Final = 16
+RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable: the stream still runs
 EXPIRY_TOLERANCE_S: Final = 5.0  # an end so shortly before a stream's time is up is its expiry: clocks differ
 _DELIBERATE_CLOSE_CODES: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # whatever the time
 
@@ -86,6 +87,16 @@ class Backoff:
         self._tokens += is_token
         delay_s = min(delay_s, self._policy.max_delay_s) * (1 - jitter / 2)
         return delay_s if self.deadline is None else min(delay_s, self.deadline - now)
+
+
+def renewal_delay(delay_s: float | None, left_s: float | None) -> float:
+    """Return in how many seconds to try a failed renewal again, while the stream still runs.
+
+    `delay_s` is the back-off's delay; None if it gives up. `left_s` is what is left of the stream's time, if that is
+    known: another attempt begins before it is over, while there is a second or more.
+    """
+    delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
+    return delay_s if left_s is None or left_s < 2 * FIRST_DELAY_S else min(delay_s, left_s / 2)
 
 
 def is_not_ready(error: BaseException) -> bool:

@@ -77,6 +77,39 @@ def test_a_candidate_that_comes_up_after_the_former_stream_has_ended_needs_no_ke
     assert handover.advance("candidate", "connected", 1.0) == TookOver("candidate", None)
 
 
+def test_a_stream_that_falls_silent_gives_way_to_a_connected_candidate_at_once(handover: Handover[str]) -> None:
+    handover.advance("candidate", "connected", 1.0)
+    assert handover.note_silence("former", is_silent=True, now=2.0) == TookOver("candidate", "former")
+
+
+def test_a_candidate_that_comes_up_beside_a_silent_stream_needs_no_keyframe(handover: Handover[str]) -> None:
+    assert handover.note_silence("former", is_silent=True, now=1.0) is None
+    assert handover.advance("candidate", "connected", 2.0) == TookOver("candidate", "former")
+
+
+def test_a_stream_that_is_heard_again_keeps_its_place(handover: Handover[str]) -> None:
+    handover.note_silence("former", is_silent=True, now=1.0)
+    assert handover.note_silence("former", is_silent=False, now=2.0) is None
+    assert handover.advance("candidate", "connected", 3.0) is None
+    assert handover.deadline == 3.0 + KEYFRAME_LIMIT_S
+
+
+def test_a_silent_candidate_does_not_take_over_until_it_is_heard_again(handover: Handover[str]) -> None:
+    handover.advance("candidate", "connected", 1.0)
+    assert handover.note_silence("candidate", is_silent=True, now=3.0) is None
+    assert handover.deadline is None
+    assert handover.note_silence("former", is_silent=True, now=3.1) is None
+    assert handover.end("former", LOST) == Interrupted(LOST)
+    assert handover.note_silence("candidate", is_silent=False, now=4.0) == TookOver("candidate", None)
+
+
+def test_the_limit_begins_again_when_a_candidates_silence_ends(handover: Handover[str]) -> None:
+    handover.advance("candidate", "connected", 1.0)
+    handover.note_silence("candidate", is_silent=True, now=3.0)
+    assert handover.note_silence("candidate", is_silent=False, now=4.0) is None
+    assert handover.deadline == 4.0 + KEYFRAME_LIMIT_S
+
+
 def test_a_stream_that_was_never_connected_gives_way_at_once() -> None:
     handover: Handover[str] = Handover()
     handover.begin("former")
@@ -153,8 +186,9 @@ STEPS: tuple[Step, ...] = ("started", "offered", "connected", "keyframe")
 class EveryOrder(RuleBasedStateMachine):
     """The law: at most one stream is in force, and never one that has ended. What is handed on never mixes two streams.
 
-    A stream that flows gives way only to a keyframe or the time limit. Only the end of both is an error, or an error
-    that concerns both.
+    A stream that flows gives way only to a keyframe or the time limit. One that does not flow gives way at once to a
+    candidate that does. A silent candidate takes over only with a keyframe. Only the end of both is an error, or an
+    error that concerns both.
     """
 
     def __init__(self) -> None:
@@ -163,6 +197,8 @@ class EveryOrder(RuleBasedStateMachine):
         self.now = 0.0
         self.gone: set[int] = set()  # ended, replaced or given way
         self.connected: dict[int, float] = {}
+        self.heard_since: dict[int, float] = {}  # when a stream was connected, or its last silence ended
+        self.silent: set[int] = set()
         self.had_keyframe: set[int] = set()
         self.started: set[int] = set()
         self.offered: set[int] = set()
@@ -186,24 +222,29 @@ class EveryOrder(RuleBasedStateMachine):
         former = verdict.former
         assert self.handover.in_force == verdict.stream
         assert verdict.stream not in self.gone
-        is_in_time = verdict.stream in self.connected and self.now >= self.connected[verdict.stream] + KEYFRAME_LIMIT_S
+        is_in_time = (
+            verdict.stream in self.connected and self.now >= self.heard_since[verdict.stream] + KEYFRAME_LIMIT_S
+        )
+        assert verdict.stream not in self.silent
         if former is None:
             assert verdict.stream in self.connected or verdict.stream in self.had_keyframe
         else:
             assert former not in self.gone
             assert verdict.error is None
             # It is a keyframe, the limit, or there was nothing to protect.
-            assert verdict.stream in self.had_keyframe or is_in_time or former not in self.connected
+            is_protected = former in self.connected and former not in self.silent
+            assert verdict.stream in self.had_keyframe or is_in_time or not is_protected
             self.gone.add(former)
 
     def step(self, stream: int, step: Step) -> None:
         before = self.handover.in_force, self.handover.candidate
         is_candidate = stream == self.handover.candidate
-        if step == "connected":
-            self.connected.setdefault(stream, self.now)
-        elif step == "keyframe":
+        if step == "keyframe":
             self.had_keyframe.add(stream)
+            self.silent.discard(stream)
+        if step in {"connected", "keyframe"}:
             self.connected.setdefault(stream, self.now)
+            self.heard_since.setdefault(stream, self.now)
         elif step == "started":
             self.started.add(stream)
         else:
@@ -241,6 +282,19 @@ class EveryOrder(RuleBasedStateMachine):
         stream = data.draw(st.integers(max(len(self.gates) - 3, 0), len(self.gates) - 1))
         if step != "keyframe":
             self.step(stream, step)
+
+    @rule(data=st.data(), is_silent=st.booleans())
+    def silence(self, data: st.DataObject, is_silent: bool) -> None:
+        stream = data.draw(st.integers(max(len(self.gates) - 3, 0), len(self.gates) - 1))
+        if stream in self.connected:  # of others nothing is known
+            if is_silent:
+                self.silent.add(stream)
+            elif stream in self.silent:
+                self.silent.remove(stream)
+                self.heard_since[stream] = self.now
+            verdict = self.handover.note_silence(stream, is_silent=is_silent, now=self.now)
+            if verdict is not None:
+                self.took_over(verdict)
 
     @rule(seconds=st.floats(0, 2 * KEYFRAME_LIMIT_S))
     def time_passes(self, seconds: float) -> None:
@@ -280,7 +334,7 @@ class EveryOrder(RuleBasedStateMachine):
             case Interrupted():
                 assert stream == in_force
                 assert candidate is not None
-                assert candidate not in self.connected
+                assert candidate not in self.connected or candidate in self.silent
                 assert not concerns_both
             case CandidateFailed():
                 assert stream == candidate
@@ -310,10 +364,14 @@ class EveryOrder(RuleBasedStateMachine):
             assert self.is_over == (in_force is None and candidate is None)
 
     @invariant()
-    def a_candidate_waits_only_while_something_is_in_force(self) -> None:
-        if self.handover.candidate is not None and self.handover.candidate in self.connected:
+    def a_candidate_that_flows_waits_only_for_a_stream_that_flows(self) -> None:
+        candidate = self.handover.candidate
+        if candidate is None or candidate not in self.connected or candidate in self.silent:
+            assert self.handover.deadline is None
+        else:
             assert self.handover.in_force in self.connected
-            assert self.handover.deadline == self.connected[self.handover.candidate] + KEYFRAME_LIMIT_S
+            assert self.handover.in_force not in self.silent
+            assert self.handover.deadline == self.heard_since[candidate] + KEYFRAME_LIMIT_S
 
     @invariant()
     def what_is_handed_on_never_mixes_two_streams(self) -> None:

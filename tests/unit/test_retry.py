@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 import streamer
 from streamer.cloud.client import RETRIES
-from streamer.retry import EXPIRY_TOLERANCE_S, FIRST_DELAY_S, SLOW_DELAY_S, Backoff, Reconnect, at_expiry
+from streamer.retry import (
+    EXPIRY_TOLERANCE_S,
+    FIRST_DELAY_S,
+    RENEW_AGAIN_S,
+    SLOW_DELAY_S,
+    Backoff,
+    Reconnect,
+    at_expiry,
+    renewal_delay,
+)
 
 LOST = streamer.ConnectionLostError("gone")
 EXPIRED = streamer.DeviceTokenError("expired", code=-2)
@@ -89,6 +98,20 @@ def test_a_call_of_the_api_is_repeated_twice_within_seconds() -> None:
 def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(streamer.ConfigurationError, match=next(iter(limits))):
         Reconnect(**limits)  # type: ignore[arg-type]
+
+
+@given(st.none() | st.floats(0, 1000), st.none() | st.floats(-1000, 1000))
+def test_a_renewal_that_failed_is_tried_again_before_the_stream_ends(
+    delay_s: float | None, left_s: float | None
+) -> None:
+    """The law: another attempt begins within the first half of what is left, while that is a second or more. It is
+    never later than the back-off says, and never sooner than that by more than it has to be."""
+    chosen_s = renewal_delay(delay_s, left_s)
+    usual_s = RENEW_AGAIN_S if delay_s is None else delay_s
+    assert chosen_s <= usual_s
+    if left_s is not None and left_s >= 1:
+        assert chosen_s <= left_s / 2
+    assert chosen_s == usual_s or (left_s is not None and chosen_s == left_s / 2 >= FIRST_DELAY_S)
 
 
 CODES = st.sampled_from([None, -1, 0, 1203, 1300, 1400, 1401, 1402, 1403, 1406, 1412, 1415, 3000, 4711])

@@ -331,9 +331,8 @@ async def test_a_renewal_that_fails_is_tried_again_and_the_stream_goes_on(
 
 
 async def test_a_renewal_that_is_refused_is_tried_again_while_the_stream_still_runs(
-    short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
-    monkeypatch.setattr(reconnect, "RENEW_AGAIN_S", 0.2)
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
         overstay(short_lived)
@@ -671,6 +670,27 @@ async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(c
         while not (await anext(frames)).discontinuity:
             pass
     assert len(phone.device_tokens) == 2
+
+
+async def test_a_stream_that_falls_silent_gives_way_to_its_renewal_before_a_keyframe(
+    short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "KEYFRAME_LIMIT_S", 2 * LIMIT_S)
+    async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
+        overstay(short_lived)
+        events = session.events()
+        await anext(aiter(session))
+        short_lived.go_still()
+        short_lived.faults.no_keyframes = True
+        (former,) = short_lived.clients
+        await until(lambda: session._reconnector._handover.deadline is not None)  # the renewal is connected, and waits
+        assert former.peer is not None
+        former.peer.path.is_cut = True
+        heard = await hear(events, "resumed")
+        assert [event.kind for event in heard] == ["streaming", "interrupted", "resumed"]
+        packets = session.stats().audio_packets_received
+        await until(lambda: session.stats().audio_packets_received > packets + 10)
+    assert len(short_lived.device_tokens) == 2
 
 
 async def test_the_phone_may_restart_ice_many_times(phone: emulator.EmulatedPhone, connect: Connect) -> None:
