@@ -5,7 +5,7 @@ async with streamer.connect("Q39YyZvI", endpoint=..., credentials=streamer.Token
         frame.to_ndarray("bgr24")
 
 The names are imported with the first use of any: it takes half a second, in which the command line is to be interrupted
-without a word. A program that cannot wait in its event loop says `from streamer import connect`.
+without a close code. A program that cannot wait in its event loop says `from streamer import connect`.
 """
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else that is done here

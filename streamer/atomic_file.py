@@ -26,7 +26,7 @@ def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise FileExistsError if there is a file of this name; a link that leads nowhere is none."""
     if Path(path).is_file():
         raise FileExistsError(
-            errno.EEXIST, "it exists: give another name, or overwrite it (overwrite=True, --overwrite)", str(path)
+            errno.EEXIST, "the file exists: choose another name, or pass overwrite=True (--overwrite)", str(path)
         )
 
 
@@ -121,7 +121,7 @@ def _lock(descriptor: int, path: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BlockingIOError(error.errno, "another recording is written into it", str(path)) from None
+            raise BlockingIOError(error.errno, "another recording is writing to it", str(path)) from None
         except OSError:
             pass
 

@@ -104,7 +104,7 @@ class Connecting:
     async def __aenter__(self) -> Session:
         self._loop.check()
         if self._is_used:
-            raise ConfigurationError("expected to be entered once: call connect again")
+            raise ConfigurationError("expected one `async with` for each connect(), got another: call connect() again")
         self._is_used = True
         try:
             await self._instance.prepare()
@@ -116,7 +116,7 @@ class Connecting:
         except TimeoutError as error:
             stage = "the phone" if self._session else "the API"
             failed = ConnectionFailedError(
-                f"no stream within {self._options.timeout_s:g} s, waiting for {stage}", stage="media"
+                f"timed out after {self._options.timeout_s:g} s waiting for {stage}", stage="media"
             )
             await self._close(failed)
             raise failed from error

@@ -160,7 +160,7 @@ class Connection:
             self._emit("problem", problem)
         if self._options.relay_only and not any(server.scheme in {"turn", "turns"} for server in self._servers):
             raise ConnectionFailedError(
-                "expected a TURN server, as relay_only asks for, but the API named none: connect without relay_only",
+                "expected a TURN server for relay_only (--relay-only), got none from the API: connect without it",
                 stage="ice",
             )
         trust = await context_from(self._options.verify)
@@ -184,7 +184,7 @@ class Connection:
             self.ended.set()
         if isinstance(reason, OSError):  # such as no file descriptor left for a socket
             raise ConnectionFailedError(
-                f"the connection could not be set up: {reason.strerror or type(reason).__name__}", stage="ice"
+                f"cannot set up the connection: {reason.strerror or type(reason).__name__}", stage="ice"
             ) from reason
         raise reason
 
@@ -243,7 +243,7 @@ class Connection:
         """Ask for a successor once the local address is gone: packets no longer arrive on this path."""
         if not self._is_failing and (address := peer.lost_address) is not None:
             self._is_failing = True
-            self._on_failing(ConnectionLostError(f"the local address {address} is gone"))
+            self._on_failing(ConnectionLostError(f"this machine lost the local address {address}"))
 
     async def _generation_for(
         self, credentials: frozenset[tuple[str, str]], signaling: SignalingClient, tasks: asyncio.TaskGroup
@@ -325,13 +325,13 @@ class Connection:
             refused_ns = peer.refused_since_ns(now_ns)
             state, probe = liveness.poll(now_ns, peer.alive_ns, refused_ns)
             if state == "dead":
-                what = "nothing has come from the phone for 10 s: the path to it is gone"
+                what = "received nothing from the phone for 10 s"
                 if refused_ns is not None:
                     what = "the phone's packets have failed authentication for 2 s"
                 raise ConnectionLostError(what)
             if generation is self._handover.in_force:
                 self._check_address(peer)
-                self._note_interruption("nothing comes from the phone" if state == "interrupted" else None)
+                self._note_interruption("no packets arrive from the phone" if state == "interrupted" else None)
             now = asyncio.get_running_loop().time()
             self._apply(self._handover.note_silence(generation, is_silent=state == "interrupted", now=now))
             if probe:

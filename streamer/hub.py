@@ -173,7 +173,7 @@ class HubIterator(Generic[T]):
         """Wait for an item or for the end. Raises RuntimeError if another task waits: one of both would for ever."""
         loop, subscription = self._hub.loop.check(), self._subscription
         if subscription.waiter is not None:
-            raise RuntimeError("another task waits for this iterator: give each task one of its own")
+            raise RuntimeError("expected one task to read this iterator, got two: give each task its own")
         subscription.waiter = loop.create_future()
         try:
             await subscription.waiter

@@ -37,7 +37,8 @@ def proxy_url_of(url: str) -> str | None:
     proxy = proxies[name] if "://" in proxies[name] else f"http://{proxies[name]}"
     if parse_url(proxy, _KINDS) is None:
         raise ConfigurationError(
-            f"the proxy settings name no proxy in {name}_proxy: expected a URL such as http://proxy.example:3128"
+            f"expected a URL such as http://proxy.example:3128 in {name}_proxy, got something else: "
+            "correct the proxy settings"
         )
     return proxy
 

@@ -233,7 +233,7 @@ class Reconnector:
             case CandidateFailed(error):
                 delay_s = self._renew_after(error)
                 self._events.emit(
-                    "problem", f"the stream was not renewed; the next attempt is in {delay_s:.1f} s: {error}"
+                    "problem", f"cannot renew the stream: {error}; the next attempt is in {delay_s:.1f} s"
                 )
             case Over(error):
                 raise error
@@ -243,7 +243,7 @@ class Reconnector:
         if self._reconnect is None or attempt.connection is not self.connection:
             return False
         delay_s = self._renew_after(error)
-        self._events.emit("problem", f"{error}; another connection is made in {delay_s:.1f} s")
+        self._events.emit("problem", f"{error}; reconnecting in {delay_s:.1f} s")
         return True
 
     def _renew_after(self, error: StreamerError) -> float:
@@ -342,8 +342,8 @@ class Reconnector:
             self._warn_at = None
             self._events.emit(
                 "problem",
-                "the tenant token is about to reach the age at which it is refused, and a Token is never replaced: the "
-                "next renewal or reconnection may fail; use TokenFile, TokenProvider, Password or AccessKey",
+                "the tenant token expires soon, and a Token is never replaced, so the next renewal or reconnection may "
+                "fail: use TokenFile, TokenProvider, Password or AccessKey",
             )
 
 

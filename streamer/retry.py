@@ -119,4 +119,6 @@ def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> S
     ):
         return error
     by_phone = isinstance(error, SignalingRefusedError) or error.by_phone
-    return SignalingClosedError(f"the stream's {lasts_s:g} s were up: {error}", code=error.code, by_phone=by_phone)
+    return SignalingClosedError(
+        f"the stream reached its limit of {lasts_s:g} s: {error}", code=error.code, by_phone=by_phone
+    )

@@ -35,4 +35,4 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> Never:
-        raise TypeError("a Secret is not pickled: pass it on by reveal() where it is meant to go")
+        raise TypeError("cannot pickle a Secret: pass on what reveal() returns")

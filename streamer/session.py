@@ -212,8 +212,8 @@ class Session:
             return ConnectionFailedError(": ".join(filter(None, [message, self.status.reason])), stage="media")
         stats = self.stats()
         return ConnectionFailedError(
-            f"no frame came within {timeout_s:g} s; of the session so far: {stats.packets_received} packets, "
-            f"{stats.frames_received} frames, {stats.pli_count + stats.fir_count} requests for a keyframe",
+            f"no frame came within {timeout_s:g} s: the session received {stats.packets_received} packets and "
+            f"{stats.frames_received} frames, and requested {stats.pli_count + stats.fir_count} keyframes",
             stage="media",
         )
 

@@ -78,7 +78,7 @@ async def _into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layou
 
             await _record(connect, output, _Recorder(write, rate=rate, layout=layout), is_pipe=True, **options)
     except OSError as error:
-        raise errors.RecordingError(f"the standard output takes no more: {error.strerror}") from error
+        raise errors.RecordingError(f"cannot write to standard output: {error.strerror}") from error
 
 
 async def _record(
@@ -110,7 +110,7 @@ async def _record(
             if show_stats and not say.as_json:
                 (notes if is_pipe else out).print(stats_table(stats))
     if not recorder.written:
-        raise errors.RecordingError(f"no audio came: {output} holds nothing")
+        raise errors.RecordingError(f"no audio came: {output} was not written")
     facts: dict[str, Any] = {
         "output": str(output),
         "duration_s": round(recorder.written / recorder.rate, 3),
@@ -199,9 +199,7 @@ class _Recorder:
 
     def _add(self, samples: npt.NDArray[Any]) -> None:
         if self._limit is not None and self._taken + len(samples) > self._limit:
-            raise errors.RecordingError(
-                "a WAV file holds 4 GB and no more: give a lower --rate, --layout mono, or -o -"
-            )
+            raise errors.RecordingError("a WAV file holds at most 4 GB: use a lower --rate, --layout mono, or -o -")
         self._taken += len(samples)
         self._pending.append(np.asarray(samples, dtype="<i2").tobytes())
 

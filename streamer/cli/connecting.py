@@ -38,7 +38,7 @@ def endpoint_of(connection: Connection) -> str:
     """Return the endpoint; raise `ConfigurationError` if none was given."""
     if connection.endpoint is None:
         raise errors.ConfigurationError(
-            "no endpoint: set STREAMER_ENDPOINT or give --endpoint, the API's base URL "
+            "expected an endpoint, got none: set STREAMER_ENDPOINT or pass --endpoint, the API's base URL "
             "(Huawei's own is https://koophone.myhuaweicloud.com)"
         )
     return connection.endpoint

@@ -113,7 +113,7 @@ async def demo(output: Path, duration_s: float, *, say: Output, overwrite: bool)
     )
     show_result(facts | {"missing": gaps, "preview": str(preview)}, words, as_json=say.as_json)
     if gaps:
-        raise errors.RecordingError(f"{gaps} frames are missing from {output}")
+        raise errors.RecordingError(f"expected every frame in {output}, got all but {gaps}")
 
 
 def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[list[int], Any]:
@@ -127,5 +127,5 @@ def _read_back(path: Path, read_barcode: Callable[[npt.NDArray[np.uint8]], Any])
                 raise errors.RecordingError(f"frame {len(counters)} of {path} has no readable counter")
             counters.append(barcode.counter)
     if frame is None:
-        raise errors.RecordingError(f"{path} holds no frame")
+        raise errors.RecordingError(f"expected frames in {path}, got none")
     return counters, frame.to_ndarray(format="rgb24")

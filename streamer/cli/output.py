@@ -122,7 +122,9 @@ def show_result(facts: Mapping[str, Any], words: RenderableType, *, as_json: boo
 def refuse_terminal() -> None:
     """Raise `ConfigurationError` if the standard output is a terminal, which is no place for bytes."""
     if sys.stdout.isatty():
-        raise errors.ConfigurationError("expected a pipe or a file at the standard output, got a terminal")
+        raise errors.ConfigurationError(
+            "expected a pipe or a file as standard output, got a terminal: redirect it, such as with > FILE"
+        )
 
 
 @contextlib.contextmanager

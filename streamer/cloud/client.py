@@ -92,7 +92,7 @@ class CloudClient:
         schemes = [urlsplit(url).scheme.lower() for url in (self._endpoint, ticket.signaling_url)]
         if schemes[0] == "https" and schemes[1] in {"http", "ws"} and not self._has_warned:
             self._has_warned = True
-            _logger.warning("= the API names a signaling server without TLS: the device token crosses an open line")
+            _logger.warning("= the API names a signaling server without TLS: the device token is sent unencrypted")
         return ticket
 
     async def prepare(self, instance_id: str, user_id: str) -> bool:

@@ -97,7 +97,7 @@ class TokenFile(Credentials):
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Add the header with the token that the file holds now."""
         del http
-        async with within(READ_TIMEOUT_S, lambda: self._unreadable("it took too long")):
+        async with within(READ_TIMEOUT_S, lambda: self._unreadable("timed out")):
             try:
                 text = await asyncio.wrap_future(_threads.start(self._read))
             except OSError as error:
@@ -118,7 +118,7 @@ class TokenFile(Credentials):
             return file.read(TOKEN_LIMIT).decode("latin-1").strip()
 
     def _unreadable(self, why: str) -> ConfigurationError:
-        error = ConfigurationError(f"the tenant token cannot be read from {self._path}: {why}")
+        error = ConfigurationError(f"cannot read the tenant token from {self._path}: {why}")
         error.retryable = True  # another program may be writing it
         return error
 
@@ -292,14 +292,16 @@ def credentials_from_environment() -> Credentials:
         names = {name: f"STREAMER_IAM_{name.upper()}" for name in ("domain", "user", "password")}
         values = {argument: _from_environment(name) for argument, name in names.items()}
         if missing := [name for argument, name in names.items() if not values[argument]]:
-            raise ConfigurationError(f"STREAMER_IAM_ENDPOINT is set: set {', '.join(missing)} too")
+            raise ConfigurationError(
+                f"expected {', '.join(missing)} beside STREAMER_IAM_ENDPOINT, got nothing: set them too"
+            )
         return Password(iam_endpoint=endpoint, project=_from_environment("STREAMER_IAM_PROJECT") or None, **values)
     if access_key := _from_environment("STREAMER_ACCESS_KEY"):
         return AccessKey(access_key=access_key, secret_key=_from_environment("STREAMER_SECRET_KEY"))
     raise ConfigurationError(
-        "no credentials: set STREAMER_AUTH_TOKEN to a tenant token, or STREAMER_AUTH_TOKEN_FILE to a file that holds "
-        "one; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, STREAMER_IAM_USER and STREAMER_IAM_PASSWORD; or "
-        "STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY"
+        "expected credentials, got none: set STREAMER_AUTH_TOKEN to a tenant token, or STREAMER_AUTH_TOKEN_FILE to a "
+        "file that holds one; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, STREAMER_IAM_USER and "
+        "STREAMER_IAM_PASSWORD; or STREAMER_ACCESS_KEY and STREAMER_SECRET_KEY"
     )
 
 

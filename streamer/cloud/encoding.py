@@ -54,7 +54,7 @@ def _decompress(body: bytes, name: str, limit: int) -> bytes:
             if body.lstrip()[:1] in {b"{", b"["}:
                 window_bits = None
         case _:
-            raise UnreadableBodyError("is compressed in a way that was not asked for and is not known")
+            raise UnreadableBodyError("has an unknown compression")
     return body if not body or window_bits is None else _inflate(body, window_bits, limit)
 
 
@@ -65,11 +65,11 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
         try:
             inflated += decompressor.decompress(body, limit + 1 - len(inflated))
         except zlib.error as error:
-            raise UnreadableBodyError("is broken where it is compressed") from error
+            raise UnreadableBodyError("has corrupt compressed data") from error
         if len(inflated) > limit:
             raise UnreadableBodyError(f"is longer than {limit} bytes when it is decompressed")
         if not decompressor.eof:
-            raise UnreadableBodyError("broke off where it is compressed")
+            raise UnreadableBodyError("ends in the middle of its compressed data")
         body = decompressor.unused_data
         if not body.startswith(_GZIP_MAGIC):
             return bytes(inflated)

@@ -29,12 +29,12 @@ with contextlib.suppress(ImportError):  # httpcore imports it while it connects,
 _logger = logging.getLogger("streamer.cloud")
 
 _KINDS: Final = {
-    httpx.ConnectTimeout: "connecting took too long",
-    httpx.TimeoutException: "it took too long",
-    TimeoutError: "it took too long",
-    httpx.ConnectError: "it cannot be connected to",
-    httpx.RemoteProtocolError: "the answer broke off",
-    httpx.ReadError: "the answer broke off",
+    httpx.ConnectTimeout: "timed out while connecting",
+    httpx.TimeoutException: "timed out",
+    TimeoutError: "timed out",
+    httpx.ConnectError: "cannot connect",
+    httpx.RemoteProtocolError: "the connection closed during the reply",
+    httpx.ReadError: "the connection closed during the reply",
 }
 BODY_LIMIT: Final = 1024 * 1024  # bytes; real replies have a few thousand
 IDLE_LIMIT_S: Final = 5.0  # how long a connection is kept for the next request; httpx's own limit
@@ -130,7 +130,7 @@ def _open_pool(
         parsed = httpx.URL(proxy)
         if parsed.scheme not in _PROXY_SCHEMES:
             raise ConfigurationError(
-                "the proxy settings name no proxy that can be used: expected a URL such as http://proxy.example:3128"
+                "expected a URL such as http://proxy.example:3128 in the proxy settings, got something else"
             )
         if parsed.scheme.startswith("socks"):
             try:
@@ -256,11 +256,11 @@ def _kind(error: Exception) -> str:
     """Say in a few words what went wrong below HTTP."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its TLS certificate is not trusted ({cause.verify_message})"
+            return f"its TLS certificate is not trusted ({cause.verify_message}): name its authority with verify (--ca)"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed ({cause.reason or 'handshake'})"
         if isinstance(cause, socket.gaierror):
-            return "its name does not resolve"
+            return "the host name does not resolve"
         if isinstance(cause, ConnectionRefusedError):
             return "the connection was refused"
     return next((text for kind, text in _KINDS.items() if isinstance(error, kind)), type(error).__name__)

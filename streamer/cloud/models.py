@@ -249,7 +249,7 @@ def _read(body: bytes, problems: list[str]) -> _Fields:
 
 
 def _malformed(call: str, status: int, error: Exception) -> CloudReplyError:
-    return CloudReplyError(f"the {call} reply is not of the documented form (HTTP {status}): {error}", status=status)
+    return CloudReplyError(f"the {call} reply cannot be parsed (HTTP {status}): {error}", status=status)
 
 
 def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:

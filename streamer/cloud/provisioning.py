@@ -66,7 +66,7 @@ class Instance:
                 while not (progress := await self._cloud.prepare_progress(self._id, self._prepare_for)).is_ready:
                     if progress.has_failed:
                         raise CloudRefusalError(
-                            f"the cloud could not bring {self._id} up",
+                            f"the cloud could not prepare {self._id}: {progress}",
                             status=200,
                             error_code=None,
                             meaning=str(progress),
@@ -75,7 +75,8 @@ class Instance:
                     await asyncio.sleep(PROGRESS_EVERY_S)
         except TimeoutError as error:
             raise CloudRefusalError(
-                f"{self._id} was not ready within {self._prepare_timeout_s:g} s: {progress or 'no answer'}",
+                f"timed out after {self._prepare_timeout_s:g} s waiting for {self._id} to get ready: "
+                f"{progress or 'no answer'}",
                 status=200,
                 error_code=None,
                 meaning=None if progress is None else str(progress),
@@ -118,4 +119,6 @@ class Instance:
                 async with asyncio.timeout(RELEASE_LIMIT_S / 2):
                     await call(self._id)
             except (CloudError, TimeoutError) as error:
-                _logger.warning("= %s may stay taken for a while: %s", self._id, str(error) or "no answer in time")
+                _logger.warning(
+                    "= cannot release %s, which may stay taken for a while: %s", self._id, str(error) or "timed out"
+                )

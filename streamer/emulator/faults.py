@@ -68,7 +68,7 @@ class Faults:
         for text in texts:
             name, has_value, value = text.partition("=")
             if name not in cls.describe():
-                raise ConfigurationError(f"expected a fault of {', '.join(cls.describe())}, got {name!r}")
+                raise ConfigurationError(f"expected one of the faults {', '.join(cls.describe())}, got {name!r}")
             kind = type(getattr(faults, name))
             if (kind is bool) == bool(has_value):
                 wanted = "no value" if kind is bool else "a value"

@@ -241,7 +241,7 @@ class FrameDecoder:
             self.counters.errors += 1
             return
         if not self.counters.too_large:
-            _logger.warning("= frames of more than %d pixels are not decoded", PIXELS_LIMIT)
+            _logger.warning("= the decoder drops frames of more than %d pixels", PIXELS_LIMIT)
         self.counters.too_large += 1
 
 

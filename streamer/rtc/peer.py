@@ -163,7 +163,7 @@ class Peer:
             OperationError,
         ) as error:
             raise ConnectionFailedError(
-                f"the phone's offer cannot be answered: {ForeignText(error)}", stage="negotiation"
+                f"cannot answer the phone's offer: {ForeignText(error)}", stage="negotiation"
             ) from error
         if self._relay_only and " typ relay" not in self._connection.localDescription.sdp:
             problems = "; ".join(self.ice_problems)

@@ -127,7 +127,9 @@ class Negotiation:
             self._offered[index] = _Section(section.kind, section.protocol, section.formats, [*others, mid])
         self.sections = [(section.mid, section.kind) for section in self._offered]
         if len({mid for mid, _ in self.sections}) < len(self.sections):
-            raise ConnectionFailedError("expected media sections with a mid of their own", stage="negotiation")
+            raise ConnectionFailedError(
+                "expected each media section to have its own mid, got a missing or repeated one", stage="negotiation"
+            )
         sources = [value.partition(" ")[0] for section in self._offered for value in section.values("ssrc")]
         self.ssrcs = {int(source) for source in sources if source.isdecimal() and len(source) <= _SSRC_DIGITS}
         self.surplus: list[str] = []

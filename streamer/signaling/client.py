@@ -192,7 +192,7 @@ class SignalingClient:
             case InvalidStatus(response=response) if 300 <= response.status_code < 400:
                 return SignalingProtocolError(
                     f"the signaling server {host} redirects elsewhere (HTTP {response.status_code}): "
-                    "that is not followed, because the URL carries the device token"
+                    "streamer does not follow it, because the URL carries the device token"
                 ), False
             case InvalidStatus(response=response):
                 return SignalingUnreachableError(
@@ -201,7 +201,7 @@ class SignalingClient:
                 ), response.status_code >= 500
             case OSError():  # a time-out too
                 unreachable = SignalingUnreachableError(
-                    f"the signaling server {host} cannot be reached{via}: {_reason(error, self._open_timeout_s)}"
+                    f"cannot reach the signaling server {host}{via}: {_reason(error, self._open_timeout_s)}"
                 )
                 unreachable.retryable = not isinstance(error, ssl.SSLCertVerificationError)
                 return unreachable, unreachable.retryable
@@ -211,16 +211,16 @@ class SignalingClient:
                 ), False
             case InvalidProxy():
                 return ConfigurationError(
-                    f"the proxy settings name {proxy} in a way that is not understood: "
-                    "expected a URL such as http://user:password@proxy.example:3128"
+                    f"expected a proxy URL such as http://user:password@proxy.example:3128, got {proxy}: "
+                    "correct the proxy settings"
                 ), False
             case ProxyError():
                 return SignalingUnreachableError(
-                    f"the signaling server {host} cannot be reached: the proxy {proxy} refuses to connect to it"
+                    f"cannot reach the signaling server {host}: the proxy {proxy} refuses to connect to it"
                 ), False
             case Exception(__cause__=EOFError()):
                 return SignalingUnreachableError(
-                    f"the signaling server {host} cannot be reached{via}: the connection broke off"
+                    f"cannot reach the signaling server {host}{via}: the connection broke off"
                 ), True
             case _:  # a ValueError: the host
                 return SignalingProtocolError(f"{host} is not a WebSocket server"), False
@@ -360,7 +360,7 @@ async def _way_through(proxy: str) -> dict[str, Any]:
 
 
 def _unread_error() -> SignalingTimeoutError:
-    return SignalingTimeoutError("the signaling server does not read what is sent to it", step="send")
+    return SignalingTimeoutError("the signaling server stopped reading", step="send")
 
 
 def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocolError:
@@ -370,7 +370,7 @@ def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocol
         )
     if isinstance(error.__cause__, ConnectionError):
         return SignalingClosedError("the connection to the signaling server was reset")
-    said = f"WebSocket code {error.rcvd.code}" if error.rcvd is not None else "without a word"
+    said = f"WebSocket code {error.rcvd.code}" if error.rcvd is not None else "without a close code"
     return SignalingClosedError(f"the signaling server closed the connection ({said})")
 
 
@@ -379,6 +379,6 @@ def _reason(error: OSError, timeout_s: float) -> str:
         case TimeoutError():
             return f"no answer within {timeout_s:g} s"
         case ssl.SSLCertVerificationError():
-            return f"its TLS certificate is not trusted ({error.verify_message})"
+            return f"its TLS certificate is not trusted ({error.verify_message}): name its authority with verify (--ca)"
         case _:
             return error.strerror or type(error).__name__

@@ -63,11 +63,11 @@ class _State(enum.Enum):
 
 
 _OVERDUE: Final = {
-    _State.OPEN: "greet (Engine.IO open)",
-    _State.CONNECT: "connect (Socket.IO connect)",
-    _State.AUTHORIZE: "say whether the device token is good",
-    _State.START: "start the stream",
-    _State.OFFER: "pass on an offer of the phone's",
+    _State.OPEN: "the Engine.IO open packet",
+    _State.CONNECT: "the Socket.IO connect packet",
+    _State.AUTHORIZE: "the authorize reply",
+    _State.START: "the start reply",
+    _State.OFFER: "the phone's offer",
 }
 
 
@@ -136,7 +136,7 @@ class Conversation:
                 if self._state is _State.OPEN:
                     self._wait_for(_State.CONNECT, now + HANDSHAKE_TIMEOUT_S)
             case engineio.CLOSE:
-                raise SignalingClosedError("the server closed the conversation (Engine.IO close)")
+                raise SignalingClosedError("the signaling server closed the conversation (Engine.IO close)")
             case engineio.PING:
                 self._outgoing.append(engineio.PONG + rest[:ECHO_LIMIT])
             case engineio.PONG:
@@ -165,11 +165,9 @@ class Conversation:
                 case "ping":
                     self._outgoing.append(engineio.PING)
                 case "dead":
-                    raise SignalingTimeoutError("the signaling server no longer answers pings", step="pong")
+                    raise SignalingTimeoutError("the signaling server stopped answering pings", step="pong")
         if self._state_deadline is not None and now >= self._state_deadline:
-            raise SignalingTimeoutError(
-                f"the signaling server did not {_OVERDUE[self._state]} in time", step=self._state.value
-            )
+            raise SignalingTimeoutError(f"timed out waiting for {_OVERDUE[self._state]}", step=self._state.value)
 
     def send_answer(self, sdp: str) -> None:
         """Answer the phone's offer."""
@@ -190,14 +188,16 @@ class Conversation:
 
     def _parse_attachment(self, frame: bytes) -> socketio.SocketPacket | None:
         if self._binary is None or frame[:1] != bytes((engineio.BINARY_MESSAGE,)):
-            raise SignalingProtocolError("expected no binary frame, or one that a binary event announced")
+            raise SignalingProtocolError("expected a binary frame only after a binary event, got one without")
         packet, attachments = self._binary
         attachments.append(frame[1:])
         if len(attachments) < packet.attachments and sum(map(len, attachments)) <= MESSAGE_LIMIT:
             return None
         self._binary = None
         if sum(map(len, attachments)) > MESSAGE_LIMIT:
-            raise SignalingProtocolError(f"expected an event of at most {MESSAGE_LIMIT} bytes with its attachments")
+            raise SignalingProtocolError(
+                f"expected an event of at most {MESSAGE_LIMIT} bytes with attachments, got more"
+            )
         return replace(packet, attachments=0, data=socketio.attach(packet.data, attachments))
 
     def _receive_packet(self, packet: socketio.SocketPacket, now: float) -> None:
@@ -209,12 +209,12 @@ class Conversation:
                 if self._state is _State.CONNECT:
                     self._wait_for(_State.AUTHORIZE, now + HANDSHAKE_TIMEOUT_S)
             case socketio.DISCONNECT:
-                raise SignalingClosedError("the server closed the conversation (Socket.IO disconnect)")
+                raise SignalingClosedError("the signaling server closed the conversation (Socket.IO disconnect)")
             case socketio.ERROR:
                 said = self._request.shown(packet.data) or "no reason given"
                 # Before the connection is there, it is a refusal by the server's middleware.
                 is_later = self._state not in {_State.OPEN, _State.CONNECT}
-                raise SignalingRefusedError(f"the signaling server refused: {said}", retryable=is_later)
+                raise SignalingRefusedError(f"the signaling server refused the connection: {said}", retryable=is_later)
             case socketio.EVENT | socketio.BINARY_EVENT:
                 self._receive_event(packet.data, now)
             case _:

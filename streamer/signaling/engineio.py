@@ -39,7 +39,7 @@ def parse_handshake(text: str) -> Handshake:
     try:
         opened: _Open = decode_json(text, _Open)
     except UnreadableJsonError as error:
-        raise SignalingProtocolError(f"the Engine.IO handshake cannot be read: {error}") from error
+        raise SignalingProtocolError(f"cannot parse the Engine.IO handshake: {error}") from error
     interval_s, timeout_s = opened.ping_interval / 1000, opened.ping_timeout / 1000
     if not (0 < interval_s <= _MAX_INTERVAL_S and 0 < timeout_s <= _MAX_INTERVAL_S):
         raise SignalingProtocolError(

@@ -41,13 +41,15 @@ def decode(text: str) -> SocketPacket:
     is_binary = packet_type in {BINARY_EVENT, BINARY_ACK}
     attachments = int(match["attachments"] or 0)
     if (match["attachments"] is not None) != is_binary or attachments > MAX_ATTACHMENTS:
-        raise SignalingProtocolError(f"expected at most {MAX_ATTACHMENTS} attachments, to binary packets only")
+        raise SignalingProtocolError(
+            f"expected at most {MAX_ATTACHMENTS} attachments, in binary packets only, got others"
+        )
     try:
         data = decode_json(match["data"]) if match["data"] else None
     except UnreadableJsonError as error:
         raise SignalingProtocolError(str(error)) from error
     if packet_type in {EVENT, BINARY_EVENT} and not (isinstance(data, list) and data and isinstance(data[0], str)):
-        raise SignalingProtocolError("expected an event to be a list that begins with its name")
+        raise SignalingProtocolError("expected an event as a list that begins with its name, got something else")
     return SocketPacket(
         type=packet_type,
         namespace=match["namespace"] or "/",

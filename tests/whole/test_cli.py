@@ -234,7 +234,7 @@ async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--duration", 1, env=environment(phone))
     assert ended.code == 6
-    assert ended.err.startswith("error: no frame came: there is nothing to write into ")
+    assert ended.err.startswith("error: no frame came: ")
     assert not list(tmp_path.iterdir())
 
 
@@ -313,7 +313,7 @@ async def test_a_file_is_replaced_only_if_that_is_asked_for(
     ended = await run(*words, env=environment(phone))
     assert ended.code == 6
     assert ended.err.startswith("error: cannot write ")
-    assert f"{name}: it exists" in ended.err
+    assert f"{name}: the file exists" in ended.err
     assert path.read_bytes() == b"kept"
     assert not phone.device_tokens  # and nobody was disturbed for it
     ended = await run(*words, "--overwrite", "--json", env=environment(phone, FORCE_COLOR="1"))
@@ -428,7 +428,7 @@ async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(pho
     words = ("screenshot", phone.instance_id, "-o", "-", "--timeout", 1)
     ended = await run(*words, env=environment(phone))
     assert ended.code == 5
-    assert ended.err.startswith("error: no frame came within 1 s; of the session so far: 0 packets, 0 frames, ")
+    assert ended.err.startswith("error: no frame came within 1 s: the session received 0 packets and 0 frames, ")
 
 
 async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmulatedPhone, tmp_path: Path) -> None:
@@ -444,11 +444,11 @@ async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmulatedPhone, tm
     assert await run(*words, env=environment()) == (
         6,
         "",
-        f"error: cannot write {target}: it exists: give another name, or overwrite it (overwrite=True, --overwrite)\n",
+        f"error: cannot write {target}: the file exists: choose another name, or pass overwrite=True (--overwrite)\n",
     )
     before = path.read_bytes()
     ended = await run("clip", path, "-o", path, "--overwrite", env=environment())
-    assert (ended.code, "cut out of it" in ended.err, path.read_bytes()) == (2, True, before)
+    assert (ended.code, "other than the recording" in ended.err, path.read_bytes()) == (2, True, before)
     for more, code, said in (
         (("--end", 9), 2, "expected a range within the recording's 0 to 1.5 s, got 0 to 9"),
         (("-o", tmp_path / "no" / "a.gif"), 6, "cannot write"),
@@ -741,14 +741,14 @@ def test_an_interruption_is_described_in_a_line() -> None:
     described = [
         display.interruption(event)
         for event in (
-            streamer.Event(kind="interrupted", reason="nothing comes from the phone"),
+            streamer.Event(kind="interrupted", reason="no packets arrive from the phone"),
             streamer.Event(kind="interrupted", reason="gone", error=lost, retry_in_s=10.2),
             streamer.Event(kind="interrupted", reason="gone", error=lost, retry_in_s=0.1),
             streamer.Event(kind="negotiating"),
         )
     ]
     assert described == [
-        "interrupted: nothing comes from the phone",
+        "interrupted: no packets arrive from the phone",
         "interrupted: gone; reconnecting in 10s",
         "interrupted: gone; reconnecting now",
         "reconnecting: negotiating …",

@@ -56,12 +56,14 @@ async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect
 async def test_an_instance_that_does_not_get_ready_is_an_error_and_is_given_back(connect: Connect) -> None:
     faults = Faults(prepare_fails=True)
     async with emulator.serve(width=360, height=640, prepare_s=60, faults=faults) as phone, asyncio.timeout(LIMIT_S):
-        with pytest.raises(streamer.CloudRefusalError, match="could not bring demo-phone up") as caught:
+        with pytest.raises(streamer.CloudRefusalError, match="the cloud could not prepare demo-phone: ") as caught:
             async with connect(phone, prepare_for="somebody", release=True):
                 pass
         assert not caught.value.retryable
         phone.faults.prepare_fails = False
-        with pytest.raises(streamer.CloudRefusalError, match=r"not ready within 0\.5 s: queuing") as caught:
+        with pytest.raises(
+            streamer.CloudRefusalError, match=r"timed out after 0\.5 s waiting for demo-phone to get ready: queuing"
+        ) as caught:
             async with connect(phone, prepare_for="somebody", prepare_timeout_s=0.5, release=True):
                 pass
         assert caught.value.retryable
@@ -206,7 +208,7 @@ async def test_giving_back_is_bounded_and_hides_no_error(
                 left_at = time.monotonic()
                 raise ZeroDivisionError
     assert time.monotonic() - left_at < 10
-    assert "demo-phone may stay taken for a while" in caplog.text
+    assert "cannot release demo-phone, which may stay taken for a while" in caplog.text
 
 
 async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

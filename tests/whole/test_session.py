@@ -271,7 +271,7 @@ async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
     with pytest.raises(streamer.ConnectionLostError, match="cannot record: the session is closed"):
         session.record(tmp_path / "a.mp4")
     assert not any(tmp_path.iterdir())
-    with pytest.raises(streamer.ConfigurationError, match="call connect again"):
+    with pytest.raises(streamer.ConfigurationError, match=r"call connect\(\) again"):
         async with connecting:
             pass
 

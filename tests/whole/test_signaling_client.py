@@ -87,7 +87,7 @@ def reset(websocket: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "said"), [(end_without_a_word, r"closed the connection \(without a word\)"), (reset, "was reset")]
+    ("end", "said"), [(end_without_a_word, r"closed the connection \(without a close code\)"), (reset, "was reset")]
 )
 async def test_a_connection_that_is_reset_is_told_from_one_that_is_closed(
     end: Callable[[ServerConnection], None], said: str

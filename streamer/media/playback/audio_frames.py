@@ -72,7 +72,7 @@ class AudioFrame:
         """
         wanted = self.samples.dtype if dtype is None else np.dtype(dtype)
         if copy is False and wanted != self.samples.dtype:
-            raise ValueError(f"the samples are {self.samples.dtype}: there is no array of {wanted} without a copy")
+            raise ValueError(f"cannot give an array of {wanted} without a copy: the samples are {self.samples.dtype}")
         return self.samples.astype(wanted, copy=bool(copy))
 
     @property

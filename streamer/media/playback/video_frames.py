@@ -69,7 +69,7 @@ class VideoFrame:
         the pixels are converted each time.
         """
         if copy is False:
-            raise ValueError("the pixels of a frame are converted each time: there is no array without a copy")
+            raise ValueError("cannot give an array without a copy: each call converts the pixels")
         return self.to_ndarray().astype(np.uint8 if dtype is None else dtype, copy=False)
 
     def __copy__(self) -> Self:
@@ -113,7 +113,7 @@ class VideoFrame:
         if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
             raise ConfigurationError(f"expected a size of 1 to {_SIZE_LIMIT} pixels each way, got {width}x{height}")
         if format == "yuv420p" and (width % 2 or height % 2):
-            raise ConfigurationError(f'expected an even size for "yuv420p", got {width}x{height}: name one')
+            raise ConfigurationError(f'expected an even size for "yuv420p", got {width}x{height}: pass an even size')
         if size is None:
             return np.ascontiguousarray(self.av_frame.to_ndarray(format=format), dtype=np.uint8)
         scaled = self.av_frame.to_ndarray(format=format, width=width, height=height, interpolation="AREA")

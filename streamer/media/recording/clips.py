@@ -102,14 +102,16 @@ async def clip_parts(
         )
     if end_s - start_s > LENGTH_LIMIT_S + TOLERANCE_S:
         raise ConfigurationError(
-            f"expected a clip of at most {LENGTH_LIMIT_S:g} s, got {end_s - start_s:.1f}: name a start and an end"
+            f"expected a clip of at most {LENGTH_LIMIT_S:g} s, got {end_s - start_s:.1f} s: choose a start and an end"
         )
     if not 0 < fps <= FPS_LIMIT:
         raise ConfigurationError(f"expected fps above 0 and up to {FPS_LIMIT}, got {fps}")
     if not width >= 16:
         raise ConfigurationError(f"expected a width of at least 16 pixels, got {width}")
     if start_s < parts[0].begin_s:
-        raise ConfigurationError(f"the files before {parts[0].begin_s:.1f} s are no longer known: clip them by name")
+        raise ConfigurationError(
+            f"expected a start at {parts[0].begin_s:.1f} s or later, got {start_s:g}: clip older files by name"
+        )
     for part in parts:
         _refuse_same(part.path, path)
     check_writable(path, overwrite=overwrite)  # before the work
@@ -125,7 +127,9 @@ def _refuse_same(source: Path, target: Path) -> None:
     """Raise ConfigurationError if a clip would replace the file that it is cut out of, whatever either is called."""
     with contextlib.suppress(OSError):  # one of them is not there
         if source.samefile(target):
-            raise ConfigurationError(f"expected another file than {source} for the clip, which is cut out of it")
+            raise ConfigurationError(
+                f"expected a file for the clip other than the recording {source}: choose another name"
+            )
 
 
 def _length_s(path: Path) -> float:
@@ -188,9 +192,11 @@ class _Making:
                     output.mux(stream.encode(frame))
                 output.mux(stream.encode(None))
         except StopIteration:
-            raise RecordingError(f"{self._parts[0].path} has no frame in this range", reason="read") from None
+            raise RecordingError(
+                f"{self._parts[0].path} has no frame in this range: choose another start or end", reason="read"
+            ) from None
         except av.FFmpegError as error:
-            raise RecordingError(f"the clip cannot be encoded: {error.strerror}", reason="encode") from error
+            raise RecordingError(f"cannot encode the clip: {error.strerror}", reason="encode") from error
         return made.getvalue()
 
     def _frames(self) -> Iterator[av.VideoFrame]:

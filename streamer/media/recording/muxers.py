@@ -176,7 +176,9 @@ class Mp4File:
         if self._mp4.can_be_whole(end_ns):
             self._rearrange(end_ns, time.monotonic() + limit_s)
         else:
-            _logger.warning("%s stays in fragments, and plays: it is too long for an index", self._file.name)
+            _logger.warning(
+                "%s stays in fragments, which players can play: it is too long for an index", self._file.name
+            )
         self._file.close()
 
     def abandon(self) -> None:
@@ -223,7 +225,9 @@ class Mp4File:
         except OSError as error:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
-            _logger.warning("%s stays in fragments, and plays: its index could not be put first: %s", path, error)
+            _logger.warning(
+                "%s stays in fragments, which players can play: its index could not be put first: %s", path, error
+            )
 
 
 class AvFile:
@@ -375,12 +379,12 @@ def _demuxed(keyframe: AccessUnit) -> Iterator[VideoStream]:
         with av.open(io.BytesIO(data), format=codec.demuxer, options=pixel_options()) as container:
             yield _checked(container.streams.video[0])
     except (av.InvalidDataError, IndexError, ValueError) as error:
-        raise RecordingError(f"the {codec.name.upper()} keyframe cannot be read", reason="codec") from error
+        raise RecordingError(f"cannot parse the {codec.name.upper()} keyframe", reason="codec") from error
 
 
 def _checked(stream: VideoStream) -> VideoStream:
     if not 0 < stream.width * stream.height <= PIXELS_LIMIT:
-        raise ValueError("the stream tells no size, or one that may not be")
+        raise ValueError("the stream has no size, or one over the limit")
     if stream.codec_context.name == "hevc":
         # With a video parameter set that ends too early the muxers count for minutes, and nothing else in the process
         # runs (libavformat 62.12, PyAV 18.1, while they write `hvcC`). The decoder can be told to refuse it.

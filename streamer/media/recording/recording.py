@@ -197,7 +197,9 @@ class Recording:
             RecordingError: The file exists or cannot be written.
         """
         if self._is_pipe:
-            raise ConfigurationError("a recording into a pipe cannot be read back, and has no clips")
+            raise ConfigurationError(
+                "expected a recording into files, got one into a pipe: streamer cannot read a pipe back"
+            )
         path = absolute(path)
         length_s, frames = self.duration_s, self.frames
         try:
@@ -208,7 +210,7 @@ class Recording:
             _logger.debug("= the newest frame of %s waits for the next one", self.path)
         parts = self._writer.parts
         if not parts:
-            raise ConfigurationError("nothing is recorded so far: there is nothing to clip")
+            raise ConfigurationError("nothing is recorded yet: wait for the first frame")
         await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps, overwrite=overwrite)
 
     def put(self, unit: AccessUnit) -> None:
@@ -241,7 +243,7 @@ class Recording:
         if error := self.error or self._ended_by:
             raise error
         if not self.frames:
-            raise RecordingError(f"no frame came: there is nothing to write into {self.path}", reason="empty")
+            raise RecordingError(f"no frame came: {self.path} was not written", reason="empty")
 
     def end(self, reason: Exception | None) -> None:
         """Take no more and begin to close the file, without waiting.
@@ -293,7 +295,9 @@ class Recording:
             async with asyncio.timeout(self._close_limit_s):
                 await self._worker.aclose()
         except TimeoutError:
-            self.error = RecordingError(f"{self.path} takes no more: it was given up", reason="stalled")
+            self.error = RecordingError(
+                f"timed out writing {self.path}: the disk, or the reader of the pipe, takes no more", reason="stalled"
+            )
         finally:
             self._closed.set_result(None)
 

@@ -264,7 +264,7 @@ class Writer:
         if current is not None and changed and now_ns < current.next_change_ns:
             if not current.is_warned:
                 current.is_warned = True
-                _logger.warning("%s: the phone changes its codec too often: frames are left out", self.path)
+                _logger.warning("%s: the phone changes its codec too often: the recording leaves frames out", self.path)
             self._refused_codec = True
             return None
         self._refused_codec = False

@@ -72,7 +72,7 @@ class Transcode:
     def __post_init__(self) -> None:
         encoder = ENCODERS.get(self.codec)
         if encoder is None:
-            raise ConfigurationError(f"expected a codec to encode of {', '.join(ENCODERS)}, got {self.codec!r}")
+            raise ConfigurationError(f"expected one of the codecs {', '.join(ENCODERS)}, got {self.codec!r}")
         if not 0 < self.fps <= FPS_LIMIT:
             raise ConfigurationError(f"expected fps above 0 and up to {FPS_LIMIT}, got {self.fps}")
         if self.size is not None and self.height is not None:
@@ -92,7 +92,7 @@ class Transcode:
             av.Codec(encoder.name, "w")
         except av.codec.codec.UnknownCodecError as error:
             raise ConfigurationError(
-                f"this build of PyAV cannot encode {self.codec}: it has no {encoder.name}"
+                f"expected an encoder for {self.codec} in PyAV, found no {encoder.name}: install av from a wheel"
             ) from error
 
     @property

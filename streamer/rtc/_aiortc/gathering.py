@@ -222,7 +222,7 @@ class Gathering:
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         answer, _ = await protocol.request(request, (address, server.port))
         if "XOR-MAPPED-ADDRESS" not in answer.attributes:
-            raise ValueError("its answer holds no address")
+            raise ValueError("the answer has no address")
         self._answered.append(server)
         local = protocol.local_candidate
         host, port = answer.attributes["XOR-MAPPED-ADDRESS"]

@@ -319,7 +319,7 @@ async def test_a_token_file_without_a_token_is_a_passing_error_that_names_it(
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"cannot be read from .*token: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"cannot read the tenant token from .*token: ") as caught:
         await sign(TokenFile(path))
     assert caught.value.retryable
     assert VALUE not in str(caught.value)

@@ -75,7 +75,7 @@ def test_what_comes_of_a_body_has_a_limit(compress: Callable[[bytes], bytes]) ->
     "encodings", ["br", "zstd", "compress", "x" * 1000, ", ".join(["gzip"] * (ENCODINGS_LIMIT + 1))]
 )
 def test_what_is_not_known_is_refused(encodings: str) -> None:
-    with pytest.raises(UnreadableBodyError, match="is compressed"):
+    with pytest.raises(UnreadableBodyError, match=r"has an unknown compression|is compressed"):
         decode(BODY, encodings)
 
 

@@ -214,7 +214,7 @@ def test_a_frame_is_an_array_for_numpy_and_goes_to_another_process(sample_format
     assert audio.shape == np.asarray(audio).shape == (960, 1)
     assert not np.shares_memory(np.array(audio, copy=True), audio.samples)
     assert np.asarray(audio, dtype=np.float64).dtype == np.float64
-    with pytest.raises(ValueError, match="no array of float64 without a copy"):
+    with pytest.raises(ValueError, match="cannot give an array of float64 without a copy"):
         audio.__array__(np.dtype(np.float64), copy=False)
     assert np.array_equal(pickle.loads(pickle.dumps(audio)).samples, audio.samples)
 

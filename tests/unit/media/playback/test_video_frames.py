@@ -255,7 +255,7 @@ async def test_a_second_task_that_reads_is_told_instead_of_hanging() -> None:
     iterator = latest(hub)
     first = asyncio.ensure_future(anext(iterator))
     await asyncio.sleep(0)
-    with pytest.raises(RuntimeError, match="another task waits for this iterator"):
+    with pytest.raises(RuntimeError, match="expected one task to read this iterator, got two"):
         await anext(iterator)
     hub.publish(FRAMES[0])
     assert (await first).sequence == 0
@@ -482,7 +482,7 @@ def test_a_frame_is_an_array_for_numpy() -> None:
     assert shown.shape == np.asarray(shown).shape == (32, 64, 3)
     assert np.asarray(shown, dtype=np.float32).dtype == np.float32
     assert np.stack([shown, shown]).shape == (2, 32, 64, 3)
-    with pytest.raises(ValueError, match="no array without a copy"):
+    with pytest.raises(ValueError, match="cannot give an array without a copy"):
         shown.__array__(copy=False)
 
 

@@ -248,7 +248,7 @@ def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_audio_stays
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"codec": "vp8"}, "expected a codec to encode of h264, h265, vp9, av1, got 'vp8'"),
+        ({"codec": "vp8"}, "expected one of the codecs h264, h265, vp9, av1, got 'vp8'"),
         ({"fps": 0}, "expected fps above 0 and up to 120, got 0"),
         ({"fps": float("nan")}, "expected fps"),
         ({"height": 101}, "expected an even width and height of 16 to 8192 pixels, got 101"),
