@@ -15,7 +15,7 @@ from av.audio.frame import AudioFrame
 
 from streamer.media.access_unit import AccessUnit
 from streamer.tracks import Codec
-from tests.support.senders import OPUS, access_unit, content, encoded, encoded_as
+from tests.support.senders import OPUS, access_unit, content, encoded, encoded_as, made_once
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".ts")
 START = 900_000  # the RTP time of the first frame: ten seconds after the clock's zero, when it arrives too
@@ -40,6 +40,7 @@ def video_as(codec: str, frames: int = 12, *, start: int = START) -> list[Access
     return video(encoded_as(codec, frames, keyframe_every=6), start=start, codec=codec)
 
 
+@made_once
 def audio(packets: int, *, start: int = 480_000) -> list[AccessUnit]:
     """Return packets of 20 ms that begin when `video` does."""
     context = av.AudioCodecContext.create("libopus", "w")

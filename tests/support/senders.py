@@ -1,11 +1,12 @@
 """Streams that other software made: encoders' access units, aiortc's and libavformat's RTP packets of them."""
 
 import fractions
+import functools
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from aiortc.codecs.h264 import H264Encoder
 from av.codec.context import Flags
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.bits import BitReader, BitWriter, escaped, unescaped
@@ -20,6 +22,9 @@ from streamer.media.recording.priority import ordinary_priority
 from streamer.tracks import Codec, Track
 
 SIZE = (160, 128)  # of what is sent
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MS = 1_000_000
 VIDEO_CODECS = ("h264", "h265", "vp8", "vp9", "av1")
@@ -53,7 +58,15 @@ ENCODERS = {
     "av1": ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=0:force-key-frames=1:keyint=-1:lp=1"}),
 }
 LIBAV_NAMES = {"h265": "hevc"}  # of codecs, where they are not those of the SDP
+_BARS = np.where((np.arange(160) - 4 * np.arange(40)[:, np.newaxis]) // 8 == 0, 200, 60)  # what `drawn` draws
+_REFORMATTER = VideoReformatter()  # one for all: each would be set up anew
 os.environ["SVT_LOG"] = "0"  # libsvtav1 says much, and only this makes it silent
+
+
+def made_once(make: Callable[P, list[T]]) -> Callable[P, list[T]]:
+    """Return a function that encodes a stream once: it is the same each time, and encoding takes long."""
+    kept: Any = functools.lru_cache(maxsize=64)(make)
+    return lambda *arguments, **options: list(kept(*arguments, **options))
 
 
 def drawn(number: int, size: tuple[int, int], *, noise: bool) -> av.VideoFrame:
@@ -64,7 +77,7 @@ def drawn(number: int, size: tuple[int, int], *, noise: bool) -> av.VideoFrame:
     else:
         image = np.full((height, width), 60, dtype=np.uint8)
         image[:, 4 * number % width : 4 * number % width + 8] = 200
-    return av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")
+    return _REFORMATTER.reformat(av.VideoFrame.from_ndarray(image, format="gray"), format="yuv420p")
 
 
 def encoder(
@@ -87,6 +100,7 @@ def encoder(
     return context
 
 
+@made_once
 def encoded(
     pictures: int,
     *,
@@ -102,6 +116,7 @@ def encoded(
     return _encoded(context, pictures, size=size, keyframe_every=keyframe_every, noise=noise)
 
 
+@made_once
 def encoded_as(
     codec: str,
     pictures: int,
@@ -139,6 +154,7 @@ def _encoded(
     return units
 
 
+@made_once
 def allowing_reordering(
     codec: str, frames: int, *, size: tuple[int, int] = (160, 128), keyframe_every: int = 1000, bidirectional: int = 0
 ) -> list[tuple[int, bytes]]:
@@ -183,9 +199,8 @@ def allowing_reordering(
 
 def number_in(picture: av.VideoFrame) -> int:
     """Return the number, up to 39, of the frame that `drawn` drew 160 pixels wide and an encoder blurred."""
-    columns = picture.to_ndarray(format="gray").astype(int).mean(axis=0)
-    bars = [np.abs(columns - np.where((np.arange(160) - 4 * number) // 8 == 0, 200, 60)).sum() for number in range(40)]
-    return int(np.argmin(bars))
+    columns = _REFORMATTER.reformat(picture, format="gray").to_ndarray().astype(int).mean(axis=0)
+    return int(np.argmin(np.abs(_BARS - columns).sum(axis=1)))
 
 
 def decoded(codec: str, units: Iterable[bytes]) -> list[npt.NDArray[np.uint8]]:
