@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from streamer.cloud.client import ATTEMPTS, RETRIES, CloudClient
@@ -32,6 +32,7 @@ from streamer.errors import (
     CredentialsError,
 )
 from streamer.secret import Secret
+from tests.support.examples import examples
 from tests.support.scripted_http import Answer, SeenRequest, after, by_path, in_turn, raw, reply, reset, serve, silence
 from tests.support.tls import make_certificate, server_context
 
@@ -315,7 +316,7 @@ async def test_a_name_that_does_not_resolve_is_named() -> None:
         await fetch("http://koophone.invalid")
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary())
 def test_any_bytes_on_the_wire_give_a_documented_error(content: bytes) -> None:
     """Law: whatever a server sends before it closes, the call ends with a CloudError."""

@@ -32,7 +32,7 @@ from aiortc import (
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_BINARY, WEBRTC_DCEP, DataChunk, tsn_plus_one
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL.SSL import WantReadError
 
@@ -45,6 +45,7 @@ from streamer.rtc.peer import INPUT_BYTES_LIMIT, Peer
 from streamer.rtc.udp import UdpTransport
 from streamer.tracks import Track
 from tests.support.everywhere import HAS_IPV6
+from tests.support.examples import examples
 
 LIMIT_S = 60.0  # asyncio's debug mode on a busy machine takes its time
 FATAL_ALERT = bytes.fromhex("15fefd000000000000000000020228")  # not encrypted (RFC 6347)
@@ -493,7 +494,7 @@ async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() ->
 
 
 @given(st.lists(st.binary(min_size=12, max_size=1600), max_size=6))
-@settings(deadline=None, max_examples=100)
+@examples(100)
 def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[bytes]) -> None:
     """The law: what was protected comes out as `Session.unprotect` gives it, once; all else is None."""
     key = bytes(range(30))

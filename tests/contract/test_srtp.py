@@ -6,7 +6,7 @@ from collections.abc import Container
 
 import pylibsrtp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pylibsrtp import Policy
 
@@ -14,6 +14,7 @@ from streamer.rtc._aiortc import srtp
 from streamer.rtc._aiortc.srtp import ROLLOVERS_LIMIT, SOURCES_LIMIT, Inbound, Reason
 from streamer.rtc.liveness import Liveness
 from streamer.rtc.refusals import IN_A_ROW
+from tests.support.examples import examples
 
 S = 1_000_000_000
 KEYS = {Policy.SRTP_PROFILE_AES128_CM_SHA1_80: bytes(range(30)), Policy.SRTP_PROFILE_AEAD_AES_128_GCM: bytes(range(28))}
@@ -73,7 +74,7 @@ class Path:
 
 @pytest.mark.parametrize("profile", KEYS)
 @given(st.integers(0, 65_535), st.integers(1 << 15, 1 << 18))
-@settings(deadline=None, max_examples=25)
+@examples(25)
 def test_after_a_jump_of_any_length_packets_are_accepted_again(profile: int, first: int, jump: int) -> None:
     """The law: whatever number a source begins with and however far it jumps, packets are soon accepted again, as they
     were sent, and it was told if some were refused."""
@@ -220,7 +221,7 @@ def test_packets_of_an_offered_source_that_never_authenticate_say_that_the_path_
     offered=st.booleans(),
     sources=st.lists(st.integers(1000, 1003), min_size=1, max_size=4),
 )
-@settings(deadline=None, max_examples=30)
+@examples(30)
 def test_a_strangers_junk_says_nothing_about_the_path(before: str, offered: bool, sources: list[int]) -> None:
     path = Path(offered={7} if offered else frozenset())
     if before == "RTP":
@@ -245,7 +246,7 @@ def test_refused_packets_of_a_source_that_reported_say_that_the_path_brings_noth
 
 
 @given(st.lists(st.binary(max_size=1600), max_size=30))
-@settings(deadline=None, max_examples=50)
+@examples(50)
 def test_any_datagram_is_refused_and_counted(datagrams: list[bytes]) -> None:
     path = Path()
     assert path.take(path.protect(1)) is not None

@@ -7,7 +7,7 @@ import pickle
 import traceback
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import MissingExtraError, StreamerError
@@ -60,7 +60,6 @@ def test_a_secret_becomes_neither_json_nor_a_copy_nor_attributes() -> None:
 
 
 @given(st.text(), st.text())
-@settings(deadline=None)
 def test_secrets_compare_as_their_values_do(one: str, other: str) -> None:
     """The law: for any two strings, equality, hash and truth of the secrets are those of the strings."""
     assert (Secret(one) == Secret(other)) == (one == other)

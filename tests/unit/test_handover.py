@@ -1,7 +1,6 @@
 """Which of two streams is in force, over every order of events."""
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -17,6 +16,7 @@ from streamer.handover import (
     TookOver,
 )
 from streamer.media.access_unit import AccessUnit
+from tests.support.examples import examples
 from tests.support.senders import access_unit
 
 LOST = ConnectionLostError("the path is gone")
@@ -380,4 +380,4 @@ class EveryOrder(RuleBasedStateMachine):
 
 
 TestEveryOrder = EveryOrder.TestCase
-TestEveryOrder.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+TestEveryOrder.settings = examples(60, stateful_step_count=30)

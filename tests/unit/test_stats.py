@@ -4,10 +4,11 @@ import itertools
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.stats import FreezeMeter, RateMeter
+from tests.support.examples import examples
 
 SECOND_NS = 1_000_000_000
 MS = 1_000_000
@@ -18,7 +19,6 @@ MS = 1_000_000
     st.integers(0, 3 * SECOND_NS),
     st.sampled_from([SECOND_NS, SECOND_NS // 4]),
 )
-@settings(deadline=None)
 def test_a_rate_is_the_weight_of_the_events_in_the_window_that_ends_now(
     events: list[tuple[int, int]], later_ns: int, window_ns: int
 ) -> None:
@@ -35,7 +35,6 @@ def test_a_rate_is_the_weight_of_the_events_in_the_window_that_ends_now(
 
 
 @given(st.lists(st.tuples(st.integers(0, SECOND_NS), st.integers(-5000, 5000)), max_size=60))
-@settings(deadline=None)
 def test_a_mean_is_that_of_the_events_in_the_window(events: list[tuple[int, int]]) -> None:
     meter, now_ns, happened = RateMeter(), 0, []
     assert meter.mean(0) is None
@@ -65,7 +64,7 @@ frames = st.lists(
 
 
 @given(frames)
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_a_freeze_is_what_webrtc_stats_calls_one_if_something_was_missing(sent: list[tuple[int, bool]]) -> None:
     """The law: an interval of at least max(3δ, δ + 150 ms), δ the mean of the 30 before it; after a gap only."""
     meter, now_ns, expected = FreezeMeter(), 0, []
@@ -84,7 +83,6 @@ def test_a_freeze_is_what_webrtc_stats_calls_one_if_something_was_missing(sent: 
 
 
 @given(frames)
-@settings(deadline=None)
 def test_a_screen_at_rest_is_not_frozen(sent: list[tuple[int, bool]]) -> None:
     """The law: where nothing is missing nothing is frozen, however long no frame comes."""
     meter = FreezeMeter()

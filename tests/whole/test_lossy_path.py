@@ -1,9 +1,10 @@
 """Frames over a path that loses, delays and reorders, in virtual time."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.lossy import Path, Simulation
 
 
@@ -13,7 +14,7 @@ from tests.support.lossy import Path, Simulation
     jitter_ms=st.floats(0, 30),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_whatever_the_path_does_no_broken_frame_is_given_out(
     loss: float, delay_ms: float, jitter_ms: float, seed: int
 ) -> None:

@@ -1,7 +1,7 @@
 """The fork of the media path, and the containers that frames wait in."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.mailbox import Every, Latest, OverflowedError, Recent
@@ -53,7 +53,6 @@ operations = st.lists(st.sampled_from(["put", "take"]), max_size=60)
 
 
 @given(operations)
-@settings(deadline=None)
 def test_latest_gives_the_newest_item_once_and_counts_the_others(order: list[str]) -> None:
     """The law: for any puts and takes, what is taken rises, is the newest put, and puts = taken + dropped + held."""
     box: Latest[int] = Latest()
@@ -69,7 +68,6 @@ def test_latest_gives_the_newest_item_once_and_counts_the_others(order: list[str
 
 
 @given(operations, st.integers(1, 5), st.integers(0, 5))
-@settings(deadline=None)
 def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(
     order: list[str], limit: int, forget_after: int
 ) -> None:
@@ -102,7 +100,6 @@ def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(
 
 
 @given(operations, st.integers(1, 5), st.booleans())
-@settings(deadline=None)
 def test_a_consumer_is_idle_after_so_many_puts_without_a_take(order: list[str], limit: int, is_recent: bool) -> None:
     """The law: it is idle exactly from the put on that makes so many since the last take."""
     box: Recent[int] | Latest[int] = Recent(1, idle_after=limit) if is_recent else Latest(idle_after=limit)
@@ -118,7 +115,6 @@ def test_a_consumer_is_idle_after_so_many_puts_without_a_take(order: list[str], 
 
 
 @given(operations, st.integers(1, 5))
-@settings(deadline=None)
 def test_recent_gives_the_newest_items_in_order_and_counts_the_others(order: list[str], limit: int) -> None:
     """The law: for any puts and takes, what leaves is in order, and what does not leave or wait was dropped, oldest
     first; never more than `limit` are held."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aioice import Candidate
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.rtc.ice import (
@@ -129,7 +129,6 @@ json: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.lists(json | st.from_regex(r"\A(stun|turns?):[^\s]{0,9}(:\d{1,6})?(\?transport=[a-z]{3})?\Z"), max_size=6))
-@settings(deadline=None)
 def test_any_list_gives_servers_and_sentences(entries: list[Any]) -> None:
     """The law: for any JSON, nothing is raised; each server can be dialled; each entry without one has a sentence."""
     servers, problems = parse_ice_servers(entries)
@@ -194,7 +193,6 @@ like_candidates = st.lists(words, min_size=8, max_size=12) | st.tuples(
 
 
 @given(like_candidates.map(" ".join) | st.text(max_size=100))
-@settings(deadline=None)
 def test_a_usable_candidate_can_be_read_and_paired(line: str) -> None:
     """The law: for any text, the answer comes without an error, and aioice can read and pair what is usable."""
     if usable_candidate(line):

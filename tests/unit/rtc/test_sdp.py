@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import SessionDescription
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import ConnectionFailedError
@@ -20,6 +20,7 @@ from streamer.rtc.sdp import (
     ice_credentials,
 )
 from streamer.tracks import Codec, Track
+from tests.support.examples import examples
 
 TRANSPORT = [
     "c=IN IP4 0.0.0.0",
@@ -317,7 +318,7 @@ def test_a_codec_in_a_section_for_data_is_passed_over() -> None:
     st.integers(1, 9),
     st.sampled_from([(True, True), (True, False), (False, False)]),
 )
-@settings(deadline=None, max_examples=40)
+@examples(40)
 async def test_an_answer_takes_of_each_section_what_was_offered_and_refuses_the_rest(
     order: list[str], count: int, identified: tuple[bool, bool]
 ) -> None:
@@ -397,7 +398,6 @@ async def test_an_offer_of_another_codec_alone_is_answered_with_it(name: str) ->
 
 
 @given(st.text(max_size=300) | st.lists(st.sampled_from(offer_of().splitlines()), max_size=40).map("\n".join))
-@settings(deadline=None)
 def test_any_text_is_an_offer_or_a_failed_negotiation(text: str) -> None:
     """The law: nothing but ConnectionFailedError is raised, whatever the text, and it names its stage."""
     try:
@@ -412,7 +412,7 @@ ODD = ["0", "\u00b2", "\u0663", "096", "-1", "+96", "9" * 5000, "128", "x", "", 
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_an_offer_with_odd_numbers_is_answered_or_a_failed_negotiation(data: st.DataObject) -> None:
     """The law: the same for an offer of which any few numbers were replaced, up to the finished answer."""
     pieces = ["96", "97", "102", "103", "111", "90000", "48000", "/2", "=102", ":4 ", ":3/"]

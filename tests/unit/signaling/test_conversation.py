@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.errors import (
@@ -39,6 +39,7 @@ from streamer.signaling.conversation import (
     Conversation,
 )
 from streamer.signaling.messages import Authorized, Event, Offer, RemoteCandidate, SignalingRequest, Started
+from tests.support.examples import examples
 
 TOKEN: Final = "device-token"
 REQUEST: Final = SignalingRequest(
@@ -169,7 +170,7 @@ steps = st.sampled_from([*WAY, "close"])
 
 
 @given(steps, st.lists(st.tuples(st.floats(0, 10), frames | st.none()), max_size=20))
-@settings(max_examples=500)
+@examples(500)
 def test_any_frames_at_any_time_yield_events_or_a_signaling_error(
     step: str, happenings: list[tuple[float, str | bytes | None]]
 ) -> None:

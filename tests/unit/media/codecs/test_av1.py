@@ -6,11 +6,12 @@ libavformat's packets are in test_depacketize.
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.codecs.av1 import Av1Depacketizer
 from streamer.media.codecs.depacketizer import MalformedPayload
+from tests.support.examples import examples
 from tests.support.senders import decoded, encoded_as
 
 UNITS = encoded_as("av1", 6, keyframe_every=3, noise=True)
@@ -69,7 +70,7 @@ def given_out(payloads: list[bytes]) -> tuple[bytes, bool]:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_a_temporal_unit_cut_in_any_allowed_way_comes_out_as_it_was(data: st.DataObject) -> None:
     """The law: for any choice of where packets end, of whether elements are counted, and of which OBUs keep their size,
     what comes out is the low-overhead stream that the encoder made."""

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import codecs
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, Depacketizer, MalformedPayload
 from streamer.media.codecs.depacketizers import depacketizer_for
 from streamer.tracks import Codec
+from tests.support.examples import examples
 from tests.support.senders import VIDEO_CODECS, content, decoded, encoded_as, packets_by_libavformat
 
 KEYFRAME_EVERY = 3
@@ -129,7 +130,7 @@ HEADS = {
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
 @given(st.data())
-@settings(deadline=None, max_examples=150)
+@examples(150)
 def test_any_payloads_give_a_unit_or_the_documented_exception(codec: str, data: st.DataObject) -> None:
     """The law: nothing but MalformedPayload is raised, and a frame that follows comes out whole."""
     of = depacketizer(codec)
@@ -151,7 +152,7 @@ def test_any_payloads_give_a_unit_or_the_documented_exception(codec: str, data: 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_a_damaged_unit_gives_what_a_decoder_can_be_given_or_the_documented_exception(
     codec: str, data: st.DataObject
 ) -> None:

@@ -8,11 +8,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
 from streamer.media.codecs.h264 import H264Depacketizer
+from tests.support.examples import examples
 from tests.support.senders import (
     encoded,
     encoder,
@@ -194,7 +195,7 @@ def fragmented(nal_unit: bytes, size: int) -> list[bytes]:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_several_nal_units_sent_as_one_are_split_at_their_start_codes(data: st.DataObject) -> None:
     """The law: start codes of three or four bytes, before the first or not, in fragments or whole: the same frames."""
     depacketizer = H264Depacketizer()
@@ -376,7 +377,7 @@ any_payloads = st.lists(st.tuples(headers, st.binary(max_size=30)).map(b"".join)
 
 @given(any_payloads)
 @example([b"\x67\x42\x00\x0d\xff", b"\x68\x00\x00\x00", b"\x65"])
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_any_payloads_give_a_unit_or_the_documented_exception(payloads: list[bytes]) -> None:
     """The law: nothing but MalformedPayload is raised, and a picture that follows comes out whole."""
     depacketizer = H264Depacketizer()
@@ -397,7 +398,6 @@ def test_any_payloads_give_a_unit_or_the_documented_exception(payloads: list[byt
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50).map(lambda data: bytes((0x41,)) + data), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_fragments_of_any_size_are_joined_to_what_was_cut(nal_bodies: list[bytes]) -> None:
     """The law: cutting NAL units into fragments as RFC 6184 section 5.8 says, at any place, and joining is identity."""
     depacketizer = H264Depacketizer()

@@ -5,11 +5,12 @@ import itertools
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
 from streamer.media.codecs.h265 import H265Depacketizer
+from tests.support.examples import examples
 from tests.support.senders import ENCODERS, decoded, encoded_as, nal_units
 
 VPS, SPS, PPS, DELIMITER, IDR, CRA, TRAIL = 32, 33, 34, 35, 19, 21, 1
@@ -150,7 +151,6 @@ def test_keyframes_are_the_pictures_at_which_a_decoder_may_start(nal_type: int) 
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=9), st.data())
-@settings(deadline=None)
 def test_nal_units_cut_and_collected_in_any_way_come_out_as_they_were(bodies: list[bytes], data: st.DataObject) -> None:
     """The law: single NAL unit packets, aggregation packets and fragmentation units, made as RFC 7798 sections 4.4.1 to
     4.4.3 say, of any NAL units, joined are those NAL units."""
@@ -182,7 +182,7 @@ def fragmented(nal_unit: bytes, size: int) -> list[bytes]:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_several_nal_units_sent_as_one_are_split_at_their_start_codes(data: st.DataObject) -> None:
     """The law: start codes of three or four bytes, before the first or not, in fragments or whole: the same frames."""
     of = H265Depacketizer()

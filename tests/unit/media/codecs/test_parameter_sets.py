@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 from av.video.frame import PictureType
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.codecs.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
@@ -233,7 +233,6 @@ def is_rewritten(known: SequenceSet, frames: int) -> None:
 
 
 @given(h264_sets(), st.integers(0, 16))
-@settings(deadline=None)
 def test_an_h264_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
     nal_unit, said = made
     known = h264_sequence_set(nal_unit)
@@ -244,7 +243,6 @@ def test_an_h264_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes,
 
 
 @given(h265_sets(), st.integers(0, 15))
-@settings(deadline=None)
 def test_an_h265_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
     nal_unit, said = made
     known = h265_sequence_set(nal_unit)
@@ -254,7 +252,6 @@ def test_an_h265_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes,
 
 
 @given(st.one_of(h264_sets(), h265_sets()), st.data())
-@settings(deadline=None)
 def test_any_bytes_are_no_sps_or_give_a_valid_one(made: tuple[bytes, dict[str, Any]], data: Any) -> None:
     """The law: whatever is changed in an SPS, it is left alone, or what is written is read as the same but for that."""
     changed = bytearray(made[0])
@@ -399,7 +396,6 @@ def test_a_slice_tells_where_its_frame_is_shown(codec: str) -> None:
 
 
 @given(st.binary(min_size=1, max_size=90), st.one_of(h264_sets(), h265_sets()))
-@settings(deadline=None)
 def test_any_bytes_are_a_slice_or_none(data: bytes, made: tuple[bytes, dict[str, Any]]) -> None:
     sequence = h264_sequence_set(made[0]) or h265_sequence_set(made[0])
     assert sequence is not None

@@ -6,7 +6,7 @@ from functools import cache
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
@@ -16,6 +16,7 @@ from streamer.media.codecs.reordering import ORDERED_UNITS, Reordering
 from streamer.media.frame_decoder import GROUP_LIMIT, DecodedFrame, FrameDecoder
 from streamer.media.libav import open_decoder
 from streamer.tracks import Codec
+from tests.support.examples import examples
 from tests.support.senders import (
     access_unit,
     allowing_reordering,
@@ -204,7 +205,7 @@ Action = tuple[str, int]
     releases=st.sets(st.integers(0, 150)),
     losses=st.sets(st.integers(1, 150), max_size=3),
 )
-@settings(deadline=None, max_examples=30)
+@examples(30)
 def test_every_frame_comes_once_with_its_own_unit_whatever_the_stream_does(
     codec: str, segments: list[tuple[int, int]], releases: set[int], losses: set[int]
 ) -> None:
@@ -339,7 +340,6 @@ def test_what_is_kept_to_be_decoded_anew_is_bounded() -> None:
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([data for _, data in stream("h264", bidirectional=1)])))
 )
-@settings(deadline=None)
 def test_any_bytes_are_a_unit(made: list[bytes]) -> None:
     for codec in CODECS:
         reordering = Reordering(codec)

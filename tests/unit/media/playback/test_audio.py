@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from av.codec.codec import UnknownCodecError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.audio_ports import AudioPort
@@ -21,6 +21,7 @@ from streamer.errors import ConfigurationError, IncompatibleLibraryError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.playback.audio import AudioCounters, AudioDecoder, AudioOutput
 from streamer.media.playback.audio_frames import LIMIT, AudioFrame, AudioIterator, Converter, Layout, Pcm, SampleFormat
+from tests.support.examples import examples
 from tests.support.senders import MS, OPUS, access_unit
 
 LIMIT_S = 20.0
@@ -106,7 +107,7 @@ def test_a_pause_fades_and_counts_as_no_loss() -> None:
     assert loudness(samples[40 * 960 : 59 * 960]) < loudness(samples[10 * 960 : 20 * 960]) / 4
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.tuples(st.binary(max_size=40), st.integers(-2000, 4000), st.booleans()), max_size=12))
 def test_whatever_comes_for_packets_the_line_has_as_many_samples_as_its_times_say(
     packets: list[tuple[bytes, int, bool]],
@@ -136,7 +137,7 @@ def pcm(samples: npt.NDArray[np.int16], rtp_time: int, *, discontinuity: bool = 
     )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     lengths=st.lists(st.sampled_from([120, 240, 480, 960, 2880]), min_size=1, max_size=20),
     rate=st.sampled_from([8000, 11_025, 16_000, 22_050, 44_100, 47_999, 48_000]),

@@ -3,12 +3,13 @@
 import itertools
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.opus import LONGEST_CONCEALMENT, duration
 from streamer.media.playback.concealment import FILL_LIMIT, Continuity
+from tests.support.examples import examples
 from tests.support.senders import OPUS, access_unit
 
 TABLES = (b"\x80", b"\x88", b"\x90", b"\xf8", b"\xf9", b"\xfb\x03")  # 2.5, 5, 10, 20, 40 and 60 ms
@@ -77,7 +78,7 @@ def told(plan: Continuity, arrived: list[AccessUnit]) -> list[list[object]]:
     return lines
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.one_of(usual, usual, usual, jumps), min_size=1, max_size=12))
 def test_a_line_has_every_sample_once_and_says_of_each_where_it_is_from(packets: list[Packet]) -> None:
     """Law: whatever is lost, paused, doubled or begun anew, the steps are the model's samples, in order."""
@@ -85,7 +86,7 @@ def test_a_line_has_every_sample_once_and_says_of_each_where_it_is_from(packets:
     assert told(Continuity(), arrived) == model(arrived)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.one_of(usual, jumps), min_size=1, max_size=30))
 def test_within_a_line_steps_follow_each_other_without_a_gap_and_none_is_long(packets: list[Packet]) -> None:
     """Law: each step begins where the one before ended; what is decoded is heard from its own RTP time on."""

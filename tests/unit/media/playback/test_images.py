@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from streamer.atomic_file import check_writable, write_atomically
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.playback.images import encode_image
+from tests.support.examples import examples
 from tests.support.video_frames import video_frame
 
 
@@ -36,7 +37,7 @@ def read(data: bytes, kind: str) -> npt.NDArray[np.int_]:
 
 
 @given(st.integers(1, 80), st.integers(1, 80))
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_a_png_holds_every_pixel_whatever_the_size(width: int, height: int) -> None:
     pixels = pattern(width, height)
     assert (read(encode_image(pixels, "png"), "PNG") == pixels).all()

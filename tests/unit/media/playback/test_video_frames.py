@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import ConfigurationError, FramesOverflowError
@@ -51,7 +51,6 @@ async def read_all(iterator: FrameIterator) -> list[int]:
 
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=64), st.sampled_from([1, 2, 5, 60]))
-@settings(deadline=None)
 async def test_every_frame_reaches_who_wants_every_one_or_an_error_does(schedule: list[str], limit: int) -> None:
     """The law: for any schedule of frames and reads, what "every" reads has no gap, and the first frame that would
     be missing is an error that names the limit. Unread while 60 more come, the kept ones are missing too."""
@@ -83,7 +82,6 @@ async def test_every_frame_reaches_who_wants_every_one_or_an_error_does(schedule
 
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=50))
-@settings(deadline=None)
 async def test_the_newest_frame_reaches_who_wants_the_latest_and_the_others_are_counted(schedule: list[str]) -> None:
     """The law: for any schedule, a read gives the frame published last, and read + skipped + held = published."""
     hub = make_hub()
@@ -113,7 +111,6 @@ AFTER_GAP = [replace(frame, discontinuity=True) for frame in FRAMES]
     policies=st.lists(st.sampled_from(["latest", "every"]), min_size=1, max_size=3),
     who=st.randoms(use_true_random=False),
 )
-@settings(deadline=None)
 async def test_the_first_frame_after_a_gap_is_marked_for_each_consumer_whatever_it_skips(
     schedule: list[str], policies: list[Any], who: Any
 ) -> None:

@@ -4,12 +4,13 @@ import itertools
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.recording import mp4
 from streamer.media.recording.mp4 import Mp4, Track, find_box, opus_entry, video_sample
 from streamer.media.recording.muxers import _video_track
+from tests.support.examples import examples
 from tests.support.recordings import STREAM, audio, packets, pieces, sent, video
 from tests.support.senders import encoded, nal_units
 
@@ -44,7 +45,7 @@ class File:
 steps = st.lists(st.integers(2, 400_000), min_size=24, max_size=24)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     video_steps=steps,
     audio_steps=steps,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.timeline import MAX_PLAUSIBLE_SKEW_NS, REPORT_TOLERANCE_NS, SLEW, TOLERANCE_NS, Timeline
+from tests.support.examples import examples
 from tests.support.senders import H264, MS, OPUS, access_unit
 
 S = 1000 * MS
@@ -66,7 +67,7 @@ def errors_ms(units: Sequence[AccessUnit], *, fps: int = 30) -> list[float]:
     return [place / 90 - 1000 * number / fps for number, place in enumerate(placed(units))]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     ppm=st.integers(-3000, 3000), jitter_ms=st.integers(0, 60), seed=st.integers(0, 1000), fps=st.sampled_from([2, 30])
 )
@@ -88,7 +89,7 @@ def test_a_phone_s_clock_that_runs_wrong_is_followed_without_a_step_that_anybody
         assert abs(later - earlier - step) <= step // SLEW
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     begin_s=st.floats(6, 20),
     held_s=st.floats(0.1, 20),
@@ -108,7 +109,7 @@ def test_a_path_that_is_held_back_leaves_every_frame_where_it_was(
     assert all(abs(error) <= bound_ms for error in errors_ms(sent(50, ppm=ppm, fps=10, delay_ns=delay_ns), fps=10))
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(ahead_ms=st.integers(0, 5000), fps=st.sampled_from([5, 30]))
 def test_timestamps_that_run_ahead_stay_near_their_arrival(ahead_ms: int, fps: int) -> None:
     units = sent(10, fps=fps)
@@ -118,7 +119,7 @@ def test_timestamps_that_run_ahead_stay_near_their_arrival(ahead_ms: int, fps: i
     assert all(abs(place / 90 - 1000 * n / fps) <= 2100 for n, place in enumerate(places))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10 * S), st.booleans()), max_size=60))
 def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
     steps: list[tuple[int, int, bool]],
@@ -138,7 +139,7 @@ def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
         last[kind] = place
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(between=st.integers(1, 8), fps=st.sampled_from([15, 30, 60]), ppm=st.integers(-2000, 2000))
 def test_a_frame_that_is_shown_before_one_that_came_first_keeps_its_step_to_it(
     between: int, fps: int, ppm: int
@@ -259,7 +260,7 @@ def test_audio_that_comes_with_reports_is_laid_beside_the_frame_at_once() -> Non
     assert timeline.place(late) == 1440
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(error_ms=st.integers(-400, 400), reports_after=st.integers(0, 50))
 def test_reports_move_audio_smoothly_to_its_place_and_never_back(error_ms: int, reports_after: int) -> None:
     """Law: however wrong the arrival was, steps stay within a hundredth of what they are, and the error goes away."""

@@ -5,11 +5,12 @@ import random
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.bandwidth import MAX_BPS, MIN_BPS, START_BPS, BandwidthEstimator
 from streamer.media.rtp.feedback import RoundTripTime
+from tests.support.examples import examples
 from tests.support.senders import MS
 
 FPS = 30
@@ -199,7 +200,7 @@ def test_nothing_is_due_before_a_packet_came() -> None:
     ),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_any_send_times_are_survived_and_the_estimate_stays_within_its_bounds(
     packets: list[tuple[int, int, int]], relative: bool
 ) -> None:

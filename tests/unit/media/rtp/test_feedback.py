@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.feedback import (
@@ -18,6 +18,7 @@ from streamer.media.rtp.feedback import (
 from streamer.media.rtp.jitter_buffer import JitterBuffer
 from streamer.media.rtp.packet import RtpPacket
 from streamer.media.rtp.rtcp import ReportBlock
+from tests.support.examples import examples
 
 MS = 1_000_000
 US = 1_000
@@ -70,7 +71,6 @@ def told(block: ReportBlock) -> tuple[int, int, int, int]:
     st.lists(st.tuples(st.integers(-3, 40), st.integers(0, 300), st.booleans()), min_size=1, max_size=300),
 )
 @example(0xFFFF, [(1, 10, True), (30_000, 10, True), (30_000, 10, True), (30_000, 10, True)])
-@settings(deadline=None)
 def test_reports_follow_the_formulas_of_rfc_3550(first: int, steps: list[tuple[int, int, bool]]) -> None:
     """The law: for any loss, reordering, repetition and delay, each report has the fractions, counts and jitter of
     appendices A.3 and A.8."""
@@ -114,7 +114,6 @@ def test_packets_of_one_frame_and_a_wrap_of_its_time_are_no_jitter() -> None:
 
 
 @given(st.lists(st.integers(0, 3_000 * MS), min_size=1, max_size=50))
-@settings(deadline=None)
 def test_the_round_trip_time_is_smoothed_as_rfc_6298_says(samples: list[int]) -> None:
     """The law: after any samples, SRTT and RTTVAR are those of section 2, to a nanosecond a sample."""
     round_trip = RoundTripTime()
@@ -224,7 +223,6 @@ def test_the_wait_for_overtaken_packets_never_exceeds_a_round_trip_and_fades_wit
     st.lists(st.tuples(st.integers(1, 30), st.integers(0, 50 * MS)), min_size=1, max_size=40),
     st.lists(st.integers(0, 100 * MS), max_size=40),
 )
-@settings(deadline=None)
 def test_whoever_polls_at_the_deadline_asks_for_everything_and_for_nothing_too_often(
     arrivals: list[tuple[int, int]], late_polls: list[int]
 ) -> None:
@@ -271,7 +269,6 @@ def test_a_keyframe_is_asked_for_at_once_and_then_at_intervals_until_it_has_come
 
 
 @given(st.lists(st.tuples(st.sampled_from(["need", "satisfied", "due"]), st.integers(0, 200 * MS)), max_size=100))
-@settings(deadline=None)
 def test_no_two_keyframe_requests_are_closer_than_the_interval(events: list[tuple[str, int]]) -> None:
     """The law: for any order of needs and keyframes, one is asked for exactly when it is needed and the last request is
     an interval ago."""
@@ -364,7 +361,7 @@ steps = st.lists(
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 1 << 60), steps, st.integers(1, 6), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_congestion_feedback_tells_what_came_and_when_and_what_did_not(
     first: int, start_ns: int, waits: list[tuple[int, int]], overtaking: int, chance: object
 ) -> None:

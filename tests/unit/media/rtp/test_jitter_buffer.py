@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.jitter_buffer import JitterBuffer
 from streamer.media.rtp.packet import RtpPacket
+from tests.support.examples import examples
 
 CAPACITY = 64
 HOLD_NS = 100
@@ -76,7 +77,7 @@ def numbers_of(steps: list[tuple[int, int]], first: int) -> list[tuple[int, int]
 
 @given(arrivals, st.integers(0, 0xFFFF), st.booleans())
 @example([(2, 0), (0, 0), (-1, 0), (1, 100)], 0xFFFE, True)
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_the_buffer_does_what_its_description_says(steps: list[tuple[int, int]], first: int, polled: bool) -> None:
     """The law: for any loss, reordering, repetition and timing, what leaves, when, and every count are the model's."""
     buffer, model = JitterBuffer(hold_ns=HOLD_NS), Model()
@@ -92,7 +93,7 @@ def test_the_buffer_does_what_its_description_says(steps: list[tuple[int, int]],
 
 
 @given(arrivals, st.integers(0, 0xFFFF))
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_indices_leave_in_rising_order_and_everything_that_came_in_time_has_left_after_the_hold_time(
     steps: list[tuple[int, int]], first: int
 ) -> None:
@@ -116,7 +117,6 @@ def test_indices_leave_in_rising_order_and_everything_that_came_in_time_has_left
 
 
 @given(st.integers(0, 0xFFFF), st.permutations(range(1, 24)))
-@settings(deadline=None)
 def test_without_loss_everything_leaves_in_order_and_no_gap_is_given_up(first: int, order: list[int]) -> None:
     """The law: any reordering that is shorter than the hold time is invisible behind the buffer."""
     buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
@@ -136,7 +136,6 @@ def test_without_loss_everything_leaves_in_order_and_no_gap_is_given_up(first: i
     ),
     st.integers(0, 20),
 )
-@settings(deadline=None)
 def test_whatever_comes_the_buffer_stays_bounded_and_goes_on(
     arrivals: list[tuple[int, int, bool]], wait_ns: int
 ) -> None:

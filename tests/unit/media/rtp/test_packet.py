@@ -4,7 +4,7 @@ import pytest
 from aiortc import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, wrap_rtx
 from aiortc.rtp import RtpPacket as TheirPacket
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.packet import find_extension, parse_rtp, unwrap_rtx
@@ -50,7 +50,6 @@ def with_extras(packet: TheirPacket, contributors: list[int], padding: int, exte
         abs_send_time=st.none() | st.integers(0, 0xFFFFFF),
     ),
 )
-@settings(deadline=None)
 def test_what_another_library_writes_is_read_as_it_was_meant(
     sent: TheirPacket, contributors: list[int], padding: int, extensions: HeaderExtensions
 ) -> None:
@@ -80,7 +79,6 @@ def test_what_another_library_writes_is_read_as_it_was_meant(
 @example(b"\x90" + bytes(11))
 @example(b"\x90" + bytes(11) + b"\xbe\xde\xff\xff")
 @example(b"\x8f" + bytes(30))
-@settings(deadline=None)
 def test_any_bytes_are_a_packet_whose_payload_lies_within_them_or_none(datagram: bytes) -> None:
     """The law: parsing raises nothing, and invents nothing."""
     packet = parse_rtp(datagram, 0)
@@ -97,7 +95,6 @@ def test_any_bytes_are_a_packet_whose_payload_lies_within_them_or_none(datagram:
     st.integers(0, 4),
     st.binary(min_size=1, max_size=60),
 )
-@settings(deadline=None)
 def test_what_another_parser_accepts_is_accepted_and_read_alike(
     flags: int, contributors: int, head: bytes, words: int, rest: bytes
 ) -> None:
@@ -128,7 +125,6 @@ def test_an_element_behind_padding_is_found_and_one_that_overruns_is_not() -> No
 
 
 @given(their_packets, st.integers(0, 127), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF))
-@settings(deadline=None)
 def test_a_retransmission_gives_back_the_packet_that_it_carries(
     original: TheirPacket, payload_type: int, sequence_number: int, ssrc: int
 ) -> None:
@@ -151,7 +147,6 @@ def test_a_retransmission_that_carries_nothing_is_padding(payload: bytes) -> Non
 
 
 @given(st.integers(0, 1 << 70), st.sampled_from([8, 16, 24, 32]), st.data())
-@settings(deadline=None)
 def test_a_counter_is_extended_to_the_nearest_value_with_these_low_bits(
     previous: int, bits: int, data: st.DataObject
 ) -> None:

@@ -21,13 +21,14 @@ from aiortc.rtp import (
     RtcpSrPacket,
     unpack_remb_fci,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.rtp.receiver import REPORT_INTERVAL_NS, Receiver
 from streamer.media.rtp.source import AUDIO_HOLD_NS, KEYFRAME_AFTER_NS, PROBATION_NS, VIDEO_HOLD_NS
 from streamer.tracks import Track
+from tests.support.examples import examples
 from tests.support.senders import (
     AUDIO,
     H264,
@@ -179,7 +180,7 @@ class Path:
     st.sampled_from([0, 1 * MS, 40 * MS]),
     st.sampled_from([VIDEO, NO_RTX, replace(VIDEO, feedback=frozenset({"nack pli"}))]),
 )
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_whatever_happens_on_the_way_only_whole_frames_that_can_be_decoded_come_out(
     seed: int, loss: float, repeated: float, spread_ns: int, track: Track
 ) -> None:
@@ -213,7 +214,7 @@ def test_with_retransmissions_nothing_is_missing_on_a_path_that_loses_a_tenth(se
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_any_choice_of_lost_packets_gives_whole_frames_whatever_the_packetiser(data: st.DataObject) -> None:
     """The law: the same for every subset of packets that hypothesis chooses, single NAL units and small packets too."""
     mode, size = data.draw(st.sampled_from([(0, 1400), (1, 300), (1, 1200)]))
@@ -233,7 +234,7 @@ def test_any_choice_of_lost_packets_gives_whole_frames_whatever_the_packetiser(d
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_any_choice_of_lost_packets_gives_the_frames_that_were_sent_in_every_codec(
     codec: str, data: st.DataObject
 ) -> None:
@@ -667,7 +668,7 @@ datagrams = st.lists(
 
 
 @given(datagrams, st.sampled_from([replace(VIDEO, transport_cc_id=3), replace(VIDEO, abs_send_time_id=3)]))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_for_for_ever(
     arrivals: list[tuple[bytes, int]], track: Track
 ) -> None:
@@ -697,7 +698,7 @@ def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_fo
     st.lists(st.tuples(whole_packets, st.integers(0, 3)), min_size=1, max_size=80),
     st.sampled_from([replace(VIDEO, transport_cc_id=3), replace(VIDEO, abs_send_time_id=3)]),
 )
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_packets_taken_together_are_as_good_as_taken_one_by_one(
     arrivals: list[tuple[bytes, int]], track: Track
 ) -> None:

@@ -16,7 +16,7 @@ from aiortc.rtp import (
     RtcpSrPacket,
     unpack_remb_fci,
 )
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.rtcp import (
@@ -71,7 +71,6 @@ their_packets = st.one_of(
 
 
 @given(st.lists(their_packets, max_size=6))
-@settings(deadline=None)
 def test_sender_reports_and_goodbyes_are_found_in_any_compound_packet(sent: list[object]) -> None:
     """The law: from whatever aiortc writes, exactly the sender reports and goodbyes come out, in order."""
     datagram = b"".join(bytes(packet) for packet in sent)  # type: ignore[call-overload]
@@ -89,7 +88,6 @@ def test_sender_reports_and_goodbyes_are_found_in_any_compound_packet(sent: list
 @example(b"\x9f\xcb\x00\x01\x00\x00\x00\x01")
 @example(b"\x80\xc8\x00\x05" + bytes(20))
 @example(b"\x80\xcb\xff\xff")
-@settings(deadline=None)
 def test_any_bytes_are_survived(datagram: bytes) -> None:
     """The law: no bytes raise, and nothing is read beyond their end."""
     for item in parse_rtcp(datagram):
@@ -98,7 +96,6 @@ def test_any_bytes_are_survived(datagram: bytes) -> None:
 
 
 @given(st.lists(their_packets, min_size=1, max_size=4), st.data())
-@settings(deadline=None)
 def test_a_compound_packet_that_is_cut_off_gives_what_was_whole(sent: list[object], data: st.DataObject) -> None:
     """The law: of a datagram cut anywhere, what comes out is a beginning of what came out of the whole."""
     datagram = b"".join(bytes(packet) for packet in sent)  # type: ignore[call-overload]
@@ -109,7 +106,6 @@ def test_a_compound_packet_that_is_cut_off_gives_what_was_whole(sent: list[objec
 
 
 @given(word, st.lists(their_blocks, max_size=31))
-@settings(deadline=None)
 def test_a_receiver_report_says_what_was_put_into_it(own_ssrc: int, blocks: list[RtcpReceiverInfo]) -> None:
     """The law: aiortc reads every field of every block as it was given."""
     ours = [
@@ -145,7 +141,6 @@ def test_what_a_report_block_has_no_room_for_saturates(lost: int, told: int) -> 
 
 
 @given(word, st.text("abcdef0123456789", max_size=64))
-@settings(deadline=None)
 def test_a_source_description_names_us(own_ssrc: int, cname: str) -> None:
     """The law: for a name of any length the packet ends on a word, its chunk with a zero (RFC 3550 section 6.5)."""
     message = source_description(own_ssrc, cname)
@@ -156,7 +151,6 @@ def test_a_source_description_names_us(own_ssrc: int, cname: str) -> None:
 
 
 @given(word, word, st.integers(0, 1000))
-@settings(deadline=None)
 def test_keyframe_requests_are_what_others_understand(own_ssrc: int, media_ssrc: int, number: int) -> None:
     """The law: for any SSRC, PLI names it as the media source, FIR in its entry with its number modulo 256."""
     pli, fir = RtcpPacket.parse(
@@ -168,7 +162,6 @@ def test_keyframe_requests_are_what_others_understand(own_ssrc: int, media_ssrc:
 
 
 @given(st.integers(0, 0xFFFF), st.sets(st.integers(0, 400), min_size=1, max_size=250))
-@settings(deadline=None)
 def test_a_nack_names_what_is_missing_and_nothing_else(first: int, offsets: set[int]) -> None:
     """The law: for any set of numbers, also across the wrap, aiortc reads that set, in the fewest entries."""
     numbers = [(first + offset) & 0xFFFF for offset in sorted(offsets)]
@@ -185,7 +178,6 @@ def test_a_nack_names_what_is_missing_and_nothing_else(first: int, offsets: set[
 
 
 @given(st.integers(0, 10**12), st.lists(word, max_size=255))
-@settings(deadline=None)
 def test_a_bandwidth_is_read_back_rounded_down_by_less_than_a_thousandth(bitrate_bps: int, ssrcs: list[int]) -> None:
     (packet,) = RtcpPacket.parse(receiver_estimated_maximum_bitrate(9, bitrate_bps, ssrcs))
     assert isinstance(packet, RtcpPsfbPacket)

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import PROBATION_NS, QUIET_NS, MarkerBits
+from tests.support.examples import examples
 from tests.support.senders import H264, MS, VIDEO, encoded, encoded_as, is_keyframe, nal_units, rtp
 
 FRAME_NS = 33 * MS
@@ -115,7 +116,7 @@ def check(units: list[bytes], left: list[tuple[int, AccessUnit]]) -> list[int]:
 
 @pytest.mark.parametrize("codec", STREAMS)
 @given(st.sampled_from([1, 4]), st.sampled_from(STYLES), st.sampled_from([60, 300, 5_000]), st.integers(0, MS // 2))
-@settings(deadline=None, max_examples=80)
+@examples(80)
 def test_however_a_sender_cuts_and_marks_its_frames_the_same_frames_come_out(
     codec: str, slices: int, style: str, size: int, step_ns: int
 ) -> None:
@@ -198,7 +199,7 @@ def test_a_sender_that_begins_to_mark_slices_costs_one_frame_and_a_keyframe_is_n
 
 @pytest.mark.parametrize("codec", STREAMS)
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_no_part_of_a_frame_comes_out_whatever_is_lost(codec: str, data: st.DataObject) -> None:
     """The law: of a sender that marks slices, once that is known, every unit given out is a frame that was sent."""
     units = STREAMS[codec][4]
