@@ -24,7 +24,7 @@ test: $(VENV)/.dev  ## Run the whole suite; this and every other target on anoth
 	@$(BIN)/python -m pytest $(PURE:%=--ignore=%)
 
 quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not edge" --hypothesis-profile=quick $(PURE)
+	@$(BIN)/python -m pytest -n auto -m "not edge" --hypothesis-profile=quick $(PURE)
 
 test-core: $(VENV)/.dev  ## Run the part of the suite that depends on Python and the packages most
 	@$(BIN)/python -m pytest -n $(WORKERS) $(PURE)

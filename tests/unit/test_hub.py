@@ -104,6 +104,7 @@ async def one(iterator: AnyIterator) -> None:
 # Dropped
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("kind", ALL)
 async def test_a_thousand_loops_left_by_break_leave_nothing(kind: str) -> None:
     rig = Rig(kind)
@@ -124,6 +125,7 @@ async def test_a_thousand_loops_left_by_break_leave_nothing(kind: str) -> None:
     assert rig.watched[-1:] == ([] if kind == "events" else [False])
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("kind", ALL)
 async def test_a_thousand_loops_that_run_out_of_time_leave_nothing(kind: str) -> None:
     rig = Rig(kind)
@@ -141,6 +143,7 @@ async def test_a_thousand_loops_that_run_out_of_time_leave_nothing(kind: str) ->
     assert not rig.hub.is_watched
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("kind", WATCHED)
 async def test_loops_left_while_each_iterator_is_in_a_cycle_cost_no_more_than_one(kind: str) -> None:
     """The law: without the collector, however many iterators nobody reads any more, nobody watches in the end, and what

@@ -61,6 +61,7 @@ def test_a_body_that_is_not_compressed_although_it_says_so_is_taken_as_it_is(enc
     assert decode(b"", encodings) == b""
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate])
 def test_what_comes_of_a_body_has_a_limit(compress: Callable[[bytes], bytes]) -> None:
     encodings = "gzip" if compress is gzip.compress else "deflate"

@@ -56,6 +56,7 @@ def test_the_strip_has_the_place_and_the_bits_that_other_readers_rely_on() -> No
     assert lower[:12] == "1010" + "10100101"
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize(("width", "height"), [(720, 1280), (1280, 720), (360, 640), (1080, 1920)])
 def test_the_strip_survives_the_encoder_either_way_up(width: int, height: int) -> None:
     encoder, decoder = av.CodecContext.create("libx264", "w"), av.CodecContext.create("h264", "r")

@@ -139,6 +139,7 @@ def test_a_sender_that_reorders_and_does_not_say_how_much_loses_no_frame() -> No
     assert sorted(watching.numbers) == list(range(40))
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
 def test_held_frames_are_released_at_any_moment_and_decoding_goes_on(codec: str) -> None:
     for at in range(0, 40, 3):
@@ -168,6 +169,7 @@ def test_a_release_stops_when_it_is_wanted_no_longer() -> None:
     assert len(watching.numbers) == 18
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_stream_that_ceases_to_reorder_is_at_once_again(codec: str) -> None:
     watching = Watching()

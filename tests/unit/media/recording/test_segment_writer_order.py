@@ -41,6 +41,7 @@ def times(path: Path) -> list[Times]:
         ]
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("has_audio", [False, True])
 @pytest.mark.parametrize("bidirectional", [1, 2, 3])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])

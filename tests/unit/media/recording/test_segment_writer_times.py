@@ -55,6 +55,7 @@ def test_a_screen_that_is_still_for_hours_is_right_in_a_file_that_ends_properly(
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("held_s", [7, 12])
 def test_a_path_that_is_held_back_makes_a_recording_no_longer(tmp_path: Path, suffix: str, held_s: int) -> None:
@@ -81,6 +82,7 @@ def test_a_path_that_is_held_back_makes_a_recording_no_longer(tmp_path: Path, su
     assert writer.duration_s == pytest.approx(40)
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("held_s", [7, 12])
 def test_a_path_that_is_held_back_freezes_a_recording_that_is_encoded_anew_for_so_long(held_s: int) -> None:
     transcoder = Transcoder(Transcode(fps=10), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)

@@ -31,6 +31,7 @@ def shown(path: Path) -> list[npt.NDArray[np.int_]]:
         return [np.asarray(frame.to_ndarray(format="gray")).astype(int) for frame in container.decode(video=0)]
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 async def test_every_codec_and_file_has_a_constant_rate_and_shows_what_was_sent(
@@ -272,6 +273,7 @@ async def test_a_file_that_cannot_hold_the_codec_is_refused_at_once(tmp_path: Pa
     assert streams(tmp_path / "a.webm") == ["vp9"]
 
 
+@pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
 async def test_a_bit_rate_and_a_quality_are_heeded(tmp_path: Path, codec: str) -> None:
     sizes = []
