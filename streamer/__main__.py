@@ -22,7 +22,7 @@ def main() -> None:
 
     try:
         cli.app()
-    except BrokenPipeError:  # whoever reads the words has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it ends
         sys.exit(1)
     finally:

@@ -23,7 +23,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
-    """Raise FileExistsError if there is a file of this name; a link that leads nowhere is none."""
+    """Raise FileExistsError if there is a file of this name; a dangling link does not count."""
     if Path(path).is_file():
         raise FileExistsError(
             errno.EEXIST, "the file exists: choose another name, or pass overwrite=True (--overwrite)", str(path)
@@ -92,7 +92,7 @@ def open_locked(path: Path, *, is_new: bool, empty: bool = True) -> IO[bytes]:
     """
     flags = os.O_CREAT | (os.O_EXCL if is_new else 0)
     while True:
-        file = open(  # noqa: SIM115 - whoever asked closes it
+        file = open(  # noqa: SIM115 - the caller closes it
             path, "wb", 0, opener=lambda name, asked: os.open(name, asked & ~os.O_TRUNC | flags, 0o666)
         )
         try:
@@ -131,6 +131,6 @@ def _draft_of(place: Path) -> Path:
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> RecordingError:
-    """Return what an error means to whoever wanted the file."""
+    """Return the error that the caller gets for this one."""
     reason = "disk-full" if error.errno in DISK_FULL else "write"
     return RecordingError(f"cannot write {path}: {error.strerror or error}", reason=reason)

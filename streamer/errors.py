@@ -128,10 +128,9 @@ class SignalingTimeoutError(SignalingError):
 
 
 class SignalingRefusedError(SignalingError):
-    """The server said no; `code` is its number, if it gave one.
+    """The server refused; `code` is its number, if it gave one. No source documents what these codes mean.
 
-    To a refused start it may say yes later, when the phone is there again, or is no longer busy with somebody: what its
-    codes mean is told nowhere.
+    A refused start may succeed later, when the phone is online again, or no longer serves another client.
     """
 
     def __init__(self, message: str, *, code: int | None = None, retryable: bool | None = None) -> None:

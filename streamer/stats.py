@@ -99,7 +99,7 @@ class FreezeMeter:
 
     An interval between two frames is a freeze if it is at least max(3 * average, average + 150 ms), where the average
     is that of the last 30 intervals. A screen at rest sends nothing for minutes, and is not frozen: an interval counts
-    only if packets were found missing in it, whether they came in the end or not, or the stream began anew after it.
+    only if packets were found missing in it, whether they came in the end or not, or the stream began again after it.
     """
 
     _AVERAGED: Final = 30

@@ -1,6 +1,6 @@
 """The vendor's error codes: what each means, and whether trying again helps [doc, the table of ErrorCode.html].
 
-The stored table ends at 3009, and newer rows exist: an unknown code is shown as it came, and the HTTP status decides.
+The stored table ends at 3009, and newer rows exist: an unknown code is shown unchanged, and the HTTP status decides.
 """
 
 from typing import Final, NamedTuple

@@ -37,7 +37,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an instance is with getting ready; `waiting_count` is the vendor's number, as it came [doc]."""
+    """How far an instance is with getting ready; `waiting_count` is the vendor's number [doc]."""
 
     status: int
     waiting_count: int | None = None

@@ -17,7 +17,7 @@ from streamer.media.libav import PIXELS_LIMIT, is_too_large, open_decoder
 _logger = logging.getLogger("streamer.decode")
 
 WAITING_LIMIT: Final = 32  # units whose frames have not come: H.264 and H.265 hold back 16 at the most
-GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded anew if need be: what the history keeps of one
+GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded again if need be: as many as the history keeps
 GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
 # A screen on which nothing has come for three intervals stands still; within these limits.
 LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
@@ -25,7 +25,7 @@ LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
 
 @dataclass(slots=True)
 class DecoderCounters:
-    """What one decoder has counted: frames, and access units that became none. The last two are the loop's."""
+    """The counters of one decoder: frames, and access units that gave no frame. The event loop writes the last two."""
 
     decoded: int = 0
     decode_ns: int = 0  # what they took
@@ -70,7 +70,7 @@ class FrameDecoder:
         self._serial = 0
         self._waiting: dict[int, AccessUnit] = {}  # units whose frames have not come
         self._gap: int | None = None  # the first unit after a gap, until a frame has come since
-        self._groups: list[_Group] = []  # what the frames that are held back can be decoded from anew
+        self._groups: list[_Group] = []  # units from which the frames that are held back can be decoded again
 
     @property
     def is_holding(self) -> bool:
@@ -112,7 +112,7 @@ class FrameDecoder:
         return frames + self._decoded(self._serial, unit)
 
     def drain(self) -> list[DecodedFrame]:
-        """Return the frames that are held back, at the end of the stream or before a unit that begins it anew."""
+        """Return the frames that are held back, at the end of the stream or before a unit that begins it again."""
         if self._context is None or not self._waiting:
             return []
         with contextlib.suppress(av.FFmpegError):
@@ -165,7 +165,7 @@ class FrameDecoder:
         return [entry for group in self._groups for entry in group.units]
 
     def _replay(self) -> bool:
-        """Decode the last units anew, now that the stream is known to reorder; return whether they were kept."""
+        """Decode the last units again, now that the stream is known to reorder; return whether they were kept."""
         kept = self._kept()[:-1]
         if not kept:
             return False

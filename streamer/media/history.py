@@ -1,8 +1,8 @@
-"""The last moments of a stream, encoded: what whoever comes late needs to decode the frame that is on the screen,
-and what a recording holds of the time before it was asked for.
+"""The last moments of a stream, encoded: late consumers decode the frame on the screen from them, and recordings
+begin in the past with them.
 
 Frames are kept in groups, each a keyframe and what follows it. The last group is always kept, however old: a still
-screen may answer no request for a keyframe. Older groups, and audio, are kept for as long as was asked for.
+screen may answer no request for a keyframe. Older groups, and audio, are kept for `seconds`.
 """
 
 import heapq

@@ -37,10 +37,10 @@ class IceServer:
 
 
 def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[str]]:
-    """Return the servers of an `ice_servers` list, and a sentence for each entry that is none.
+    """Return the servers of an `ice_servers` list, and a sentence for each entry that is not one.
 
     An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list. Nothing
-    is read behind SERVERS_LIMIT servers, or as many entries that are none.
+    is read behind SERVERS_LIMIT servers, or as many entries that are not servers.
     """
     servers: list[IceServer] = []
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Whether a path still carries anything, told from what comes over it, whatever that is; never from missing frames.
+"""Whether a path still carries anything: any packet counts as a sign of life, missing frames count as nothing.
 
     datagrams ── silence ── probes ──────── "interrupted" ────────────────── "dead"
     0 s                     from 1 s on     2.5 s (as libwebrtc, M152)       10 s

@@ -68,7 +68,7 @@ class Peer:
     """One WebRTC connection, as the answerer. The owner calls `aclose`, on every path.
 
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
-    `on_candidate(candidate, sdp_mid, sdp_mline_index)` is told each local candidate that was not yet in the answer;
+    `on_candidate(candidate, sdp_mid, sdp_mline_index)` gets each local candidate that was not in the answer;
     `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, why
     data channels were closed, which media sections are refused because one of their kind is received, and that a jump
     of packet numbers was healed.
@@ -267,7 +267,7 @@ class Peer:
             _logger.warning("= the WebRTC connection closed with an error: %r", error)
 
     def _take_over(self) -> None:
-        """Put our own hands on what aiortc made for the offer, before it gathers and connects."""
+        """Install our hooks on what aiortc made for the offer, before it gathers and connects."""
         transceivers = self._connection.getTransceivers()
         sections = {transceiver.receiver.transport: transceiver.mid for transceiver in reversed(transceivers)}
         if self._connection.sctp is not None:

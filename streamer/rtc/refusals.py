@@ -1,11 +1,11 @@
-"""RTP packets that libsrtp refuses: told apart from a stranger's junk, and from a phone that has nothing to send.
+"""RTP packets that libsrtp refuses: the phone's own, or a stranger's.
 
-A source is an SSRC. A source that only brings refused packets is in trouble until a packet of it is accepted. That a
-known source is in trouble says that the phone's own packets do not come through. A source is known if the phone's offer
-names it, or if it brought an accepted packet before, RTP or RTCP. A stranger off the path does not know its SSRC.
+A source is an SSRC. A source fails from its first refused packet on, until one of its packets is accepted. If a known
+source fails, the phone's own packets do not come through. A source is known if the phone's offer names it, or if SRTP
+or SRTCP accepted a packet of it before. A stranger off the path does not know its SSRC.
 
-Junk with other SSRCs says nothing, whether or not anything was accepted before: a screen at rest sends no packets, and
-whoever finds the port may send some.
+Refused packets of other SSRCs prove nothing: a still screen sends no packets, and anybody who finds the port can send
+some.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from typing import Final
 
 from streamer.bounded import BoundedMap
 
-IN_A_ROW: Final = 8  # refused packets of a source that make a trouble: single ones are damaged on the way
-LASTS_NS: Final = 200_000_000  # and how long it takes: where each packet comes twice, many of a burst are refused
-SOURCES_LIMIT: Final = 64  # sources in trouble; the oldest ones are forgotten
+IN_A_ROW: Final = 8  # refused packets after which a failure lasts: single packets are damaged on the way
+LASTS_NS: Final = 200_000_000  # and this long: where each packet comes twice, many of a burst are refused
+SOURCES_LIMIT: Final = 64  # failing sources; the oldest are forgotten
 _FORGET_AFTER_NS: Final = 5_000_000_000
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Failure:
     since_ns: int
     latest_ns: int
     is_known: bool
@@ -32,40 +32,40 @@ class _Trouble:
 
 
 class Refusals:
-    """The sources of one path that are in trouble. While there are `any`, report what is `accepted`, too."""
+    """The failing sources of one path. While there are `any`, report `accepted` packets too."""
 
     def __init__(self) -> None:
-        self._troubles: BoundedMap[int, _Trouble] = BoundedMap(
+        self._failures: BoundedMap[int, _Failure] = BoundedMap(
             max_items=SOURCES_LIMIT, max_bytes=SOURCES_LIMIT, size_of=lambda _: 1
         )
 
     @property
     def any(self) -> bool:
         """Whether any source's latest packet was refused."""
-        return len(self._troubles) > 0
+        return len(self._failures) > 0
 
     def refused(self, ssrc: int, now_ns: int, *, is_known: bool) -> bool:
-        """Take a refused packet; return whether its source's trouble lasts. `is_known`: the source is the phone's."""
-        trouble = self._troubles.get(ssrc)
-        if trouble is None or now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
-            trouble = _Trouble(now_ns, now_ns, is_known)
-            self._troubles.put(ssrc, trouble)
-        trouble.latest_ns = now_ns
-        trouble.count += 1
-        return trouble.lasts
+        """Take a refused packet; return whether the failure lasts. `is_known`: the source is the phone's."""
+        failure = self._failures.get(ssrc)
+        if failure is None or now_ns - failure.latest_ns > _FORGET_AFTER_NS:
+            failure = _Failure(now_ns, now_ns, is_known)
+            self._failures.put(ssrc, failure)
+        failure.latest_ns = now_ns
+        failure.count += 1
+        return failure.lasts
 
     def accepted(self, ssrcs: set[int]) -> None:
-        """Take the sources of accepted packets: their trouble is over."""
+        """Take the sources of accepted packets: they no longer fail."""
         for ssrc in ssrcs:
-            self._troubles.pop(ssrc)
+            self._failures.pop(ssrc)
 
     def since_ns(self, now_ns: int) -> int | None:
         """Return since when the phone's packets are only refused; None if they are not."""
-        for ssrc in list(self._troubles):
-            trouble = self._troubles.get(ssrc)
-            if trouble is not None and now_ns - trouble.latest_ns > _FORGET_AFTER_NS:
-                self._troubles.pop(ssrc)
+        for ssrc in list(self._failures):
+            failure = self._failures.get(ssrc)
+            if failure is not None and now_ns - failure.latest_ns > _FORGET_AFTER_NS:
+                self._failures.pop(ssrc)
         return min(
-            (trouble.since_ns for trouble in self._troubles.values() if trouble.lasts and trouble.is_known),
+            (failure.since_ns for failure in self._failures.values() if failure.lasts and failure.is_known),
             default=None,
         )

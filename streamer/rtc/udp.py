@@ -67,7 +67,7 @@ class UdpTransport(asyncio.DatagramTransport):
         return self._closing
 
     def close(self) -> None:
-        """Close the socket; the protocol is told in the loop's next round."""
+        """Close the socket; the loop notifies the protocol in its next round."""
         if self._closing:
             return
         self._closing = True

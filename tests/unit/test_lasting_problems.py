@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from streamer.lasting_problems import LASTING, OVER, LastingProblems
 
 
-def test_a_counter_that_rises_once_is_no_lasting_trouble() -> None:
+def test_a_counter_that_rises_once_is_no_lasting_problem() -> None:
     troubles = LastingProblems()
     assert [troubles.look({"a": count}) for count in (1, 1, 1, 2, 2, 3)] == [[]] * 6
 

@@ -32,7 +32,7 @@ class AudioCounters:
     """What one decoder has counted. All but the last are the thread's."""
 
     decoded: int = 0  # packets
-    errors: int = 0  # packets that the decoder refused, or that are none
+    errors: int = 0  # packets that the decoder refused, or that are not Opus
     concealed: int = 0  # samples that were made up for lost packets
     overflows: int = 0  # packets dropped because decoding was slower than the stream
 

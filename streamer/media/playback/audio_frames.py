@@ -55,7 +55,7 @@ class AudioFrame:
     received_at: float  # the same moment as Unix time in seconds
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     concealed: int  # how many of the samples were made up for lost packets
-    discontinuity: bool  # the first of all, or audio is missing right before this piece, or the stream began anew
+    discontinuity: bool  # the first of all, or audio is missing right before this piece, or the stream began again
     audio_port: AudioPort | None = None  # the one in force when this piece came
 
     @property
@@ -215,7 +215,7 @@ class AudioIterator(HubIterator[Pcm]):
     async def __anext__(self) -> AudioFrame:
         """Return the next piece.
 
-        Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
+        Raises StopAsyncIteration once the session is closed, or the error that ended it.
         """
         while not self._ready:
             pcm = self._take()

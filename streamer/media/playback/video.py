@@ -1,4 +1,4 @@
-"""The decoded side of the fan-out: frames for whoever looks, decoded once, and only while somebody looks."""
+"""The decoded side of the fan-out: video is decoded once for all consumers, and only while there are any."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from streamer.own_loop import OwnLoop
 class VideoOutput:
     """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
 
-    `history`, which gets the access units first, has what the frame on the screen is decoded from for who comes late.
-    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is asked with each
+    `history` gets the access units first: a late consumer's first frame is decoded from it.
+    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is called for each
     frame.
     """
 
@@ -38,7 +38,7 @@ class VideoOutput:
         self._audio_port = audio_port
         self._decoder: Decoder | None = None
         self._discontinuity = False
-        self._unseen_ns = 0  # when the latest unit came that nobody looked at
+        self._unseen_ns = 0  # when the latest unit came that was not decoded
         self._unseen_time = 0  # the latest RTP time of one: a phone that reorders sends others after it
         self._is_behind = False  # whether units came that the decoder did not get
         self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
@@ -87,17 +87,17 @@ class VideoOutput:
         if not watched:
             return
         if self._decoder is None:
-            self._decoder = Decoder(f"decode {self._name}", self._publish, self._trouble, self.hub.end)
+            self._decoder = Decoder(f"decode {self._name}", self._publish, self._on_loss, self.hub.end)
         if group and self._is_behind:
             self._decoder.catch_up(self._missed(group))
             self._got, self._is_behind = group[-1], False
 
     def _missed(self, group: list[AccessUnit]) -> list[AccessUnit]:
-        """Return what of the last group the decoder did not get: who looks now and then pays for what came between."""
+        """Return the units of the last group that the decoder did not get: those since the last consumer left."""
         got = next((number for number, unit in enumerate(group, start=1) if unit is self._got), 0)
         return group[got:] or group
 
-    def _trouble(self) -> None:
+    def _on_loss(self) -> None:
         self._discontinuity = True
         self._got = None
         self._request_keyframe()

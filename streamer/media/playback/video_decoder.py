@@ -24,31 +24,31 @@ INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding
 class Decoder:
     """Decode video access units in a thread; hand the frames to `on_frame` in the event loop.
 
-    `put` and `aclose` belong to the event loop. `on_trouble` is called there when frames are lost on this side (the
-    decoder refused one, made up a part of one, or fell behind) and only a keyframe helps, `on_failure` when nothing
-    does. `on_frame` gets the ns that decoding took, too.
+    Call `put` and `aclose` in the event loop. It calls `on_loss` when the decoder lost frames (it refused one,
+    concealed a part of one, or fell behind) and needs a keyframe, `on_failure` when it cannot go on. `on_frame` also
+    gets the ns that decoding took.
     """
 
     def __init__(
         self,
         name: str,
         on_frame: Callable[[AccessUnit, av.VideoFrame, int], None],
-        on_trouble: Callable[[], None],
+        on_loss: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._on_failure = on_failure
-        self._on_trouble = on_trouble
+        self._on_loss = on_loss
         self._needs_keyframe = True  # the inbox does: it was emptied
-        self._frames = FrameDecoder(lambda: self._call_in_loop(on_trouble))
+        self._frames = FrameDecoder(lambda: self._call_in_loop(on_loss))
         self._latest_ns = 0  # the thread's: when the newest unit came
         self._still: asyncio.TimerHandle | None = None
         self._worker: Worker[tuple[AccessUnit, ...]] = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
 
     @property
     def counters(self) -> DecoderCounters:
-        """What it has counted."""
+        """The counters of the decoder."""
         return self._frames.counters
 
     def put(self, unit: AccessUnit) -> None:
@@ -73,7 +73,7 @@ class Decoder:
         if not self._worker.put(units):
             self.counters.overflows += 1 + self._worker.discard()
             self._needs_keyframe = True
-            self._on_trouble()
+            self._on_loss()
 
     def _moves(self) -> None:
         if self._still is not None:
@@ -81,7 +81,7 @@ class Decoder:
             self._still = None
 
     def _stands_still(self, after_s: float) -> None:
-        """Have the frames that are held back released, unless another unit comes before."""
+        """Release the frames that are held back, unless another unit comes before."""
         self._moves()
         if not self._worker.waiting:
             self._still = self._loop.call_later(after_s, self._worker.put, ())
@@ -111,7 +111,7 @@ class Decoder:
             self._call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
 
     def _call_in_loop(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody looks any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there are no consumers left
             self._loop.call_soon_threadsafe(callback, *arguments)
 
 

@@ -47,7 +47,7 @@ class VideoFrame:
     decoded_ns: int  # monotonic, when the decoder had handed it over
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool  # whether it was decoded from a keyframe
-    discontinuity: bool  # frames were lost, or the stream began anew, since the frame that was got before
+    discontinuity: bool  # frames were lost, or the stream began again, since the consumer's last frame
     is_repeat: bool = False  # the frame that was got before, once more: `frames(repeat=True)` on a still screen
     audio_port: AudioPort | None = None  # the one in force when this frame came
     av_frame: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
@@ -235,7 +235,7 @@ class FrameIterator(HubIterator[VideoFrame]):
     async def __anext__(self) -> VideoFrame:
         """Return the next frame.
 
-        Raises StopAsyncIteration after the session was left, the error that ended it otherwise.
+        Raises StopAsyncIteration once the session is closed, or the error that ended it.
         """
         loop = self._hub.loop.check()
         while self._interval_s and not self._has_ended and self._next_s > loop.time():

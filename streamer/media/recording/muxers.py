@@ -335,7 +335,7 @@ class AvFile:
 
 
 class _Sink:
-    """What libavformat writes into: each write is whole; once closed, they go nowhere."""
+    """The file that libavformat writes into: each write is whole; after `close` it discards what comes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.closed = False
@@ -417,9 +417,7 @@ def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
     """Write everything: a file without a buffer may take a part at a time, and a full pipe nothing for a while."""
     rest = memoryview(data)
     while rest:
-        if (
-            taken := cast("int | None", file.write(rest))
-        ) is None:  # the pipe does not block, as whoever made it wished
+        if (taken := cast("int | None", file.write(rest))) is None:  # its maker set the pipe to non-blocking
             with selectors.DefaultSelector() as selector:
                 selector.register(file, selectors.EVENT_WRITE)
                 selector.select()

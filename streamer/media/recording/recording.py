@@ -1,4 +1,4 @@
-"""Recording: access units into files, as they came; or, if that was asked for, encoded anew."""
+"""Recording: access units go into files unchanged, or encoded again (`transcode`)."""
 
 import asyncio
 import contextlib
@@ -30,12 +30,12 @@ LIVE_EVERY_S: Final = 0.02  # into a pipe
 ENCODE_EVERY_S: Final = 0.05  # with frames to encode: in small portions
 AT_ONCE_NS: Final = 1_000_000  # two clocks that are read within so long are read together
 WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next frame
-CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for so long is given up
+CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for this long is given up
 PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
 
 
 def check_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Raise what a `Recording` into this would raise at its beginning; whatever is there stays as it is."""
+    """Raise the error that a `Recording` into this target would begin with; nothing there is changed."""
     with _named():
         Target(target, overwrite=overwrite).check()
 

@@ -39,8 +39,8 @@ Between: TypeAlias = Callable[[float, float], Sequence[Interruption]]
 class Target:
     """Where a recording goes: files of one name or pattern, or a pipe, which gets MPEG-TS.
 
-    A file that exists is refused, unless `overwrite` gives it up. Raises ConfigurationError for a name that stands for
-    no kind of file, or a pattern that is none.
+    A file that exists is refused, unless `overwrite` gives it up. Raises ConfigurationError for an unknown kind of
+    file, or a malformed pattern.
     """
 
     def __init__(self, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
@@ -101,7 +101,7 @@ class Writer:
     """Write one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then `abandon` it.
 
     `start_ns` is the moment of arrival at which the recording begins; None for that of its first frame, which must be
-    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that anew whenever the wall clock is set.
+    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that again whenever the wall clock is set.
     `ask_keyframe` is called, in this thread, when a file should end; so is `interruptions` when it has ended.
     """
 
@@ -331,7 +331,7 @@ class Writer:
 
     def _end_file(self, end_ns: int, ending: Ending) -> None:
         current = self._current
-        assert current is not None  # noqa: S101 - whoever calls this has looked
+        assert current is not None  # noqa: S101 - the caller has looked
         is_between = ending in {"segment", "codec"}
         current.media.close(end_ns - current.begin_ns, limit_s=REARRANGE_BETWEEN_S if is_between else REARRANGE_S)
         self._current = None

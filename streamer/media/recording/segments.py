@@ -83,7 +83,7 @@ class FileNames:
     further number are never written over: what is there is passed over. Braces that belong to the name are written
     twice, `{{` and `}}`, whether segments are asked for or not. A relative name is relative to the directory of now.
 
-    Raises ConfigurationError for a pattern that is none.
+    Raises ConfigurationError for a malformed pattern.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

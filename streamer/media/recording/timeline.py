@@ -17,7 +17,7 @@ by the time of its arrival less its place. So the law is about lateness:
 5. A unit that is late by more than TRUSTED_NS was held back, and keeps its place: the lateness of those behind it
    wanes. If it does not wane for STEP_NS, the phone's timestamps fell behind (they stood still, or count frames), and
    the next unit is laid where it arrived.
-6. A stream that begins anew (another SSRC, timestamps that go back by TRUSTED_NS) is laid where it arrived. A frame
+6. A stream that begins again (another SSRC, timestamps that go back by TRUSTED_NS) is laid where it arrived. A frame
    that goes back by less, as one does that is shown before others that came first, keeps its step to them.
 7. Once the phone's sender reports (RFC 3550 section 6.4.1) tell when audio and video were captured, audio is laid
    beside the video by that, and moved there by at most a hundredth of its own time. While no video comes, audio follows

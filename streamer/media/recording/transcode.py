@@ -1,7 +1,7 @@
-"""Recordings that are encoded anew: another codec, a constant frame rate, another size, the time on every frame.
+"""Recordings that are encoded again: another codec, a constant frame rate, another size, the time on every frame.
 
 A stage between the phone's access units and a recording's files: it takes access units and gives access units, its own
-frames and the phone's audio. Whoever calls does so in a thread: it decodes and encodes.
+frames and the phone's audio. Call it in a thread: it decodes and encodes.
 
 1. Every frame is decoded, and each step of the rate gets one: a still screen is repeated.
 2. Audio is copied. It waits until the frames of its time are out.
@@ -123,7 +123,7 @@ class Transcoder:
     """Give a recording's access units. Every method may raise RecordingError, if encoding fails: then it is over.
 
     `start_ns` is the moment of arrival at which the recording begins, None for that of the first frame; `wall_ns` is
-    what makes Unix time of such a moment: set it anew whenever the wall clock is set. `ask_keyframe` is called when
+    what makes Unix time of such a moment: set it again whenever the wall clock is set. `ask_keyframe` is called when
     decoding can go on with one only.
     """
 

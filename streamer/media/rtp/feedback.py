@@ -45,7 +45,7 @@ class ReceptionStatistics:
         transit = packet.arrival_ns * self._clock_rate / 1e9 - packet.rtp_time
         if self._last_transit is not None:
             difference = abs(transit - self._last_transit)
-            if difference < 10 * self._clock_rate:  # else the RTP timestamp wrapped or started anew
+            if difference < 10 * self._clock_rate:  # else the RTP timestamp wrapped or was reset
                 self.jitter += (difference - self.jitter) / 16
         self._last_transit = transit
 

@@ -2,8 +2,8 @@
 
 1. A packet that is the next in order leaves at once; with nothing missing the buffer is empty and costs nothing.
 2. A gap holds back what follows it for at most `hold_ns`, in the hope of a retransmission.
-3. Then the missing packets are given up, once; whoever takes the packets sees it as a jump of `index`. He may give
-   them up earlier, for the sake of what is held behind them.
+3. Then the missing packets are given up, once; the caller sees that as a jump of `index`. It may give them up earlier,
+   for the sake of what is held behind them.
 
 Work per packet does not depend on how much is held. At most `capacity` packets and `max_bytes` of payload are held:
 the oldest gaps are given up to make room.
@@ -13,7 +13,7 @@ in a row with nothing of the former sequence between them prove a restart (the r
 held leaves, and the buffer goes on from the first of the two. Any other packet from far away is late. A retransmission
 proves nothing: it repeats what was sent before.
 
-Left out: playout delay. A screen wants its frame now; who wants even spacing has the RTP timestamps.
+Left out: playout delay. A screen shows its frame at once; a consumer that wants even spacing has the RTP timestamps.
 """
 
 from typing import Final

@@ -34,7 +34,7 @@ def test_a_trouble_is_over_when_nothing_is_refused_for_a_while() -> None:
     assert not refusals.refused(7, 9 * S, is_known=True)
 
 
-def test_a_burst_of_packets_that_come_twice_is_no_trouble() -> None:
+def test_a_burst_of_packets_that_come_twice_is_no_failure() -> None:
     refusals = Refusals()
     for _ in range(100):
         assert not refusals.refused(7, S, is_known=True)
@@ -46,4 +46,4 @@ def test_sources_in_trouble_are_bounded() -> None:
     refusals = Refusals()
     for ssrc in range(10 * SOURCES_LIMIT):
         refusals.refused(ssrc, S, is_known=False)
-    assert len(refusals._troubles) == SOURCES_LIMIT
+    assert len(refusals._failures) == SOURCES_LIMIT
