@@ -19,6 +19,7 @@ from av.filter.context import FilterContext
 from av.video.stream import VideoStream
 
 from streamer.atomic_file import absolute, check_writable, write_atomically
+from streamer.codecs import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.recording.frame_rate import Pace
 from streamer.media.recording.letterbox import fit, fitted_size, framed
@@ -29,10 +30,11 @@ FPS_LIMIT: Final = 30
 LENGTH_LIMIT_S: Final = 60.0
 TOLERANCE_S: Final = 0.1  # by so much an end may lie behind what there is
 _S: Final = 1_000_000_000
+_H264: Final = ENCODERS["h264"]
 _ENCODERS: Final = {  # libavcodec's, with its options, and libavformat's for the file
     ".webp": ("libwebp_anim", {"quality": "75"}, {"loop": "0"}),
     ".gif": ("gif", {}, {"loop": "0"}),
-    ".mp4": ("libx264", {"preset": "veryfast", "crf": "23"}, {}),
+    ".mp4": (_H264.name, {"preset": _H264.options["preset"], "crf": str(_H264.crf)}, {}),
 }
 
 
