@@ -14,6 +14,7 @@ from streamer.cli.options import (
     Overwrite,
     ShowStats,
     bytes_of,
+    choice_option,
     default_name,
     number_option,
     option,
@@ -101,13 +102,16 @@ def record(
     ] = None,
     codec: Annotated[
         Literal["h264", "h265", "vp9", "av1"] | None,
-        option("Re-encode with h264, h265, vp9 or av1.", _ENCODING, metavar="CODEC"),
+        choice_option("Re-encode with this codec", _ENCODING, of=("h264", "h265", "vp9", "av1"), metavar="CODEC"),
     ] = None,
     fps: Annotated[
         float | None, number_option("Re-encode at this constant frame rate.", _ENCODING, least=0.1, most=120)
     ] = None,
     height: Annotated[
-        int | None, option("Re-encode, scaled to this height in pixels.", _ENCODING, metavar="NUMBER", min=16)
+        int | None,
+        number_option(
+            "Re-encode, scaled to this even height in pixels.", _ENCODING, least=16, most=8192, is_whole=True
+        ),
     ] = None,
     burn_time: Annotated[
         bool, option("Re-encode with the time drawn on each frame.", _ENCODING, "--burn-time")
@@ -151,12 +155,12 @@ def frames(
     output: Annotated[Path | None, output_option("The directory.", "DIRECTORY", "INSTANCE-DATE-TIME")] = None,
     image_format: Annotated[
         Literal["png", "jpg"],
-        option("The image format, png or jpg.", OUTPUT, "--format", metavar="FORMAT", show_default=True),
+        choice_option("The image format", OUTPUT, "--format", of=("png", "jpg"), metavar="FORMAT", default=True),
     ] = "png",
     fps: Annotated[float, number_option("Frames a second, at most.", OUTPUT, least=0.01, default="1")] = 1.0,
     count: Annotated[
         int | None,
-        option("Stop after this many frames.", _LIMITS, metavar="NUMBER", min=1, show_default="until Ctrl-C"),
+        number_option("Stop after this many frames.", _LIMITS, least=1, default="until Ctrl-C", is_whole=True),
     ] = None,
     connection: Connection,
     stats: ShowStats = False,
@@ -187,7 +191,9 @@ def screenshot(
     overwrite: Overwrite = False,
     image_format: Annotated[
         Literal["png", "jpg"] | None,
-        option("The image format, png or jpg, whatever the file is called.", OUTPUT, "--format", metavar="FORMAT"),
+        choice_option(
+            "The image format, whatever the file is called", OUTPUT, "--format", of=("png", "jpg"), metavar="FORMAT"
+        ),
     ] = None,
     size: Annotated[str | None, option("Scale to this size in pixels.", OUTPUT, metavar="WxH")] = None,
     timeout: Annotated[
@@ -225,7 +231,7 @@ def clip(
         float | None, time_option("Where the clip ends.", OUTPUT, default="the end of the recording")
     ] = None,
     width: Annotated[
-        int, option("The greatest width in pixels.", _ENCODING, metavar="NUMBER", min=16, show_default=True)
+        int, number_option("The greatest width in pixels.", _ENCODING, least=16, default=True, is_whole=True)
     ] = 480,
     fps: Annotated[float, number_option("Frames a second.", _ENCODING, least=0.1, most=30, default="10")] = 10.0,
     say: Output,
@@ -257,11 +263,11 @@ def audio(
     ] = None,
     overwrite: Overwrite = False,
     rate: Annotated[
-        int, option("Samples a second.", _ENCODING, metavar="NUMBER", min=8000, max=48_000, show_default=True)
+        int, number_option("Samples a second.", _ENCODING, least=8000, most=48_000, default=True, is_whole=True)
     ] = 48_000,
     layout: Annotated[
         Literal["mono", "stereo"],
-        option("The channels: mono or stereo.", _ENCODING, metavar="LAYOUT", show_default=True),
+        choice_option("The channels", _ENCODING, of=("mono", "stereo"), metavar="LAYOUT", default=True),
     ] = "stereo",
     duration: Annotated[
         float | None,
@@ -305,13 +311,13 @@ def phone(
     *,
     port: Annotated[
         int | None,
-        option(
+        number_option(
             "The auth API's port; 0 takes a free one.",
             _EMULATOR,
-            metavar="PORT",
-            min=0,
-            max=65535,
-            show_default="8470, or a free one if that is taken",
+            least=0,
+            most=65535,
+            default="8470, or a free one if that is taken",
+            is_whole=True,
         ),
     ] = None,
     host: Annotated[
@@ -325,13 +331,15 @@ def phone(
     ] = "127.0.0.1",
     count: Annotated[
         int,
-        option("Run this many phones behind one API.", _EMULATOR, metavar="NUMBER", min=1, max=100, show_default=True),
+        number_option(
+            "Run this many phones behind one API.", _EMULATOR, least=1, most=100, default=True, is_whole=True
+        ),
     ] = 1,
     size: Annotated[
         str, option("The screen's size in pixels.", _EMULATOR, metavar="WxH", show_default=True)
     ] = "720x1280",
     fps: Annotated[
-        int, option("Frames a second.", _EMULATOR, metavar="NUMBER", min=1, max=120, show_default=True)
+        int, number_option("Frames a second.", _EMULATOR, least=1, most=120, default=True, is_whole=True)
     ] = 30,
     fault: Annotated[
         list[str] | None,

@@ -61,11 +61,11 @@ def progress(session: streamer.Session, recording: streamer.Recording, duration_
     parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
         f" {duration(recording.duration_s):>8}",
-        f" {stats.frames_per_second:5.1f} fps",
-        f" {stats.bitrate_bps / 1e6:6.2f} Mbit/s",
-        f"  lost {_percent(stats.packets_lost, stats.packets_received)}",
-        f"  {recording.frames} frames",
-        f"  {file_size(recording.size_bytes)}",
+        f" {stats.frames_per_second:4.1f} fps",
+        f" {stats.bitrate_bps / 1e6:5.2f} Mbit/s",
+        f" lost {_percent(stats.packets_lost, stats.packets_received)}",
+        f" {recording.frames} frames",
+        f" {file_size(recording.size_bytes)}",
     ]
     lines = [styled(*parts)]
     if duration_s is not None:

@@ -33,10 +33,8 @@ def sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
 
 
 def _plain(text: str) -> str:
-    """Return a help text with its default and its limits in words."""
-    text = re.sub(r"\[default: \((.*?)\)", r"[default: \1", text)
-    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
-    return re.sub(r"x>=([\d.]+)", r"at least \1", text)
+    """Return a help text without the brackets that stand around some defaults."""
+    return re.sub(r"\[default: \((.*?)\)", r"[default: \1", text)
 
 
 class Command(TyperCommand):

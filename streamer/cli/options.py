@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
@@ -20,6 +20,7 @@ _TIME: Final = re.compile(
 )
 _SECONDS: Final = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 OUTPUT: Final = "Output"
+_DIGITS: Final = 16  # of a whole number, at most
 _NAME_LIMIT: Final = 64  # characters of an instance id in a file name
 
 
@@ -29,11 +30,42 @@ def number(least: float, most: float = math.inf) -> Callable[[object], float]:
     def read(given: object) -> float:
         value = _float(given)
         if not (math.isfinite(value) and least <= value <= most):
-            limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-            raise typer.BadParameter(f"expected a number {limits}, got {given}")
+            raise typer.BadParameter(f"expected a number {_limits(least, most)}, got {given}")
         return value
 
     return read
+
+
+def whole(least: float, most: float = math.inf) -> Callable[[object], int]:
+    """Return what reads a whole number within these limits."""
+
+    def read(given: object) -> int:
+        text = str(given)
+        if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS and least <= int(text) <= most):
+            raise typer.BadParameter(f"expected a whole number {_limits(least, most)}, got {given}")
+        return int(text)
+
+    return read
+
+
+def _limits(least: float, most: float) -> str:
+    return f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+
+
+def one_of(choices: Sequence[str]) -> Callable[[object], str]:
+    """Return what reads one of these words."""
+
+    def read(given: object) -> str:
+        if given not in choices:
+            raise typer.BadParameter(f"expected {_series(choices)}, got {given}")
+        return str(given)
+
+    return read
+
+
+def _series(choices: Sequence[str]) -> str:
+    *first, last = choices
+    return f"{', '.join(first)} or {last}"
 
 
 def _float(given: object) -> float:
@@ -60,17 +92,36 @@ def seconds(least: float = 0.0) -> Callable[[object], float]:
 
 def time_option(text: str, panel: str, *names: str, least: float = 0.0, default: str | bool = False) -> Any:
     """Return an option that takes a time, for the section `panel` of the help."""
-    return typer.Option(
-        *names, help=text, parser=seconds(least), metavar="TIME", show_default=default, rich_help_panel=panel
-    )
+    return option(text, panel, *names, parser=seconds(least), metavar="TIME", show_default=default)
 
 
 def number_option(
-    text: str, panel: str, *names: str, least: float, most: float = math.inf, default: str | bool = False
+    text: str,
+    panel: str,
+    *names: str,
+    least: float,
+    most: float = math.inf,
+    default: str | bool = False,
+    is_whole: bool = False,
 ) -> Any:
     """Return an option that takes a number, for the section `panel` of the help."""
-    return typer.Option(
-        *names, help=text, parser=number(least, most), metavar="NUMBER", show_default=default, rich_help_panel=panel
+    limits = "" if most == math.inf else f" From {least:g} to {most:g}."
+    parser = (whole if is_whole else number)(least, most)
+    return option(text + limits, panel, *names, parser=parser, metavar="NUMBER", show_default=default)
+
+
+def choice_option(
+    text: str, panel: str, *names: str, of: Sequence[str], metavar: str, default: str | bool = False
+) -> Any:
+    """Return an option that takes one of some words, for the section `panel` of the help."""
+    return option(
+        f"{text}: {_series(of)}.",
+        panel,
+        *names,
+        parser=one_of(of),
+        autocompletion=lambda incomplete: [word for word in of if word.startswith(incomplete)],
+        metavar=metavar,
+        show_default=default,
     )
 
 
@@ -145,7 +196,7 @@ class Connection:
     ] = 600.0
     relay_only: Annotated[bool, option("Send all media through TURN servers.", CONNECTION, "--relay-only")] = False
     volume: Annotated[
-        int, option("The phone's volume.", CONNECTION, metavar="NUMBER", min=0, max=100, show_default=True)
+        int, number_option("The phone's volume.", CONNECTION, least=0, most=100, default=True, is_whole=True)
     ] = 100
     prepare_for: Annotated[
         str | None,

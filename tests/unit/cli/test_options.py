@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import streamer
 from streamer import cli, credentials_from_environment
 from streamer.cli.frames import next_number
-from streamer.cli.options import Connection, default_name, number, seconds
+from streamer.cli.options import Connection, default_name, number, one_of, seconds, whole
 from streamer.media.playback import audio_frames
 from streamer.media.recording import clips
 
@@ -62,6 +62,22 @@ def test_a_number_beyond_its_limits_or_none_at_all_is_refused(words: str) -> Non
     assert number(1, 120)("120.0") == 120
     with pytest.raises(typer.BadParameter, match="expected a number from 1 to 120, got"):
         number(1, 120)(words)
+
+
+@pytest.mark.parametrize("words", ["", "1.5", "-1", "0", "121", "ten", "\u0661", "1_0", "9" * 5000])
+def test_what_is_no_whole_number_within_its_limits_is_refused(words: str) -> None:
+    assert whole(1, 120)("120") == 120
+    with pytest.raises(typer.BadParameter, match="expected a whole number from 1 to 120, got"):
+        whole(1, 120)(words)
+
+
+def test_a_word_is_one_of_its_choices_and_can_be_completed() -> None:
+    assert one_of(("png", "jpg"))("jpg") == "jpg"
+    with pytest.raises(typer.BadParameter, match="expected h264, h265 or vp9, got av2"):
+        one_of(("h264", "h265", "vp9"))("av2")
+    env = {"_STREAMER_COMPLETE": "complete_bash", "COMP_WORDS": "streamer record --codec h", "COMP_CWORD": "3"}
+    result = CliRunner().invoke(cli.app, [], env=env, prog_name="streamer")
+    assert result.output.split() == ["h264", "h265"]
 
 
 @given(st.text())
