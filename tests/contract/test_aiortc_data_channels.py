@@ -1,0 +1,100 @@
+"""Data channels through aiortc: what is sent, and the bounds of what is kept."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiortc import (
+    RTCDataChannel,
+    RTCDataChannelParameters,
+)
+from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_BINARY, WEBRTC_DCEP, DataChunk, tsn_plus_one
+
+from streamer.rtc._aiortc import hardening
+from streamer.rtc.peer import INPUT_BYTES_LIMIT
+from tests.support.webrtc_pair import LIMIT_S, Pair
+
+
+async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("status")
+        announced: asyncio.Queue[RTCDataChannel] = asyncio.Queue()
+        messages: asyncio.Queue[bytes] = asyncio.Queue()
+
+        def on_channel(channel: RTCDataChannel) -> None:
+            channel.on("message", messages.put_nowait)
+            announced.put_nowait(channel)
+
+        pair.sender.on("datachannel", on_channel)
+        assert not pair.peer.send_input(b"too early")
+        await pair.connect()
+        channel = await announced.get()
+        assert (channel.label, channel.ordered, channel.maxRetransmits) == ("input", False, 0)
+        await pair.input_opened.wait()
+        assert pair.peer.send_input(b"touch")
+        assert await messages.get() == b"touch"
+
+
+def open_many(sctp: Any) -> None:
+    for number in range(hardening.DATA_CHANNELS_LIMIT + 1):
+        parameters = RTCDataChannelParameters(label=f"channel {number}")
+        RTCDataChannel(sctp, parameters)
+
+
+async def send_pieces(sctp: Any, count: int, size: int, *, streams: int = 1, gap: int = 0) -> None:
+    """Send pieces of messages without an end, past aiortc's own care for the other side's window."""
+    for number in range(count):
+        chunk = DataChunk()
+        chunk.flags = SCTP_DATA_FIRST_FRAG if number < streams else 0
+        chunk.tsn = tsn_plus_one((sctp._local_tsn + gap + number) % 2**32)
+        chunk.stream_id, chunk.stream_seq, chunk.protocol = 2 + number % streams, 0, WEBRTC_BINARY
+        chunk.user_data = bytes(size)
+        await sctp._send_chunk(chunk)
+
+
+async def open_nonsense(sctp: Any) -> None:
+    await sctp._send(9, WEBRTC_DCEP, b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("exceed", "problem"),
+    [
+        (open_many, "expected at most 64 channels, got 65"),
+        (functools.partial(send_pieces, count=300, size=2, streams=300), "expected at most 256 streams, got 257"),
+        (functools.partial(send_pieces, count=600, size=1000), "expected at most 524288 bytes that make no whole mess"),
+        (functools.partial(send_pieces, count=2100, size=1), "expected at most 2048 pieces that make no whole message"),
+        (functools.partial(send_pieces, count=2100, size=0, gap=9), "expected at most 2048 pieces that make no whole "),
+        (open_nonsense, "the phone sent something on them that makes no sense"),
+    ],
+)
+async def test_data_channels_have_bounds_and_beyond_them_the_media_goes_on(
+    exceed: Callable[[Any], Awaitable[None] | None], problem: str
+) -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("status")
+        await pair.connect()
+        await pair.input_opened.wait()
+        if doing := exceed(pair.sender.sctp):
+            await doing
+        assert (await pair.problems.get()).startswith(f"data channels closed: {problem}")
+        assert not pair.peer.send_input(b"touch")
+        (media,) = pair.inputs
+        media.rtp.clear()
+        media.arrived.clear()
+        await media.arrived.wait()
+        assert pair.problems.empty()
+        assert pair.peer.state == "connected"
+
+
+async def test_input_that_the_path_does_not_take_is_refused_and_not_queued() -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        pair.sender.createDataChannel("status")
+        await pair.connect()
+        await pair.input_opened.wait()
+        frame = bytes(1000)
+        taken = 0
+        while pair.peer.send_input(frame):  # the loop never runs in between
+            taken += 1
+        assert taken == INPUT_BYTES_LIMIT // len(frame)
