@@ -6,7 +6,7 @@ LOWEST := .venv-lowest
 OLDEST := python3.11
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PURE := tests/unit tests/house
-CORE := tests/contract tests/cloud tests/emulator tests/whole/test_cli.py
+CORE := tests/contract tests/cloud tests/emulator $(wildcard tests/whole/test_cli*.py)
 
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 

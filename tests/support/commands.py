@@ -5,7 +5,10 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import NamedTuple
+
+import av
 
 from streamer.emulator import EmulatedPhone
 
@@ -56,3 +59,18 @@ async def end(process: asyncio.subprocess.Process) -> Ended:
 async def run(*words: object, env: dict[str, str]) -> Ended:
     async with running(*words, env=env) as process:
         return await end(process)
+
+
+def size_of(path: Path) -> int:
+    """Return a file's size; 0 if it is not there, or was there only to see whether it can be written."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def streams(path: Path) -> tuple[list[str], int]:
+    """Return the names of a file's codecs, and how many frames decode."""
+    with av.open(path) as container:
+        names = [stream.codec_context.name for stream in container.streams]
+        return names, sum(1 for _ in container.decode(video=0))

@@ -1,44 +1,18 @@
-import contextlib
 import copy
 import dataclasses
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.audio_ports import AudioPort, AudioPorts
-from streamer.cloud.models import Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
-from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
+from streamer.cloud.models import Ticket, parse_ticket
+from streamer.errors import CloudRefusalError, CloudReplyError
 from streamer.foreign import CONTAINERS_LIMIT
+from tests.support.replies import REPLY, SIGNALING, TOKEN, changed, read_ticket
 
-TOKEN = "device-token-5c1e"  # looked for in everything that is shown
-REPLY: dict[str, Any] = {
-    "data": {
-        "device_token": TOKEN,
-        "streamingId": "stream-1",
-        "resource": {
-            "device_id": "device-1",
-            "kp_id": "kp-1",
-            "sdk": {
-                "internal": {"address": "192.168.0.9", "aport": "10020", "atype": "2", "address_ipv6": "fd00::9"},
-                "external": {"address": "203.0.113.7", "aport": 10030, "atype": 1, "address_ipv6": None},
-            },
-            "rtc": {
-                "ice_signaling": {
-                    "signaling_url": "http://203.0.113.8:18082",
-                    "expired_time": "3600",
-                    "ice_servers": ["stun:203.0.113.9:3478"],
-                }
-            },
-        },
-    },
-    "error_code": "0",
-    "error_msg": "success",
-}
-SIGNALING = "data.resource.rtc.ice_signaling"
 ALL_PATHS = [
     "data",
     "data.device_token",
@@ -75,18 +49,6 @@ json_values = st.recursive(
 )
 
 
-def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
-    """Return the documented reply with the values at some paths replaced."""
-    reply = copy.deepcopy(REPLY)
-    for path, value in changes:
-        *above, last = path.split(".")
-        level = reply
-        for name in above:
-            level = level[name]
-        level[last] = value
-    return reply
-
-
 def without(path: str) -> dict[str, Any]:
     reply = copy.deepcopy(REPLY)
     *above, last = path.split(".")
@@ -97,16 +59,10 @@ def without(path: str) -> dict[str, Any]:
     return reply
 
 
-def read(reply: object, *, status: int = 200) -> Ticket:
-    body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-    check_reply(body, status=status, request_id="request-1")
-    return parse_ticket(body, "instance-1", status=status)
-
-
 def read_or_refuse(body: bytes, status: int) -> None:
     """Read a reply; only a ticket and the documented errors may come of it."""
     try:
-        ticket = read(body, status=status)
+        ticket = read_ticket(body, status=status)
     except (CloudReplyError, CloudRefusalError):
         return
     assert status < 400
@@ -138,7 +94,7 @@ def test_any_json_in_any_field_gives_a_ticket_or_a_documented_error(changes: lis
 def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
     """Law: no proper beginning of a reply is a reply."""
     with pytest.raises(CloudReplyError):
-        read(json.dumps(REPLY).encode()[:length])
+        read_ticket(json.dumps(REPLY).encode()[:length])
 
 
 @pytest.mark.parametrize(
@@ -155,11 +111,11 @@ def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
 )
 def test_a_reply_that_is_nested_without_end_or_has_too_many_parts_is_a_reply_error(body: bytes) -> None:
     with pytest.raises(CloudReplyError):
-        read(body)
+        read_ticket(body)
 
 
 def test_a_documented_reply_is_read_in_full() -> None:
-    ticket = read(REPLY)
+    ticket = read_ticket(REPLY)
     assert ticket == Ticket(
         instance_id="instance-1",
         device_id="device-1",
@@ -178,34 +134,34 @@ def test_a_documented_reply_is_read_in_full() -> None:
 
 def test_the_older_shape_without_the_level_ice_signaling_gives_the_same_ticket() -> None:
     older = changed(("data.resource.rtc", REPLY["data"]["resource"]["rtc"]["ice_signaling"]))
-    assert read(older) == read(REPLY)
+    assert read_ticket(older) == read_ticket(REPLY)
 
 
 @pytest.mark.parametrize("port", [10030, "10030"])
 @pytest.mark.parametrize("side", ["internal", "external"])
 def test_a_port_may_be_a_number_or_a_string(side: str, port: object) -> None:
-    audio_port = getattr(read(changed((f"data.resource.sdk.{side}.aport", port))).audio_ports, side)
+    audio_port = getattr(read_ticket(changed((f"data.resource.sdk.{side}.aport", port))).audio_ports, side)
     assert audio_port.port == 10030
     assert type(audio_port.port) is int
 
 
 @pytest.mark.parametrize(("value", "expected"), [("60", 60.0), (60, 60.0), (1.5, 1.5), (None, None), ("", None)])
 def test_a_streaming_time_may_be_a_number_a_string_or_nothing(value: object, expected: float | None) -> None:
-    assert read(changed((f"{SIGNALING}.expired_time", value))).expires_in_s == expected
+    assert read_ticket(changed((f"{SIGNALING}.expired_time", value))).expires_in_s == expected
 
 
 @pytest.mark.parametrize("code", ["0", 0, None])
 def test_success_is_code_0_as_string_or_number_or_no_code(code: object) -> None:
-    assert read(changed(("error_code", code))).device_id == "device-1"
+    assert read_ticket(changed(("error_code", code))).device_id == "device-1"
 
 
 @pytest.mark.parametrize("path", [path for path in ALL_PATHS if path not in {*NEEDED_PATHS, *LEVELS_ABOVE}])
 def test_a_field_that_is_not_needed_may_be_null_or_missing(path: str) -> None:
-    assert read(changed((path, None))) == read(without(path))
+    assert read_ticket(changed((path, None))) == read_ticket(without(path))
 
 
 def test_nulls_in_what_is_not_needed_become_defaults() -> None:
-    ticket = read(
+    ticket = read_ticket(
         changed(
             ("data.streamingId", None),
             ("data.resource.sdk", None),
@@ -219,18 +175,18 @@ def test_nulls_in_what_is_not_needed_become_defaults() -> None:
 
 def test_a_port_whose_leaves_are_all_null_is_no_port() -> None:
     nothing = dict.fromkeys(["address", "aport", "atype", "address_ipv6"])
-    assert read(changed(("data.resource.sdk.internal", nothing))).audio_ports.internal is None
+    assert read_ticket(changed(("data.resource.sdk.internal", nothing))).audio_ports.internal is None
 
 
 def test_ice_servers_of_every_shape_are_carried_as_they_came() -> None:
     servers = ["stun:a", {"uri": "turn:b", "usr": "u", "pwd": "p"}, {"urls": ["turn:c"], "username": None}]
-    assert read(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == tuple(servers)
+    assert read_ticket(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == tuple(servers)
 
 
 def test_unknown_fields_pass_at_every_level() -> None:
     levels = [path for path in ALL_PATHS if isinstance(value_at(path), dict)]
     assert len(levels) == 7
-    assert read(changed(("new", [1]), *((f"{path}.new", {"x": [1]}) for path in levels))) == read(REPLY)
+    assert read_ticket(changed(("new", [1]), *((f"{path}.new", {"x": [1]}) for path in levels))) == read_ticket(REPLY)
 
 
 def value_at(path: str) -> object:
@@ -244,7 +200,7 @@ def value_at(path: str) -> object:
 @pytest.mark.parametrize("nothing", [None, "", "absent"])
 def test_a_missing_needed_field_is_named_by_its_path(path: str, nothing: str | None) -> None:
     with pytest.raises(CloudReplyError) as caught:
-        read(without(path) if nothing == "absent" else changed((path, nothing)))
+        read_ticket(without(path) if nothing == "absent" else changed((path, nothing)))
     assert caught.value.path == path
     assert path in str(caught.value)
     assert not caught.value.retryable
@@ -253,7 +209,7 @@ def test_a_missing_needed_field_is_named_by_its_path(path: str, nothing: str | N
 @pytest.mark.parametrize(("level", "path"), LEVELS_ABOVE.items())
 def test_a_missing_level_names_the_field_that_is_needed_from_it(level: str, path: str) -> None:
     with pytest.raises(CloudReplyError) as caught:
-        read(changed((level, None)))
+        read_ticket(changed((level, None)))
     assert caught.value.path == path
 
 
@@ -262,7 +218,7 @@ def test_a_missing_level_names_the_field_that_is_needed_from_it(level: str, path
 def test_a_wrong_type_of_what_is_needed_is_named_by_its_path(path: str, wrong: object) -> None:
     needed = LEVELS_ABOVE.get(path, path)
     with pytest.raises(CloudReplyError) as caught:
-        read(changed((path, wrong)))
+        read_ticket(changed((path, wrong)))
     assert caught.value.path == needed
     assert needed in str(caught.value)
 
@@ -286,7 +242,7 @@ valid_json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(OPTIONAL_PATHS), valid_json_values))
 def test_no_optional_field_ever_ends_a_connection(changes: dict[str, object]) -> None:
     """The law: whatever stands in the optional fields, there is a ticket with all that is needed."""
-    ticket = read(changed(*sorted(changes.items(), key=lambda change: -change[0].count("."))))
+    ticket = read_ticket(changed(*sorted(changes.items(), key=lambda change: -change[0].count("."))))
     assert (ticket.device_id, ticket.signaling_url) == ("device-1", "http://203.0.113.8:18082")
     assert ticket.device_token.reveal() == TOKEN
     assert all(problem.isprintable() for problem in ticket.problems)
@@ -298,7 +254,7 @@ def test_an_optional_field_of_a_wrong_type_is_a_problem_that_names_its_path(path
     name = path.rpartition(".")[2]
     if (name in {"aport", "atype", "expired_time"} and wrong == 7.5) or (name == "ice_servers" and wrong == [[1]]):
         return  # a number; and a list, whose entries are judged one by one
-    problems = read(changed((path, wrong))).problems
+    problems = read_ticket(changed((path, wrong))).problems
     assert len(problems) == 1
     assert f" {path} " in problems[0]
 
@@ -308,8 +264,8 @@ def test_an_optional_field_of_a_wrong_type_is_a_problem_that_names_its_path(path
     "path", ["data.resource.sdk.internal.aport", "data.resource.sdk.external.atype", f"{SIGNALING}.expired_time"]
 )
 def test_what_is_no_usable_number_is_a_problem(path: str, wrong: object) -> None:
-    ticket = read(changed((path, wrong)))
-    assert ticket == dataclasses.replace(read(changed((path, None))), problems=ticket.problems)
+    ticket = read_ticket(changed((path, wrong)))
+    assert ticket == dataclasses.replace(read_ticket(changed((path, None))), problems=ticket.problems)
     assert [path in problem for problem in ticket.problems] == [True]
 
 
@@ -318,7 +274,7 @@ def test_what_is_no_usable_number_is_a_problem(path: str, wrong: object) -> None
     [("", ()), ({}, ()), ("stun:a", ("stun:a",)), ({"uri": "turn:b"}, ({"uri": "turn:b"},)), (None, ())],
 )
 def test_ice_servers_that_are_no_list_are_one_or_none(servers: object, expected: tuple[object, ...]) -> None:
-    assert read(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == expected
+    assert read_ticket(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == expected
 
 
 @pytest.mark.parametrize("message", [{"en": "no"}, ["no"], 7, True])
@@ -326,10 +282,10 @@ def test_ice_servers_that_are_no_list_are_one_or_none(servers: object, expected:
 def test_a_message_of_another_form_changes_no_verdict(message: object, code: str) -> None:
     reply = changed(("error_code", code), ("error_msg", message))
     if code == "0":
-        assert read(reply).device_id == "device-1"
+        assert read_ticket(reply).device_id == "device-1"
     else:
         with pytest.raises(CloudRefusalError) as caught:
-            read(reply)
+            read_ticket(reply)
         assert caught.value.error_code == code
 
 
@@ -338,146 +294,21 @@ def test_a_message_of_another_form_changes_no_verdict(message: object, code: str
 )
 def test_a_signaling_url_that_cannot_be_used_is_named_by_its_path(url: str) -> None:
     with pytest.raises(CloudReplyError) as caught:
-        read(changed((f"{SIGNALING}.signaling_url", url)))
+        read_ticket(changed((f"{SIGNALING}.signaling_url", url)))
     assert caught.value.path == f"{SIGNALING}.signaling_url"
 
 
 def test_a_signaling_url_shows_no_password() -> None:
     with pytest.raises(CloudReplyError) as caught:
-        read(changed((f"{SIGNALING}.signaling_url", "ftp://user:hunter2@host/?token=hunter2")))
+        read_ticket(changed((f"{SIGNALING}.signaling_url", "ftp://user:hunter2@host/?token=hunter2")))
     assert "hunter2" not in str(caught.value)
 
 
 def test_the_scheme_of_a_signaling_url_may_be_in_capitals() -> None:
-    assert read(changed((f"{SIGNALING}.signaling_url", "HTTPS://host/x"))).signaling_url == "https://host/x"
+    assert read_ticket(changed((f"{SIGNALING}.signaling_url", "HTTPS://host/x"))).signaling_url == "https://host/x"
 
 
 def test_what_is_no_object_has_no_path() -> None:
     with pytest.raises(CloudReplyError) as caught:
         parse_ticket(b"[]", "instance-1", status=200)
     assert caught.value.path is None
-
-
-def test_a_code_other_than_0_refuses_even_with_http_200() -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read({"error_code": "KooPhone.API.1012", "error_msg": "not yours"})
-    error = caught.value
-    assert (error.status, error.error_code, error.error_msg) == (200, "KooPhone.API.1012", "not yours")
-    assert error.meaning == "the instance is not under this tenant"
-    assert not error.retryable
-    for fact in ("KooPhone.API.1012", "not yours", error.meaning, "HTTP 200", "request-1"):
-        assert fact in str(error)
-
-
-def test_an_http_error_refuses_even_with_code_0() -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read(REPLY, status=400)
-    assert (caught.value.status, caught.value.error_code) == (400, "0")
-
-
-def test_an_unknown_code_is_shown_as_it_came() -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read({"error_code": "KOOPHONE.API.7777", "error_msg": "a new reason"})
-    assert caught.value.error_code == "KOOPHONE.API.7777"
-    assert caught.value.meaning is None
-    assert "KOOPHONE.API.7777" in str(caught.value)
-    assert "a new reason" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "retryable"),
-    [
-        (200, "KOOPHONE.API.2005", True),
-        (400, "KOOPHONE.API.9999", True),
-        (500, "KOOPHONE.API.1000", False),
-        (429, "common.00000001", True),
-        (503, "APIGW.0201", True),
-        (400, "common.00000001", False),
-        (200, "KOOPHONE.API.7777", False),
-    ],
-)
-def test_the_table_decides_about_another_try_and_else_the_status(status: int, code: str, retryable: bool) -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read({"error_code": code}, status=status)
-    assert caught.value.retryable is retryable
-
-
-@pytest.mark.parametrize(
-    ("status", "code"), [(401, "KOOPHONE.API.1001"), (401, None), (403, "APIGW.0301"), (200, "apigw.0301")]
-)
-def test_a_refusal_about_the_tenant_is_a_credentials_error(status: int, code: str | None) -> None:
-    with pytest.raises(CredentialsError) as caught:
-        read({"error_code": code}, status=status)
-    assert (caught.value.status, caught.value.error_code) == (status, code)
-
-
-def test_flow_control_is_not_about_credentials() -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read({"error_code": "APIGW.0308"}, status=429)
-    assert not isinstance(caught.value, CredentialsError)
-    assert caught.value.retryable
-
-
-def test_a_401_without_json_is_about_credentials_all_the_same() -> None:
-    with pytest.raises(CredentialsError) as caught:
-        read(b"<html>401</html>", status=401)
-    assert caught.value.error_code is None
-
-
-@pytest.mark.parametrize(("body", "word"), [(b"", "nothing"), (b" \r\n", "nothing"), (b"\n<html>", "HTML")])
-def test_what_is_no_json_is_named_for_what_it_is(body: bytes, word: str) -> None:
-    with pytest.raises(CloudReplyError, match=f"got {word}") as caught:
-        read(body)
-    assert caught.value.path is None
-
-
-def test_a_long_message_of_the_server_is_cut() -> None:
-    with pytest.raises(CloudRefusalError) as caught:
-        read({"error_code": "x", "error_msg": "m" * 100_000})
-    assert len(str(caught.value)) < 1000
-
-
-def test_a_ticket_shows_no_secret() -> None:
-    """Neither the device token, nor the ICE servers, nor what a signaling URL may hold."""
-    servers = [{"uri": "turn:b", "usr": "u", "pwd": "turn-password"}]
-    url = "https://user:hunter2@host/?token=hunter2"
-    shown = repr(read(changed((f"{SIGNALING}.ice_servers", servers), (f"{SIGNALING}.signaling_url", url))))
-    assert "device-1" in shown
-    assert TOKEN not in shown
-    assert "turn-password" not in shown
-    assert "hunter2" not in shown
-
-
-def test_an_instance_is_ready_when_the_reply_to_prepare_says_so_of_it() -> None:
-    def reply(instance_id: str, status: object) -> bytes:
-        return msgspec.json.encode({"data": {"status_list": [{"instance_id": instance_id, "status": status}]}})
-
-    assert parse_prepared(reply("a", 0), "a", status=200)
-    assert parse_prepared(reply("a", "0"), "a", status=200)
-    assert not parse_prepared(reply("b", 0), "a", status=200)
-    assert not parse_prepared(reply("a", 1), "a", status=200)
-    for empty in (b'{"data": null}', b'{"data": {"status_list": null}}', b"{}"):
-        assert not parse_prepared(empty, "a", status=200)
-
-
-def test_progress_says_what_the_vendor_says_and_unknown_numbers_as_they_came() -> None:
-    progress = parse_progress(b'{"data": {"status": 1, "waitingCount": "4"}}', status=200)
-    assert str(progress) == "queuing, waiting count 4"
-    assert not progress.is_ready
-    assert parse_progress(b'{"data": {"status": "0"}}', status=200).is_ready
-    assert parse_progress(b'{"data": {"status": -1}}', status=200).has_failed
-    assert str(parse_progress(b'{"data": {"status": 17}}', status=200)) == "status 17"
-
-
-@pytest.mark.parametrize("body", [b'{"data": {}}', b'{"data": []}', b"<html>", b'{"data": {"status": "soon"}}'])
-def test_progress_of_another_form_is_named_as_what_it_is(body: bytes) -> None:
-    with pytest.raises(CloudReplyError):
-        parse_progress(body, status=200)
-
-
-@given(st.binary(max_size=200))
-def test_whatever_the_replies_are_they_are_read_or_refused(body: bytes) -> None:
-    """The law: any bytes yield a result or the documented error."""
-    for read in (lambda: parse_prepared(body, "a", status=200), lambda: parse_progress(body, status=200)):
-        with contextlib.suppress(CloudReplyError):
-            read()
