@@ -4,85 +4,53 @@ The server's frames are written here by `json.dumps`, apart from the code under 
 """
 
 import base64
-import contextlib
 import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import (
-    DeviceTokenError,
-    SignalingClosedError,
-    SignalingError,
     SignalingProtocolError,
     SignalingRefusedError,
     SignalingTimeoutError,
-    TakenOverError,
 )
 from streamer.foreign import CONTAINERS_LIMIT
-from streamer.secret import Secret
 from streamer.signaling.conversation import (
     CANDIDATE_LIMIT,
     ECHO_LIMIT,
     EVENTS_LIMIT,
-    HANDSHAKE_TIMEOUT_S,
     MALFORMED_PER_MINUTE,
     MESSAGE_LIMIT,
     OFFER_TIMEOUT_S,
     OFFERS_PER_MINUTE,
     SDP_LIMIT,
-    START_TIMEOUT_S,
     Conversation,
 )
-from streamer.signaling.messages import Authorized, Event, Offer, RemoteCandidate, SignalingRequest, Started
-from tests.support.examples import examples
-
-TOKEN: Final = "device-token"
-REQUEST: Final = SignalingRequest(
-    signaling_url="http://host",
-    device_id="box",
-    device_token=Secret(TOKEN),
-    streaming_id="stream-1",
-    client_uuid="uuid-1",
-    times=2,
-    volume=40,
+from streamer.signaling.messages import Authorized, Offer, RemoteCandidate, Started
+from tests.support.conversations import (
+    AUTHORIZED,
+    CAME,
+    CANDIDATE,
+    INTERVAL_S,
+    LIMITS_S,
+    OFFER,
+    OPEN,
+    REQUEST,
+    STARTED,
+    STREAM_ID,
+    TIMEOUT_S,
+    TOKEN,
+    WAY,
+    conversation_at,
+    decoded,
+    event,
+    message,
+    to_base64,
 )
-INTERVAL_S: Final = 25.0
-TIMEOUT_S: Final = 5.0
-OPEN: Final = '0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":5000}'
-STREAM_ID: Final = "phone-1"
-
-
-def event(name: str, *arguments: Any) -> str:
-    return "42" + json.dumps([name, *arguments])
-
-
-def message(kind: str, **content: Any) -> str:
-    return event("message", {"from": STREAM_ID, "type": kind, **content})
-
-
-def to_base64(content: Any) -> str:
-    return base64.b64encode(json.dumps(content).encode()).decode()
-
-
-AUTHORIZED: Final = event("authorize", {"authorized": True, "code": 0})
-STARTED: Final = event("start", {"streamId": STREAM_ID, "vcodec": "h264"})
-OFFER: Final = message("offer", payload={"type": "offer", "sdp": "v=0"})
-CANDIDATE: Final = message("candidate", payload={"candidate": "x"})
-CAME: Final = RemoteCandidate("x", None, None)
-WAY: Final = {"open": OPEN, "connect": "40", "authorize": AUTHORIZED, "start": STARTED, "offer": OFFER}
-LIMITS_S: Final = {
-    "open": HANDSHAKE_TIMEOUT_S,
-    "connect": HANDSHAKE_TIMEOUT_S,
-    "authorize": HANDSHAKE_TIMEOUT_S,
-    "start": START_TIMEOUT_S,
-    "offer": OFFER_TIMEOUT_S,
-}
-
 
 Skipped: TypeAlias = Callable[[], int]
 
@@ -92,160 +60,6 @@ def skipped(caplog: pytest.LogCaptureFixture) -> Skipped:
     """How many messages were skipped because they made no sense, as the log says."""
     caplog.set_level(logging.DEBUG, "streamer.signaling")
     return lambda: sum("skipped" in record.message for record in caplog.records)
-
-
-def conversation_at(step: str, now: float = 0.0) -> Conversation:
-    """Return a conversation that waits for `step`; "close" is after the offer. Frames and events are taken out."""
-    conversation = Conversation(REQUEST, now)
-    for name, frame in WAY.items():
-        if name == step:
-            break
-        conversation.receive(frame, now)
-    conversation.events()
-    conversation.frames_to_send()
-    return conversation
-
-
-def decoded(frames: list[str]) -> list[Any]:
-    """Return the events in frames that are nothing else."""
-    assert all(frame.startswith("42[") for frame in frames)
-    return [json.loads(frame[2:]) for frame in frames]
-
-
-# Laws: whatever comes, in whatever order.
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-scalars: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, 0, -1, 1402, "", "0", "1402", "h264", 10**30, 1.5, [], {}]
-)
-
-
-def half_right(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """An object with these fields, or some of them, or each of them with a value of another kind; or no object."""
-    return st.fixed_dictionaries({}, optional={name: of | scalars for name, of in fields.items()}) | json_values
-
-
-contents = half_right(
-    type=st.sampled_from(["offer", "candidate"]),
-    sdp=st.text(),
-    candidate=st.text(),
-    id=st.text(),
-    label=st.integers(),
-    reason=st.sampled_from([1402, "1403|x", "x"]),
-)
-messages = half_right(
-    type=st.sampled_from(["offer", "answer", "candidate", "close", "bye"]),
-    payload=contents,
-    data=contents | contents.map(to_base64) | st.text(),
-)
-event_frames = st.one_of(
-    st.builds(event, st.just("authorize"), half_right(authorized=st.just(True), code=st.integers(-3, 1))),
-    st.builds(event, st.just("start"), half_right(streamId=st.text() | st.integers(), vcodec=json_values)),
-    st.builds(event, st.just("message"), messages),
-    st.builds(event, st.just("close"), half_right(reason=scalars)),
-    st.builds(event, st.text(), json_values),
-)
-binary_heads = st.sampled_from(
-    [
-        '451-["message",{"type":"offer","data":{"_placeholder":true,"num":0}}]',
-        '452-["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":7}]',
-        '450-["x"]',
-        '451-["x",' + "[" * 700 + "]" * 700 + "]",
-    ]
-)
-frames = st.one_of(
-    st.text(),
-    st.binary(),
-    st.binary().map(b"\x04".__add__),
-    st.from_regex(r"[0-6]{1,2}(\d-)?(/\w*,)?\d{0,2}[\[{\"]?.*", fullmatch=True),
-    st.sampled_from([*WAY.values(), "2", "2probe", "3", "6", "5", "431[]", "40/ns", '42/ns,["close"]']),
-    event_frames,
-    binary_heads,
-)
-steps = st.sampled_from([*WAY, "close"])
-
-
-@given(steps, st.lists(st.tuples(st.floats(0, 10), frames | st.none()), max_size=20))
-@examples(500)
-def test_any_frames_at_any_time_yield_events_or_a_signaling_error(
-    step: str, happenings: list[tuple[float, str | bytes | None]]
-) -> None:
-    now = 0.0
-    conversation = conversation_at(step, now)
-    try:
-        for pause, frame in happenings:
-            now += pause
-            if frame is None:
-                conversation.poll(now)
-                # The driver sleeps until the deadline: one in the past would be a busy loop.
-                assert conversation.deadline is None or conversation.deadline > now
-            else:
-                conversation.receive(frame, now)
-            assert all(isinstance(outgoing, str) for outgoing in conversation.frames_to_send())
-            assert all(isinstance(happened, Event) for happened in conversation.events())
-    except SignalingError as error:
-        assert TOKEN not in str(error)  # noqa: PT017 - no error is fine, too
-
-
-def test_json_of_any_depth_yields_events_or_a_signaling_error() -> None:
-    # Just below what the JSON decoder gives up at, anything else that recurses gives up.
-    for depth in [*range(100, 900, 100), *range(900, 1001)]:
-        nested = "[" * depth + "]" * depth
-        for step, frame in [
-            ("authorize", f'42["authorize",{{"authorized":true,"code":{nested}}}]'),
-            ("start", f'42["start",{{"streamId":"x","vcodec":{nested}}}]'),
-            ("start", f'42["start",{{"message":{nested}}}]'),
-            ("offer", f'42["close",{nested}]'),
-            ("offer", f'42["message",{{"type":"offer","data":"{base64.b64encode(nested.encode()).decode()}"}}]'),
-        ]:
-            with contextlib.suppress(SignalingError):
-                conversation_at(step).receive(frame, 0)
-
-
-@pytest.mark.parametrize("number", ["9" * 4300, "9" * 4301, "9" * 5000, "-" + "9" * 5000, "1e308"])
-def test_numbers_of_any_length_yield_events_or_a_signaling_error(number: str) -> None:
-    for step, frame in [
-        ("authorize", f'42["authorize",{{"authorized":true,"code":{number}}}]'),
-        ("start", f'42["start",{{"streamId":{number},"vcodec":{number}}}]'),
-        ("start", f'42["start",{{"code":{number},"message":{number}}}]'),
-        ("offer", f'42["close",{{"reason":{number}}}]'),
-        ("offer", f'42["message",{{"type":"candidate","payload":{{"candidate":"x","id":{number}}}}}]'),
-    ]:
-        with contextlib.suppress(SignalingError):
-            conversation_at(step).receive(frame, 0)
-
-
-@given(
-    st.lists(st.sampled_from(["3", "6", "2", OFFER, event("x"), '42/ns,["close"]', "431[]"]), max_size=30), st.data()
-)
-def test_a_server_that_answers_pings_is_never_timed_out_whatever_else_it_says(
-    said: list[str], data: st.DataObject
-) -> None:
-    now = 0.0
-    conversation = conversation_at("close", now)
-    for frame in said:
-        assert conversation.deadline is not None
-        assert now < conversation.deadline <= now + INTERVAL_S
-        now = data.draw(st.floats(now, conversation.deadline))
-        conversation.poll(now)
-        if "2" in conversation.frames_to_send():
-            conversation.receive("3", now)
-        conversation.receive(frame, now)
-        conversation.frames_to_send()
-        conversation.events()
-
-
-@given(st.text(st.characters(codec="utf-8"), max_size=200), st.booleans())
-@example("v=0\r\n", True)
-def test_an_offer_is_the_same_as_payload_and_as_base64_data(sdp: str, as_data: bool) -> None:
-    content = {"type": "offer", "sdp": sdp}
-    conversation = conversation_at("offer")
-    conversation.receive(message("offer", **({"data": to_base64(content)} if as_data else {"payload": content})), 0)
-    assert conversation.events() == [Offer(sdp)]
 
 
 # The way, step by step.
@@ -458,104 +272,6 @@ def test_pings_go_out_while_a_step_is_waited_for() -> None:
 
 
 # Ends.
-
-
-@pytest.mark.parametrize(
-    ("payload", "code", "meaning"),
-    [
-        ({"authorized": False, "code": -1}, -1, "invalid"),
-        ({"authorized": False, "code": -2}, -2, "expired"),
-        ({"authorized": True, "code": -2}, -2, "expired"),
-        ({"authorized": False, "code": 0}, 0, "no reason"),
-        ({"authorized": True, "code": []}, None, "no reason"),
-        ({"authorized": 1, "code": 0}, 0, "no reason"),
-        ({}, None, "no reason"),
-        (None, None, "no reason"),
-        ("yes", None, "no reason"),
-    ],
-)
-def test_a_token_that_is_not_accepted_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
-    with pytest.raises(DeviceTokenError, match=meaning) as caught:
-        conversation_at("authorize").receive(event("authorize", payload), 0)
-    assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("payload", "code", "meaning"),
-    [
-        ({"code": 7, "message": "the phone is busy", "times": 0}, 7, "the phone is busy"),
-        ({"code": "7", "message": "two\nlines"}, None, r"two\\nlines"),
-        ({"streamId": ""}, None, "no reason"),
-        ({"streamId": None}, None, "no reason"),
-        ({}, None, "no reason"),
-        (None, None, "no reason"),
-    ],
-)
-def test_a_start_that_is_refused_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
-    with pytest.raises(SignalingRefusedError, match=meaning) as caught:
-        conversation_at("start").receive(event("start", payload), 0)
-    assert (caught.value.code, caught.value.retryable) == (code, True)
-
-
-@pytest.mark.parametrize("code", [1203, 1400, 1401, 1402, 1403, 1406, 1412, 1415, 3000])
-@pytest.mark.parametrize("form", ["{}", "{},text", "{}|text", "{} text", " {}", "{}:1401"])
-def test_a_close_reason_is_read_in_every_form(code: int, form: str) -> None:
-    for reason in (form.format(code), code):
-        for payload in ({"reason": reason}, {"code": reason}, reason):
-            for frame in (event("close", payload), message("close", payload=payload)):
-                with pytest.raises(SignalingError) as caught:
-                    conversation_at("close").receive(frame, 0)
-                assert isinstance(caught.value, SignalingClosedError | DeviceTokenError)
-                assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "retryable"),
-    [
-        (1203, SignalingClosedError, True),
-        (1400, SignalingClosedError, False),
-        (1401, SignalingClosedError, False),
-        (1402, TakenOverError, False),
-        (1403, SignalingClosedError, False),
-        (1406, SignalingClosedError, True),
-        (1412, SignalingClosedError, False),
-        (1415, DeviceTokenError, True),
-        (3000, SignalingClosedError, True),
-        (7777, SignalingClosedError, True),
-    ],
-)
-def test_a_close_code_has_its_class_and_says_whether_to_try_again(
-    code: int, kind: type[SignalingError], retryable: bool
-) -> None:
-    with pytest.raises(SignalingError) as caught:
-        conversation_at("close").receive(event("close", {"reason": str(code)}), 0)
-    assert type(caught.value) is kind
-    assert caught.value.retryable is retryable
-
-
-@pytest.mark.parametrize("payload", [None, {}, [], {"reason": None}, {"reason": "going"}, {"reason": "14021402140214"}])
-def test_a_close_without_a_code_is_a_closed_conversation(payload: Any) -> None:
-    with pytest.raises(SignalingClosedError) as caught:
-        conversation_at("close").receive(event("close", payload), 0)
-    assert caught.value.code is None
-
-
-@pytest.mark.parametrize("step", [*WAY, "close"])
-@pytest.mark.parametrize(
-    ("frame", "kind"),
-    [("1", SignalingClosedError), ("41", SignalingClosedError), ('44"no"', SignalingRefusedError)],
-)
-def test_a_goodbye_counts_at_every_step(step: str, frame: str, kind: type[SignalingError]) -> None:
-    with pytest.raises(kind):
-        conversation_at(step).receive(frame, 0)
-
-
-@pytest.mark.parametrize(
-    ("frame", "said"), [('44"no such box"', "no such box"), ("44{}", "no reason"), ("44", "no reason")]
-)
-def test_a_refusal_says_why_if_the_server_does(frame: str, said: str) -> None:
-    with pytest.raises(SignalingRefusedError, match=said):
-        conversation_at("connect").receive(frame, 0)
 
 
 MALFORMED: Final[list[str | bytes]] = [
