@@ -13,7 +13,7 @@ from streamer.signaling.conversation import (
 )
 from streamer.signaling.messages import RemoteCandidate, SignalingRequest
 
-TOKEN: Final = "device-token"
+TOKEN: Final = "ab+/cd=="  # which a URL carries in another form
 REQUEST: Final = SignalingRequest(
     signaling_url="http://host",
     device_id="box",

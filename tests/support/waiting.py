@@ -8,6 +8,8 @@ import pytest
 
 import streamer
 
+QUICK = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=30)
+
 LIMIT_S: Final = 40.0
 
 
