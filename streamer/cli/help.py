@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, Final
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from streamer.cli.codes import MEANINGS
@@ -39,6 +40,16 @@ def _plain(text: str) -> str:
 
 class Command(TyperCommand):
     """A command whose options are shown in sections."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; for one that is missing, name the variable that may hold it."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if error.message or error.param is None or not error.param.envvar:
+                raise
+            message = f"expected a value, got none: give one, or set {error.param.envvar}"
+            raise typer.BadParameter(message, ctx=ctx, param=error.param) from None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, the options, and where credentials come from if the command needs some."""

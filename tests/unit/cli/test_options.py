@@ -144,6 +144,13 @@ def test_help_says_which_credentials_the_environment_may_hold() -> None:
     assert "Credentials" not in CliRunner().invoke(cli.app, ["clip", "--help"]).output
 
 
+def test_an_instance_that_is_missing_is_asked_for_with_its_variable() -> None:
+    result = CliRunner().invoke(cli.app, ["info"], env={"STREAMER_INSTANCE": ""})
+    assert result.exit_code == 2
+    assert "'INSTANCE': expected a value, got none: give one, or set STREAMER_INSTANCE" in result.output
+    assert "Missing argument 'FILE'" in CliRunner().invoke(cli.app, ["clip"]).output
+
+
 def test_the_version_is_shown() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.output) == (0, f"streamer {streamer.__version__}\n")
