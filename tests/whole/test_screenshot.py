@@ -75,7 +75,7 @@ async def test_a_screenshot_follows_the_phone_round(phone: emulator.EmulatedPhon
 async def test_a_screenshot_that_does_not_come_says_what_did(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
-        with pytest.raises(streamer.ConnectionFailedError, match=r"no frame came within 0\.3 s; .* 0 frames"):
+        with pytest.raises(streamer.ConnectionFailedError, match=r"no frame came within 0\.3 s: .* 0 frames"):
             await session.screenshot(timeout_s=0.3)
         with pytest.raises(streamer.ConfigurationError, match="expected timeout_s above 0, got 0"):
             await session.screenshot(timeout_s=0)

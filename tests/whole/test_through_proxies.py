@@ -138,7 +138,7 @@ async def test_a_proxy_that_cannot_be_used_is_a_configuration_error(
     proxy: str, name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, proxy.format(USER))
-    with pytest.raises(streamer.ConfigurationError, match="the proxy settings name") as caught:
+    with pytest.raises(streamer.ConfigurationError, match="the proxy settings") as caught:
         async with connect(phone):
             pass
     assert "hunter2" not in str(caught.value)
