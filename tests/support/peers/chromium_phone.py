@@ -25,7 +25,7 @@ PAGES: Final = Path(__file__).parent / "chromium"
 LIMIT_S: Final = 30.0
 TONE_HZ: Final = 440  # what phone.js plays
 
-_EXECUTABLES: Final = ("chromium", "chromium-browser", "google-chrome")
+_EXECUTABLES: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _FLAGS: Final = (
     "--headless=new",
     "--no-sandbox",
