@@ -10,18 +10,20 @@ from tests.fuzz.__main__ import INPUT_LIMIT
 from tests.fuzz.targets import SEPARATOR, TARGETS
 from tests.support.corpus import CORPUS
 
-# About a minute in all.
-CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
-    "sdp": 20_000,
-    "av1": 30_000,
-    "offer": 3000,
+# A minute and a half in all, none above five seconds.
+CHANGES: Final = dict.fromkeys(TARGETS, 40_000) | {
+    "socketio": 30_000,
+    "conversation": 25_000,
+    "sdp": 5000,
+    "offer": 800,
+    "stun": 7000,
+    "turn": 7000,
+    "data_channels": 1500,
+    "http_body": 5000,
     "foreign": 20_000,
     "phone_answer": 300,
-    "stun": 30_000,
-    "turn": 10_000,
-    "data_channels": 10_000,
-    "recording": 15_000,
-    "http_body": 5000,
+    "receiver": 7000,
+    "recording": 6000,
 }
 
 
