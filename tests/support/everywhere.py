@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import threading
-import traceback
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
@@ -36,17 +35,26 @@ _PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
 
 @pytest.fixture(autouse=True)
 def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Mark tokens, and listen wherever they could be told."""
+    """Mark tokens, and listen wherever they could be told, from the first one on."""
     places = request.node.stash[_PLACES] = set[str]()
 
     def look(place: str, *texts: str | bytes | None) -> None:
         if any(MARK.encode() in text if isinstance(text, bytes) else MARK in (text or "") for text in texts):
             places.add(place)
 
-    make = secrets.token_urlsafe
-    monkeypatch.setattr(secrets, "token_urlsafe", lambda size=None: MARK + make(size))
-    with _listening_to_errors(monkeypatch, look), _listening_to_log(look):
-        _listen_to_what_is_taken_away(monkeypatch, look)
+    make, is_listening = secrets.token_urlsafe, False
+    with contextlib.ExitStack() as stack:
+
+        def make_marked(size: int | None = None) -> str:
+            nonlocal is_listening
+            if not is_listening:  # most tests make no token, and listening takes time with each error and each line
+                stack.enter_context(_listening_to_errors(monkeypatch, look))
+                stack.enter_context(_listening_to_log(look))
+                _listen_to_what_is_taken_away(monkeypatch, look)
+                is_listening = True
+            return MARK + make(size)
+
+        monkeypatch.setattr(secrets, "token_urlsafe", make_marked)
         yield
 
 
@@ -60,13 +68,26 @@ def _listening_to_errors(monkeypatch: pytest.MonkeyPatch, look: Look) -> Iterato
         alive.add(error)
 
     def look_at(error: streamer.StreamerError) -> None:
-        look("an error", repr(error), repr(vars(error)), *traceback.format_exception(error, limit=0))
+        for cause in causes_of(error):
+            look("an error", str(cause), repr(cause), repr(vars(cause)))
 
     monkeypatch.setattr(streamer.StreamerError, "__init__", init)
     monkeypatch.setattr(streamer.StreamerError, "__del__", look_at, raising=False)
     yield
     for error in list(alive):
         look_at(error)
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Return an error and what is printed with it: what caused it, what it came up in, the members of a group."""
+    seen, left = set[int](), [error]
+    while left:
+        error = left.pop()
+        if id(error) not in seen:
+            seen.add(id(error))
+            yield error
+            members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+            left.extend(filter(None, (error.__cause__, error.__context__, *members)))
 
 
 @contextlib.contextmanager
