@@ -10,8 +10,8 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 def test_tests_that_share_a_run_are_one_piece_and_all_others_are_pieces_of_their_own() -> None:
-    matrix = "tests/faults/test_matrix.py::test_a_fault_is_what_it_is_said_to_be"
-    assert unit_of(f"{matrix}[at first: HTTP 401]") == unit_of(f"{matrix}[at first: HTTP 429]") == matrix
+    matrix = "tests/faults/test_matrix.py"
+    assert unit_of(f"{matrix}::test_x[at first: HTTP 401]") == unit_of(f"{matrix}::test_y") == matrix
     assert unit_of("tests/unit/media/rtp/test_packet.py::test_x[1]") == "tests/unit/media/rtp/test_packet.py::test_x[1]"
 
 

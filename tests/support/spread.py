@@ -1,28 +1,42 @@
-"""A pytest plugin that spreads the suite over the workers of pytest-xdist (`-n 3`); without workers it does nothing.
+"""A pytest plugin that spreads the suite over the workers of pytest-xdist (`-n 4`); without workers it does nothing.
 
-The workers take tests from one queue. The long tests come first in it, so that all workers end at about the same time.
+There are two queues. Tests of logic (`CALM`) take only processor time. The last worker takes them, at a low priority:
+it uses what the others leave. All other tests wait for peers, processes and time, and some of them have time limits.
+The other workers take them, the long ones first, and help with the tests of logic at the end.
 """
 
+import os
 from typing import Any, Final
 
 import pytest
 
-# The folders of long tests, which wait for peers, processes and time; the others come after them.
-LONG: Final = ("faults", "peers", "whole", "fuzz", "docs")
-# The tests of such a function share one run: its fixture tries all of them side by side. One worker takes them all.
-TOGETHER: Final = ("tests/faults/test_matrix.py::test_a_fault_", "tests/house/test_tripwire.py::")
+CALM: Final = ("tests/unit/", "tests/house/", "tests/fuzz/", "tests/whole/test_recording_days.py::")
+# The folders of long tests; the others come after them.
+LONG: Final = ("faults", "whole", "peers", "docs")
+# The tests of such a file share runs: a fixture tries all of them side by side. One worker takes them all.
+TOGETHER: Final = ("tests/faults/test_matrix.py::", "tests/house/test_tripwire.py::")
+NICENESS: Final = 10  # of the worker that takes the tests of logic
 
 
 def unit_of(test: str) -> str:
-    """Return the name of what a worker takes as one piece: a test, or all tests of a function."""
-    return test.partition("[")[0] if test.startswith(TOGETHER) else test
+    """Return the name of what a worker takes as one piece: a test, or all tests of a file."""
+    return test.partition("::")[0] if test.startswith(TOGETHER) else test
+
+
+def is_calm(test: str) -> bool:
+    """Return whether a test takes only processor time."""
+    return test.startswith(CALM)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the long tests first, in workers."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=_place)
+    """In workers, put the long tests first, and lower the priority of the worker that takes the tests of logic."""
+    if not hasattr(config, "workerinput"):
+        return
+    items.sort(key=_place)
+    lanes = {is_calm(item.nodeid) for item in items}
+    if len(lanes) > 1 and _is_last(config.workerinput["workerid"], config.workerinput["workercount"]):
+        os.nice(NICENESS)
 
 
 def _place(item: pytest.Item) -> tuple[bool, int]:
@@ -30,12 +44,37 @@ def _place(item: pytest.Item) -> tuple[bool, int]:
     return not item.nodeid.startswith(TOGETHER), LONG.index(folder) if folder in LONG else len(LONG)
 
 
+def _is_last(worker: str, count: int) -> bool:
+    return count > 1 and worker == f"gw{count - 1}"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each worker one piece of the queue after the other, in the queue's order."""
+    """Give each worker one piece of its queue after the other, in the queue's order."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where there are workers
 
+    class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+        def _reschedule(self, node: Any) -> None:
+            if self.workqueue and self._next_for(node) is None and not node.shutting_down:
+                node.shutdown()
+            else:
+                super()._reschedule(node)
+
+        def _assign_work_unit(self, node: Any) -> None:
+            piece = self._next_for(node) or next(iter(self.workqueue))
+            self.workqueue.move_to_end(piece, last=False)
+            super()._assign_work_unit(node)
+
+        def _next_for(self, node: Any) -> str | None:
+            """Return the next piece for a worker; None if only those are left that are not for it."""
+            is_mixed = len({is_calm(test) for test in self.collection or ()}) > 1
+            takes_calm = is_mixed and _is_last(node.gateway.id, self.numnodes)
+            calm = next(filter(is_calm, self.workqueue), None)
+            other = next((piece for piece in self.workqueue if not is_calm(piece)), None)
+            return calm if takes_calm else other or calm
+
     config.option.loadscopereorder = False
-    scheduling: Any = LoadScopeScheduling(config, log)
-    scheduling._split_scope = unit_of
-    return scheduling
+    return Lanes(config, log)
