@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-_INTERRUPTED = 130  # as `streamer.cli.codes.MEANINGS` says
+_INTERRUPTED = 130  # as `streamer.cli.exit_codes.MEANINGS` says
 
 
 def main() -> None:

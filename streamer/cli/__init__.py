@@ -1,6 +1,6 @@
 """The command line: `streamer record | frames | screenshot | clip | audio | info | phone | demo`."""
 
-from streamer.cli.codes import EXIT_CODES
 from streamer.cli.commands import app
+from streamer.cli.exit_codes import EXIT_CODES
 
 __all__ = ["EXIT_CODES", "app"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from streamer.cli.codes import MEANINGS
+from streamer.cli.exit_codes import MEANINGS
 
 CONNECTION: Final = "Connection"
 MESSAGES: Final = "Messages"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import typer
 
 from streamer import errors
-from streamer.cli.codes import EXIT_CODES, INTERRUPTED
+from streamer.cli.exit_codes import EXIT_CODES, INTERRUPTED
 from streamer.cli.options import Output
 from streamer.cli.output import be_quiet, err, escaped, styled, warnings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streamer.audio_ports import AudioPort, AudioPorts
-from streamer.cloud.codes import meaning_of
+from streamer.cloud.error_codes import meaning_of
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
 from streamer.foreign import ForeignText, UnreadableJsonError, decode_json, parse_url, without_secrets
 from streamer.secret import Secret

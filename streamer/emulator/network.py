@@ -5,7 +5,7 @@ import random
 from typing import Any, Final
 
 from streamer.emulator.faults import Faults
-from streamer.hooks import shadow
+from streamer.library_hooks import shadow
 
 BURST: Final = 3  # datagrams that are lost in a row, on average
 LATE_S: Final = 0.02  # what is overtaken comes so much later: some frames' worth of packets

@@ -7,7 +7,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.rtp import RtpPacket
 
 from streamer.emulator.faults import Faults
-from streamer.hooks import shadow
+from streamer.library_hooks import shadow
 
 _FU_A: Final = 28
 _SLICES: Final = (1, 5)

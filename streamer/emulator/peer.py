@@ -23,7 +23,7 @@ from streamer.emulator.faults import Faults
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.network import Path
 from streamer.foreign import ForeignText
-from streamer.hooks import check_hooks, shadow
+from streamer.library_hooks import check_hooks, shadow
 from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
 
 _logger = logging.getLogger("streamer.emulator.rtc")

@@ -22,7 +22,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
 from streamer.foreign import ForeignText
-from streamer.hooks import check_hooks, shadow
+from streamer.library_hooks import check_hooks, shadow
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.path import local_address, probe

@@ -36,7 +36,7 @@ from streamer.errors import (
     SignalingUnreachableError,
 )
 from streamer.foreign import ForeignText
-from streamer.hooks import check_hooks
+from streamer.library_hooks import check_hooks
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import addresses_of, connect_tcp
 from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT, Conversation

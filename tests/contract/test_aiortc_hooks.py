@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL.SSL import WantReadError
 
-from streamer import hooks
+from streamer import library_hooks as hooks
 from streamer.rtc._aiortc import gathering, hardening, path, srtp
 from streamer.rtc._aiortc.srtp_transport import hook_receive
 from streamer.rtc.udp import UdpTransport

@@ -12,8 +12,8 @@ from typer.main import get_command
 
 import streamer
 from streamer import cli, emulator, errors
-from streamer.cli.codes import MEANINGS
-from streamer.cloud import codes
+from streamer.cli.exit_codes import MEANINGS
+from streamer.cloud import error_codes as codes
 from streamer.events import EventKind
 from streamer.signaling import messages
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, first_column

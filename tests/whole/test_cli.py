@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import streamer
 from streamer import cli, emulator
 from streamer.cli import display
-from streamer.cli.codes import MEANINGS
+from streamer.cli.exit_codes import MEANINGS
 from streamer.emulator import EmulatedPhone, Faults
 from tests.support.commands import end, environment, run, running, streams
 from tests.support.tls import behind_tls, make_certificate

@@ -11,7 +11,7 @@ from aioice import Candidate, TransportPolicy, ice, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCDtlsTransport
 
-from streamer.hooks import shadow
+from streamer.library_hooks import shadow
 from streamer.resolver import resolve
 from streamer.rtc._aiortc.hardening import CatchErrorsMixin, StunProtocol
 from streamer.rtc.ice import IceServer

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aioice import ice, stun
 from aiortc import RTCDtlsTransport, RTCPeerConnection
 
-from streamer.hooks import shadow
+from streamer.library_hooks import shadow
 from streamer.rtc.datagrams import is_dtls, is_srtp, split_records
 from streamer.rtc.sctp import is_safe_to_parse
 

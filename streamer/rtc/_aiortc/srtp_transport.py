@@ -8,7 +8,7 @@ from typing import Any
 import pylibsrtp
 from aiortc import RTCDtlsTransport, RTCRtpReceiver
 
-from streamer.hooks import shadow
+from streamer.library_hooks import shadow
 from streamer.rtc._aiortc.srtp import Inbound
 from streamer.rtc.datagrams import is_srtp
 from streamer.rtc.udp import UdpTransport

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.cloud.codes import meaning_of
+from streamer.cloud.error_codes import meaning_of
 
 WAITING_HELPS = {"2003", "2005", "2006", "9999"}
 NOTHING_HELPS = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from streamer import hooks
+from streamer import library_hooks as hooks
 from streamer.errors import IncompatibleLibraryError
 from tests.support.private_names import users
 
