@@ -4,7 +4,7 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PURE := tests/unit tests/house
 CORE := tests/contract tests/cloud tests/emulator $(wildcard tests/whole/test_cli*.py)
 
@@ -20,7 +20,8 @@ demo: $(VENV)/.demo  ## Connect to the emulator, stream, and record an MP4
 	@$(BIN)/streamer demo
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	@$(BIN)/python -m pytest -m alone
 
 quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time
 	@$(BIN)/python -m pytest -n auto -m "not edge" --hypothesis-profile=quick $(PURE)

@@ -1,4 +1,4 @@
-"""A pytest plugin that spreads the suite over the workers of pytest-xdist (`-n 4`); without workers it does nothing.
+"""A pytest plugin that spreads the suite over the workers of pytest-xdist (`-n 3`); without workers it does nothing.
 
 There are two queues. Tests of logic (`CALM`) take only processor time. The last worker takes them, at a low priority:
 it uses what the others leave. All other tests wait for peers, processes and time, and some of them have time limits.

@@ -37,6 +37,7 @@ def with_late_audio(path: Path, late_s: float, copy: Path) -> Path:
     return copy
 
 
+@pytest.mark.alone
 async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: Connect, tmp_path: Path) -> None:
     paths = [tmp_path / "a.mp4", tmp_path / "a.mkv"]
     async with (

@@ -16,6 +16,8 @@ from streamer.media.recording.transcode import Transcode, Transcoder
 from tests.support.recordings import duration_s, packets
 from tests.support.senders import MS, OPUS, access_unit, encoded
 
+pytestmark = pytest.mark.timeout(600)  # they only take processor time, at a low priority
+
 S = 1000 * MS
 HOUR = 3600
 HOURS_30 = 30 * HOUR

@@ -11,6 +11,7 @@ from tests.support import recording_proofs as proofs
 SMALL = {"width": 360, "height": 640}
 
 
+@pytest.mark.alone
 async def test_every_kind_of_file_holds_what_the_phone_sent_turned_and_still(tmp_path: Path) -> None:
     found = await proofs.exact(tmp_path, seconds=20, **SMALL)
     assert (found["lost"], found["dropped"]) == (0, 0)

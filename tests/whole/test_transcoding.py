@@ -18,6 +18,7 @@ from tests.support.waiting import until
 LIMIT_S = 60.0
 
 
+@pytest.mark.alone
 async def test_the_rate_is_constant_moving_and_still_and_each_frame_is_where_it_was(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
