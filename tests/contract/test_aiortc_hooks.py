@@ -155,7 +155,8 @@ async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
     while open_sockets() > sockets and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     assert open_sockets() <= sockets
-    assert set(threading.enumerate()) <= threads
+    left_threads = set(threading.enumerate()) - threads
+    assert all(thread.name.startswith("asyncio_") for thread in left_threads)  # the loop's own pool grows as it likes
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
