@@ -266,8 +266,8 @@ def found_as(name: str) -> str:
     if parenthesis:
         found = getattr(owner, last, None)
         return f"{place}({' '.join(inspect.signature(found).parameters)})" if callable(found) else ""
-    is_there = hasattr(owner, last) or last in owner.__init__.__code__.co_names
-    return place if is_there else ""
+    made = getattr(getattr(owner, "__init__", None), "__code__", None)  # None: the class has no `__init__` of its own
+    return place if hasattr(owner, last) or (made is not None and last in made.co_names) else ""
 
 
 def shadow(target: object, method: str, replacement: Callable[..., Any]) -> None:

@@ -84,14 +84,14 @@ class Client:
         except TimeoutError:
             await self.socket.close(1008, "not authorized")
 
-    def tell(self, what: str) -> None:
-        """Tell whoever watches the phone what this client does."""
+    def report(self, what: str) -> None:
+        """Report what this client does, to `on_client` of the phone."""
         self._phone.on_client(f"client {self._number} {what}")
 
-    def tell_end(self) -> None:
-        """Tell that it has left, after how long, and why if the phone knows."""
+    def report_end(self) -> None:
+        """Report that it has left, after how long, and why if the phone knows."""
         why = f": {self._ended_by}" if self._ended_by else ""
-        self.tell(f"left after {time.monotonic() - self.began_at:.1f} s{why}")
+        self.report(f"left after {time.monotonic() - self.began_at:.1f} s{why}")
 
     async def offer(self) -> None:
         """Send an offer, the first or another."""
@@ -116,7 +116,7 @@ class Client:
     async def restart_ice(self) -> None:
         """Offer a fresh connection in place of the one there is, which is closed when the other one is up.
 
-        aiortc 1.16 cannot restart ICE: so DTLS begins anew with it, as it may (RFC 8842 section 4).
+        aiortc 1.16 cannot restart ICE, so DTLS begins again with it, which RFC 8842 section 4 allows.
         """
         if self.peer is None or self.peer.is_closed:
             return
@@ -222,7 +222,7 @@ class Client:
 
     async def _tell_stream(self, peer: PhonePeer) -> None:
         await peer.connected.wait()
-        self.tell("streams")
+        self.report("streams")
 
     async def _lose_path(self) -> None:
         if self.peer is not None:

@@ -276,12 +276,12 @@ class EmulatedPhone:
         self._came += 1
         client = Client(self, socket, query, number=self._came)
         self.clients.add(client)
-        client.tell(f"connected from {_address(websocket)}")
+        client.report(f"connected from {_address(websocket)}")
         try:
             await client.run()
         finally:
             self.clients.discard(client)
-            client.tell_end()
+            client.report_end()
             if client.peer is not None:
                 self.lifecycle.ended(client.began_at)
             try:

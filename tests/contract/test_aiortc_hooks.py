@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -138,6 +139,8 @@ def open_sockets() -> int:
 
 
 async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
+    # The loop's own pool has one thread from the first connection on: a larger one grows on a busy machine.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     sockets = open_sockets()
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()  # once, for what aiortc makes and keeps
@@ -155,8 +158,7 @@ async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
     while open_sockets() > sockets and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     assert open_sockets() <= sockets
-    left_threads = set(threading.enumerate()) - threads
-    assert all(thread.name.startswith("asyncio_") for thread in left_threads)  # the loop's own pool grows as it likes
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])

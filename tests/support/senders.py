@@ -59,7 +59,7 @@ ENCODERS = {
 }
 LIBAV_NAMES = {"h265": "hevc"}  # of codecs, where they are not those of the SDP
 _BARS = np.where((np.arange(160) - 4 * np.arange(40)[:, np.newaxis]) // 8 == 0, 200, 60)  # what `drawn` draws
-_REFORMATTER = VideoReformatter()  # one for all: each would be set up anew
+_REFORMATTER = VideoReformatter()  # shared: setting one up takes time
 os.environ["SVT_LOG"] = "0"  # libsvtav1 says much, and only this makes it silent
 
 

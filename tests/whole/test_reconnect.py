@@ -320,6 +320,7 @@ async def test_a_still_screen_without_audio_is_no_interruption(connect: Connect)
         assert session.state == "streaming"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("is_dead", [False, True])
 async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, is_dead: bool
@@ -343,10 +344,9 @@ async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
     assert len(phone.device_tokens) == 1
     assert stats.frames_received > 30
     steps = {later - earlier for earlier, later in itertools.pairwise(counters)}
-    # A phone on a busy machine may send the successor's keyframe after its former stream's next frame.
-    assert min(steps) >= -1
+    assert min(steps) >= 0
     if not is_dead:
-        assert steps <= {-1, 0, 1}
+        assert steps <= {0, 1}
     assert len(list(barcodes(tmp_path / "a.mp4"))) == recording.frames
 
 
