@@ -38,7 +38,15 @@ def private_names(names: Iterable[str]) -> set[str]:
     return set(re.findall(r"(?<![A-Za-z0-9_])_(?!_)\w+", " ".join(names)))
 
 
-@pytest.mark.parametrize("name", ["aioice.ice:Connection.vanished(self)", "aioice.ice:Connection._vanished"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aioice.ice:Connection.vanished(self)",
+        "aioice.ice:Connection._vanished",
+        "aioice.stun:TransactionTimeout._vanished",  # a class without an `__init__` in Python
+        "aioice.vanished:Connection._queue",
+    ],
+)
 def test_a_library_that_has_changed_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(hooks, "HOOKS", (hooks.Hook("aioice 9", "a test", "never", (name,)),))
     hooks.check_hooks.cache_clear()
