@@ -117,7 +117,7 @@ MEANWHILE: Final = _abroad(
         what="the WebSocket is reset, and the phone stops sending",
         act=Abroad.cut_signaling,
         told=("interrupted", *AGAIN),
-        interrupted_by=streamer.SignalingClosedError,
+        interrupted_by=(streamer.SignalingClosedError, streamer.ConnectionLostError),  # the two race
     ),
     Row(
         what="a Socket.IO disconnect",
