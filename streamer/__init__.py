@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from streamer.media.recording.clips import clip
     from streamer.media.recording.recording import Recording
     from streamer.media.recording.transcode import Transcode
-    from streamer.retry import Reconnect
+    from streamer.retry_policy import Reconnect
     from streamer.secret import Secret
     from streamer.session import Session
     from streamer.stats import Stats
@@ -116,7 +116,7 @@ _HOMES = (
     "streamer.media.recording.recording",
     "streamer.media.recording.transcode",
     "streamer.audio_ports",
-    "streamer.retry",
+    "streamer.retry_policy",
     "streamer.secret",
     "streamer.session",
     "streamer.stats",

@@ -12,7 +12,7 @@ from streamer.errors import ConfigurationError, ConnectionFailedError, TakenOver
 from streamer.events import EventHub, EventIterator
 from streamer.options import ConnectOptions
 from streamer.own_loop import OwnLoop
-from streamer.retry import Reconnect
+from streamer.retry_policy import Reconnect
 from streamer.session import Session
 from streamer.tls import check_verify
 

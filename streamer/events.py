@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Recent
 from streamer.own_loop import OwnLoop
+from streamer.pubsub import Hub, HubIterator
 
 EVENTS_LIMIT: Final = 100  # events that a consumer has not read; the oldest are dropped and counted
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from streamer.cloud.client import check_user_id
 from streamer.errors import ConfigurationError
-from streamer.retry import Reconnect
+from streamer.retry_policy import Reconnect
 
 PREROLL_LIMIT_S: Final = 120.0
 

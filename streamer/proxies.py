@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from streamer.errors import ConfigurationError
-from streamer.foreign import parse_url
+from streamer.untrusted_text import parse_url
 
 # Which variables hold for a URL, the first that is set. A WebSocket goes the way of HTTP unless it has its own.
 _NAMES: Final = {

@@ -14,7 +14,6 @@ from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
-from streamer.measurements import Measurements
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
 from streamer.media.playback.audio import AudioOutput
@@ -25,8 +24,9 @@ from streamer.media.recording.recording import Recording
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode
 from streamer.options import ConnectOptions
-from streamer.reconnect import Reconnector
+from streamer.reconnector import Reconnector
 from streamer.stats import Stats
+from streamer.stats_collector import StatsCollector
 
 _logger = logging.getLogger("streamer.session")
 
@@ -70,8 +70,8 @@ class Session:
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._recordings: set[Recording] = set()
         self._reconnector = Reconnector(instance, ticket, self._fanout, options, events=events)
-        self._measurements = Measurements(self._reconnector, self._frames, self._audio, events)
-        for sink in (self._history, self._frames, self._audio, self._measurements.meter):
+        self._stats = StatsCollector(self._reconnector, self._frames, self._audio, events)
+        for sink in (self._history, self._frames, self._audio, self._stats.meter):
             self._fanout.add(sink)
         self._error: Exception | None = None
         self._is_over = False
@@ -352,7 +352,7 @@ class Session:
     def stats(self) -> Stats:
         """Return a snapshot of the session's counters."""
         self._loop.check()
-        return self._measurements.stats(self.state)
+        return self._stats.stats(self.state)
 
     async def aclose(self) -> None:
         """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
@@ -371,7 +371,7 @@ class Session:
         await self.aclose()
 
     async def _run(self) -> None:
-        watching = asyncio.create_task(self._measurements.watch(), name="problems")
+        watching = asyncio.create_task(self._stats.watch(), name="problems")
         try:
             await self._reconnector.run()
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself

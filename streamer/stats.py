@@ -1,8 +1,6 @@
-"""Plain counters of a session, and the frozen snapshots that users get. Each counter has one writer."""
+"""The snapshot of a session's counters, rates and times that users get."""
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,64 +62,3 @@ class Stats:
     mean_latency_s: float | None  # from its capture, by the phone's clock: means something if both clocks are in step
     frame_width: int | None  # of the last decoded frame
     frame_height: int | None  # likewise
-
-
-class RateMeter:
-    """Events per second, and their weight, over the last second or so. At most `_LIMIT` events are remembered."""
-
-    _LIMIT: Final = 4096
-
-    def __init__(self, window_ns: int = 1_000_000_000) -> None:
-        self._window_ns = window_ns
-        self._events: deque[tuple[int, int]] = deque(maxlen=self._LIMIT)
-
-    def add(self, now_ns: int, weight: int = 1) -> None:
-        """Count an event."""
-        self._events.append((now_ns, weight))
-
-    def per_second(self, now_ns: int) -> float:
-        """Return the weight per second over the window that ends now."""
-        self._forget(now_ns)
-        return sum(weight for _, weight in self._events) * 1e9 / self._window_ns
-
-    def mean(self, now_ns: int) -> float | None:
-        """Return the mean weight of the events in the window that ends now; None if there are none."""
-        self._forget(now_ns)
-        return sum(weight for _, weight in self._events) / len(self._events) if self._events else None
-
-    def _forget(self, now_ns: int) -> None:
-        while self._events and self._events[0][0] < now_ns - self._window_ns:
-            self._events.popleft()
-
-
-class FreezeMeter:
-    """Freezes as webrtc-stats defines `freezeCount` and `totalFreezesDuration`, but where something was missing only.
-
-    An interval between two frames is a freeze if it is at least max(3 * average, average + 150 ms), where the average
-    is that of the last 30 intervals. A screen at rest sends nothing for minutes, and is not frozen: an interval counts
-    only if packets were found missing in it, whether they came in the end or not, or the stream began again after it.
-    """
-
-    _AVERAGED: Final = 30
-    _LEAST: Final = 5  # intervals, before one can be too long
-    _PAUSE_NS: Final = 1_000_000_000  # what an interval counts for in the average at the most: a screen may rest
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total_ns = 0
-        self._latest_ns: int | None = None
-        self._intervals: deque[int] = deque(maxlen=self._AVERAGED)
-
-    def add(self, now_ns: int, *, has_gap: bool) -> None:
-        """Take a frame that can be shown now; `has_gap` says whether something was missing since the last one."""
-        if self._latest_ns is not None:
-            interval_ns = now_ns - self._latest_ns
-            if has_gap and len(self._intervals) >= self._LEAST and interval_ns >= self._limit_ns():
-                self.count += 1
-                self.total_ns += interval_ns
-            self._intervals.append(min(interval_ns, self._PAUSE_NS))
-        self._latest_ns = now_ns
-
-    def _limit_ns(self) -> float:
-        average_ns = sum(self._intervals) / len(self._intervals)
-        return max(3 * average_ns, average_ns + 150_000_000)

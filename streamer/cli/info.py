@@ -8,9 +8,9 @@ from streamer.cli.display import duration, facts_table
 from streamer.cli.options import Connection
 from streamer.cli.output import show_result, styled
 from streamer.cloud.client import CloudClient
-from streamer.foreign import without_secrets
 from streamer.rtc.ice import parse_ice_servers
 from streamer.tls import check_verify
+from streamer.untrusted_text import without_secrets
 
 
 async def show(instance: str, connection: Connection, *, as_json: bool) -> None:

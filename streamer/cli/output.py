@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from streamer import errors
-from streamer.foreign import ForeignText
+from streamer.untrusted_text import UntrustedText
 
 _LINE_LIMIT: Final = 10_000  # columns, where no terminal breaks lines; and characters of a text
 _WARNINGS_LIMIT: Final = 1000  # different warnings of a command
@@ -98,7 +98,7 @@ def be_quiet(quiet: bool) -> None:
 
 def escaped(text: str) -> str:
     """Return a text without anything that a terminal could take for a command."""
-    return str(ForeignText(text, limit=_LINE_LIMIT))
+    return str(UntrustedText(text, limit=_LINE_LIMIT))
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

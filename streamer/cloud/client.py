@@ -16,8 +16,7 @@ from streamer.cloud.credentials import Credentials, as_credentials
 from streamer.cloud.http import checked_endpoint, open_http, read_reply
 from streamer.cloud.models import Progress, Ticket, check_reply, parse_prepared, parse_progress, parse_ticket
 from streamer.errors import CloudError, ConfigurationError, CredentialsError
-from streamer.retry import Backoff, Reconnect
-from streamer.wire import (
+from streamer.protocol_constants import (
     AUTH_PATH,
     PREPARE_PATH,
     PROGRESS_PATH,
@@ -26,6 +25,7 @@ from streamer.wire import (
     STOP_PATH,
     TENANT_TOKEN_HEADER,
 )
+from streamer.retry_policy import Backoff, Reconnect
 
 _logger = logging.getLogger("streamer.cloud")
 

@@ -17,10 +17,10 @@ import httpx
 from streamer.aio import within
 from streamer.cloud.http import checked_endpoint, read_reply
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
-from streamer.foreign import UnreadableJsonError, decode_json
+from streamer.protocol_constants import TENANT_TOKEN_HEADER
 from streamer.secret import Secret
 from streamer.threads import Threads
-from streamer.wire import TENANT_TOKEN_HEADER
+from streamer.untrusted_text import UnreadableJsonError, decode_json
 
 RENEW_BEFORE_S: Final = 300.0  # the vendor asks not to use a token that is about to expire [doc]
 READ_TIMEOUT_S: Final = 5.0  # of a token's file, which may lie on another machine

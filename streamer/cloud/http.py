@@ -18,10 +18,10 @@ import httpx
 from streamer.aio import within
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
-from streamer.foreign import ForeignText, parse_url, without_secrets
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import connect_first
 from streamer.tls import context_from
+from streamer.untrusted_text import UntrustedText, parse_url, without_secrets
 
 with contextlib.suppress(ImportError):  # httpcore imports it while it connects, which would hold up the loop for 15 ms
     importlib.import_module("anyio._backends._asyncio")
@@ -198,7 +198,7 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
         refusal.retryable = False
         raise refusal
     if response.is_redirect:
-        target = ForeignText(_host(response.headers.get("location", "")))
+        target = UntrustedText(_host(response.headers.get("location", "")))
         raise CloudReplyError(
             f"{request.url.host} redirects to {target} (HTTP {response.status_code}): give the final endpoint",
             status=response.status_code,
@@ -221,7 +221,7 @@ async def _read_body(response: httpx.Response) -> bytes:
         return decode_body(bytes(body), encodings=encodings, charset=response.charset_encoding, limit=BODY_LIMIT)
     except UnreadableBodyError as error:
         raise CloudReplyError(
-            f"the reply of {response.url.host} {error} (content-encoding '{ForeignText(encodings, 40)}')",
+            f"the reply of {response.url.host} {error} (content-encoding '{UntrustedText(encodings, 40)}')",
             status=response.status_code,
         ) from error
 

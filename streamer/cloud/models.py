@@ -8,9 +8,7 @@ from typing import Final
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.error_codes import meaning_of
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
-from streamer.foreign import ForeignText, UnreadableJsonError, decode_json, parse_url, without_secrets
-from streamer.secret import Secret
-from streamer.wire import (
+from streamer.protocol_constants import (
     API_SUCCESS,
     PREPARE_READY,
     PROGRESS_BACKING_UP,
@@ -18,6 +16,8 @@ from streamer.wire import (
     PROGRESS_QUEUING,
     PROGRESS_RESTORING,
 )
+from streamer.secret import Secret
+from streamer.untrusted_text import UnreadableJsonError, UntrustedText, decode_json, parse_url, without_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +256,7 @@ def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:
     """Return a short, printable form of what the server said, without our secret."""
     if not text:
         return None
-    return str(ForeignText(text.replace(hidden, "***") if hidden else text, limit))
+    return str(UntrustedText(text.replace(hidden, "***") if hidden else text, limit))
 
 
 def _refusal(code: str | None, said: str | None, status: int, where: str) -> CloudRefusalError:

@@ -13,7 +13,7 @@ from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Progress, Ticket
 from streamer.errors import CloudError, CloudRefusalError
 from streamer.events import EventHub
-from streamer.retry import is_not_ready
+from streamer.retry_policy import is_not_ready
 
 _logger = logging.getLogger("streamer.session")
 

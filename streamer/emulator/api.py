@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
-from streamer.foreign import ForeignText
+from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.emulator.api")
 
@@ -93,7 +93,7 @@ class ApiServer:
                 while await reader.read(4096):
                     pass
                 return
-            _logger.debug("%s %s: HTTP %d", request.method, ForeignText(request.path), reply.status)
+            _logger.debug("%s %s: HTTP %d", request.method, UntrustedText(request.path), reply.status)
             await _write_reply(connection, writer, reply._replace(body=b"") if request.method == "HEAD" else reply)
             if reply.truncated or connection.our_state is not h11.DONE:
                 return

@@ -14,7 +14,7 @@ from streamer.emulator.json_text import parse_json
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.peer import PhonePeer
 from streamer.emulator.socketio import ServerSocket
-from streamer.wire import AUTHORIZE_OK, CLOSE_TAKEN_OVER, CLOSE_TRIAL_OVER, CLOSE_USER_LEFT
+from streamer.protocol_constants import AUTHORIZE_OK, CLOSE_TAKEN_OVER, CLOSE_TRIAL_OVER, CLOSE_USER_LEFT
 
 UNAUTHORIZED_S: Final = 30.0  # a client that is not authorized is sent away after so long
 _REASONS: Final = {

@@ -22,9 +22,9 @@ from streamer.emulator import packing
 from streamer.emulator.faults import Faults
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.network import Path
-from streamer.foreign import ForeignText
 from streamer.library_hooks import check_hooks, shadow
-from streamer.wire import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
+from streamer.protocol_constants import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
+from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.emulator.rtc")
 
@@ -113,7 +113,7 @@ class PhonePeer:
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         except Exception as error:  # noqa: BLE001 - aiortc's parser checks little, and stumbles in many ways
-            _logger.debug("< an answer that cannot be used: %s: %s", type(error).__name__, ForeignText(error))
+            _logger.debug("< an answer that cannot be used: %s: %s", type(error).__name__, UntrustedText(error))
             return
         self._has_answer = True
         early, self._early_candidates = self._early_candidates, []

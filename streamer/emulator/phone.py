@@ -19,7 +19,7 @@ from streamer.emulator.options import PhoneOptions
 from streamer.emulator.peer import PhonePeer
 from streamer.emulator.provisioning import Lifecycle
 from streamer.emulator.socketio import ServerSocket
-from streamer.wire import (
+from streamer.protocol_constants import (
     AUTHORIZE_INVALID_TOKEN,
     AUTHORIZE_OK,
     AUTHORIZE_TOKEN_EXPIRED,

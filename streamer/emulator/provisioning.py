@@ -8,7 +8,7 @@ from typing import Any, Final
 from streamer.emulator.api import Reply
 from streamer.emulator.faults import Faults
 from streamer.emulator.json_text import parse_json
-from streamer.wire import (
+from streamer.protocol_constants import (
     PREPARE_PATH,
     PREPARE_READY,
     PROGRESS_FAILED,

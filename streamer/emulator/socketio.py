@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from streamer.emulator.json_text import parse_json
-from streamer.foreign import ForeignText
+from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.emulator.signaling")
 
@@ -103,7 +103,7 @@ class ServerSocket:
             start = rest.find("[")
             event = parse_json(rest[start:]) if start >= 0 else None
             if isinstance(event, list) and event and isinstance(event[0], str):
-                _logger.debug("< %s", ForeignText(event[0]))
+                _logger.debug("< %s", UntrustedText(event[0]))
                 await handle(event[0], event[1] if len(event) > 1 else None)
         return True
 

@@ -11,7 +11,7 @@ import av
 
 from streamer.bounded import Budget
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.reordering import Reordering
+from streamer.media.codecs.frame_reordering import Reordering
 from streamer.media.libav import PIXELS_LIMIT, is_too_large, open_decoder
 
 _logger = logging.getLogger("streamer.decode")

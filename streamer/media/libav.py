@@ -9,7 +9,7 @@ import av
 from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
 
-from streamer.codecs import CODECS
+from streamer.codec_table import CODECS
 from streamer.errors import IncompatibleLibraryError
 
 PIXELS_LIMIT: Final = 4096 * 4096  # 25 MB a frame; 3840x2160, the largest that phones have, is half of that

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from streamer.foreign import ForeignText
 from streamer.secret import Secret
+from streamer.untrusted_text import UntrustedText
 
 # RFC 7064 and RFC 7065; a query on a stun: URL is against the RFC, and real deployments send one.
 _URL: Final = re.compile(
@@ -140,6 +140,6 @@ def _parse_url(url: str, username: str | None, password: Secret | None) -> IceSe
     )
 
 
-def _without_secrets(url: str) -> ForeignText:
+def _without_secrets(url: str) -> UntrustedText:
     """Return a URL, which may be of any form, without the user and the query; some write the password there."""
-    return ForeignText(url.rpartition("@")[2].partition("?")[0])
+    return UntrustedText(url.rpartition("@")[2].partition("?")[0])

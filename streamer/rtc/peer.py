@@ -21,8 +21,8 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
-from streamer.foreign import ForeignText
 from streamer.library_hooks import check_hooks, shadow
+from streamer.protocol_constants import INPUT_CHANNEL_LABEL
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
 from streamer.rtc._aiortc.path import local_address, probe
@@ -32,7 +32,7 @@ from streamer.rtc.ice import IceServer, RemoteCandidates
 from streamer.rtc.sdp import Negotiation
 from streamer.rtc.udp import has_address
 from streamer.tracks import Track
-from streamer.wire import INPUT_CHANNEL_LABEL
+from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.rtc")
 
@@ -163,13 +163,13 @@ class Peer:
             OperationError,
         ) as error:
             raise ConnectionFailedError(
-                f"cannot answer the phone's offer: {ForeignText(error)}", stage="negotiation"
+                f"cannot answer the phone's offer: {UntrustedText(error)}", stage="negotiation"
             ) from error
         if self._relay_only and " typ relay" not in self._connection.localDescription.sdp:
             problems = "; ".join(self.ice_problems)
             raise ConnectionFailedError(f"no TURN server gave a relay candidate: {problems}", stage="ice")
         if negotiation.surplus and negotiation.surplus != self._surplus:
-            mids = ForeignText(", ".join(negotiation.surplus))
+            mids = UntrustedText(", ".join(negotiation.surplus))
             self._on_problem(
                 f"the phone offers more than one video or audio section: those with mid {mids} are refused"
             )

@@ -12,11 +12,11 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final
 
-from streamer.codecs import AUDIO_CODECS, CODECS, VIDEO_CODECS
+from streamer.codec_table import AUDIO_CODECS, CODECS, VIDEO_CODECS
 from streamer.errors import ConnectionFailedError
-from streamer.foreign import ForeignText
 from streamer.rtc.ice import RemoteCandidates
 from streamer.tracks import Codec, Track
+from streamer.untrusted_text import UntrustedText
 
 FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -143,7 +143,7 @@ class Negotiation:
         if not any(track.kind == "video" for track in self.tracks):
             raise ConnectionFailedError(
                 f"expected an offer with 8-bit video in {', '.join(VIDEO_CODECS).upper()}, "
-                f"got {ForeignText(self._offered_video())}",
+                f"got {UntrustedText(self._offered_video())}",
                 stage="negotiation",
             )
         self.offer = "\r\n".join([*self._session_for_aiortc(session), *lines]) + "\r\n"

@@ -35,12 +35,12 @@ from streamer.errors import (
     SignalingTimeoutError,
     SignalingUnreachableError,
 )
-from streamer.foreign import ForeignText
 from streamer.library_hooks import check_hooks
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import addresses_of, connect_tcp
 from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT, Conversation
 from streamer.signaling.messages import Event, SignalingRequest, websocket_url
+from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.signaling")
 # websockets logs every request line at DEBUG, and ours carries the device token.
@@ -186,7 +186,7 @@ class SignalingClient:
 
     def _open_error(self, error: Exception, proxy: str | None) -> tuple[SignalingError | ConfigurationError, bool]:
         """Return the error for an attempt to open the WebSocket, and whether the next attempt may succeed."""
-        host = ForeignText(urlsplit(self._request.signaling_url).netloc.rpartition("@")[2])
+        host = UntrustedText(urlsplit(self._request.signaling_url).netloc.rpartition("@")[2])
         via = f" through the proxy {proxy}" if proxy else ""
         match error:
             case InvalidStatus(response=response) if 300 <= response.status_code < 400:

@@ -21,6 +21,7 @@ from streamer.errors import (
     SignalingRefusedError,
     SignalingTimeoutError,
 )
+from streamer.protocol_constants import AUTHORIZE_INVALID_TOKEN, AUTHORIZE_OK, AUTHORIZE_TOKEN_EXPIRED
 from streamer.signaling import engineio, socketio
 from streamer.signaling.messages import (
     Authorized,
@@ -33,7 +34,6 @@ from streamer.signaling.messages import (
     parse_candidate,
     parse_payload,
 )
-from streamer.wire import AUTHORIZE_INVALID_TOKEN, AUTHORIZE_OK, AUTHORIZE_TOKEN_EXPIRED
 
 _logger = logging.getLogger("streamer.signaling")
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from streamer.errors import SignalingProtocolError
-from streamer.foreign import UnreadableJsonError, decode_json
+from streamer.untrusted_text import UnreadableJsonError, decode_json
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 BINARY_MESSAGE: Final = 4  # the first byte of a binary frame that carries a message

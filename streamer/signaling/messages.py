@@ -11,9 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from streamer.errors import ConfigurationError, DeviceTokenError, SignalingClosedError, TakenOverError
-from streamer.foreign import ForeignText, UnreadableJsonError, decode_json, parse_url, without_secrets
-from streamer.secret import Secret
-from streamer.wire import (
+from streamer.protocol_constants import (
     CLOSE_BROWSER_FAILED,
     CLOSE_BROWSER_UNSUPPORTED,
     CLOSE_CONNECT_TIMEOUT,
@@ -27,6 +25,8 @@ from streamer.wire import (
     CLOSE_WRONG_TOKEN,
     SOCKETIO_PATH,
 )
+from streamer.secret import Secret
+from streamer.untrusted_text import UnreadableJsonError, UntrustedText, decode_json, parse_url, without_secrets
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _PROFILE: Final = 2  # a quality level [seen]
@@ -63,7 +63,7 @@ class SignalingRequest:
         text = str(value)
         for form in (token, quote(token, safe="")):  # a server may echo its request line
             text = text.replace(form, "***")
-        return str(ForeignText(text))
+        return str(UntrustedText(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from streamer.errors import SignalingProtocolError
-from streamer.foreign import UnreadableJsonError, decode_json
+from streamer.untrusted_text import UnreadableJsonError, decode_json
 
 CONNECT, DISCONNECT, EVENT, ACK, ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from streamer import foreign, resolver
+from streamer import resolver, untrusted_text
 from streamer.cloud import credentials, encoding, http
 from streamer.emulator import api, json_text, peer, phone, provisioning
 from streamer.emulator import client as phone_client
@@ -53,7 +53,7 @@ ROWS: Final = [
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),
-    ("lists and objects in one signaling message", foreign.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
+    ("lists and objects in one signaling message", untrusted_text.CONTAINERS_LIMIT, socketio.MAX_DEPTH),
     ("an offer |", conversation.SDP_LIMIT // KIB),
     ("media sections of an offer", sdp.SECTIONS_LIMIT),
     ("lines of an offer", sdp.LINES_LIMIT),

@@ -16,7 +16,7 @@ from streamer import emulator
 from streamer.emulator import EmulatedPhone, Faults, api, json_text, peer, socketio
 from streamer.emulator import client as client_module
 from streamer.emulator.fleet import Fleet, serve_fleet
-from streamer.wire import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
+from streamer.protocol_constants import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 from tests.support.phone_client import LIMIT_S, call_auth, fetch_token, signaling
 
 DEEP = "[" * 9_000  # JSON that is nested deeper than any parser follows

@@ -16,7 +16,7 @@ import av
 
 import streamer
 from streamer import emulator
-from streamer.wire import RELEASE_PATH, STOP_PATH
+from streamer.protocol_constants import RELEASE_PATH, STOP_PATH
 
 FRAMES: Final = 3
 SOON_S: Final = 5.0  # until the phone, in the same process, has closed its side too

@@ -37,13 +37,12 @@ from streamer.errors import (
     SignalingError,
     SignalingProtocolError,
 )
-from streamer.foreign import SHOWN_LIMIT, ForeignText, without_secrets
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, MalformedPayload
-from streamer.media.codecs.depacketizers import depacketizer_for
+from streamer.media.codecs.depacketizer_choice import depacketizer_for
+from streamer.media.codecs.frame_reordering import Reordering
 from streamer.media.codecs.nal import sprop
 from streamer.media.codecs.parameter_sets import SequenceSet, h264_sequence_set, h265_sequence_set
-from streamer.media.codecs.reordering import Reordering
 from streamer.media.recording.containers import FRAGMENT_S, MATROSKA, MP4, MPEG_TS, WEBM
 from streamer.media.recording.mp4 import video_sample
 from streamer.media.recording.muxers import open_media
@@ -72,6 +71,7 @@ from streamer.signaling import engineio, socketio
 from streamer.signaling.conversation import EVENTS_LIMIT, Conversation
 from streamer.signaling.messages import SignalingRequest, websocket_url
 from streamer.tracks import Codec, Track
+from streamer.untrusted_text import SHOWN_LIMIT, UntrustedText, without_secrets
 
 SEPARATOR: Final = b"\x1e"
 SECRET: Final = "a-secret-of-the-fuzzer"  # what no error may show, though the other side may say it
@@ -366,10 +366,10 @@ def auth_reply(data: bytes) -> None:
         websocket_url(request)
 
 
-def foreign(data: bytes) -> None:
+def untrusted_text(data: bytes) -> None:
     """A text from outside → one bounded line; a URL → no user, password, query or fragment of it."""
     for text in (data.decode(errors="replace"), data.decode("utf-16-le", errors="replace")):
-        shown = str(ForeignText(text))
+        shown = str(UntrustedText(text))
         assert shown.isprintable()
         assert len(shown) <= 10 * SHOWN_LIMIT + 1
         shown.encode()  # holds no lone surrogate
@@ -569,7 +569,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "ice_servers": ice_servers,
     "http_body": http_body,
     "auth_reply": auth_reply,
-    "foreign": foreign,
+    "untrusted_text": untrusted_text,
     "phone_answer": phone_answer,
     "rtp": rtp,
     "rtcp": rtcp,

@@ -15,7 +15,7 @@ CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
     "sdp": 20_000,
     "av1": 30_000,
     "offer": 3000,
-    "foreign": 20_000,
+    "untrusted_text": 20_000,
     "phone_answer": 300,
     "stun": 30_000,
     "turn": 10_000,

@@ -71,9 +71,9 @@ def test_no_test_imports_the_benchmarks_or_another_test() -> None:
     [
         ("from benchmarks.clips import CLIPS", True),
         ("import benchmarks.clips", True),
-        ("from tests.unit import (\n    test_hub,\n)", True),
+        ("from tests.unit import (\n    test_pubsub,\n)", True),
         ("def f():\n    from tests.unit.media.test_history import x", True),
-        ("from tests.unit import test_hub", True),
+        ("from tests.unit import test_pubsub", True),
         ("from tests.support.senders import rtp", False),
         ("from streamer.media import history", False),
     ],

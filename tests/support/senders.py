@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.bits import BitReader, BitWriter, escaped, unescaped
-from streamer.media.recording.priority import ordinary_priority
+from streamer.media.recording.thread_priority import ordinary_priority
 from streamer.tracks import Codec, Track
 
 SIZE = (160, 128)  # of what is sent

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 import streamer
-from streamer import emulator, reconnect
+from streamer import emulator, reconnector
 from streamer.cloud import provisioning
 from streamer.emulator import Faults
-from streamer.wire import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
+from streamer.protocol_constants import PREPARE_PATH, PROGRESS_PATH, RELEASE_PATH, STOP_PATH
 from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
@@ -104,7 +104,7 @@ async def test_an_instance_that_is_no_longer_ready_is_prepared_again_when_the_se
 async def test_preparing_again_ends_with_the_limits_of_the_attempts(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnect, "LAST_ATTEMPT_S", 0.5)
+    monkeypatch.setattr(reconnector, "LAST_ATTEMPT_S", 0.5)
     brief = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=3)
     async with (
         emulator.serve(width=360, height=640, prepare_s=0.3) as phone,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import streamer
-from streamer import connection, emulator, handover, reconnect
+from streamer import connection, emulator, handover, reconnector
 from streamer.aio import boot_time
 from streamer.emulator.client import Client
 from streamer.signaling import conversation
@@ -115,7 +115,10 @@ async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_b
     phone.expires_in_s = 3600
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
-        for module in (reconnect, connection):  # an hour in which the event loop's clock and time.monotonic stood still
+        for module in (
+            reconnector,
+            connection,
+        ):  # an hour in which the event loop's clock and time.monotonic stood still
             monkeypatch.setattr(module, "boot_time", lambda: boot_time() + 3600)
         await phone.close_clients(code)
         heard = await hear(events, "streaming", "interrupted", "resumed")
@@ -125,14 +128,14 @@ async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_b
 async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnect, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(reconnector, "CHECK_EVERY_S", 0.1)
     async with (
         emulator.serve(width=360, height=640, expires_in_s=3600, allow_many=True) as phone,
         connect(phone, reconnect=QUICK) as session,
         asyncio.timeout(LIMIT_S),
     ):
         events = session.events()
-        for module in (reconnect, connection):
+        for module in (reconnector, connection):
             monkeypatch.setattr(module, "boot_time", lambda: boot_time() + 3580)
         await hear(events, "streaming", "renewed")
 
@@ -202,7 +205,7 @@ def overstay(phone: emulator.EmulatedPhone) -> None:
 async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream_unless_the_user_left(
     short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    monkeypatch.setattr(reconnect, "SHORTEST_S", 100)  # it is not renewed before
+    monkeypatch.setattr(reconnector, "SHORTEST_S", 100)  # it is not renewed before
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         overstay(short_lived)
         events, made_at = session.events(), session._connection.made_at

@@ -1,6 +1,6 @@
 """What the depacketizers of all codecs share: what each of them does, when a payload is malformed, and the bound.
 
-One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketizers` chooses.
+One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketizer_choice` has them by name.
 """
 
 from abc import ABC, abstractmethod

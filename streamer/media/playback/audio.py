@@ -13,7 +13,7 @@ import numpy.typing as npt
 from av.codec.codec import UnknownCodecError
 
 from streamer.audio_ports import AudioPort
-from streamer.codecs import CODECS
+from streamer.codec_table import CODECS
 from streamer.errors import IncompatibleLibraryError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs import opus

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError
-from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Recent
 from streamer.media.codecs import opus
+from streamer.pubsub import Hub, HubIterator
 
 SampleFormat: TypeAlias = Literal["s16", "f32"]
 Layout: TypeAlias = Literal["mono", "stereo"]

@@ -9,7 +9,7 @@ from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import DecoderCounters
 from streamer.media.history import History
-from streamer.media.meter import DecodingMeter
+from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
 from streamer.media.playback.video_frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.own_loop import OwnLoop

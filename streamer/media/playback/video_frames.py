@@ -16,10 +16,10 @@ import numpy.typing as npt
 from streamer.atomic_file import write_atomically
 from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
-from streamer.hub import Hub, HubIterator
 from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.playback.images import QUALITY, ImageFormat, encode_image, image_format_of
 from streamer.own_loop import OwnLoop
+from streamer.pubsub import Hub, HubIterator
 
 Policy: TypeAlias = Literal["latest", "every"]
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]

@@ -19,7 +19,7 @@ from av.filter.context import FilterContext
 from av.video.stream import VideoStream
 
 from streamer.atomic_file import absolute, check_writable, write_atomically
-from streamer.codecs import ENCODERS
+from streamer.codec_table import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.recording.frame_rate import Pace
 from streamer.media.recording.letterbox import fit, fitted_size, framed

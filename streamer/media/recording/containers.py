@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from streamer.codecs import CODECS
+from streamer.codec_table import CODECS
 from streamer.errors import ConfigurationError
 
 FRAGMENT_S: Final = 1.0  # so much is written together: an MP4's fragment, a Matroska cluster

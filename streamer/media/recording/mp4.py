@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streamer.codecs import CODECS, Form
+from streamer.codec_table import CODECS, Form
 from streamer.tracks import Kind
 
 INDEX_LIMIT: Final = 8_000_000  # samples of a file: 64 MB in memory, 20 hours of 60 frames a second and audio

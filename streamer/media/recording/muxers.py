@@ -19,7 +19,7 @@ import av
 from av.video.stream import VideoStream
 
 from streamer.atomic_file import open_draft
-from streamer.codecs import CODECS
+from streamer.codec_table import CODECS
 from streamer.errors import RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.libav import PIXELS_LIMIT, pixel_options

@@ -15,7 +15,7 @@ from streamer.atomic_file import open_locked, refuse_existing
 from streamer.errors import RecordingError
 from streamer.events import Interruption
 from streamer.media.access_unit import AccessUnit
-from streamer.media.codecs.reordering import Reordering
+from streamer.media.codecs.frame_reordering import Reordering
 from streamer.media.recording.clips import Part
 from streamer.media.recording.containers import MPEG_TS, Container, container_of, refusal
 from streamer.media.recording.muxers import MediaFile, open_media

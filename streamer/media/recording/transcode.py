@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
 
-from streamer.codecs import ENCODERS
+from streamer.codec_table import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
 from streamer.media.recording.frame_rate import Pace
 from streamer.media.recording.letterbox import fit, fitted_size, framed
 from streamer.media.recording.overlay import draw_stamp
-from streamer.media.recording.priority import ordinary_priority
+from streamer.media.recording.thread_priority import ordinary_priority
 from streamer.media.recording.timeline import Timeline
 from streamer.tracks import Codec
 

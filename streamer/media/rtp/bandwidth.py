@@ -17,7 +17,7 @@ from operator import mul
 from typing import Final
 
 from streamer.media.rtp.feedback import RoundTripTime
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 
 MIN_BPS: Final = 50_000
 START_BPS: Final = 1_000_000  # before anything is known: what encoders of a screen commonly start with

@@ -10,7 +10,7 @@ from typing import Final
 from streamer.media.rtp.jitter_buffer import JitterBuffer, Missing
 from streamer.media.rtp.packet import RtpPacket
 from streamer.media.rtp.rtcp import ReportBlock
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 
 _MS: Final = 1_000_000
 

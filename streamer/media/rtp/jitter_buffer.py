@@ -20,7 +20,7 @@ from typing import Final
 
 from streamer.bounded import Budget
 from streamer.media.rtp.packet import RtpPacket
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 
 CAPACITY: Final = 2048  # a keyframe of 500 kB is 430 packets; four of them
 MAX_BYTES: Final = 16 * 1024 * 1024  # `CAPACITY` packets of the usual size are a sixth of it; datagrams may be 64 kB

@@ -26,7 +26,7 @@ from streamer.media.rtp.rtcp import (
     source_description,
 )
 from streamer.media.rtp.source import Counters, MarkerBits, Source
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 from streamer.tracks import Track
 
 _MS: Final = 1_000_000

@@ -20,13 +20,13 @@ from typing import Final, Self
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.depacketizer import MalformedPayload
-from streamer.media.codecs.depacketizers import depacketizer_for
+from streamer.media.codecs.depacketizer_choice import depacketizer_for
 from streamer.media.rtp.feedback import KeyframeRequests, ReceptionStatistics, RetransmissionRequests, RoundTripTime
 from streamer.media.rtp.jitter_buffer import JitterBuffer
 from streamer.media.rtp.packet import RtpPacket
 from streamer.media.rtp.rtcp import ReportBlock
 from streamer.media.rtp.sender_clock import SenderClock
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket, parse_ticket
 from streamer.errors import CloudRefusalError, CloudReplyError
-from streamer.foreign import CONTAINERS_LIMIT
+from streamer.untrusted_text import CONTAINERS_LIMIT
 from tests.support.replies import REPLY, SIGNALING, TOKEN, changed, read_ticket
 
 ALL_PATHS = [

@@ -18,7 +18,6 @@ from streamer.errors import (
     SignalingRefusedError,
     SignalingTimeoutError,
 )
-from streamer.foreign import CONTAINERS_LIMIT
 from streamer.signaling.conversation import (
     CANDIDATE_LIMIT,
     ECHO_LIMIT,
@@ -31,6 +30,7 @@ from streamer.signaling.conversation import (
     Conversation,
 )
 from streamer.signaling.messages import Authorized, Offer, RemoteCandidate, Started
+from streamer.untrusted_text import CONTAINERS_LIMIT
 from tests.support.conversations import (
     AUTHORIZED,
     CAME,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer import codecs
+from streamer import codec_table
 from streamer.media.codecs.depacketizer import MAX_UNIT_BYTES, Depacketizer, MalformedPayload
-from streamer.media.codecs.depacketizers import depacketizer_for
+from streamer.media.codecs.depacketizer_choice import depacketizer_for
 from streamer.tracks import Codec
 from tests.support.examples import examples
 from tests.support.senders import VIDEO_CODECS, content, decoded, encoded_as, packets_by_libavformat
@@ -39,8 +39,8 @@ def finish(of: Depacketizer, payloads: Iterable[bytes]) -> tuple[bytes, bool]:
 
 
 def test_every_codec_that_is_offered_can_be_depacketized_and_no_other() -> None:
-    assert set(codecs.VIDEO_CODECS) == set(VIDEO_CODECS)
-    for codec in codecs.VIDEO_CODECS:
+    assert set(codec_table.VIDEO_CODECS) == set(VIDEO_CODECS)
+    for codec in codec_table.VIDEO_CODECS:
         assert depacketizer(codec).is_empty
     with pytest.raises(ValueError, match="no depacketizer for h263"):
         depacketizer("h263")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamer.audio_ports import AudioPort
-from streamer.codecs import CODECS
+from streamer.codec_table import CODECS
 from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.nal import annex_b

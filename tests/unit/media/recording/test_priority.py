@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.media.recording.priority import ordinary_priority
+from streamer.media.recording.thread_priority import ordinary_priority
 from tests.support.senders import encoded_as
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc here")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.media.rtp.packet import find_extension, parse_rtp, unwrap_rtx
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 
 EXTENSIONS = HeaderExtensionsMap()
 EXTENSIONS.configure(

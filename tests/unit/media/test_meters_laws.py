@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.stats import FreezeMeter, RateMeter
+from streamer.media.meters import FreezeMeter, RateMeter
 from tests.support.examples import examples
 
 SECOND_NS = 1_000_000_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.meter import DecodingMeter, StreamMeter
+from streamer.media.meters import DecodingMeter, StreamMeter
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import VIDEO_HOLD_NS, Counters
 from tests.support.senders import AUDIO, MS, OPUS, VIDEO, access_unit, encoded, packets_by_aiortc

@@ -22,7 +22,7 @@ from streamer.media.codecs.parameter_sets import (
     h265_sequence_set,
     h265_slice_order,
 )
-from streamer.media.wrapping import extend
+from streamer.media.wraparound import extend
 
 _START: Final = b"\x00\x00\x01"
 _LEADING_LIMIT: Final = 64  # NAL units before the first slice

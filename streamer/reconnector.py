@@ -3,8 +3,8 @@
     connection ──── error ─ pause ─ ticket ─ connection ────── time almost up ─────────── …
                                                 ticket ─ connection ┄┄ keyframe ──────────── …
 
-When a connection ends, a new one follows with a new ticket, after a pause that `retry` decides on. A connection gets
-its successor while it still streams if its time is almost up, or its signaling or its local address is gone.
+When a connection ends, a new one follows with a new ticket, after a pause that `retry_policy` decides on. A connection
+gets its successor while it still streams if its time is almost up, or its signaling or its local address is gone.
 `handover` decides which of the two is in force, so that no frame is missing.
 """
 
@@ -27,7 +27,7 @@ from streamer.media.fanout import Sink
 from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
-from streamer.retry import Backoff, at_expiry, renewal_delay
+from streamer.retry_policy import Backoff, at_expiry, renewal_delay
 
 _logger = logging.getLogger("streamer.session")
 

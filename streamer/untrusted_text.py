@@ -12,7 +12,7 @@ URL_LIMIT: Final = 4096  # characters
 CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
 
 
-class ForeignText:
+class UntrustedText:
     """A text from a peer. `str()` and formatting give the escaped form; `raw` is for the program's own use.
 
     The escaped form is one line of printable characters: control characters, line breaks, direction overrides and lone
@@ -30,13 +30,13 @@ class ForeignText:
         return f"{shown}…" if len(self.raw) > self.limit else shown
 
     def __repr__(self) -> str:
-        return f"ForeignText('{self}')"
+        return f"UntrustedText('{self}')"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 
     def __eq__(self, other: object) -> bool:
-        return self.raw == other.raw if isinstance(other, ForeignText) else NotImplemented
+        return self.raw == other.raw if isinstance(other, UntrustedText) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.raw)
@@ -81,7 +81,7 @@ def without_secrets(url: str) -> str:
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "a URL that cannot be parsed"
-    return str(ForeignText(f"{parts.scheme}://{host}{parts.path}" if host else parts.path))
+    return str(UntrustedText(f"{parts.scheme}://{host}{parts.path}" if host else parts.path))
 
 
 def _escaped(character: str) -> str:

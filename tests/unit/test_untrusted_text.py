@@ -2,21 +2,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.foreign import ForeignText, parse_url, without_secrets
+from streamer.untrusted_text import UntrustedText, parse_url, without_secrets
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_any_text_is_shown_as_one_bounded_line_of_printable_characters(text: str) -> None:
-    shown = str(ForeignText(text))
+    shown = str(UntrustedText(text))
     assert shown.isprintable()
     assert len(shown) <= 200 * len("\\U0001f600") + 1
-    assert f"{ForeignText(text)}" == shown
+    assert f"{UntrustedText(text)}" == shown
     shown.encode("utf-8")
 
 
 def test_escape_sequences_and_direction_overrides_are_shown_as_their_codes() -> None:
-    assert str(ForeignText("\x1b[31mred\r\n")) == r"\x1b[31mred\r\n"
-    assert str(ForeignText("a\u202eb")) == r"a\u202eb"
+    assert str(UntrustedText("\x1b[31mred\r\n")) == r"\x1b[31mred\r\n"
+    assert str(UntrustedText("a\u202eb")) == r"a\u202eb"
 
 
 @given(st.text())

@@ -14,10 +14,10 @@ import pytest
 
 from streamer.errors import ConfigurationError
 from streamer.events import Event, EventHub, EventIterator
-from streamer.hub import Hub, HubIterator, Subscription
 from streamer.media.playback.audio_frames import IDLE_AFTER as AUDIO_IDLE_AFTER
 from streamer.media.playback.audio_frames import AudioFrame, AudioHub, AudioIterator, Pcm
 from streamer.media.playback.video_frames import IDLE_AFTER, FrameHub, FrameIterator, VideoFrame
+from streamer.pubsub import Hub, HubIterator, Subscription
 from tests.support.video_frames import FRAMES
 
 LIMIT_S = 20.0

@@ -1,4 +1,4 @@
-"""What a session measures of itself: a snapshot of all counters, and the problems that last."""
+"""Collects the counters of a session's parts: for a snapshot, and for the problems that last."""
 
 import asyncio
 import time
@@ -6,14 +6,14 @@ from typing import Never
 
 from streamer.events import EventHub
 from streamer.lasting_problems import LOOK_EVERY_S, LastingProblems
-from streamer.media.meter import StreamMeter
+from streamer.media.meters import StreamMeter
 from streamer.media.playback.audio import AudioOutput
 from streamer.media.playback.video import VideoOutput
-from streamer.reconnect import Reconnector
+from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 
 
-class Measurements:
+class StatsCollector:
     """Reads the counters of a session's parts. `meter` is a sink of the session's fan-out."""
 
     def __init__(self, reconnector: Reconnector, frames: VideoOutput, audio: AudioOutput, events: EventHub) -> None:

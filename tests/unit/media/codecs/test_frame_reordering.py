@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.media.access_unit import AccessUnit
+from streamer.media.codecs.frame_reordering import ORDERED_UNITS, Reordering
 from streamer.media.codecs.nal import START_CODE, annex_b
 from streamer.media.codecs.parameter_sets import h264_sequence_set
-from streamer.media.codecs.reordering import ORDERED_UNITS, Reordering
 from streamer.media.frame_decoder import GROUP_LIMIT, DecodedFrame, FrameDecoder
 from streamer.media.libav import open_decoder
 from streamer.tracks import Codec

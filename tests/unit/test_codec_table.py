@@ -8,7 +8,7 @@ import av
 import pytest
 
 from streamer.cli import commands
-from streamer.codecs import AUDIO_CODECS, CODECS, ENCODERS, VIDEO_CODECS
+from streamer.codec_table import AUDIO_CODECS, CODECS, ENCODERS, VIDEO_CODECS
 from streamer.media.recording.containers import container_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")

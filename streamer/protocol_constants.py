@@ -1,4 +1,4 @@
-"""Constants that both ends of the wire share: the client, and the emulator in `streamer.emulator`.
+"""Constants of the phone's protocol. Both ends share them: the client, and the emulator in `streamer.emulator`.
 
 Only names and numbers stand here, no logic: a parser used on both sides would hide its own faults.
 Standings ([doc], [seen], [assumed]) are explained in docs/architecture.md.

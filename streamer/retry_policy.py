@@ -12,7 +12,7 @@ from streamer.errors import (
     SignalingRefusedError,
     StreamerError,
 )
-from streamer.wire import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
+from streamer.protocol_constants import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
 
 FIRST_DELAY_S: Final = 0.5
 SLOW_DELAY_S: Final = 30.0  # where the vendor asks to wait [doc]; jitter takes at most half of it

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import streamer
 from streamer.cloud.client import RETRIES
-from streamer.retry import (
+from streamer.retry_policy import (
     EXPIRY_TOLERANCE_S,
     FIRST_DELAY_S,
     RENEW_AGAIN_S,
