@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
@@ -27,6 +27,7 @@ class Request(NamedTuple):
     path: str
     headers: dict[str, str]  # names in small letters
     body: bytes = b""
+    query: dict[str, str] = {}  # noqa: RUF012 - nobody writes into it
 
 
 class Reply(NamedTuple):
@@ -37,6 +38,7 @@ class Reply(NamedTuple):
     content_type: str = "application/json"
     truncated: bool = False  # break off in the middle of the body
     is_silent: bool = False  # say nothing, until the client goes away
+    is_lost: bool = False  # close the connection without it
 
 
 class ApiServer:
@@ -93,6 +95,8 @@ class ApiServer:
                 while await reader.read(4096):
                     pass
                 return
+            if reply.is_lost:
+                return
             _logger.debug("%s %s: HTTP %d", request.method, UntrustedText(request.path), reply.status)
             await _write_reply(connection, writer, reply._replace(body=b"") if request.method == "HEAD" else reply)
             if reply.truncated or connection.our_state is not h11.DONE:
@@ -117,14 +121,17 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
                 raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-            return Request(head.method.decode("ascii"), _path(head.target), headers, bytes(body))
+            path, query = _parts(head.target)
+            return Request(head.method.decode("ascii"), path, headers, bytes(body), query)
         else:
             return None
 
 
-def _path(target: bytes) -> str:
+def _parts(target: bytes) -> tuple[str, dict[str, str]]:
+    """Return the path of a target, and its query's parameters."""
     try:
-        return unquote(urlsplit(target.decode("latin-1")).path)
+        url = urlsplit(target.decode("latin-1"))
+        return unquote(url.path), dict(parse_qsl(url.query, max_num_fields=100))
     except ValueError as error:
         raise h11.RemoteProtocolError("the target is not a URL") from error
 

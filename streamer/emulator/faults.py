@@ -21,6 +21,15 @@ class Faults:
     auth_status: int = _fault(200, "the HTTP status that goes with auth_code; alone, with an empty refusal")
     auth_body: str = _fault("", "the auth reply's body is: html, empty, silence, truncated, flat (older) or nulls")
     auth_times: int = _fault(0, "what auth_code, auth_status and auth_body do happens so often; 0 is for ever")
+    call_code: str = _fault("", "the calls beside a stream, such as sync-command, are refused with this error code")
+    call_status: int = _fault(
+        200, "the HTTP status that goes with call_code; alone, such as 429, with the gateway's code"
+    )
+    call_reply_lost: bool = _fault(False, "the calls beside a stream are carried out, and their replies are lost")
+    call_times: int = _fault(0, "what call_code, call_status and call_reply_lost do happens so often; 0 is for ever")
+    command_code: str = _fault("", "commands and installations fail on the phone with this error code, such as CPS0005")
+    commands_per_minute: int = _fault(0, "more sync-commands and async-commands a minute get HTTP 429; 0 is any number")
+    task_s: float = _fault(0.0, "a task, such as an installation, takes so many seconds")
     prepare_fails: bool = _fault(False, "an instance that has to be prepared does not get ready")
     token: str = _fault("", "the device token is judged: invalid, or expired")
     token_times: int = _fault(0, "token happens this often, then no more; 0 is for ever")

@@ -7,6 +7,7 @@ from typing import Any
 
 from streamer.emulator.api import ApiServer, Request
 from streamer.emulator.json_text import parse_json
+from streamer.emulator.management import Management
 from streamer.emulator.phone import EmulatedPhone, url_of
 from streamer.emulator.server import serve
 from streamer.errors import ConfigurationError
@@ -44,6 +45,9 @@ async def serve_fleet(
             phone = await stack.enter_async_context(serve(host=host, instance_id=name, **options))
             options["tenant_token"] = phone.tenant_token  # of the first, if none was given
             phones.append(phone)
+        management = Management(phones, phones[0].faults)
+        for phone in phones:
+            phone.management = management
         by_name = {phone.instance_id: phone for phone in phones}
         api = ApiServer(lambda request: by_name.get(_addressed(request), phones[0]).answer(request))
         stack.push_async_callback(api.close)

@@ -115,7 +115,7 @@ class PhoneMedia:
         self.volume = 100
         self._flashes = flash_and_beep
         self._faults = faults or Faults()
-        self._bitrate_bps = bitrate_bps
+        self.bitrate_bps = bitrate_bps
         self._loop = asyncio.get_running_loop()
         self._tracks: set[EncodedTrack] = set()
         self._wants_keyframe = True
@@ -194,7 +194,7 @@ class PhoneMedia:
 
     def _show(self) -> None:
         encoder = None
-        size, between = (0, 0), 0
+        size, between, bitrate_bps = (0, 0), 0, 0
         held: set[int] = set()  # the times of frames that the encoder has kept so far, as one that reorders does
         shown: Any = None
         due = 0  # ticks of the video clock since the origin: the moment that the next frame shows
@@ -202,15 +202,15 @@ class PhoneMedia:
             now = round(moment_s * 90_000)
             due = self._due_after(now)
             allowed = 2 if self._faults.b_frames else int(self._faults.reordering_sps)
-            is_other = (size, between) != ((self.width, self.height), allowed)
+            is_other = (size, between, bitrate_bps) != ((self.width, self.height), allowed, self.bitrate_bps)
             if self.is_still and not is_other and not self._wants_keyframe and not held:
                 continue
             if encoder is None or is_other:
                 if encoder is not None:
                     for packet in encoder.encode(None):
                         self._tell_sent(packet)
-                size, between = (self.width, self.height), allowed
-                encoder = _video_encoder(size, self.fps, self._bitrate_bps, between=between, faults=self._faults)
+                size, between, bitrate_bps = (self.width, self.height), allowed, self.bitrate_bps
+                encoder = _video_encoder(size, self.fps, bitrate_bps, between=between, faults=self._faults)
                 shown = None
                 held.clear()
             if shown is None or not self.is_still or self._wants_keyframe:

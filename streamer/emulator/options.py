@@ -30,3 +30,4 @@ class PhoneOptions:
     ping_timeout_s: float
     prepare_s: float
     session_lingers_s: float
+    reboot_s: float

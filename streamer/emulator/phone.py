@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +14,8 @@ from websockets.asyncio.server import ServerConnection
 
 from streamer.emulator.api import Reply, Request
 from streamer.emulator.client import Client
+from streamer.emulator.device import Boot, Device
+from streamer.emulator.management import RUNNING, Management
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.options import PhoneOptions
 from streamer.emulator.peer import PhonePeer
@@ -37,6 +39,7 @@ from streamer.protocol_constants import (
 CLIENTS_LIMIT: Final = 32  # WebSockets at once, whether or not they stream; one more is refused
 TOKENS_LIMIT: Final = 1000  # device tokens that were given out; the oldest are forgotten
 INPUTS_LIMIT: Final = 1000  # input frames that are remembered; the oldest are forgotten
+_STARTING: Final = 4  # [doc] status of an instance
 _LIFECYCLE: Final = {PREPARE_PATH, PROGRESS_PATH, STOP_PATH, RELEASE_PATH}
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on → one of them
 
@@ -53,6 +56,8 @@ class EmulatedPhone:
         faults: What goes wrong now; change a field at any time.
         expires_in_s: After how many seconds a stream is closed; None is never.
         inputs: The last 1000 input frames that came, decoded.
+        device: The phone's software: its apps, settings, and the commands that its shell was given.
+        management: The calls of the API beside the stream, for all phones behind the same endpoint.
         on_client: Called with a line of text for each client that comes and goes.
     """
 
@@ -76,7 +81,10 @@ class EmulatedPhone:
             faults=options.faults,
             stop=self._stop_streams,
         )
+        self.device = Device(size=lambda: (media.width, media.height))
+        self.management = Management([self], options.faults)
         self._options = options
+        self._starts_until = 0.0
         self._came = 0
         self._auth_faults = 0
         self._token_faults = 0
@@ -146,6 +154,27 @@ class EmulatedPhone:
         for client in list(self.clients):
             await client.restart_ice()
 
+    @property
+    def status(self) -> int:
+        """What batch-query-status says of the phone: 2 runs, 4 starts [doc]."""
+        return RUNNING if time.monotonic() >= self._starts_until else _STARTING
+
+    def set_video(self, fps: int, bitrate_bps: int) -> None:
+        """Encode so many frames a second, and so many bits a second; 0 bits are as many as before."""
+        self.media.fps = fps
+        self.media.bitrate_bps = bitrate_bps or self.media.bitrate_bps
+
+    def reboot(self) -> None:
+        """Restart, and be unable to stream for as long as `serve(reboot_s=)` says."""
+        self._starts_until = time.monotonic() + self._options.reboot_s
+        self.device.emit(Boot())
+        self._spawn(self.restart(), "phone: reboot")
+
+    def reset(self) -> None:
+        """Go back to the factory's state, and restart."""
+        self.device.reset()
+        self.reboot()
+
     async def restart(self) -> None:
         """Drop every client without a word and forget the device tokens, as a phone that restarts does."""
         self.device_tokens.clear()
@@ -157,27 +186,35 @@ class EmulatedPhone:
         prefix, separator, rest = request.path.partition("/v1/instances/")
         instance_id, _, verb = rest.partition("/")
         path = separator + rest
-        if (verb != "auth" and path not in _LIFECYCLE) or prefix.count("/") > 3:
+        managed = self.management.method_of(path)
+        if (verb != "auth" and path not in _LIFECYCLE and managed is None) or prefix.count("/") > 3:
             return Reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist."})
-        if request.method != "POST":
+        if request.method != (managed or "POST"):
             return Reply(405, {"error_code": "APIGW.0101", "error_msg": "The API does not take this method."})
         token = request.headers.get(TENANT_TOKEN_HEADER, "")
         if not secrets.compare_digest(token.encode(), self.tenant_token.encode()):
             return Reply(401, {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information."})
         if REQUEST_ID_HEADER not in request.headers:
             return Reply(200, {"error_code": "KOOPHONE.API.0002", "error_msg": "x-request-id is missing"})
+        if managed is not None:
+            return self.management.answer(path, request, time.monotonic())
         if path in _LIFECYCLE:
             return self.lifecycle.answer(path, request.body)
         if (fault := self._auth_fault()) is not None:
             return fault
         if instance_id != self.instance_id:
             return Reply(200, {"error_code": "KOOPHONE.API.1012", "error_msg": "the instance is not yours"})
+        if self.status != RUNNING:
+            return Reply(200, {"error_code": "KOOPHONE.API.2005", "error_msg": "the instance is restarting"})
         return self.lifecycle.refusal() or self._shape(self._ticket(self._signaling_url_for(request)))
 
     def _stop_streams(self) -> None:
-        if self._stopping:
-            return
-        task = asyncio.create_task(self.close_clients(str(CLOSE_USER_LEFT)), name="phone: streaming/stop")
+        if not self._stopping:
+            self._spawn(self.close_clients(str(CLOSE_USER_LEFT)), "phone: streaming/stop")
+
+    def _spawn(self, ending: Coroutine[Any, Any, None], name: str) -> None:
+        """Let streams end without waiting for it; `close` does."""
+        task = asyncio.create_task(ending, name=name)
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
 

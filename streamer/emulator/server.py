@@ -48,6 +48,7 @@ async def serve(
     ping_timeout_s: float = 5.0,
     prepare_s: float = 0.0,
     session_lingers_s: float = 0.0,
+    reboot_s: float = 0.0,
 ) -> AsyncIterator[EmulatedPhone]:
     """Run an emulated phone, on loopback unless told otherwise; leaving the block ends it.
 
@@ -74,6 +75,7 @@ async def serve(
         ping_timeout_s: The Engine.IO ping time-out that clients are told.
         prepare_s: The instance has to be prepared, and is ready so many seconds later; 0 is always ready.
         session_lingers_s: The instance stays taken for so long after a stream, unless it is released.
+        reboot_s: How long the phone cannot stream after the API rebooted or reset it, in seconds.
 
     Raises:
         ConfigurationError: The size is impossible, the token is too short, or the port is taken.

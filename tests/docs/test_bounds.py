@@ -8,7 +8,7 @@ import pytest
 
 from streamer import resolver, untrusted_text
 from streamer.cloud import credentials, encoding, http
-from streamer.emulator import api, json_text, peer, phone, provisioning
+from streamer.emulator import api, device, json_text, management, peer, phone, provisioning
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
@@ -48,7 +48,9 @@ ROWS: Final = [
     ("host names that are being resolved", resolver.THREADS_LIMIT, resolver.ADDRESSES_LIMIT),
     ("token files", credentials.THREADS_LIMIT),
     ("packets that the emulator has", phone_media.TRACK_LIMIT),
-    ("device tokens, input frames and calls", phone.TOKENS_LIMIT, phone.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
+    ("device tokens, input frames, calls", phone.TOKENS_LIMIT, phone.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
+    ("device tokens, input frames, calls", management.CALLS_LIMIT, management.TASKS_LIMIT, device.COMMANDS_LIMIT),
+    ("apps and settings of the emulator", device.PACKAGES_LIMIT, device.SETTINGS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
