@@ -1,32 +1,34 @@
-"""A recording's clock: the place of every access unit in the recording's time, video and audio on one clock.
+"""A recording's clock: it gives each access unit its place in the recording's time, video and audio on one clock.
 
-The recording's time runs as ours does: by the monotonic clock that stamps arrivals. Within it every unit keeps the
-phone's own steps, which its RTP timestamps tell. Each stream has an offset from the one to the other; a unit is *late*
-by the time of its arrival less its place. So the law is about lateness:
+The recording's time runs at the speed of this machine's monotonic clock, which stamps arrivals. Within a stream, the
+steps between units are the phone's own: those of its RTP timestamps. Each stream has one offset from its RTP timestamps
+to the recording's time. The *lateness* of a unit is the time of its arrival minus its place. The rules:
 
-1. The first frame lies at its arrival. If those of the next LEARN_NS were quicker on their way, the recording's zero is
-   the moment at which the first would have come had it been as quick. Audio that was laid before follows it: at 1/SLEW
-   of its own time, and at once if the two are further apart than ASIDE_NS.
-2. Delay only ever adds: the least lateness of a window is what tells how the phone's clock runs against ours. If it
-   leaves the tolerance, the offset follows by at most 1/SLEW of the phone's own time, which nobody sees or hears. A
-   window spans WINDOW_NS by both clocks, so a path that is held back and then delivers everything at once (WINDOW_NS of
-   the phone's time within a moment of ours) is no drift.
-3. After a pause of PAUSE_NS or more, a single unit may correct what two ordinary oscillators drift apart meanwhile.
-4. Nothing arrives before it was captured. A unit that lies more than TRUSTED_NS after its arrival is laid where it
-   arrived: the phone's timestamps ran ahead.
-5. A unit that is late by more than TRUSTED_NS was held back, and keeps its place: the lateness of those behind it
-   wanes. If it does not wane for STEP_NS, the phone's timestamps fell behind (they stood still, or count frames), and
-   the next unit is laid where it arrived.
-6. A stream that begins again (another SSRC, timestamps that go back by TRUSTED_NS) is laid where it arrived. A frame
-   that goes back by less, as one does that is shown before others that came first, keeps its step to them.
-7. Once the phone's sender reports (RFC 3550 section 6.4.1) tell when audio and video were captured, audio is laid
-   beside the video by that, and moved there by at most a hundredth of its own time. While no video comes, audio follows
-   its arrival, as video does.
+1. The first frame is placed at its arrival. If a frame of the next LEARN_NS was quicker on its way, the recording's
+   zero moves back to the moment at which the first frame would have arrived at that speed. Audio that was placed before
+   follows: at 1/SLEW of its own time, or at once if it is more than ASIDE_NS away.
+2. The network only ever adds delay. So the least lateness in a window tells how the phone's clock drifts against ours.
+   If it exceeds TOLERANCE_NS, the offset follows at 1/SLEW of the phone's own time at most, which nobody sees or hears.
+   A window spans WINDOW_NS by both clocks. A path that stalls and then delivers everything at once is therefore no
+   drift: WINDOW_NS of the phone's time arrive within a moment of ours.
+3. After a pause of PAUSE_NS or more, a single unit may correct the offset by what two ordinary oscillators drift apart
+   in that time.
+4. Nothing arrives before it was captured. If a unit's place is more than TRUSTED_NS after its arrival, the phone's
+   timestamps ran ahead: the unit is placed at its arrival.
+5. A unit that is late by more than TRUSTED_NS was held back on its way, and keeps its place: the lateness of the next
+   units decreases. If it does not decrease for STEP_NS, the phone's timestamps fell behind (they stood still, or count
+   frames), and the next unit is placed at its arrival.
+6. A stream begins again with another SSRC, or when its timestamps go back by TRUSTED_NS or more. Its next unit is
+   placed at its arrival. Timestamps that go back by less belong to a frame that is shown before frames that were sent
+   earlier: it keeps its step to them.
+7. The phone's sender reports (RFC 3550 section 6.4.1) tell when audio and video were captured. From then on they place
+   the audio beside the video, and move it at a hundredth of its own time at most. While no video arrives, audio follows
+   its own arrival, as video does.
 
-For a phone whose clock runs evenly, at most 1/SLEW wrong, a frame so lies within TOLERANCE_NS and what the clock gains
-in two windows of where its arrival puts it, for ever. Precedents: the least delay of a window of two seconds, and a
-limit of one second, are GStreamer's (rtpjitterbuffer, `calculate_skew`); to slew what is small, to pass over what is
-large, and to step once it lasts, is NTP's (RFC 5905 section 11.3).
+If the phone's clock runs evenly and is wrong by at most 1/SLEW, a frame stays near the place that its arrival gives:
+within TOLERANCE_NS plus what the clock gains in two windows. Precedents: GStreamer takes the least delay of a window of
+two seconds and has a limit of one second (rtpjitterbuffer, `calculate_skew`); NTP slews small errors, ignores large
+ones, and steps when they last (RFC 5905 section 11.3).
 """
 
 from dataclasses import dataclass
@@ -40,26 +42,26 @@ _S: Final = 1_000_000_000
 LEARN_NS: Final = 3 * _S
 WINDOW_NS: Final = 2 * _S
 WINDOW_UNITS: Final = 4
-TOLERANCE_NS: Final = 15 * _MS  # arrivals tell no better
-SLEW: Final = 200  # the part of the phone's own time by which a stream is moved
+TOLERANCE_NS: Final = 15 * _MS  # arrivals are no more exact
+SLEW: Final = 200  # a stream moves by at most 1/SLEW of the phone's own time
 PAUSE_NS: Final = 60 * _S
-PAUSE_DRIFT: Final = 10_000  # the part of a pause that may be drift: 100 ppm
+PAUSE_DRIFT: Final = 10_000  # 1/PAUSE_DRIFT of a pause may be drift: 100 ppm
 TRUSTED_NS: Final = _S
 STEP_NS: Final = 5 * _S
 STEP_UNITS: Final = 8
-_WANES_NS: Final = 100 * _MS  # within STEP_NS, where a queue drains
-MAX_PLAUSIBLE_SKEW_NS: Final = 5 * _S  # reports that put audio further from its arrival are not about one clock
-BESIDE_NS: Final = 30 * _S  # reports about a video frame that is older say nothing of the audio that comes now
-# Within it audio keeps its even steps: libwebrtc's reports on audio, which it captures by 10 ms, are no more exact.
+_WANES_NS: Final = 100 * _MS  # lateness that a draining queue loses within STEP_NS
+MAX_PLAUSIBLE_SKEW_NS: Final = 5 * _S  # reports that place audio further from its arrival are wrong
+BESIDE_NS: Final = 30 * _S  # a report about an older video frame says nothing about the audio of now
+# Audio that is so near keeps its even steps: libwebrtc captures it in pieces of 10 ms, and reports no more exactly.
 REPORT_TOLERANCE_NS: Final = 10 * _MS
-ASIDE_NS: Final = 20 * _MS  # nobody hears audio that is so early (ITU-R BT.1359-1: 45 ms)
-_CONVERGED_NS: Final = _MS  # what is moved at all is moved until it is so near
+ASIDE_NS: Final = 20 * _MS  # nobody notices audio that is so much too early (ITU-R BT.1359-1: 45 ms)
+_CONVERGED_NS: Final = _MS  # a stream that moves stops when it is so near
 _REPORT_SLEW: Final = 100
 
 
 @dataclass(slots=True)
 class _Window:
-    """The least lateness of some units. Times are in ticks, but for the arrivals."""
+    """The least lateness of some units, in ticks. `rtp_time` and `arrival_ns` are those of the unit that began it."""
 
     rtp_time: int
     arrival_ns: int
@@ -72,21 +74,21 @@ class _Window:
 
 
 class _Stream:
-    """One stream on the recording's clock. Times are in ticks of its own, but for those in nanoseconds."""
+    """One stream on the recording's clock. Times are in ticks of its own clock, unless their names end in `_ns`."""
 
     def __init__(self, unit: AccessUnit, place: int) -> None:
         self.ssrc = unit.ssrc
         self.clock_rate = unit.codec.clock_rate
-        self.rtp_time = unit.rtp_time  # the highest
+        self.rtp_time = unit.rtp_time  # the highest so far
         self.arrival_ns = unit.arrival_ns
         self.offset = place - unit.rtp_time
-        self.usual = 0  # the lateness of its quickest units, where the sender reports explain it
-        self.is_reported = False  # whether the sender reports have laid it
-        self.is_moving = False  # towards where the reports put it
-        self._owed = 0  # by how much it is still to be moved
-        self._is_drifting = False  # whether it is moved until nothing is left to move
+        self.usual = 0  # the lateness of its quickest units that the sender reports explain
+        self.is_reported = False  # whether the sender reports place it
+        self.is_moving = False  # towards the place that the reports give
+        self._owed = 0  # how far it has still to move
+        self._is_drifting = False  # whether it moves until it is within _CONVERGED_NS
         self._window = _Window(unit.rtp_time, unit.arrival_ns)
-        self._held: _Window | None = None  # since units are held back, and the lateness of its first one
+        self._held: _Window | None = None  # begins with the first unit of those that are held back on their way
 
     def ticks(self, ns: int) -> int:
         return ns * self.clock_rate // _S
@@ -100,7 +102,7 @@ class _Stream:
         return unit.rtp_time - self.rtp_time > -self.ticks(TRUSTED_NS)
 
     def follow(self, unit: AccessUnit, arrived: int) -> None:
-        """Move the stream by what its next unit, which arrived at a moment of the recording, tells of the clocks."""
+        """Move the stream by what its next unit, which arrived at `arrived`, tells about the clocks."""
         step = max(unit.rtp_time - self.rtp_time, 0)
         moved = _within(self._owed, step // SLEW)
         self._owed -= moved
@@ -108,14 +110,14 @@ class _Stream:
         late = arrived - unit.rtp_time - self.offset - self.usual
         trusted = self.ticks(TRUSTED_NS)
         if late < -trusted or self._has_fallen_behind(unit, late):
-            self._move_at_once(unit, max(late, -step - moved))  # nothing lies before the unit before it
+            self._move_at_once(unit, max(late, -step - moved))  # no unit is placed before the previous one
         elif step > self.ticks(PAUSE_NS) and abs(late) > self.ticks(TOLERANCE_NS):
             self._move_at_once(unit, _within(late, step // PAUSE_DRIFT))
         else:
             self._look_at(unit, late)
 
     def _has_fallen_behind(self, unit: AccessUnit, late: int) -> bool:
-        """Whether units have been far too late for so long that their timestamps must be wrong."""
+        """Whether units have been too late for so long that their timestamps must be wrong (rule 5)."""
         if late <= self.ticks(TRUSTED_NS):
             self._held = None
             return False
@@ -130,10 +132,10 @@ class _Stream:
         self._window = _Window(unit.rtp_time, unit.arrival_ns)
 
     def _look_at(self, unit: AccessUnit, late: int) -> None:
-        """Add a unit to the window; at its end, settle by how much the stream is to be moved."""
+        """Add a unit to the window. When the window ends, decide how far the stream moves (rule 2)."""
         window = self._window
         window.add(late - self._owed)
-        is_early = window.least < -self.ticks(TOLERANCE_NS)  # no path makes a unit so: there is nothing to wait for
+        is_early = window.least < -self.ticks(TOLERANCE_NS)  # no network makes a unit early: the window can end now
         if not is_early and (
             window.units < WINDOW_UNITS
             or unit.arrival_ns - window.arrival_ns < WINDOW_NS
@@ -142,7 +144,7 @@ class _Stream:
             return
         self._window = _Window(unit.rtp_time, unit.arrival_ns)
         error = window.least + self._owed
-        if self.is_reported:  # who moves it is `approach`
+        if self.is_reported:  # `approach` moves it
             self._owed = 0
             self.usual += _within(error, 2 * (unit.rtp_time - window.rtp_time) // _REPORT_SLEW)
             return
@@ -151,7 +153,7 @@ class _Stream:
         self._owed = error if self._is_drifting else 0
 
     def learn(self, quicker_ns: int) -> None:
-        """Go with a zero that has become earlier, unless the sender reports have laid the stream."""
+        """Follow the recording's zero, which moved back (rule 1), unless the sender reports place the stream."""
         ticks = self.ticks(quicker_ns)
         if self.is_reported:
             self.usual += ticks
@@ -162,7 +164,7 @@ class _Stream:
             self._owed = 0
 
     def approach(self, unit: AccessUnit, wanted_ns: int, *, at_once: bool) -> None:
-        """Move the stream towards where the sender reports put its newest unit, if they are to be believed."""
+        """Move the stream towards the place that the sender reports give its newest unit, if plausible (rule 7)."""
         error_ns = wanted_ns - self.ns(unit.rtp_time + self.offset)
         self.is_reported = abs(error_ns) <= MAX_PLAUSIBLE_SKEW_NS
         self.is_moving = self.is_reported and abs(error_ns) > (_CONVERGED_NS if self.is_moving else REPORT_TOLERANCE_NS)
@@ -177,24 +179,24 @@ class _Stream:
 
 
 class Timeline:
-    """Lay access units on a time that begins at `start_ns`, a moment of arrival."""
+    """Places access units on the recording's time. The recording starts at `start_ns`, by the clock of arrivals."""
 
     def __init__(self, start_ns: int) -> None:
         self._start_ns = start_ns
-        self._zero_ns = start_ns  # the moment of the recording's zero, for units that are quick on their way
+        self._zero_ns = start_ns  # the arrival of a unit at the recording's zero that was as quick as the quickest
         self._streams: dict[Kind, _Stream] = {}
-        self._captured_ns: int | None = None  # the moment of capture that is the recording's zero, by the video
+        self._captured_ns: int | None = None  # by the video's reports: the capture time of the recording's zero
 
     def time_of(self, arrival_ns: int) -> int:
-        """Return the recording's time, in nanoseconds, at a moment of arrival."""
+        """Return the recording's time in nanoseconds for a time of arrival."""
         return arrival_ns - self._zero_ns
 
     def arrival_of(self, time_ns: int) -> int:
-        """Return the moment of arrival of a time of the recording."""
+        """Return the time of arrival for a time of the recording."""
         return time_ns + self._zero_ns
 
     def place(self, unit: AccessUnit) -> int:
-        """Return when a unit is, in ticks of its codec's clock; negative before the start."""
+        """Return the unit's place in the recording, in ticks of its codec's clock; negative before the start."""
         arrived = self.time_of(unit.arrival_ns) * unit.codec.clock_rate // _S
         stream = self._streams.get(unit.kind)
         is_new = stream is None or not stream.goes_on_with(unit)
@@ -209,7 +211,7 @@ class Timeline:
         return unit.rtp_time + stream.offset
 
     def _learn(self, late_ns: int) -> int:
-        """Take a frame that was quicker on its way than the first for the measure; return by how much."""
+        """Move the recording's zero back if a frame was quicker than all before it. Return how far it moved."""
         quicker_ns = min(-late_ns, TRUSTED_NS - (self._start_ns - self._zero_ns))
         if quicker_ns < _CONVERGED_NS or -late_ns > TRUSTED_NS:
             return 0

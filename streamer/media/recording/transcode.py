@@ -1,11 +1,11 @@
-"""Recordings that are encoded again: another codec, a constant frame rate, another size, the time on every frame.
+"""Encodes a recording again: another codec, a constant frame rate, another size, the time on every frame.
 
-A stage between the phone's access units and a recording's files: it takes access units and gives access units, its own
-frames and the phone's audio. Call it in a thread: it decodes and encodes.
+A stage between the phone's access units and a recording's files. It takes the phone's access units and returns those of
+the file: newly encoded frames, and the phone's audio unchanged. It decodes and encodes, so call it in a thread.
 
-1. Every frame is decoded, and each step of the rate gets one: a still screen is repeated.
-2. Audio is copied. It waits until the frames of its time are out.
-3. If encoding is slower than the rate, it falls behind by `BEHIND_NS` and no more: steps are then left out, evenly.
+1. The transcoder decodes every frame. Each step of the constant rate gets one frame; a still screen repeats its last.
+2. It copies audio, and holds it back until the frames of the same time are written.
+3. If encoding is slower than the rate, it falls behind by up to `BEHIND_NS`. Then it leaves out steps, evenly.
 """
 
 import datetime as dt
@@ -33,7 +33,7 @@ from streamer.media.recording.timeline import Timeline
 from streamer.tracks import Codec
 
 BEHIND_NS: Final = 3_000_000_000
-STILL_AFTER_NS: Final = 500_000_000  # without a frame for so long, the last one is taken to stay
+STILL_AFTER_NS: Final = 500_000_000  # without a new frame for so long, the last one is repeated
 KEYFRAME_EVERY_S: Final = 2
 FPS_LIMIT: Final = 120
 _CLOCK: Final = 90_000
@@ -43,22 +43,23 @@ _SIZES: Final = range(16, 8193, 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcode:
-    """How a recording is encoded again.
+    """How to encode a recording again.
 
-    The size holds for the whole recording: a phone that is turned is shown whole, between black bars.
+    The size holds for the whole recording. If the phone is turned, its frames are shown whole, between black bars.
 
     Attributes:
         codec: "h264", "h265", "vp9" or "av1".
         fps: The constant frame rate, at most 120.
-        height: Scale to this height and keep the frame's shape. Even, in pixels.
-        size: Scale to exactly this width and height. Without `height` and `size` it is the first frame's size.
-        bitrate_bps: The mean bit rate to keep to. Without it the quality is constant.
-        crf: The constant quality as the encoder counts it: 0 to 51, or to 63 for VP9 and AV1; less is better and
-            larger.
+        height: Scale to this height in pixels and keep the frame's aspect ratio. An even number.
+        size: Scale to exactly this width and height in pixels, both even. Without `height` and `size` the recording has
+            the first frame's size.
+        bitrate_bps: The mean bit rate, in bits per second. Without it the quality is constant.
+        crf: The constant quality, as the encoder counts it: 0 to 51, or to 63 for VP9 and AV1. A lower number gives a
+            better picture and a larger file.
         timestamps: Draw the local date and time into every frame.
 
     Raises:
-        ConfigurationError: A value is impossible, or two exclude each other.
+        ConfigurationError: A value is out of range, or two values exclude each other.
     """
 
     codec: str = "h264"
@@ -101,7 +102,7 @@ class Transcode:
         return Fraction(self.fps).limit_denominator(1001)
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of a recording whose first frame is so large."""
+        """Return the size of a recording whose first frame has this width and height."""
         if self.size is not None:
             return self.size
         if self.height is not None:
@@ -111,7 +112,7 @@ class Transcode:
 
 @dataclass(slots=True)
 class _Frame:
-    """A decoded frame, where it lies, and, once it was needed, its pixels in the recording's size."""
+    """A decoded frame, its time in the recording, and its pixels in the recording's size, scaled at the first use."""
 
     av_frame: av.VideoFrame
     unit: AccessUnit
@@ -120,45 +121,46 @@ class _Frame:
 
 
 class Transcoder:
-    """Give a recording's access units. Every method may raise RecordingError, if encoding fails: then it is over.
+    """Returns the access units of a recording that is encoded again.
 
-    `start_ns` is the moment of arrival at which the recording begins, None for that of the first frame; `wall_ns` is
-    what makes Unix time of such a moment: set it again whenever the wall clock is set. `ask_keyframe` is called when
-    decoding can go on with one only.
+    Every method may raise RecordingError: encoding failed, and the transcoder is unusable. `start_ns` is the time of
+    arrival at which the recording begins; None means at the first frame. `wall_ns` is the difference of Unix time and
+    the clock of arrivals: set it again whenever the wall clock is set. `ask_keyframe` is called when the decoder needs
+    a keyframe.
     """
 
     def __init__(
         self, options: Transcode, *, start_ns: int | None, wall_ns: int, ask_keyframe: Callable[[], None]
     ) -> None:
-        self._left_out = 0  # steps for which there was no time
+        self._left_out = 0  # steps without a frame: encoding was behind
         self._options = options
         self._start_ns = start_ns
         self.wall_ns = wall_ns
         self._codec = Codec(name=options.codec, clock_rate=_CLOCK)
         self._timeline: Timeline | None = None
         self._pace: Pace[_Frame] = Pace(options.rate)
-        self._audio: deque[AccessUnit] = deque()  # waits for its frames, for STILL_AFTER_NS or so
+        self._audio: deque[AccessUnit] = deque()  # waits for the frames of its time: some STILL_AFTER_NS
         self._decoder = FrameDecoder(ask_keyframe)
-        self._latest_ns = 0  # when the newest frame came
+        self._latest_ns = 0  # the arrival of the newest frame
         self._encoder: av.VideoCodecContext | None = None
         self._wants_keyframe = False
-        self._captured: dict[int, int | None] = {}  # of the steps that are in the encoder
+        self._captured: dict[int, int | None] = {}  # capture times of the steps in the encoder
 
     @property
     def dropped(self) -> int:
-        """Frames that could not be decoded, and steps for which there was no time."""
+        """How many frames could not be decoded, and how many steps were left out."""
         counted = self._decoder.counters
         return self._left_out + counted.errors + counted.too_large + counted.corrupt + counted.passed_over
 
     @property
     def now_ns(self) -> int | None:
-        """The moment of arrival up to which everything has been given; None before the first frame."""
+        """The time of arrival up to which all frames were returned; None before the first frame."""
         if self._start_ns is None or not self._pace.has_begun:
             return None
         return self._start_ns + self._pace.time_ns(self._pace.next)
 
     def put(self, unit: AccessUnit, now_ns: int) -> list[AccessUnit]:
-        """Take a unit of the phone's; return what can be written. `now_ns` tells how far behind this is."""
+        """Take one of the phone's units; return what can be written. `now_ns` shows how far encoding is behind."""
         if unit.kind == "audio":
             self._audio.append(unit)
             return self._released()
@@ -166,7 +168,7 @@ class Transcoder:
         return self._shown(self._decoder.decode(unit), now_ns)
 
     def tick(self, now_ns: int) -> list[AccessUnit]:
-        """Return what is due although nothing came: call it some times a second, when all that came was put."""
+        """Return what is due without a new unit. Call it a few times a second, after every unit so far was put."""
         if self._decoder.is_holding and now_ns - self._latest_ns > MOST_STILL_S * _S:
             return self._shown(self._decoder.release(lambda: True), now_ns)
         if self._timeline is None:
@@ -174,7 +176,7 @@ class Transcoder:
         return self._encoded(self._pace.advance(self._timeline.time_of(now_ns) - STILL_AFTER_NS), now_ns)
 
     def close(self, end_ns: int) -> tuple[list[AccessUnit], int]:
-        """Return the rest, and the moment at which its last frame ends: that of a whole step."""
+        """Return the rest, and the time of arrival at which its last frame ends, a whole number of steps."""
         units = self._shown(self._decoder.drain(), end_ns)
         if self._start_ns is None or self._timeline is None or not self._pace.has_begun:
             return [*units, *self._audio], end_ns
@@ -191,7 +193,7 @@ class Transcoder:
         self._wants_keyframe = True
 
     def _shown(self, frames: list[DecodedFrame], now_ns: int) -> list[AccessUnit]:
-        """Lay decoded frames on their steps; return what can be written."""
+        """Give decoded frames to their steps; return what can be written."""
         units: list[AccessUnit] = []
         for frame in frames:
             unit = frame.unit
@@ -206,7 +208,7 @@ class Transcoder:
         units: list[AccessUnit] = []
         for step, shown in steps:
             late_ns = now_ns - self._arrival_ns(step + 1)
-            if late_ns > BEHIND_NS and self._encoder is not None:  # it begins where it begins
+            if late_ns > BEHIND_NS and self._encoder is not None:  # the first step is never left out
                 self._left_out += 1
             else:
                 units += self._encode(step, shown)
@@ -253,7 +255,7 @@ class Transcoder:
         )
 
     def _released(self) -> list[AccessUnit]:
-        """Return the audio whose frames are out."""
+        """Return the audio of the time up to the last frame."""
         now_ns = self.now_ns
         units = []
         while self._audio:
@@ -265,7 +267,7 @@ class Transcoder:
         return units
 
     def _beside_frames(self, unit: AccessUnit) -> AccessUnit:
-        """Return audio as if it had come when the frames of its moment are given: each of those is given in time."""
+        """Return audio with the arrival that its time in the recording has: encoded frames have it, too."""
         if self._timeline is None or self._start_ns is None:
             return unit
         arrival_ns = self._start_ns + self._timeline.time_of(unit.arrival_ns)
@@ -282,9 +284,7 @@ class Transcoder:
     def _open(self, first: av.VideoFrame) -> av.VideoCodecContext:
         options = self._options
         encoder = ENCODERS[options.codec]
-        os.environ.setdefault(
-            "SVT_LOG", "1"
-        )  # errors only: libsvtav1 writes to the error output, and heeds nothing else
+        os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 writes to stderr, and has no other setting
         context = av.CodecContext.create(encoder.name, "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
         context.width, context.height = options.size_for(first.width, first.height)
