@@ -3,7 +3,9 @@
 import asyncio
 import os
 import ssl
+from collections.abc import Generator
 from types import TracebackType
+from typing import Any
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
@@ -33,7 +35,10 @@ def connect(
     prepare_timeout_s: float = 300.0,
     release: bool = False,
 ) -> "Connecting":
-    """Connect to a phone: return an async context manager that gives a `Session`.
+    """Connect to a phone and give a `Session`.
+
+    `async with connect(...) as phone` closes the session when the block is left. `phone = await connect(...)` does not:
+    the caller closes it with `await phone.aclose()`, or with `async with phone`.
 
     Args:
         instance_id: The phone's instance id.
@@ -55,11 +60,12 @@ def connect(
         prepare_for: Bring the instance up first, for this user id of your own. It happens again, within the limits of
             `reconnect`, if the API says that the instance is not ready.
         prepare_timeout_s: How long bringing the instance up may take, in seconds.
-        release: End the stream and give the instance back when the block is left, whatever happened, within 5 s.
+        release: End the stream and give the instance back when the session is closed, whatever happened, within 5 s.
             Without it the instance stays taken for a while [doc]. An instance that another device took over is left
             alone.
 
-    Entering the block raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError.
+    Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
+    then, nor after a cancellation.
 
     Raises:
         ConfigurationError: An argument is wrong; nothing was sent.
@@ -80,12 +86,13 @@ def connect(
 
 
 class Connecting:
-    """What `connect` returns. `async with` it once to get the `Session`."""
+    """What `connect` returns. Use it once: `async with` it, or await it and close the `Session` yourself."""
 
     def __init__(self, cloud: CloudClient, instance_id: str, options: ConnectOptions) -> None:
         self._cloud = cloud
         self._options = options
         self._is_used = False
+        self._is_given_back = False
         self._loop = OwnLoop()
         self._events = EventHub(loop=self._loop)
         self._instance = Instance(
@@ -101,17 +108,22 @@ class Connecting:
         """Return an async iterator of events that begins before the connection; see `Session.events`."""
         return self._events.iterate()
 
+    def __await__(self) -> Generator[Any, Any, Session]:
+        return self.__aenter__().__await__()
+
     async def __aenter__(self) -> Session:
         self._loop.check()
         if self._is_used:
-            raise ConfigurationError("expected one `async with` for each connect(), got another: call connect() again")
+            raise ConfigurationError("expected one use of each connect(), got another: call connect() again")
         self._is_used = True
         try:
             await self._instance.prepare()
             async with asyncio.timeout(self._options.timeout_s):
                 self._events.emit("connecting")
                 ticket = await self._instance.fetch_ticket()
-                self._session = Session(self._instance, ticket, self._options, events=self._events)
+                self._session = Session(
+                    self._instance, ticket, self._options, events=self._events, on_close=self._give_back
+                )
                 await self._session.wait_connected()
         except TimeoutError as error:
             stage = "the phone" if self._session else "the API"
@@ -132,14 +144,20 @@ class Connecting:
         await self._close()
 
     async def _close(self, error: BaseException | None = None) -> None:
+        if self._session is None:
+            await self._give_back(error)
+        else:
+            await self._session.aclose()
+
+    async def _give_back(self, error: BaseException | None = None) -> None:
+        """Release the instance, if that is wanted, and close the API's connections: once, after the session."""
+        if self._is_given_back:
+            return
+        self._is_given_back = True
         try:
-            if self._session is not None:
-                await self._session.aclose()
+            is_taken_over = self._session is not None and isinstance(self._session.error, TakenOverError)
+            if self._options.release and self._instance.may_be_taken and not is_taken_over:
+                await self._instance.release()
         finally:
-            try:
-                is_taken_over = self._session is not None and isinstance(self._session.error, TakenOverError)
-                if self._options.release and self._instance.may_be_taken and not is_taken_over:
-                    await self._instance.release()
-            finally:
-                self._events.emit("closed", error=error if isinstance(error, Exception) else None)
-                await self._cloud.aclose()
+            self._events.emit("closed", error=error if isinstance(error, Exception) else None)
+            await self._cloud.aclose()

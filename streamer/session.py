@@ -5,6 +5,8 @@ import contextlib
 import logging
 import os
 import time
+import warnings
+from collections.abc import Awaitable, Callable
 from typing import IO, Final, Self
 
 from streamer.aio import finish_before_cancelling, first_event, within
@@ -36,15 +38,15 @@ STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no re
 class Session:
     """A phone's screen and audio. Iterate it for decoded frames, the newest first.
 
-    `connect` makes it. It ends when its block is left or when the stream ends. Iterators then end too, with the error
-    that ended the stream, if there is one.
+    `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
+    too, with the error that ended the stream, if there is one. A session that nobody closes goes on until its event
+    loop ends; it then gives a ResourceWarning.
 
     It belongs to the event loop that opened it. In another loop, and in a thread without one, its methods and iterators
     raise ConfigurationError; call them through `asyncio.run_coroutine_threadsafe(..., loop)` there.
-
-    Attributes:
-        instance_id: The phone's instance id.
     """
+
+    _is_left = True  # there is nothing to close yet
 
     def __init__(
         self,
@@ -53,9 +55,10 @@ class Session:
         options: ConnectOptions,
         *,
         events: EventHub,
+        on_close: Callable[[], Awaitable[None]],
     ) -> None:
-        self.instance_id = ticket.instance_id
         self._events = events
+        self._on_close = on_close
         self._loop = events.loop
         self._fanout = Fanout()
         self._preroll_s = options.preroll_s
@@ -76,10 +79,21 @@ class Session:
         self._error: Exception | None = None
         self._is_over = False
         self._task = asyncio.create_task(self._run(), name=f"session {ticket.device_id}")
+        self._is_left = False
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:  # which is gone when the interpreter ends
+        if not self._is_left:
+            message = f"the session with {self.instance_id} was never closed: use `async with`, or await its aclose()"
+            warn(message, ResourceWarning, stacklevel=2, source=self)
 
     @property
     def _connection(self) -> Connection:
         return self._reconnector.connection
+
+    @property
+    def instance_id(self) -> str:
+        """The phone's instance id."""
+        return self._connection.ticket.instance_id
 
     @property
     def device_id(self) -> str:
@@ -357,12 +371,16 @@ class Session:
     async def aclose(self) -> None:
         """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
         self._loop.check()
+        self._is_left = True
         self._task.cancel()
         try:
             await finish_before_cancelling(self._task)
         finally:
-            if self._task.cancelled():
-                await self._finish()  # once more, for a task that was cancelled before it began
+            try:
+                if self._task.cancelled():
+                    await self._finish()  # once more, for a task that was cancelled before it began
+            finally:
+                await self._on_close()
 
     async def __aenter__(self) -> Self:
         return self

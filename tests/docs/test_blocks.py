@@ -119,8 +119,8 @@ async def run_inside(code: Any, names: set[str], fleet: emulator.Fleet) -> None:
             )
         if (running := eval(code, given)) is not None:
             await running
-        if isinstance(connecting := given.get("connecting"), streamer.Connecting):
-            await connecting.__aexit__(None, None, None)
+        if isinstance(session := given.get("phone"), streamer.Session):
+            await session.aclose()  # of a block that ends with its session open
 
 
 async def run_by_pytest(source: str, folder: Path) -> None:

@@ -53,14 +53,13 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises((streamer.ConnectionLostError, streamer.SignalingClosedError)):
             async with emulator.serve(width=360, height=640) as phone:
-                connecting = connect(phone, reconnect=None)
-                session = await connecting.__aenter__()
+                session = await connect(phone, reconnect=None)
                 await anext(aiter(session))
             try:
                 async for _ in session:
                     pass
             finally:
-                await connecting.__aexit__(None, None, None)
+                await session.aclose()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ import streamer
 async def begin():
     session = await streamer.connect(
         "demo-phone", endpoint=os.environ["STREAMER_ENDPOINT"], credentials=streamer.Token()
-    ).__aenter__()
+    )
     recording = session.record(sys.argv[1])
     async for _ in session:
         if recording.frames >= 10:

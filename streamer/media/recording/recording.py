@@ -81,7 +81,7 @@ class Recording:
         recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
         next keyframe.
         """
-        self.error: RecordingError | None = None
+        self._error: RecordingError | None = None
         self._on_end = on_end
         self._request_keyframe = request_keyframe
         self._clock_ns = clock_ns
@@ -172,6 +172,11 @@ class Recording:
         """The files that are finished: the last thousand of them."""
         return tuple(self._writer.segments)
 
+    @property
+    def error(self) -> RecordingError | None:
+        """Why the recording could not be written on; None if nothing went wrong so far."""
+        return self._error
+
     async def clip(
         self,
         start_s: float,
@@ -240,7 +245,7 @@ class Recording:
         """
         self.end(None)
         await self.closed()
-        if error := self.error or self._ended_by:
+        if error := self._error or self._ended_by:
             raise error
         if not self.frames:
             raise RecordingError(f"no frame came: {self.path} was not written", reason="empty")
@@ -295,7 +300,7 @@ class Recording:
             async with asyncio.timeout(self._close_limit_s):
                 await self._worker.aclose()
         except TimeoutError:
-            self.error = RecordingError(
+            self._error = RecordingError(
                 f"timed out writing {self.path}: the disk, or the reader of the pipe, takes no more", reason="stalled"
             )
         finally:
@@ -369,12 +374,12 @@ class Recording:
         self._has_failed = True
         self._writer.abandon()
         if isinstance(error, RecordingError):
-            self.error = error
+            self._error = error
         else:
             what = getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else repr(error))
-            self.error = RecordingError(
+            self._error = RecordingError(
                 f"writing {self.path} failed after {self.frames} frames: {what}",
                 reason="disk-full" if getattr(error, "errno", None) in DISK_FULL else "write",
             )
-            self.error.__cause__ = error
-        _logger.error("%s", self.error)
+            self._error.__cause__ = error
+        _logger.error("%s", self._error)
