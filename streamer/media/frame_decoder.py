@@ -1,4 +1,4 @@
-"""Decoding by libavcodec, in the caller's thread: one access unit in, one frame out, each with its own times."""
+"""Decodes access units with libavcodec in the caller's thread. Each frame comes with the unit that it was sent in."""
 
 import contextlib
 import logging
@@ -16,30 +16,30 @@ from streamer.media.libav import PIXELS_LIMIT, is_too_large, open_decoder
 
 _logger = logging.getLogger("streamer.decode")
 
-WAITING_LIMIT: Final = 32  # units whose frames have not come: H.264 and H.265 hold back 16 at the most
-GROUP_LIMIT: Final = 600  # units since a keyframe, to be decoded again if need be: as many as the history keeps
+WAITING_LIMIT: Final = 32  # units without a frame so far: H.264 and H.265 hold back at most 16
+GROUP_LIMIT: Final = 600  # units since a keyframe, kept to decode them again: as many as in the history
 GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
-# A screen on which nothing has come for three intervals stands still; within these limits.
+# A screen is still if no frame came for three intervals, within these limits.
 LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
 
 
 @dataclass(slots=True)
 class DecoderCounters:
-    """The counters of one decoder: frames, and access units that gave no frame. The event loop writes the last two."""
+    """The counters of one decoder: frames, and access units without a frame. The event loop writes the last two."""
 
     decoded: int = 0
-    decode_ns: int = 0  # what they took
+    decode_ns: int = 0  # the time that took
     errors: int = 0  # refused by the decoder
     too_large: int = 0  # refused for their size
-    corrupt: int = 0  # decoded with parts made up: never handed out
-    passed_over: int = 0  # after one of these, up to the next keyframe
+    corrupt: int = 0  # the decoder made up parts of them: dropped
+    passed_over: int = 0  # skipped after one of these, up to the next keyframe
     overflows: int = 0  # dropped because decoding was slower than the stream
-    awaiting_keyframe: int = 0  # passed over after that
+    awaiting_keyframe: int = 0  # skipped after that, up to the next keyframe
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """A frame, and the access unit that it was sent in."""
+    """A decoded frame, and the access unit that it was sent in."""
 
     unit: AccessUnit
     av_frame: av.VideoFrame
@@ -47,38 +47,40 @@ class DecodedFrame:
 
 
 class FrameDecoder:
-    """Decode a stream's access units in the caller's thread; give each frame with its own unit.
+    """Decodes a stream's access units in the caller's thread, and returns each frame with its own unit.
 
-    A frame comes with its unit at once, unless the stream reorders frames (see `reorder`). Then frames come in the
-    order in which they are shown, some of them late: `release` gives those that are held back while nothing else comes,
-    and `drain` gives them at the end. A serial number that goes through libavcodec says which unit a frame is of.
+    A frame is returned with its unit at once, unless the stream reorders frames (see `codecs.frame_reordering`). Then
+    frames come in the order in which they are shown, some of them late. `release` returns the frames that are held back
+    while no unit comes; `drain` returns them at the end. A serial number that passes through libavcodec tells which
+    unit belongs to a frame.
 
-    `on_damage` is called when libavcodec refuses a unit or makes up a part of a frame: units are then passed over up to
-    the next keyframe, since what refers to the damaged frame is no better. (libavcodec tells of the damage when the
-    frame is shown: of a stream that reorders, frames that refer to it and are shown before it have been given.)
-    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder; no method raises anything else.
+    If libavcodec refuses a unit or makes up a part of a frame, the decoder calls `on_damage` and skips units up to the
+    next keyframe: frames that refer to a damaged frame are damaged, too. libavcodec reports the damage when the frame
+    is shown. If the stream reorders, frames that refer to it and are shown before it were already returned.
+
+    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder. No method raises anything else.
     """
 
     def __init__(self, on_damage: Callable[[], None]) -> None:
         self.counters = DecoderCounters()
         self._on_damage = on_damage
         self._needs_keyframe = True
-        self._has_given = False  # a frame, since the last keyframe that was needed
+        self._has_given = False  # whether a frame came since the last keyframe that was needed
         self._codec_name = ""
         self._context: av.VideoCodecContext | None = None
         self._reordering = Reordering("")
         self._serial = 0
-        self._waiting: dict[int, AccessUnit] = {}  # units whose frames have not come
-        self._gap: int | None = None  # the first unit after a gap, until a frame has come since
-        self._groups: list[_Group] = []  # units from which the frames that are held back can be decoded again
+        self._waiting: dict[int, AccessUnit] = {}  # units without a frame so far
+        self._gap: int | None = None  # the first unit after a gap, until a frame comes
+        self._groups: list[_Group] = []  # units to decode again for the frames that are held back
 
     @property
     def is_holding(self) -> bool:
-        """Whether units have come whose frames have not."""
+        """Whether frames are held back."""
         return bool(self._waiting)
 
     def decode(self, unit: AccessUnit) -> list[DecodedFrame]:
-        """Take the next unit; return the frames that come with it."""
+        """Decode the next unit; return the frames that are ready."""
         if self._needs_keyframe and not unit.is_keyframe:
             self.counters.passed_over += 1
             return []
@@ -91,12 +93,12 @@ class FrameDecoder:
             self._reordering.begin()
             self._has_given = False
         has_changed = self._reordering.add(unit.data)
-        # A decoder that is begun at a recovery point withholds what is not yet refreshed; one that goes on does not.
+        # At a recovery point, only a new decoder withholds frames until the refresh is complete.
         recovers = starts and self._reordering.can_delay and not self._reordering.begins_sequence
         if recovers or (self._reordering.begins_sequence and self._waiting):
             frames += self.drain()
         if recovers or (has_changed and not self._reordering.is_reordered):
-            self._context = open_decoder(self._codec_name)  # one that has held frames back goes on to do so
+            self._context = open_decoder(self._codec_name)  # the old one would go on holding frames back
         self._serial += 1
         if unit.discontinuity and self._gap is None:
             self._gap = self._serial
@@ -112,7 +114,7 @@ class FrameDecoder:
         return frames + self._decoded(self._serial, unit)
 
     def drain(self) -> list[DecodedFrame]:
-        """Return the frames that are held back, at the end of the stream or before a unit that begins it again."""
+        """Return the frames that are held back: at the end of the stream, or before a unit that restarts it."""
         if self._context is None or not self._waiting:
             return []
         with contextlib.suppress(av.FFmpegError):
@@ -125,10 +127,11 @@ class FrameDecoder:
         return []
 
     def release(self, is_wanted: Callable[[], bool]) -> list[DecodedFrame]:
-        """Return the frames that are held back although nothing else comes; decoding then goes on as if nothing were.
+        """Return the frames that are held back, without an end of the stream: decoding can go on afterwards.
 
-        libavcodec gives them only at the end of a stream, and forgets with them what later frames refer to. So they are
-        decoded a second time, from the last keyframe on and aside. Before each unit `is_wanted` is asked.
+        libavcodec returns them only at the end of a stream, and then forgets the frames that later ones refer to. So a
+        second decoder decodes them again, from the last keyframe on. It calls `is_wanted` before each unit, and stops
+        when that returns false.
         """
         frames: list[DecodedFrame] = []
         with contextlib.suppress(av.FFmpegError):
@@ -138,7 +141,7 @@ class FrameDecoder:
                     return frames
                 frames += self._taken(context.decode(self._packet(serial, unit)), 0)
             frames += self._taken(context.decode(None), 0)
-        self._waiting.clear()  # the rest are of units without a frame
+        self._waiting.clear()  # the units that are left have no frame
         return frames
 
     def _open(self, codec_name: str) -> None:
@@ -149,10 +152,9 @@ class FrameDecoder:
         self._groups.clear()
 
     def _keep(self, unit: AccessUnit) -> None:
-        """Keep a unit for `release` and `_replay`, with those from the last keyframe on.
+        """Keep the units from the last keyframe on, for `release` and `_replay`.
 
-        Frames from before a keyframe may come after it, unless a sequence begins with it: then the group before it is
-        kept too.
+        While frames are held back, the group before the keyframe is kept, too: they may belong to it.
         """
         if not self._reordering.can_delay:
             return
@@ -165,7 +167,7 @@ class FrameDecoder:
         return [entry for group in self._groups for entry in group.units]
 
     def _replay(self) -> bool:
-        """Decode the last units again, now that the stream is known to reorder; return whether they were kept."""
+        """Decode the last units again when the stream turns out to reorder; return whether they were kept."""
         kept = self._kept()[:-1]
         if not kept:
             return False
@@ -192,25 +194,24 @@ class FrameDecoder:
         self.counters.decode_ns += decode_ns
         frames = self._taken(av_frames, decode_ns)
         if not av_frames and self._has_given and self._reordering.gives_at_once:
-            self.counters.errors += (
-                1  # H.265's decoder passes over what it cannot read, and then over all up to a keyframe
-            )
+            # H.265's decoder skips a unit that it cannot read without an error, and then all up to a keyframe.
+            self.counters.errors += 1
             return self._refused(serial)
         self._has_given = self._has_given or bool(frames)
         return frames
 
     def _refused(self, serial: int) -> list[DecodedFrame]:
-        """Give up a unit that gave no frame; return the frames that came before it."""
+        """Give up a unit without a frame; return the frames before it."""
         del self._waiting[serial]
         frames = self.drain()
-        self._context = None  # after some errors it is of no more use
+        self._context = None  # it may be unusable after an error
         self._damage()
         return frames
 
     def _taken(self, av_frames: "list[av.VideoFrame]", decode_ns: int) -> list[DecodedFrame]:
-        """Return the frames that are whole and were not given before, each with its unit."""
+        """Return the frames that are undamaged and new, each with its unit."""
         frames: list[DecodedFrame] = []
-        # A superframe of several spatial layers gives a frame of each, under one number: the last is the whole.
+        # A superframe of several spatial layers gives one frame a layer, with the same number: the last has all layers.
         for serial, av_frame in {av_frame.pts: av_frame for av_frame in av_frames}.items():
             unit = None if serial is None else self._waiting.pop(serial, None)
             if unit is None or serial is None:
@@ -225,7 +226,7 @@ class FrameDecoder:
             follows_gap = self._gap is not None and serial >= self._gap
             if follows_gap:
                 self._gap = None
-            if unit.discontinuity != follows_gap:  # the gap was before a unit that gave no frame
+            if unit.discontinuity != follows_gap:  # the unit after the gap had no frame
                 unit = replace(unit, discontinuity=follows_gap)
             self.counters.decoded += 1
             frames.append(DecodedFrame(unit, av_frame, decode_ns))
@@ -246,14 +247,14 @@ class FrameDecoder:
 
 
 class _Group:
-    """A keyframe and what followed it, each unit with its number."""
+    """A keyframe and the units after it, each with its serial number."""
 
     def __init__(self) -> None:
         self.units: list[tuple[int, AccessUnit]] = []
         self._budget = Budget(max_items=GROUP_LIMIT, max_bytes=GROUP_BYTES_LIMIT)
 
     def put(self, entry: tuple[int, AccessUnit]) -> bool:
-        """Keep a unit; false if it is one too many."""
+        """Keep a unit; return false if the group is full."""
         size = len(entry[1].data)
         if not self._budget.fits(size):
             return False

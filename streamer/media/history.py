@@ -1,8 +1,8 @@
-"""The last moments of a stream, encoded: late consumers decode the frame on the screen from them, and recordings
-begin in the past with them.
+"""The last moments of a stream, encoded. A new consumer decodes the current frame from them, and a recording can begin
+in the past.
 
-Frames are kept in groups, each a keyframe and what follows it. The last group is always kept, however old: a still
-screen may answer no request for a keyframe. Older groups, and audio, are kept for `seconds`.
+Frames are kept in groups: a keyframe and the frames after it. The last group is always kept, however old it is, since a
+still screen may ignore requests for a keyframe. Older groups and audio are kept for `seconds`.
 """
 
 import heapq
@@ -15,12 +15,12 @@ from typing import Final
 from streamer.bounded import Budget
 from streamer.media.access_unit import AccessUnit
 
-GROUP_LIMIT: Final = 600  # frames of one group: a second of decoding, at the most
+GROUP_LIMIT: Final = 600  # frames of one group: a second of decoding at most
 BYTES_LIMIT: Final = 64 * 1024 * 1024  # of all groups
 UNITS_LIMIT: Final = 20_000  # of all groups: five minutes at 60 a second
 AUDIO_LIMIT: Final = 10_000  # packets: more than three minutes
 AUDIO_BYTES_LIMIT: Final = 16 * 1024 * 1024
-KEYFRAME_EVERY_NS: Final = 4_000_000_000  # asked for while a past is kept: it can begin with a keyframe only
+KEYFRAME_EVERY_NS: Final = 4_000_000_000  # with `seconds`: a recording can only begin with a keyframe
 
 STILL_NS: Final = 500_000_000
 
@@ -28,7 +28,7 @@ STILL_NS: Final = 500_000_000
 @dataclass(slots=True)
 class _Group:
     units: list[AccessUnit] = field(default_factory=list)
-    is_asked: bool = False  # whether the next keyframe was asked for
+    is_asked: bool = False  # whether the next keyframe was requested
 
     @property
     def age_ns(self) -> int:
@@ -38,7 +38,7 @@ class _Group:
 class History:
     """A sink that keeps the last group of frames, and everything of the last `seconds`.
 
-    `ask_keyframe` is called when the last group gets too old, or is too long to be kept.
+    It calls `ask_keyframe` when the last group becomes too old, or too long to be kept.
     """
 
     def __init__(self, seconds: float = 0.0, *, ask_keyframe: Callable[[], None]) -> None:
@@ -74,15 +74,15 @@ class History:
 
     @property
     def last_group(self) -> list[AccessUnit]:
-        """The last keyframe and the frames that followed it; empty if there was none, or too much followed it."""
+        """The last keyframe and the frames after it. Empty without a keyframe, or if the group became too long."""
         return self._groups[-1].units if self._groups else []
 
     def is_still(self, now_ns: int) -> bool:
-        """Whether the last frame is so old that the screen must be taken to stand still."""
+        """Whether the screen is still: the last frame is older than STILL_NS."""
         return bool(self.last_group) and now_ns - self.last_group[-1].arrival_ns > STILL_NS
 
     def since(self, begin_ns: int) -> list[AccessUnit]:
-        """Return what is kept from a moment on, from the keyframe before it, in the order of arrival."""
+        """Return everything from the keyframe before `begin_ns` on, in order of arrival."""
         begun = [group for group in self._groups if group.units[0].arrival_ns <= begin_ns]
         groups = list(self._groups)[max(len(begun) - 1, 0) :]
         frames = [unit for group in groups for unit in group.units]

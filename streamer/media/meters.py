@@ -8,7 +8,7 @@ from streamer.media.access_unit import AccessUnit
 
 
 class RateMeter:
-    """Events per second, and their weight, over the last second or so. At most `_LIMIT` events are remembered."""
+    """Events and their weights over the last second or so. It remembers at most `_LIMIT` events."""
 
     _LIMIT: Final = 4096
 
@@ -36,16 +36,16 @@ class RateMeter:
 
 
 class FreezeMeter:
-    """Freezes as webrtc-stats defines `freezeCount` and `totalFreezesDuration`, but where something was missing only.
+    """Freezes as webrtc-stats defines `freezeCount` and `totalFreezesDuration`, but only where packets were missing.
 
     An interval between two frames is a freeze if it is at least max(3 * average, average + 150 ms), where the average
-    is that of the last 30 intervals. A screen at rest sends nothing for minutes, and is not frozen: an interval counts
-    only if packets were found missing in it, whether they came in the end or not, or the stream began again after it.
+    is that of the last 30 intervals. A still screen sends nothing for minutes, and is not frozen. So an interval counts
+    only if packets were missing in it, even if they came later, or if the stream restarted after it.
     """
 
     _AVERAGED: Final = 30
-    _LEAST: Final = 5  # intervals, before one can be too long
-    _PAUSE_NS: Final = 1_000_000_000  # what an interval counts for in the average at the most: a screen may rest
+    _LEAST: Final = 5  # intervals, before one can be a freeze
+    _PAUSE_NS: Final = 1_000_000_000  # the most that an interval adds to the average: the screen may be still
 
     def __init__(self) -> None:
         self.count = 0
@@ -54,7 +54,7 @@ class FreezeMeter:
         self._intervals: deque[int] = deque(maxlen=self._AVERAGED)
 
     def add(self, now_ns: int, *, has_gap: bool) -> None:
-        """Take a frame that can be shown now; `has_gap` says whether something was missing since the last one."""
+        """Count a frame that can be shown now. `has_gap` says whether packets were missing since the last one."""
         if self._latest_ns is not None:
             interval_ns = now_ns - self._latest_ns
             if has_gap and len(self._intervals) >= self._LEAST and interval_ns >= self._limit_ns():
@@ -69,7 +69,7 @@ class FreezeMeter:
 
 
 class StreamMeter:
-    """A sink that measures what comes. `clock` gives monotonic ns, `video_gaps` how many gaps there were so far."""
+    """A sink that measures the stream. `clock` returns monotonic ns, `video_gaps` the number of gaps so far."""
 
     def __init__(self, clock: Callable[[], int], video_gaps: Callable[[], int]) -> None:
         self.bytes = RateMeter()
@@ -81,13 +81,13 @@ class StreamMeter:
         self._first_ns: int | None = None
 
     def put(self, unit: AccessUnit) -> None:
-        """Take note of an access unit."""
+        """Measure an access unit."""
         if self._first_ns is None:
             self._first_ns = unit.arrival_ns
         self.bytes.add(unit.arrival_ns, len(unit.data))
         if unit.kind == "video":
             self.frames.add(unit.arrival_ns)
-            # By the clock: a frame that was held back for what was missing before it came long ago.
+            # By the clock: a frame that waited for missing packets arrived long before it can be shown.
             gaps = self._video_gaps()
             self.freezes.add(self._clock(), has_gap=unit.discontinuity or gaps != self._gaps_seen)
             self._gaps_seen = gaps
@@ -98,7 +98,7 @@ class StreamMeter:
 
 
 class DecodingMeter:
-    """How long frames took: to be decoded, from their last packet on, and from their capture on. In ns."""
+    """How long frames took, in ns: to decode, since their last packet, and since their capture."""
 
     def __init__(self) -> None:
         self.decoding = RateMeter()
@@ -106,7 +106,7 @@ class DecodingMeter:
         self.latency = RateMeter()
 
     def add(self, now_ns: int, wall_ns: int, unit: AccessUnit, decode_ns: int) -> None:
-        """Take note of a frame that was decoded just now; `wall_ns` is Unix time."""
+        """Measure a frame that was decoded just now; `wall_ns` is Unix time."""
         self.decoding.add(now_ns, decode_ns)
         self.delay.add(now_ns, now_ns - unit.arrival_ns)
         if unit.captured_ns is not None:

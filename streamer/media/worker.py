@@ -1,4 +1,4 @@
-"""A thread that works through a bounded inbox: the decoder's, and each recording's."""
+"""A thread that works through a bounded inbox. The decoders and each recording have one."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 class Worker(Generic[T]):
-    """Call `work(item)` for each item put, in order, in a thread of its own; then `finish()`, once.
+    """A thread that calls `work(item)` for each item in order, and then `finish()` once.
 
-    `put` never waits: with `limit` items in the inbox it refuses the next. The owner ends it with `aclose`, which lets
-    the thread finish what is in the inbox. An exception from `work` ends the thread, through `finish`. All methods
-    belong to the event loop.
+    `put` never waits: it refuses an item when `limit` items are in the inbox. The owner ends the thread with `aclose`,
+    after it has worked through the inbox. An exception from `work` ends the thread too, after `finish`. Call all
+    methods in the event loop.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], finish: Callable[[], None], *, limit: int) -> None:
         self._work = work
         self._finish = finish
         self._limit = limit
-        self._inbox: queue.SimpleQueue[T | None] = queue.SimpleQueue()  # None ends the thread; `put` keeps the limit
+        self._inbox: queue.SimpleQueue[T | None] = queue.SimpleQueue()  # None ends the thread; `put` checks the limit
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -30,7 +30,7 @@ class Worker(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> bool:
-        """Add an item; false if the inbox is full or closed, and the item was not taken."""
+        """Add an item; return false if the inbox is full or closed."""
         if self._closing or self._inbox.qsize() >= self._limit:
             return False
         self._inbox.put(item)
@@ -42,7 +42,7 @@ class Worker(Generic[T]):
         return self._inbox.qsize()
 
     def discard(self) -> int:
-        """Throw away what waits in the inbox; return how much that was. Not once `aclose` was called."""
+        """Empty the inbox; return how many items were in it. Does nothing after `aclose`."""
         count = 0
         with contextlib.suppress(queue.Empty):
             while not self._closing:
@@ -51,7 +51,7 @@ class Worker(Generic[T]):
         return count
 
     async def aclose(self) -> None:
-        """Let the thread finish its inbox and end; return when it has. Cancelled, the thread ends all the same."""
+        """Wait until the thread has worked through the inbox and ended. It also ends if this wait is cancelled."""
         self._closing = True
         self._inbox.put(None)
         try:
@@ -64,11 +64,11 @@ class Worker(Generic[T]):
         try:
             self._work_through()
         finally:
-            self._closing = True  # also after an exception: nobody would work through what comes
+            self._closing = True  # also after an exception: nothing reads the inbox any more
             try:
                 self._finish()
             finally:
-                with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                     self._loop.call_soon_threadsafe(self._report_end)
 
     def _work_through(self) -> None:
@@ -81,9 +81,9 @@ class Worker(Generic[T]):
 
 
 class PacedWorker(Worker[T]):
-    """A worker that wakes every `every_s`, not for every item, and then calls `tick()`, whether or not items came.
+    """A worker that wakes every `every_s` instead of for every item, works through its inbox and calls `tick()`.
 
-    For what need not be done at once: it then wakes, and holds the interpreter up, some times a second and no more.
+    It is for work that may wait: the thread takes the interpreter's lock only a few times a second.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class PacedWorker(Worker[T]):
         super().__init__(name, work, finish, limit=limit)
 
     async def aclose(self) -> None:
-        """Let the thread finish its inbox and end, at once; return when it has."""
+        """Wake the thread at once; wait until it has worked through the inbox and ended."""
         self._woken.set()
         await super().aclose()
 

@@ -1,4 +1,4 @@
-"""Clips for reports: a few seconds of a recording, small and without audio, as a moving picture or a small MP4."""
+"""Clips: a few seconds of a recording, small and without audio, as an animation or an MP4."""
 
 import asyncio
 import contextlib
@@ -28,10 +28,10 @@ WIDTH: Final = 480
 FPS: Final = 10.0
 FPS_LIMIT: Final = 30
 LENGTH_LIMIT_S: Final = 60.0
-TOLERANCE_S: Final = 0.1  # by so much an end may lie behind what there is
+TOLERANCE_S: Final = 0.1  # how far the end may lie behind the end of the recording
 _S: Final = 1_000_000_000
 _H264: Final = ENCODERS["h264"]
-_ENCODERS: Final = {  # libavcodec's, with its options, and libavformat's for the file
+_ENCODERS: Final = {  # libavcodec's encoder, its options, and libavformat's options
     ".webp": ("libwebp_anim", {"quality": "75"}, {"loop": "0"}),
     ".gif": ("gif", {}, {"loop": "0"}),
     ".mp4": (_H264.name, {"preset": _H264.options["preset"], "crf": str(_H264.crf)}, {}),
@@ -39,12 +39,12 @@ _ENCODERS: Final = {  # libavcodec's, with its options, and libavformat's for th
 
 
 class _StoppedError(Exception):
-    """Nobody waits for the clip any more."""
+    """The caller no longer waits for the clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file, and the time in the recording at which it begins."""
+    """A file of a recording, and the recording's time at which it begins."""
 
     path: Path
     begin_s: float = 0.0
@@ -60,17 +60,17 @@ async def clip(
     fps: float = FPS,
     overwrite: bool = False,
 ) -> None:
-    """Write some seconds of a video file as a moving `.webp` or `.gif`, or as an `.mp4`, without audio.
+    """Write a few seconds of a video file as an animated `.webp` or `.gif`, or as an `.mp4`, without audio.
 
-    It runs in a thread. The target is there whole, or not at all.
+    It runs in a thread. The target appears when it is complete, or not at all.
 
     Args:
-        source: The video file, which is never replaced.
+        source: The video file. It is only read.
         start_s: Where the clip begins, in seconds.
         end_s: Where it ends, at most a minute later; None is the end of the file.
-        target: The file to write.
-        width: The greatest width in pixels.
-        fps: Frames a second, at most 30.
+        target: The file to write. Its suffix decides the format.
+        width: The maximum width in pixels.
+        fps: Frames per second, at most 30.
         overwrite: Replace a target that exists.
 
     Raises:
@@ -94,7 +94,7 @@ async def clip_parts(
     fps: float,
     overwrite: bool = False,
 ) -> None:
-    """Do what `clip` does, of files that follow each other and are `length_s` long together."""
+    """Do what `clip` does, with the consecutive files of a recording that lasts `length_s`."""
     path = Path(target)
     if path.suffix.lower() not in _ENCODERS:
         raise ConfigurationError(f"expected a file name that ends in .webp, .gif or .mp4, got {path.name!r}")
@@ -122,12 +122,12 @@ async def clip_parts(
     try:
         write_atomically(path, await asyncio.to_thread(making.make, path.suffix.lower()), overwrite=overwrite)
     finally:
-        stopped.set()  # cancelled: the thread looks at each frame
+        stopped.set()  # if cancelled: the thread checks it at each frame
 
 
 def _refuse_same(source: Path, target: Path) -> None:
-    """Raise ConfigurationError if a clip would replace the file that it is cut out of, whatever either is called."""
-    with contextlib.suppress(OSError):  # one of them is not there
+    """Raise ConfigurationError if a clip would replace its own source, also under another name."""
+    with contextlib.suppress(OSError):  # one of them does not exist
         if source.samefile(target):
             raise ConfigurationError(
                 f"expected a file for the clip other than the recording {source}: choose another name"
@@ -135,7 +135,7 @@ def _refuse_same(source: Path, target: Path) -> None:
 
 
 def _length_s(path: Path) -> float:
-    """Return how long a file's frames last."""
+    """Return the length of a file's video."""
     try:
         with av.open(path) as container:
             if container.duration:
@@ -157,7 +157,7 @@ def _unreadable(path: Path, error: Exception) -> RecordingError:
 
 
 class _Making:
-    """One clip, made by a thread."""
+    """Makes one clip, in a thread."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Making:
         self._size: tuple[int, int] | None = None
 
     def make(self, suffix: str) -> bytes:
-        """Return the clip's file."""
+        """Return the bytes of the clip's file."""
         frames = self._with_palette() if suffix == ".gif" else self._frames()
         codec, options, file_options = _ENCODERS[suffix]
         made = io.BytesIO()
@@ -202,7 +202,7 @@ class _Making:
         return made.getvalue()
 
     def _frames(self) -> Iterator[av.VideoFrame]:
-        """Give the clip's frames, at its rate and size."""
+        """Yield the clip's frames, at its rate and size."""
         pace: Pace[av.VideoFrame] = Pace(self._rate)
         for frame, time_s in self._decoded():
             yield from map(self._fitted, pace.put(frame, round((time_s - self._start_s) * _S)))
@@ -218,20 +218,20 @@ class _Making:
         return frame
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float]]:
-        """Give the frames of the range, with what leads to the first of them, and the time of each."""
+        """Yield the frames of the range and their times, from the keyframe before its start on."""
         for part in self._parts:
             try:
                 frames = self._decoded_from(part, max(self._start_s - part.begin_s, 0.0))
                 first = next(frames, None)
                 if first is None or first[1] > max(self._start_s, part.begin_s):
-                    # There is nothing to find the keyframe before it by, as in MPEG-TS, or in a file that grows.
+                    # The file has no index to seek by, as in MPEG-TS or in a file that still grows.
                     frames, first = self._decoded_from(part, 0.0), None
                 yield from frames if first is None else itertools.chain([first], frames)
             except (OSError, av.FFmpegError, IndexError) as error:
                 raise _unreadable(part.path, error) from error
 
     def _decoded_from(self, part: Part, offset_s: float) -> Iterator[tuple[av.VideoFrame, float]]:
-        """Give the frames of a file from the keyframe before a moment on, up to the end of the range."""
+        """Yield the frames of a file from the keyframe before `offset_s` to the end of the range."""
         with av.open(part.path) as container:
             stream = container.streams.video[0]
             base = stream.time_base or Fraction(1)
@@ -247,7 +247,7 @@ class _Making:
                 yield frame, time_s
 
     def _with_palette(self) -> Iterator[av.VideoFrame]:
-        """Give the frames in the 256 colours that suit them best: they are decoded twice, and none is kept."""
+        """Yield the frames in the 256 colors that suit them best. They are decoded twice, and not kept in memory."""
         finding: _Filter | None = None
         for frame in self._frames():
             finding = finding or _Filter(frame, "palettegen")
@@ -264,7 +264,7 @@ class _Making:
 
 
 class _Filter:
-    """One of libavfilter's, for frames like the first, and maybe one frame that goes with all of them."""
+    """A filter of libavfilter for frames like `first`; `beside` is one frame for its second input."""
 
     def __init__(self, first: av.VideoFrame, name: str, options: str = "", beside: av.VideoFrame | None = None) -> None:
         self._graph = Graph()
@@ -281,7 +281,7 @@ class _Filter:
             other.push(None)
 
     def push(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
-        """Take a frame; return those that are ready."""
+        """Filter a frame; return the frames that are ready."""
         self._source.push(frame.reformat(format="rgb24"))
         return self._ready()
 
@@ -300,6 +300,6 @@ class _Filter:
         with contextlib.suppress(av.BlockingIOError, av.EOFError):
             while True:
                 frame = self._sink.pull()
-                assert isinstance(frame, av.VideoFrame)  # noqa: S101 - what such a filter gives
+                assert isinstance(frame, av.VideoFrame)  # noqa: S101 - a video filter gives these
                 ready.append(frame)
         return ready

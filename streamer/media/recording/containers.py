@@ -1,4 +1,4 @@
-"""The kinds of file that a recording can be, by the suffix of its name."""
+"""The kinds of file that a recording can have, by the suffix of its name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Final
 from streamer.codec_table import CODECS
 from streamer.errors import ConfigurationError
 
-FRAGMENT_S: Final = 1.0  # so much is written together: an MP4's fragment, a Matroska cluster
+FRAGMENT_S: Final = 1.0  # the length of an MP4's fragment and of a Matroska cluster
 
-# Packets leave libavformat as soon as they are whole, and none waits for one of the other kind.
+# libavformat writes each packet as soon as it is complete, without waiting for one of the other stream.
 _AT_ONCE: Final = {"flush_packets": "1", "max_interleave_delta": "1"}
 _CLUSTERS: Final = {**_AT_ONCE, "cluster_time_limit": f"{1000 * FRAGMENT_S:.0f}"}
 
@@ -20,10 +20,10 @@ class Container:
 
     name: str
     codecs: frozenset[str]
-    av_format: str = ""  # libavformat's name for it; empty for what this package writes itself
+    av_format: str = ""  # libavformat's name for it; empty if this package writes it itself
     av_options: dict[str, str] = field(default_factory=dict)
-    is_live: bool = False  # whether it is read while it is written: then nothing may wait
-    longest_s: float | None = None  # another file begins after so long: its times would not go further
+    is_live: bool = False  # whether it is read while it is written, so that nothing may wait
+    longest_s: float | None = None  # then another file begins: its timestamps wrap
 
 
 def _held_by(suffix: str) -> frozenset[str]:
@@ -46,7 +46,7 @@ _BY_SUFFIX: Final = {".mp4": MP4, ".mkv": MATROSKA, ".webm": WEBM, ".ts": MPEG_T
 
 
 def container_of(path: Path) -> Container:
-    """Return the kind of file that a name stands for. Raises ConfigurationError if it stands for none."""
+    """Return the kind of file for a name. Raises ConfigurationError if its suffix is not known."""
     container = _BY_SUFFIX.get(path.suffix.lower())
     if container is None:
         raise ConfigurationError(f"expected a file name that ends in {_any_of(list(_BY_SUFFIX))}, got {path.name!r}")

@@ -1,4 +1,4 @@
-"""A constant frame rate: which frame each of its steps shows."""
+"""A constant frame rate: which frame each step shows."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,11 +10,11 @@ _S = 1_000_000_000
 
 
 class Pace(Generic[T]):
-    """Give each step of a rate, from 0 on, the frame whose time is the nearest, or the last one that came.
+    """Assigns to each step of a constant rate, from 0 on, the frame with the nearest time, or the last one before it.
 
-    A frame is settled when a later one came, or time went on without one. Of several at one step the last is shown; a
-    frame that comes too late for its step is shown from the next one on. The first is shown from step 0, whenever it
-    comes; so are those with a time before zero, until another comes.
+    A step is settled when a later frame comes, or when time passes without one. If several frames belong to one step,
+    it shows the last. A frame that comes too late for its step is shown from the next one on. The first frame is shown
+    from step 0, whatever its time is; so is a frame with a negative time.
     """
 
     def __init__(self, rate: Fraction) -> None:
@@ -28,16 +28,16 @@ class Pace(Generic[T]):
         return self._shown is not None
 
     def time_ns(self, step: int) -> int:
-        """Return when a step begins."""
+        """Return the time at which a step begins."""
         return step * _S * self._rate.denominator // self._rate.numerator
 
     def put(self, frame: T, time_ns: int) -> Iterator[tuple[int, T]]:
-        """Take a frame; give the steps before its own, with what they show."""
+        """Add a frame; yield the steps before its own, each with its frame."""
         yield from self.advance(time_ns)
         self._shown = frame
 
     def advance(self, time_ns: int) -> Iterator[tuple[int, T]]:
-        """Give the steps that end before a moment, rounded to the nearest step."""
+        """Yield the steps before a time, rounded to the nearest step, each with its frame."""
         numerator, denominator = self._rate.numerator, self._rate.denominator * _S
         until = (2 * time_ns * numerator + denominator) // (2 * denominator)
         while self.next < until and self._shown is not None:

@@ -1,4 +1,4 @@
-"""Frames of whatever size, fitted into one: scaled, whole, in the middle, with black beside or above."""
+"""Fits frames of any size into one size: scaled and centered, with black bars."""
 
 import av
 import numpy as np
@@ -9,7 +9,7 @@ _BLACK, _GREY = 16, 128
 
 
 def fitted_size(width: int, height: int, within: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest even size of a frame's shape that fits into another."""
+    """Return the largest even size with a frame's aspect ratio that fits into another."""
     scale = min(within[0] / width, within[1] / height)
     return max(round(width * scale / 2) * 2, 2), max(round(height * scale / 2) * 2, 2)
 
@@ -26,7 +26,7 @@ def fit(frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
         dst_color_range=ColorRange.MPEG,
     ).to_ndarray()
     if (inner_width, inner_height) == (width, height):
-        return np.array(inner, dtype=np.uint8)  # never the decoder's own memory: it is drawn into
+        return np.array(inner, dtype=np.uint8)  # a copy: the caller draws into it, and the decoder needs its own
     canvas = np.full((height * 3 // 2, width), _GREY, dtype=np.uint8)
     canvas[:height] = _BLACK
     left, top = (width - inner_width) // 4 * 2, (height - inner_height) // 4 * 2
@@ -40,7 +40,7 @@ def fit(frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
 
 
 def framed(pixels: npt.NDArray[np.uint8], like: av.VideoFrame) -> av.VideoFrame:
-    """Return what `fit` gave as a frame again, in the colours of the one that it was made of."""
+    """Return the result of `fit` as a frame, with the color space of the original."""
     frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
     frame.colorspace, frame.color_range = like.colorspace, ColorRange.MPEG
     return frame

@@ -1,18 +1,18 @@
-"""MP4 files as bytes (ISO/IEC 14496-12): in fragments while they grow, in the regular form once they are whole.
+"""MP4 files as bytes (ISO/IEC 14496-12): in fragments while they grow, in the regular form when they are complete.
 
-    head()      → ftyp moov        what a player has to know before the first fragment
-    add() …                        one sample more
+    head()      → ftyp moov        what a player needs before the first fragment
+    add() …                        one more sample
     fragment()  → moof mdat        the samples since the last fragment
-    whole()     → ftyp moov mdat…  the head of the regular file; the media of the fragments follows it, as it lies
+    whole()     → ftyp moov mdat…  the head of the regular file; the media of the fragments follows it unchanged
 
-Samples come in the order of decoding, with the times of decoding; composition offsets lead to those of presentation.
+Samples come in decoding order, with decoding times. Their composition offsets give the times of presentation.
 
-A file that ends after any fragment plays up to there. The last sample of a fragment lasts, as far as is known when the
-fragment is written, no longer than until the next one begins; in the regular form every duration is exact.
+A file that ends after any fragment plays up to there. When a fragment is written, the duration of its last sample is an
+estimate: it never reaches beyond the beginning of the next fragment. In the regular form every duration is exact.
 
-The index for the regular form is kept in memory, eight bytes a sample (sixteen of a stream that reorders), up to
-INDEX_LIMIT; then it is let go, and the file stays in fragments. So it does where a sample lasts longer than 32 bits of
-ticks tell, 13 hours of video: the regular form has no place for it, and each fragment says when it begins.
+The index of the regular form is kept in memory: eight bytes a sample, sixteen if the stream reorders. Beyond
+INDEX_LIMIT samples the index is dropped, and the file stays in fragments. The same happens if a sample lasts longer
+than 32 bits of ticks can say, 13 hours of video: the regular form cannot hold that, but each fragment has its own time.
 """
 
 import itertools
@@ -33,10 +33,10 @@ _MOVIE_CLOCK: Final = 90_000
 _UNITY_MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
 _KEY_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000  # depends on no other; depends on others, and is no key
-# What a fragment's run tells of its samples.
+# The columns of a fragment's run of samples.
 _DATA, _DURATIONS, _SIZES, _FLAGS, _OFFSETS = 0x0001, 0x0100, 0x0200, 0x0400, 0x0800
 _LONGEST_STEP: Final = 0xFFFFFFFF  # ticks, in a table
-_OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, where nothing better is known
+_OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, if the real duration is not known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
 
 _Numbers = npt.NDArray[np.integer]
@@ -44,23 +44,23 @@ _Numbers = npt.NDArray[np.integer]
 
 @dataclass(slots=True, kw_only=True)
 class Track:
-    """One track: what it is, where its samples lie, and those that are in no fragment yet."""
+    """One track: what it is, the index of its samples, and the samples of the fragment under way."""
 
     kind: Kind
     clock_rate: int
     entry: bytes  # the sample entry: a box such as `avc1`
     width: int = 0
     height: int = 0
-    first: int = 0  # when its first sample begins
-    newest: int = 0  # and the newest is decoded, in ticks
+    first: int = 0  # the time of its first sample, in ticks
+    newest: int = 0  # the decoding time of its newest sample, in ticks
     samples: int = 0
-    step: int = 0  # how long the last sample lasted of which that is known
-    # The index: eight bytes a sample, four more a keyframe, and eight more where decoding and showing differ.
+    step: int = 0  # the last known duration of a sample
+    # The index: eight bytes a sample, four more for a keyframe, eight more if it is not shown when it is decoded.
     sizes: "array[int]" = field(default_factory=lambda: array("I"))
     steps: "array[int]" = field(default_factory=lambda: array("I"))  # ticks from each sample to the next
-    keys: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples, the first is 1
-    shifted: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples that are not shown
-    offsets: "array[int]" = field(default_factory=lambda: array("i"))  # when they are decoded, but so much later
+    keys: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of the keyframes; the first sample is 1
+    shifted: "array[int]" = field(default_factory=lambda: array("I"))  # numbers of samples not shown when decoded
+    offsets: "array[int]" = field(default_factory=lambda: array("i"))  # how much later each of them is shown
     chunk_offsets: "array[int]" = field(default_factory=lambda: array("Q"))  # in the media, without the boxes around it
     chunk_counts: "array[int]" = field(default_factory=lambda: array("I"))
     # The fragment under way.
@@ -73,14 +73,14 @@ class Track:
         return ns * self.clock_rate // 1_000_000_000
 
     def end(self, now_ns: int) -> int:
-        """Return when the newest sample ends if nothing has followed it so far: a frame stays, a audio does not."""
+        """Return when the newest sample ends if none follows: a frame lasts until now, audio as long as a packet."""
         if self.kind == "video":
             return max(self.ticks(now_ns), self.newest + 1)
         usual = self.step or self.clock_rate // _OPUS_STEPS_PER_S
         return self.newest + min(usual, int(_LONGEST_OPUS_S * self.clock_rate))
 
     def forget_index(self) -> None:
-        """Let the index go."""
+        """Drop the index."""
         for table in (self.sizes, self.steps, self.keys, self.shifted, self.offsets):
             del table[:]
         del self.chunk_offsets[:], self.chunk_counts[:]
@@ -95,16 +95,16 @@ class Mp4:
         self._media_size = 0
         self._positions = array("Q")  # of each fragment's media
         self._sizes = array("Q")
-        self.is_indexed = True  # whether the index is whole: then there is a regular form
+        self.is_indexed = True  # whether the index is complete, so that there is a regular form
 
     @property
     def samples(self) -> int:
-        """How many samples came."""
+        """How many samples were added."""
         return sum(track.samples for track in self._tracks)
 
     @property
     def index_size(self) -> int:
-        """How many bytes the file has beside its media, in either form, at the most."""
+        """How many bytes the file has at most besides its media, in either form."""
         shifted = sum(len(track.shifted) for track in self._tracks)
         return 2048 + 20 * self.samples + 16 * shifted + 160 * (self._fragments + 1)
 
@@ -121,9 +121,9 @@ class Mp4:
         return _file_type(b"iso5") + _box(b"moov", movie, *traks, _box(b"mvex", *extends))
 
     def add(self, track: Track, data: list[bytes], ticks: int, *, is_key: bool, offset: int = 0) -> None:
-        """Add a sample, whose bytes lie in `data`. Its time must be later than that of the track's newest.
+        """Add a sample that consists of the pieces in `data`. It must be later than the track's newest.
 
-        It is shown `offset` later, which may be less than zero.
+        It is decoded at `ticks`, and shown `offset` later, which may be negative.
         """
         size = sum(map(len, data))
         if track.samples:
@@ -145,7 +145,7 @@ class Mp4:
                 track.offsets.append(offset)
 
     def settle(self, track: Track, ticks: int) -> None:
-        """Say that the newest sample lasts until `ticks`."""
+        """Set the end of the newest sample."""
         if ticks - track.newest > _LONGEST_STEP:
             self._forget_index()
         track.step = step = min(ticks - track.newest, _LONGEST_STEP)
@@ -157,7 +157,7 @@ class Mp4:
             track.pending[-1][0] = step
 
     def fragment(self, position: int, now_ns: int) -> bytes:
-        """Return the samples since the last fragment as one more, to be written at `position`; nothing if none came."""
+        """Return a fragment of the samples since the last one, for `position` in the file; empty without samples."""
         tracks = [(number, track) for number, track in enumerate(self._tracks, start=1) if track.pending]
         if not tracks:
             return b""
@@ -182,13 +182,13 @@ class Mp4:
         return b"".join((head, struct.pack(">I4s", 8 + sum(sizes), b"mdat"), *data))
 
     def can_be_whole(self, now_ns: int) -> bool:
-        """Whether there is a regular form if the newest samples last until now."""
+        """Whether there is a regular form if the newest samples last until `now_ns`."""
         return self.is_indexed and all(track.end(now_ns) - track.newest <= _LONGEST_STEP for track in self._tracks)
 
     def whole(self, now_ns: int) -> tuple[bytes, list[tuple[int, int]]]:
-        """Return the head of the regular form, and the positions and sizes of the media in the fragmented one.
+        """Return the head of the regular form, and the positions and sizes of the media in the fragmented file.
 
-        Only if it `can_be_whole`.
+        Call it only if `can_be_whole`.
         """
         tracks = [track for track in self._tracks if track.sizes]
         for track in tracks:
@@ -224,7 +224,7 @@ def opus_entry(channels: int) -> bytes:
 
 
 def find_box(data: bytes, *path: bytes) -> bytes:
-    """Return what is in the box of that path, the first at each step. Raises ValueError if it is not there."""
+    """Return the content of the box at that path, the first at each step. Raises ValueError if there is none."""
     for name in path:
         position = 0
         while position + 8 <= len(data):
@@ -267,7 +267,7 @@ def _trak(number: int, track: Track, length: int, tables: Iterable[bytes]) -> by
     header = struct.pack(">QQI4xQ8xHHHxx", 0, 0, number, end, 0, 0, volume)
     size = struct.pack(">II", track.width << 16, track.height << 16)
     edits = b""
-    if begin and length:  # nothing of it until then
+    if begin and length:  # the track is empty until its first sample
         edits = _full_box(b"elst", struct.pack(">IQqIQqI", 2, begin, -1, 0x10000, duration, 0, 0x10000), version=1)
         edits = _box(b"edts", edits)
     media_header = struct.pack(">QQIQHxx", 0, 0, track.clock_rate, length, _UNDETERMINED)
@@ -289,7 +289,7 @@ def _trak(number: int, track: Track, length: int, tables: Iterable[bytes]) -> by
 
 
 def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> bytes:
-    """Return what comes before the media of the regular form, which is at `start`."""
+    """Return the head of the regular form, whose media is at `start`."""
     lengths = [int(np.array(track.steps).sum()) for track in tracks]
     ends = [_movie_time(track, track.first + length) for track, length in zip(tracks, lengths, strict=True)]
     traks = [
@@ -308,7 +308,7 @@ def _movie_fragment(number: int, runs: list[tuple[int, Track, int, bytes]], offs
 
 
 def _run(track: Track, now_ns: int) -> tuple[int, bytes]:
-    """Return the samples of the fragment under way as a run's table, and the flags that tell its columns."""
+    """Return the flags and the table of a run with the samples of the fragment under way."""
     newest = track.pending[-1]
     newest[0] = newest[0] or min(track.end(now_ns) - track.newest, _LONGEST_STEP)
     flags, columns = _DATA | _DURATIONS | _SIZES, "II"
@@ -335,7 +335,7 @@ def _track_fragment(number: int, track: Track, flags: int, run: bytes, position:
 
 
 def _tables(track: Track) -> list[bytes]:
-    """Return the sample tables of the regular form, all but the chunks' offsets."""
+    """Return the sample tables of the regular form, except the chunk offsets."""
     sizes, keys = np.array(track.sizes), np.array(track.keys)
     steps, counts = np.array(track.steps), np.array(track.chunk_counts)
     first_steps, first_chunks = _changes(steps), _changes(counts)
@@ -363,10 +363,10 @@ def _chunk_offsets(track: Track, start: int) -> bytes:
 
 
 def _changes(numbers: _Numbers) -> _Numbers:
-    """Return where a number is another than the one before it; the first is."""
+    """Return the indices of numbers that differ from the one before; the first counts."""
     return np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1])))
 
 
 def _rows(*columns: _Numbers) -> bytes:
-    """Return a table as it lies in a box: 32 bits a number."""
+    """Return a table in the form of a box: 32 bits a number."""
     return np.stack(columns, axis=1).astype(">u4").tobytes()

@@ -1,6 +1,6 @@
-"""One file of a recording while it is written: MP4 by this package, Matroska, WebM and MPEG-TS by libavformat.
+"""Writes one file of a recording: MP4 by this package; Matroska, WebM and MPEG-TS by libavformat.
 
-Everything here blocks, and belongs in a thread.
+Every call blocks: make it in a thread.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
 
-FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first frame after so much
-FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without one after so much
-DECODE_AHEAD: Final = 99_000  # ticks of video: more than a frame goes back on the timeline (TRUSTED_NS)
-DECODE_STEP: Final = 90  # with less, libavformat takes the step to the next group of frames for a discontinuity
+FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first frame after this time
+FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without a frame after this time
+DECODE_AHEAD: Final = 99_000  # ticks of video: the timeline lets a frame go back by less (TRUSTED_NS)
+DECODE_STEP: Final = 90  # ticks; a smaller step makes libavformat see a discontinuity at the next group of frames
 _COPY_BYTES: Final = 1024 * 1024
 _SYNC_EVERY: Final = 64  # copies
 _OPUS_CLOCK: Final = 48_000
@@ -40,34 +40,34 @@ _OPUS_CHANNELS: Final = 2  # as every offer says, whatever is in the packets (RF
 
 
 class MediaFile(Protocol):
-    """A file under way. Times are in ticks of each codec's clock, or in nanoseconds, from its beginning.
+    """A file under way. Times count from its beginning, in ticks of each codec's clock or in nanoseconds.
 
-    Every method may raise OSError or av.FFmpegError; then `abandon` is what is left to do.
+    Every method may raise OSError or av.FFmpegError. Then call `abandon`.
     """
 
-    written: int  # frames that are in the file, whatever happens
+    written: int  # frames that are safe in the file
 
     @property
     def size(self) -> int:
-        """The bytes that it would have if it ended now, about."""
+        """About how many bytes the file would have if it ended now."""
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Write a unit, in the order of decoding; it is presented at `ticks`, which no other of its kind is.
+        """Write the next unit in decoding order. It is presented at `ticks`, a time that no other unit of its kind has.
 
-        Only frames go back: those that are shown before the newest one, and after the one that was newest before it.
+        Only a frame may go back: it is then shown after the second-newest frame and before the newest.
         """
 
     def flush(self, now_ns: int) -> None:
-        """Write what has waited for long enough."""
+        """Write what has waited long enough."""
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
         """End the file properly; its last frame lasts until `end_ns`.
 
-        `limit_s` bounds what only makes the file handier: then that is left out.
+        `limit_s` limits the work that only makes the file easier to use, such as an index at the front.
         """
 
     def abandon(self) -> None:
-        """End the file after an error, with what is whole of it. Raises nothing."""
+        """End the file after an error, and keep what is complete. Raises nothing."""
 
 
 def open_media(
@@ -79,10 +79,10 @@ def open_media(
     is_ours: bool = True,
     may_reorder: bool = False,
 ) -> MediaFile:
-    """Begin a file for the codec of a keyframe, and maybe Opus. Raises OSError or av.FFmpegError, also for a keyframe
-    that libavformat cannot read. What is not ours is never cut short: something else may be in it.
+    """Begin a file for the codec of the keyframe `first`, and for Opus with `has_audio`.
 
-    `may_reorder` says that the frames' parameter sets allow reordering.
+    A file that is not ours (`is_ours`) is never truncated: it may hold other data. `may_reorder` says that the frames'
+    parameter sets allow reordering. Raises OSError or av.FFmpegError, also for a keyframe that libavformat cannot read.
     """
     if container.av_format:
         times = DecodeTimes(is_reordered=may_reorder and container.is_live)
@@ -91,12 +91,12 @@ def open_media(
 
 
 class DecodeTimes:
-    """When frames are decoded that come in the order of decoding: times that rise, none later than it is shown.
+    """Decoding times for frames in decoding order: they rise, and no frame is decoded later than it is shown.
 
-    That is when they are shown, unless the stream reorders. Then a frame is decoded right after the one that was the
-    newest before it is shown, since those that come next may be shown soon after that: so nothing has to be known of
-    what comes. It is not decoded more than DECODE_AHEAD earlier: a still screen would be an age between the two.
-    If a frame is shown before it can be decoded, what comes out is later than it is shown.
+    A frame is decoded when it is shown, unless the stream reorders. Then it is decoded right after the frame that was
+    the newest so far is shown: the frames that follow may be shown soon after that one. This needs no knowledge of
+    later frames. A frame is decoded at most DECODE_AHEAD early, since a still screen may last for minutes between the
+    two. If a frame is shown before it can be decoded, its decoding time is later than its presentation.
     """
 
     def __init__(self, *, is_reordered: bool = False) -> None:
@@ -104,7 +104,7 @@ class DecodeTimes:
         self.newest = self._last = -1
 
     def of(self, ticks: int) -> int:
-        """Return when the next frame, which is shown at `ticks`, is decoded."""
+        """Return the decoding time of the next frame, which is shown at `ticks`."""
         if ticks < self.newest:
             after = self._last
         elif self.is_reordered:
@@ -114,22 +114,22 @@ class DecodeTimes:
         return max(self._last + 1, min(after + DECODE_STEP, ticks))
 
     def take(self, ticks: int) -> int:
-        """Return the same, and go on to the frame after it."""
+        """Return the same as `of`, and move on to the frame after it."""
         self.is_reordered |= ticks < self.newest
         self._last, self.newest = self.of(ticks), max(self.newest, ticks)
         return self._last
 
 
 class Mp4File:
-    """An MP4 in fragments; its proper end makes it a regular one that begins with its index."""
+    """An MP4 in fragments. `close` turns it into a regular MP4 that begins with its index."""
 
     def __init__(self, file: IO[bytes], first: AccessUnit, *, has_audio: bool) -> None:
         self.written = 0
-        self._taken = 0  # frames, also those that wait for their fragment to end
+        self._taken = 0  # frames, with those in the fragment under way
         self._file = file
         self._media_size = 0
-        self._begin_ns: int | None = None  # of the fragment under way
-        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: the next one may be shown before it
+        self._begin_ns: int | None = None  # when the fragment under way began
+        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: the next frame may be shown before it
         self._times = DecodeTimes()
         self._tracks: dict[Kind, Track] = {"video": _video_track(first)}
         if has_audio:
@@ -137,16 +137,16 @@ class Mp4File:
         self._mp4 = Mp4(list(self._tracks.values()))
         head = self._mp4.head()
         _write_all(file, head)
-        self._written = len(head)  # what of the file is whole
+        self._written = len(head)  # bytes of the file that are complete
         self._is_new = True
 
     @property
     def size(self) -> int:
-        """The size that the file would have if it ended now."""
+        """How many bytes the file would have if it ended now."""
         return self._media_size + self._mp4.index_size
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Take a unit into the fragment under way, or a frame that comes late enough into the next one."""
+        """Add a unit to the fragment under way. A frame FRAGMENT_NS after its beginning begins the next one."""
         track = self._tracks[unit.kind]
         if unit.kind == "video":
             if self._held is not None:
@@ -166,12 +166,12 @@ class Mp4File:
         self._media_size += len(unit.data)
 
     def flush(self, now_ns: int) -> None:
-        """End the fragment under way if it is old; the first one at once, so that the file can be opened."""
+        """End the fragment under way if it is old, the first one at once: then players can open the file."""
         if self._begin_ns is not None and (self._is_new or now_ns - self._begin_ns >= FRAGMENT_LIMIT_NS):
             self._cut(now_ns)
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
-        """Write the last fragment, and put the index first. Until that is done, nobody else records into the file."""
+        """Write the last fragment, and put the index first. The file stays locked until that is done."""
         self._cut(end_ns)
         if self._mp4.can_be_whole(end_ns):
             self._rearrange(end_ns, time.monotonic() + limit_s)
@@ -182,7 +182,7 @@ class Mp4File:
         self._file.close()
 
     def abandon(self) -> None:
-        """Leave the file with the fragments that are whole."""
+        """Keep the complete fragments, and close the file."""
         with contextlib.suppress(OSError, ValueError):
             self._file.truncate(self._written)
         with contextlib.suppress(OSError):
@@ -198,7 +198,7 @@ class Mp4File:
         self._taken += 1
 
     def _cut(self, now_ns: int) -> None:
-        """Write the fragment under way; until it is there it is `free` space: half a `moof` spoils a file."""
+        """Write the fragment under way, marked as `free` space until it is complete: half a `moof` spoils a file."""
         self._release()
         data = memoryview(self._mp4.fragment(self._written, now_ns))
         self._begin_ns = None
@@ -213,8 +213,8 @@ class Mp4File:
         self.written = self._taken
 
     def _rearrange(self, end_ns: int, deadline: float) -> None:
-        """Write the regular form beside the file, and let it take the file's place. Without it the file is good too."""
-        path = Path(self._file.name).resolve()  # a link goes on pointing to it
+        """Write the regular form next to the file, and replace the file with it; on failure the file stays as it is."""
+        path = Path(self._file.name).resolve()  # a symbolic link keeps pointing to it
         draft = path.with_name(f"{path.name}.part")
         head, media = self._mp4.whole(end_ns)
         try:
@@ -231,11 +231,11 @@ class Mp4File:
 
 
 class AvFile:
-    """A file that libavformat writes. It wants a time of decoding for each frame, no later than it is shown.
+    """A file that libavformat writes. libavformat wants a decoding time for each frame, no later than it is shown.
 
-    MPEG-TS holds that time, and is written at once: there frames are decoded early as soon as their parameter sets
-    allow reordering. Matroska holds only when they are shown; the newest one waits for the next, which tells whether
-    the stream reorders.
+    MPEG-TS stores the decoding time, and every frame is written at once. So its frames are decoded early as soon as
+    their parameter sets allow reordering. Matroska stores only when frames are shown. The newest frame waits for the
+    next one, which tells whether the stream reorders.
     """
 
     def __init__(
@@ -254,11 +254,10 @@ class AvFile:
         self._muxed = 0  # frames
         self._estimate = 4096
         self._is_live = container.is_live
-        self._is_at_once = (
-            container.is_live and not has_audio
-        )  # between two streams, libavformat holds the newest packet
-        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: how long it lasts is not known yet
-        self._whole = 0  # what of the file is whole
+        # With two streams, libavformat holds back the newest packet.
+        self._is_at_once = container.is_live and not has_audio
+        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: its duration is not known yet
+        self._whole = 0  # bytes of the file that are complete
         self._sink = _Sink(file)
         self._output = av.open(self._sink, "w", format=container.av_format, options=container.av_options)
         try:
@@ -275,16 +274,13 @@ class AvFile:
 
     @property
     def size(self) -> int:
-        """The size that the file would have if it ended now, about."""
+        """About how many bytes the file would have if it ended now."""
         return self._sink.size if self._is_live else max(self._estimate, self._sink.size)
 
     def write(self, unit: AccessUnit, ticks: int) -> None:
-        """Hand a unit to libavformat, a frame with its duration once that is known, if there is a place for it."""
+        """Hand a unit to libavformat; a frame of Matroska waits until its duration is known."""
         self._estimate += len(unit.data) + 24
-        if unit.kind == "audio":
-            self._mux(unit, ticks, 0)
-            return
-        if self._is_live:
+        if unit.kind == "audio" or self._is_live:
             self._mux(unit, ticks, 0)
             return
         held, self._held = self._held, (unit, ticks)
@@ -293,7 +289,7 @@ class AvFile:
             self._mux(*held, self._duration(held[1], ticks))
 
     def _duration(self, ticks: int, following: int) -> int:
-        """Return how long a frame is shown, by the one that came after it; 0 if others may come in between."""
+        """Return how long a frame is shown, given the time of the frame sent after it; 0 if that is not known yet."""
         if not self._times.is_reordered:
             return following - ticks
         newest = self._times.newest
@@ -302,17 +298,17 @@ class AvFile:
         return min(newest, following if following > ticks else newest) - ticks
 
     def flush(self, now_ns: int) -> None:
-        """Nothing: libavformat writes when a packet comes."""
+        """Do nothing: libavformat writes with each packet."""
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
-        """Write the last frame and what belongs at the end."""
+        """Write the last frame and the end of the file."""
         if self._held is not None:
             unit, ticks = self._held
             self._mux(unit, ticks, max(end_ns * unit.codec.clock_rate // 1_000_000_000 - ticks, 1))
         self._output.close()
 
     def abandon(self) -> None:
-        """Leave the file with what libavformat has written whole."""
+        """Keep what libavformat has written completely."""
         self._sink.closed = True
         with contextlib.suppress(av.FFmpegError):
             self._output.close()
@@ -331,11 +327,11 @@ class AvFile:
         self._muxed += unit.kind == "video"
         if self._sink.size > self._whole:  # by this packet, or by the cluster before it
             self._whole = self._sink.size
-            self.written = max(self._muxed - (not self._is_at_once), 0)  # one more may be there, none less
+            self.written = max(self._muxed - (not self._is_at_once), 0)  # at least so many; one more may be there
 
 
 class _Sink:
-    """The file that libavformat writes into: each write is whole; after `close` it discards what comes."""
+    """The file that libavformat writes into. Each write is complete. Once `closed` is set, it discards everything."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.closed = False
@@ -369,10 +365,10 @@ _TIME_BASES: Final = {rate: fractions.Fraction(1, rate) for rate in (90_000, _OP
 
 @contextlib.contextmanager
 def _demuxed(keyframe: AccessUnit) -> Iterator[VideoStream]:
-    """Give a keyframe as a stream that libavformat has read: its size and profile are what a file's header needs."""
+    """Yield a keyframe as a stream that libavformat has read: a file's header needs its size and profile."""
     codec = CODECS[keyframe.codec.name]
     data = keyframe.data
-    if codec.demuxer == "ivf":  # these have no form of their own without a container
+    if codec.demuxer == "ivf":  # this codec has no format without a container
         head = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, codec.fourcc, 0, 0, 90_000, 1, 1, 0)
         data = head + struct.pack("<IQ", len(data), 0) + data
     try:
@@ -386,8 +382,8 @@ def _checked(stream: VideoStream) -> VideoStream:
     if not 0 < stream.width * stream.height <= PIXELS_LIMIT:
         raise ValueError("the stream has no size, or one over the limit")
     if stream.codec_context.name == "hevc":
-        # With a video parameter set that ends too early the muxers count for minutes, and nothing else in the process
-        # runs (libavformat 62.12, PyAV 18.1, while they write `hvcC`). The decoder can be told to refuse it.
+        # A video parameter set that ends too early keeps the muxers busy for minutes, and they hold the interpreter's
+        # lock (libavformat 62.12, PyAV 18.1, while they write `hvcC`). A strict decoder refuses such a set.
         strict = av.CodecContext.create("hevc", "r")
         strict.extradata = stream.codec_context.extradata
         strict.options = {"err_detect": "explode", **pixel_options()}
@@ -396,7 +392,7 @@ def _checked(stream: VideoStream) -> VideoStream:
 
 
 def _video_track(keyframe: AccessUnit) -> Track:
-    """Return an MP4 track for a keyframe's stream; libavformat, which knows every codec, makes the sample entry."""
+    """Return an MP4 track for a keyframe's stream. libavformat makes the sample entry: it knows every codec."""
     made = io.BytesIO()
     with _demuxed(keyframe) as stream:
         width, height = stream.width, stream.height
@@ -404,7 +400,7 @@ def _video_track(keyframe: AccessUnit) -> Track:
             output.add_stream_from_template(stream, opaque=True)
             output.start_encoding()
     entry = find_box(made.getvalue(), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")[8:]
-    if entry[4:8] == b"hev1":  # some players know the other name only; the difference is where parameter sets may be
+    if entry[4:8] == b"hev1":  # some players know only `hvc1`; the two differ in where parameter sets may be
         entry = entry[:4] + b"hvc1" + entry[8:]
     return Track(kind="video", clock_rate=keyframe.codec.clock_rate, entry=entry, width=width, height=height)
 
@@ -414,10 +410,10 @@ def _opus_track() -> Track:
 
 
 def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write everything: a file without a buffer may take a part at a time, and a full pipe nothing for a while."""
+    """Write everything: an unbuffered file may take only a part, and a full pipe takes nothing for a while."""
     rest = memoryview(data)
     while rest:
-        if (taken := cast("int | None", file.write(rest))) is None:  # its maker set the pipe to non-blocking
+        if (taken := cast("int | None", file.write(rest))) is None:  # the pipe is non-blocking, and full
             with selectors.DefaultSelector() as selector:
                 selector.register(file, selectors.EVENT_WRITE)
                 selector.select()
@@ -426,7 +422,7 @@ def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
 
 
 def _copy(source: IO[bytes], target: IO[bytes], ranges: list[tuple[int, int]], deadline: float) -> None:
-    """Copy parts of a file behind what is in another, on to the disk. Raises TimeoutError at the deadline."""
+    """Append parts of a file to another, and sync it to the disk. Raises TimeoutError at the deadline."""
     copies = 0
     for position, size in ranges:
         source.seek(position)

@@ -1,4 +1,4 @@
-"""Digits that are drawn into a frame: white on black, readable after encoding, with no font to be found."""
+"""Draws digits into a frame: white on black, readable after encoding, from a built-in table instead of a font."""
 
 from typing import Final
 
@@ -27,9 +27,9 @@ _LENGTH: Final = 23  # characters of a date and time with milliseconds
 
 
 def draw_stamp(frame: npt.NDArray[np.uint8], text: str) -> None:
-    """Draw digits, and "-:. ", at the top left of a yuv420p frame, of shape (height * 3 // 2, width), in place.
+    """Draw digits and "-:. " at the top left of a yuv420p frame of shape (height * 3 // 2, width), in place.
 
-    A date and time fits the frame's width; what does not fit is cut off.
+    A date and time fits into the frame's width. Longer text is cut off.
     """
     rows, width = frame.shape
     height = rows * 2 // 3

@@ -1,4 +1,4 @@
-"""Recording: access units go into files unchanged, or encoded again (`transcode`)."""
+"""`Recording`: writes access units into files, unchanged or encoded again (`transcode`)."""
 
 import asyncio
 import contextlib
@@ -23,19 +23,19 @@ from streamer.own_loop import OwnLoop
 
 _logger = logging.getLogger("streamer.record")
 
-INBOX_LIMIT: Final = 1200  # access units, some 10 s of video and audio: what a slow disk may hold up
+INBOX_LIMIT: Final = 1200  # access units, some 10 s of video and audio: how far a slow disk may fall behind
 INBOX_BYTES: Final = 128 * 1024 * 1024
-EVERY_S: Final = 0.25  # how often the thread writes what has come
+EVERY_S: Final = 0.25  # how often the thread writes
 LIVE_EVERY_S: Final = 0.02  # into a pipe
-ENCODE_EVERY_S: Final = 0.05  # with frames to encode: in small portions
-AT_ONCE_NS: Final = 1_000_000  # two clocks that are read within so long are read together
-WRITTEN_LIMIT_S: Final = 3.0  # what is recorded is in the file after so long, if it can be before the next frame
-CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # a disk that takes nothing for this long is given up
-PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads: nothing is lost with it that could be kept
+ENCODE_EVERY_S: Final = 0.05  # with `transcode`: small portions
+AT_ONCE_NS: Final = 1_000_000  # two clocks count as read together if it took no longer
+WRITTEN_LIMIT_S: Final = 3.0  # a frame is in the file after this time, unless it waits for the next one
+CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # then a disk that takes nothing is given up
+PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads
 
 
 def check_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Raise the error that a `Recording` into this target would begin with; nothing there is changed."""
+    """Raise the error that a `Recording` into this target would raise, and change nothing."""
     with _named():
         Target(target, overwrite=overwrite).check()
 
@@ -49,11 +49,11 @@ def _named() -> Iterator[None]:
 
 
 class Recording:
-    """A recording under way; `Session.record` makes it. A thread of its own writes the files.
+    """A recording under way. `Session.record` makes it, and a thread of its own writes the files.
 
     It begins with a keyframe. Relative names are relative to the working directory at its beginning. `stop`, or leaving
-    the `async with` block, ends it properly; so does a limit that was set. A write error ends it too: what was written
-    stays playable, `error` says why, and `stop` raises it.
+    the `async with` block, ends it properly; so does reaching one of its limits. A write error ends it too: the files
+    stay playable, `error` is the error, and `stop` raises it.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Recording:
     ) -> None:
         """Begin to record.
 
-        `video_codecs` are those that the phone may send. If the kind of file can hold none of them, that is an error at
-        once, or else when such a frame comes. `before` are access units from a keyframe on, which came before; the
-        recording then begins at `start_ns`, or with the first of them if that is later. Without them it begins with the
-        next keyframe.
+        `video_codecs` are the codecs that the phone may send. If the file can hold none of them, this raises
+        ConfigurationError; if it can hold only some, an error ends the recording when another one comes. `before` are
+        earlier access units, from a keyframe on. The recording then begins at `start_ns`, or with the first of them if
+        that is later. Without them it begins with the next keyframe.
         """
         self._error: RecordingError | None = None
         self._on_end = on_end
@@ -115,14 +115,14 @@ class Recording:
                 wall_ns=wall_ns,
                 ask_keyframe=self._transcoder.make_keyframe if self._transcoder else ask_keyframe,
             )
-        self._has_failed = False  # the writing thread's
-        self._put_bytes = 0  # ever put into the inbox
-        self._taken_bytes = 0  # ever taken out of it, by the writing thread
+        self._has_failed = False  # set by the writing thread
+        self._put_bytes = 0  # put into the inbox so far
+        self._taken_bytes = 0  # taken out of it so far, by the writing thread
         self._before = before
-        self._refused = 0  # access units that the inbox had no room for, and the frames after them
+        self._refused = 0  # access units for which the inbox was full, and the frames after them up to a keyframe
         self._has_begun = bool(before)
         self._needs_keyframe = not before
-        self._is_asked = True  # whether that keyframe was asked for
+        self._is_asked = True  # whether that keyframe was requested
         self._ending: Ending = "stopped"
         self._ended_by: Exception | None = None
         self._end_ns = 0
@@ -141,35 +141,35 @@ class Recording:
 
     @property
     def path(self) -> Path:
-        """The file under way, or the last one."""
+        """The file under way, or the last file."""
         return self._writer.path
 
     @property
     def frames(self) -> int:
-        """How many frames are recorded."""
+        """How many frames the recording has."""
         return self._writer.frames
 
     @property
     def dropped(self) -> int:
-        """How many access units came and are not recorded: the disk was too slow, or there was no place.
+        """How many access units are missing in the recording, because the disk was too slow or writing failed.
 
-        Those before the first keyframe do not count. Frames that a slow `transcode` left out do.
+        Units before the first keyframe do not count. Frames that a slow `transcode` left out do.
         """
         return self._refused + self._writer.dropped + (self._transcoder.dropped if self._transcoder else 0)
 
     @property
     def duration_s(self) -> float:
-        """How long the recording is in seconds, with the time for which the last frame has been on the screen."""
+        """The length of the recording in seconds, up to now: the last frame is still on the screen."""
         return self._writer.duration_s
 
     @property
     def size_bytes(self) -> int:
-        """The size of the file so far, or of all files together."""
+        """The size of all files so far, in bytes."""
         return self._writer.size_bytes
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The files that are finished: the last thousand of them."""
+        """The finished files, at most the last thousand."""
         return tuple(self._writer.segments)
 
     @property
@@ -192,8 +192,8 @@ class Recording:
         Args:
             start_s: Where the clip begins, in seconds from the recording's beginning, over all of its files.
             end_s: Where it ends, at most a minute later.
-            path: The file to write, which is none of the recording's own.
-            width: The greatest width in pixels.
+            path: The file to write. It must not be one of the recording's own.
+            width: The maximum width in pixels.
             fps: Frames a second, at most 30.
             overwrite: Replace a file that exists.
 
@@ -209,7 +209,7 @@ class Recording:
         length_s, frames = self.duration_s, self.frames
         try:
             async with asyncio.timeout(WRITTEN_LIMIT_S):
-                while self._writer.written < frames and not self.is_closed:  # noqa: ASYNC110 - told by a thread
+                while self._writer.written < frames and not self.is_closed:  # noqa: ASYNC110 - a thread counts
                     await asyncio.sleep(0.05)
         except TimeoutError:
             _logger.debug("= the newest frame of %s waits for the next one", self.path)
@@ -219,7 +219,7 @@ class Recording:
         await clip_parts(parts, start_s, end_s, path, length_s=length_s, width=width, fps=fps, overwrite=overwrite)
 
     def put(self, unit: AccessUnit) -> None:
-        """Write an access unit soon; never waits. With the inbox full, frames are left out up to a keyframe."""
+        """Write an access unit soon; never waits. If the inbox is full, frames are left out up to the next keyframe."""
         if self._closing is not None:
             return
         if unit.kind == "video" and self._needs_keyframe:
@@ -241,7 +241,7 @@ class Recording:
 
         Raises:
             RecordingError: It could not be written, or no frame came (`reason` "empty"): then there is no file.
-            StreamerError: What ended the stream before: the file then holds all that came.
+            StreamerError: The error that ended the stream earlier. The file has everything up to then.
         """
         self.end(None)
         await self.closed()
@@ -251,7 +251,7 @@ class Recording:
             raise RecordingError(f"no frame came: {self.path} was not written", reason="empty")
 
     def end(self, reason: Exception | None) -> None:
-        """Take no more and begin to close the file, without waiting.
+        """Accept nothing more and begin to close the file, without waiting.
 
         Args:
             reason: The error that ended the stream, if one did.
@@ -265,7 +265,7 @@ class Recording:
             self._closing = asyncio.create_task(self._close(), name=f"close {self.path.name}")
 
     async def closed(self) -> None:
-        """Wait until the recording has ended, for whatever reason, and its file is closed."""
+        """Wait until the recording has ended, for any reason, and its file is closed."""
         self._loop.check()
         await asyncio.shield(self._closed)
 
@@ -282,10 +282,10 @@ class Recording:
             await self.stop()
             return
         self.end(None)
-        await self.closed()  # and no error of ours: the one under way says more
+        await self.closed()  # and raise nothing: the block's own error says more
 
     def _ask_again(self) -> None:
-        """Ask for the keyframe after which the recording goes on, once there is room for it."""
+        """Request the keyframe with which the recording goes on, once the inbox has room."""
         has_room = self._worker.waiting < INBOX_LIMIT // 2 and self._waiting_bytes < INBOX_BYTES // 2
         if not self._is_asked and has_room:
             self._is_asked = True
@@ -319,7 +319,7 @@ class Recording:
     def _take_before(self) -> None:
         units, self._before = self._before, ()
         for unit in units:
-            self._attempt(self._write, unit, unit.arrival_ns)  # which is not late: it is what was asked for
+            self._attempt(self._write, unit, unit.arrival_ns)  # its own arrival: it is early on purpose, not late
 
     def _tick(self) -> None:
         self._take_before()
@@ -329,10 +329,10 @@ class Recording:
             self._loop.call_soon(self.end, None)
 
     def _follow_wall_clock(self) -> None:
-        """Take note of what a moment is in Unix time: the wall clock is set, and the monotonic one may stand still."""
+        """Measure the difference of the two clocks again: the wall clock may be set, and the monotonic one may stop."""
         now_ns, unix_ns = self._clock_ns(), self._unix_ns()
         if self._clock_ns() - now_ns > AT_ONCE_NS:
-            return  # something came in between
+            return  # the thread was held up between the two
         self._writer.wall_ns = unix_ns - now_ns
         if self._transcoder is not None:
             self._transcoder.wall_ns = unix_ns - now_ns
@@ -367,7 +367,7 @@ class Recording:
             return
         try:
             function(*arguments)
-        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the recording, and be told
+        except Exception as error:  # noqa: BLE001 - our own bugs, too, must end the recording with an error
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:

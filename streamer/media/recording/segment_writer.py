@@ -1,4 +1,4 @@
-"""The thread's side of a recording: its access units, laid on one time, into one file after the other."""
+"""The thread's side of a recording: it places access units on one timeline and writes them into files."""
 
 import contextlib
 import errno
@@ -25,11 +25,11 @@ from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
 
-SEGMENTS_LIMIT: Final = 1000  # the last ones are remembered; the manifest has them all
-REARRANGE_S: Final = 60.0  # at the end of a recording, how long it may take to put an MP4's index first
-REARRANGE_BETWEEN_S: Final = 5.0  # and between two files, while the inbox holds what comes
-FIRST_FRAME_S: Final = 10.0  # a recording that is to end by itself waits at least so long for its first frame
-CODEC_EVERY_NS: Final = 10_000_000_000  # a phone that changes its codec with each keyframe makes a file in so long
+SEGMENTS_LIMIT: Final = 1000  # the last ones are kept; the manifest has them all
+REARRANGE_S: Final = 60.0  # how long putting an MP4's index first may take at the end of a recording
+REARRANGE_BETWEEN_S: Final = 5.0  # and between two files: units wait in the inbox meanwhile
+FIRST_FRAME_S: Final = 10.0  # a recording with a time limit waits at least so long for its first frame
+CODEC_EVERY_NS: Final = 10_000_000_000  # a change of codec begins a new file at most this often
 _S: Final = 1_000_000_000
 
 # Returns the interruptions of the stream between two moments, in monotonic seconds.
@@ -37,10 +37,10 @@ Between: TypeAlias = Callable[[float, float], Sequence[Interruption]]
 
 
 class Target:
-    """Where a recording goes: files of one name or pattern, or a pipe, which gets MPEG-TS.
+    """Where a recording goes: into files of one name or pattern, or into a pipe as MPEG-TS.
 
-    A file that exists is refused, unless `overwrite` gives it up. Raises ConfigurationError for an unknown kind of
-    file, or a malformed pattern.
+    A file that exists is refused, unless `overwrite` allows replacing it. Raises ConfigurationError for an unknown kind
+    of file, or a malformed pattern.
     """
 
     def __init__(self, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
@@ -55,11 +55,11 @@ class Target:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it goes on for ever, and is not ours to close."""
+        """Whether it is a pipe: it has no end, and its maker closes it."""
         return self._pipe is not None
 
     def check(self) -> None:
-        """Raise what `open` would raise now; whatever is there stays as it is."""
+        """Raise what `open` would raise now, and change nothing."""
         if self._pipe is not None:
             return
         path, is_new = self._next(time.time())
@@ -69,19 +69,19 @@ class Target:
             path.unlink()
 
     def open(self, started_at: float) -> tuple[Path, IO[bytes]]:
-        """Open the next file, which nobody else then records into; a pipe goes on. Raises OSError."""
+        """Open and lock the next file, or return the pipe. Raises OSError."""
         if self._pipe is not None:
             return Path("-"), self._pipe
         while True:
             path, is_new = self._next(started_at)
             try:
-                return path, open_locked(path.resolve(), is_new=is_new)  # a link goes on pointing to it
+                return path, open_locked(path.resolve(), is_new=is_new)  # a symbolic link keeps pointing to it
             except FileExistsError:
                 if not self._names.goes_on:
                     raise
 
     def _next(self, started_at: float) -> tuple[Path, bool]:
-        """Return the next file, and whether it must not be there."""
+        """Return the next file, and whether it must be new."""
         path = self._names.take(started_at)
         _refuse_pipes(path)
         if not (self._overwrite or self._names.goes_on):
@@ -90,7 +90,7 @@ class Target:
 
 
 def _refuse_pipes(path: Path) -> None:
-    """Raise OSError for a named pipe or a device: to open one may wait for its reader, for ever. So for a directory."""
+    """Raise OSError for a directory, a named pipe or a device: opening a pipe may wait for its reader for ever."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
@@ -98,11 +98,12 @@ def _refuse_pipes(path: Path) -> None:
 
 
 class Writer:
-    """Write one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then `abandon` it.
+    """Writes one recording. Every method may raise RecordingError, OSError or av.FFmpegError: then call `abandon`.
 
-    `start_ns` is the moment of arrival at which the recording begins; None for that of its first frame, which must be
-    a keyframe. It is `now_ns` now, which is `wall_ns` behind Unix time; set that again whenever the wall clock is set.
-    `ask_keyframe` is called, in this thread, when a file should end; so is `interruptions` when it has ended.
+    `start_ns` is the time of arrival at which the recording begins; None means at its first frame, which must be a
+    keyframe. `now_ns` is the current time of that clock. `wall_ns` is the difference of Unix time and that clock: set
+    it again whenever the wall clock is set. The writer calls `ask_keyframe` in this thread when a file should end, and
+    `interruptions` when it has ended.
     """
 
     def __init__(
@@ -133,15 +134,15 @@ class Writer:
         self._interruptions = interruptions
         self._opened_ns = now_ns
         self._timeline: Timeline | None = None
-        self._shown_ns = 0  # the newest frame's time
+        self._shown_ns = 0  # the newest frame's time in the recording
         self._newest_ns = 0  # when the newest unit arrived
         self._finished_bytes = 0
         self._current: _File | None = None
         self._parts: deque[Part] = deque(maxlen=SEGMENTS_LIMIT)
         self._codec_name = ""  # of the newest frame
         self._reordering = Reordering("")
-        self._refused_codec = False  # whether a keyframe of another codec came too soon after the last change
-        self._unused: IO[bytes] | None  # opened, and no frame is in it
+        self._refused_codec = False  # whether a keyframe came in another codec too soon after the last change
+        self._unused: IO[bytes] | None  # an open file without a frame
         self.path, self._unused = target.open(self._unix_s(now_ns if start_ns is None else start_ns))
 
     @property
@@ -151,13 +152,13 @@ class Writer:
 
     @property
     def written(self) -> int:
-        """How many frames are in the files, whatever happens."""
+        """How many frames are safe in the files."""
         current = self._current
         return self.frames - (0 if current is None else current.frames - current.media.written)
 
     @property
     def parts(self) -> list[Part]:
-        """The files, as far as they are remembered, and when each begins."""
+        """The last SEGMENTS_LIMIT files, and when each begins."""
         return list(self._parts)
 
     def put(self, unit: AccessUnit) -> None:
@@ -166,7 +167,7 @@ class Writer:
             return
         if self._timeline is None:
             if unit.kind == "audio":
-                return  # there is no frame yet
+                return  # a recording begins with a frame
             self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
             self._timeline = Timeline(self._start_ns)
         ticks = self._timeline.place(unit)
@@ -182,7 +183,7 @@ class Writer:
         self.duration_s = max(self.duration_s, now_ns / _S)
         current = self._file_for(unit, ticks, now_ns)
         goes_back = unit.kind == "video" and self._reordering.goes_back and now_ns < self._shown_ns
-        if current is None or (goes_back and current.frames == 1):  # that refers to what is in no file, or another
+        if current is None or (goes_back and current.frames == 1):  # it refers to frames of another file, or of none
             self.dropped += 1
             return
         self.frames += unit.kind == "video"
@@ -190,7 +191,7 @@ class Writer:
         self._look_ahead(current, now_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Do what is due also when nothing comes: call it some times a second."""
+        """Do what is due without a new unit. Call it a few times a second."""
         if self.ended is not None:
             return
         if self._current is None:
@@ -205,12 +206,12 @@ class Writer:
             self._look_ahead(self._current, now_ns)
 
     def close(self, now_ns: int, ending: Ending) -> None:
-        """End the recording; its last frame lasts until now, or until the last sign of a stream that was lost."""
+        """End the recording. Its last frame lasts until now, or until the last unit of a stream that was lost."""
         if self.ended is None:
             self._end(self._time_of(self._newest_ns if ending == "lost" else now_ns), ending)
 
     def abandon(self) -> None:
-        """End the recording after an error. Raises nothing."""
+        """End the recording after an error, and keep what is complete. Raises nothing."""
         self.ended = "error"
         current, self._current = self._current, None
         if current is None:
@@ -225,7 +226,7 @@ class Writer:
             self._unused = current.file
             self._remove_empty()
             return
-        with contextlib.suppress(OSError):  # the disk may be full for the manifest too
+        with contextlib.suppress(OSError):  # the disk may be full
             self._close_file(current, int(self.duration_s * _S), "error")
 
     def _follow_order(self, unit: AccessUnit) -> None:
@@ -236,14 +237,14 @@ class Writer:
         self._reordering.add(unit.data)
 
     def _time_of(self, arrival_ns: int) -> int:
-        """Return the recording's time at a moment of arrival, never before the newest frame's."""
+        """Return the recording's time for a time of arrival, at least the newest frame's."""
         return self._shown_ns if self._timeline is None else max(self._timeline.time_of(arrival_ns), self._shown_ns)
 
     def _unix_s(self, arrival_ns: int) -> float:
         return (arrival_ns + self.wall_ns) / _S
 
     def _is_over(self, now_ns: int, size: int) -> bool:
-        """Whether a limit of the whole recording is reached; it then ends."""
+        """End the recording if it has reached one of its limits; return whether it has ended."""
         limits = self._limits
         if limits.max_duration_s is not None and now_ns >= limits.max_duration_s * _S:
             self._end(int(limits.max_duration_s * _S), "limit")
@@ -252,7 +253,7 @@ class Writer:
         return self.ended is not None
 
     def _file_for(self, unit: AccessUnit, ticks: int, now_ns: int) -> "_File | None":
-        """Return the file that a unit belongs in; None if it has no place in any."""
+        """Return the file that a unit belongs to, a new one if need be; None if it belongs to none."""
         if (why := refusal(self._target.container, unit.codec.name)) is not None:
             raise RecordingError(f"cannot record into {self.path}: {why}", reason="codec")
         current = self._current
@@ -294,7 +295,7 @@ class Writer:
             self._ask_keyframe()
 
     def _begin_file(self, keyframe: AccessUnit, ticks: int, now_ns: int, *, next_change_ns: int) -> "_File":
-        assert self._timeline is not None  # noqa: S101 - a unit was laid on it
+        assert self._timeline is not None  # noqa: S101 - `put` made it
         begin_ns, begin = (0, 0) if self._unused is not None else (now_ns, ticks)
         started_at = self._unix_s(self._timeline.arrival_of(begin_ns))
         if self._unused is None:
@@ -338,7 +339,7 @@ class Writer:
         self._close_file(current, end_ns, ending)
 
     def _close_file(self, file: "_File", end_ns: int, ending: Ending) -> None:
-        """Close a file that is whole, and note it."""
+        """Close a complete file, and add its segment to the list and the manifest."""
         size = file.media.size
         if not self._target.is_pipe:
             file.file.close()
@@ -363,7 +364,7 @@ class Writer:
             self._manifest.add(segment)
 
     def _remove_empty(self) -> None:
-        """Remove the file that was opened and in which there is no frame."""
+        """Remove the open file that has no frame."""
         if self._unused is not None and not self._target.is_pipe:
             self._unused.close()
             with contextlib.suppress(OSError):
@@ -372,7 +373,7 @@ class Writer:
 
 @dataclass(slots=True, kw_only=True)
 class _File:
-    """A file under way, and its place in the recording's time."""
+    """A file under way, and its place on the recording's timeline."""
 
     path: Path
     file: IO[bytes]
@@ -380,18 +381,18 @@ class _File:
     codec_name: str
     started_at: float
     begin_ns: int
-    begin: int  # the same in ticks of the frame's clock
+    begin: int  # the same, in ticks of the video's clock
     frames: int = 0
-    is_ending: bool = False  # whether the keyframe that ends it was asked for
-    is_warned: bool = False  # whether it was said that the codec changes too often
-    next_change_ns: int = 0  # before this time of the recording another codec begins no other file
+    is_ending: bool = False  # whether a keyframe was requested to end it
+    is_warned: bool = False  # whether a warning said that the codec changes too often
+    next_change_ns: int = 0  # before this time another codec does not begin a new file
     last: dict[Kind, int] = field(default_factory=lambda: {"video": -1, "audio": -1})
-    before_last: int = -1  # the frame that was the newest before that one
+    before_last: int = -1  # the newest frame before `last`
 
     def write(self, unit: AccessUnit, ticks: int, *, goes_back: bool) -> None:
-        """Write a unit that is at `ticks` of the recording; in the file times rise, whatever the phone's clock does.
+        """Write a unit at `ticks` of the recording. Times in the file rise, whatever the phone's clock does.
 
-        Only a frame that `goes_back`, as the stream itself says, may lie before the newest one.
+        Only a frame that `goes_back` may be shown before the newest one: the stream itself reorders it.
         """
         if unit.kind == "video":
             ticks -= self.begin

@@ -1,4 +1,4 @@
-"""When a recording goes on in another file, what the files are called, and the list that is kept of them."""
+"""The files of a recording: when the next one begins, what they are called, and the manifest that lists them."""
 
 import datetime as dt
 import errno
@@ -12,14 +12,14 @@ from typing import Final, Literal
 from streamer.atomic_file import absolute
 from streamer.errors import ConfigurationError
 
-_LEAD_SHARE: Final = 16  # before a file has all its bytes, a keyframe is asked for, which begins another
+_LEAD_SHARE: Final = 16  # a keyframe is requested when 1/16 of the size is left; the next file begins with it
 
 Ending = Literal["segment", "codec", "limit", "stopped", "lost", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a file, and the whole recording, may hold. Raises ConfigurationError for what is not above zero."""
+    """The limits of a file and of the whole recording. Raises ConfigurationError for a value that is not above zero."""
 
     segment_s: float | None = None
     segment_bytes: int | None = None
@@ -42,20 +42,20 @@ class Limits:
 class Segment:
     """A finished file of a recording.
 
-    `ended` says why: "segment" (its time or size was up), "codec" (the phone went on in another codec), "limit"
-    (`max_duration_s` or `max_bytes`), "stopped", "lost" (the stream ended with an error) or "error" (it could not be
-    written on).
+    `ended` is the reason: "segment" (it reached its duration or size), "codec" (the phone changed its codec), "limit"
+    (the recording reached `max_duration_s` or `max_bytes`), "stopped", "lost" (the stream ended with an error) or
+    "error" (writing failed).
     """
 
     path: Path  # the file
-    started_at: float  # Unix seconds, when its first frame came
-    duration_s: float  # how long it is
-    size_bytes: int  # how large it is
-    frames: int  # how many it holds
+    started_at: float  # Unix seconds, of its first frame
+    duration_s: float  # its length
+    size_bytes: int  # its size
+    frames: int  # how many frames it holds
     ended: Ending  # why it ended
     interruptions: int = 0  # how often the stream was interrupted meanwhile
-    interrupted_s: float = 0.0  # how long, all together
-    interruption_reasons: tuple[str, ...] = ()  # why, each time
+    interrupted_s: float = 0.0  # for how long in total
+    interruption_reasons: tuple[str, ...] = ()  # one reason for each
 
     def line(self) -> str:
         """Return the manifest's line: a JSON object, with the time of the first frame in UTC (ISO 8601)."""
@@ -77,11 +77,11 @@ class Segment:
 class FileNames:
     """The names of a recording's files, one after the other.
 
-    A plain name is the first file's, whether or not it is there; further ones get a number (`clip-2.mp4`). In a
-    pattern `{}` or `{number}` is the file's number, from 1, and `{start}` the local time at which it begins, both with
-    a format if need be: `clip-{:04d}.mp4`, `{start:%Y%m%d-%H%M%S}.mp4`. Files that a pattern gives and those with a
-    further number are never written over: what is there is passed over. Braces that belong to the name are written
-    twice, `{{` and `}}`, whether segments are asked for or not. A relative name is relative to the directory of now.
+    A plain name is that of the first file, whether or not it exists; later files get a number (`clip-2.mp4`). In a
+    pattern, `{}` or `{number}` is the file's number, from 1, and `{start}` the local time at which it begins. Both may
+    have a format: `clip-{:04d}.mp4`, `{start:%Y%m%d-%H%M%S}.mp4`. Names of a pattern, and names with an added number,
+    skip files that exist. Write braces that belong to the name twice, `{{` and `}}`, also without segments. A relative
+    name is relative to the current working directory.
 
     Raises ConfigurationError for a malformed pattern.
     """
@@ -92,7 +92,7 @@ class FileNames:
         now = dt.datetime.now().astimezone()
         self._is_numbered = self._format(1, now) != self._format(2, now)
         self._next = 1
-        self.goes_on = self._is_pattern  # whether the name that was taken last is passed over if it is there
+        self.goes_on = self._is_pattern  # whether the last name is skipped if the file exists
 
     def take(self, started_at: float) -> Path:
         """Return the next file's name; `started_at` is in Unix seconds."""
@@ -120,7 +120,7 @@ class FileNames:
 
 
 class Manifest:
-    """A file of JSON lines, one for each finished file. A line is written whole, by one write, or not at all."""
+    """A file of JSON lines, one for each finished file. One write writes the whole line, or nothing."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = absolute(path)

@@ -1,4 +1,4 @@
-"""The priority of threads, which an encoder may change: as root, libsvtav1 makes itself and its caller real-time."""
+"""Keeps the priority of threads: as root, the encoder libsvtav1 makes its threads and its caller real-time."""
 
 import contextlib
 import os
@@ -12,10 +12,10 @@ _THREADS: Final = Path("/proc/self/task")
 
 @contextlib.contextmanager
 def ordinary_priority() -> Iterator[None]:
-    """Leave this thread's scheduling as it was, and have threads that begin inside scheduled like it.
+    """Restore this thread's scheduling at the end of the block, and give it to the threads that began inside.
 
-    As root, libsvtav1 (4.1) gives the thread that opens it, and a dozen of its own, SCHED_FIFO's priority 99: on a
-    busy machine nothing else runs then, and what that thread starts later has it too. Without /proc nothing is done.
+    As root, libsvtav1 (4.1) gives SCHED_FIFO's priority 99 to the thread that opens it and to a dozen of its own. On a
+    busy machine nothing else runs then. Threads that are started later inherit it. Without /proc this does nothing.
     """
     if not _THREADS.is_dir():
         yield
