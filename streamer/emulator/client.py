@@ -14,10 +14,11 @@ from streamer.emulator.json_text import parse_json
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.peer import PhonePeer
 from streamer.emulator.socketio import ServerSocket
-from streamer.protocol_constants import AUTHORIZE_OK, CLOSE_TAKEN_OVER, CLOSE_TRIAL_OVER, CLOSE_USER_LEFT
+from streamer.protocol_constants import AUTHORIZE_OK, CLOSE_IDLE, CLOSE_TAKEN_OVER, CLOSE_TRIAL_OVER, CLOSE_USER_LEFT
 
 UNAUTHORIZED_S: Final = 30.0  # a client that is not authorized is sent away after so long
 _REASONS: Final = {
+    str(CLOSE_IDLE): f"nobody touched it ({CLOSE_IDLE})",
     str(CLOSE_TAKEN_OVER): f"another client took the phone over ({CLOSE_TAKEN_OVER})",
     str(CLOSE_TRIAL_OVER): f"its time was up ({CLOSE_TRIAL_OVER})",
     str(CLOSE_USER_LEFT): f"the API was told to stop the stream ({CLOSE_USER_LEFT})",
@@ -210,6 +211,7 @@ class Client:
                 asyncio.create_task(self._later(after_s, end), name="phone: the stream's end")
                 for after_s, end in (
                     (faults.close_after_s, lambda: self.end(faults.close_reason)),
+                    (faults.idle_close_s, self._end_when_idle),
                     (faults.disconnect_after_s, self.socket.disconnect),
                     (faults.cut_after_s, self.socket.cut),
                     (faults.lose_path_after_s, self._lose_path),
@@ -223,6 +225,12 @@ class Client:
     async def _tell_stream(self, peer: PhonePeer) -> None:
         await peer.connected.wait()
         self.report("streams")
+
+    async def _end_when_idle(self) -> None:
+        idle_s = self._phone.faults.idle_close_s
+        while self.peer is not None and (left_s := self.peer.input_at + idle_s - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left_s)
+        await self.end(str(CLOSE_IDLE))
 
     async def _lose_path(self) -> None:
         if self.peer is not None:

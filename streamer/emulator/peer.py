@@ -40,6 +40,8 @@ Send = Callable[[str, dict[str, Any]], Awaitable[None]]
 class PhonePeer:
     """Stream to one client. `send(type, payload)` goes to it over signaling; `on_input` gets its parsed input frames.
 
+    With `announce_input` the phone opens the data channel `input`, as `faults` have it; it reads the client's, too.
+
     `host` is the one address that is offered, so that a phone on loopback works without any network; an address that
     stands for all offers what the machine has. `path` is the network, as `faults` have it.
     """
@@ -60,6 +62,10 @@ class PhonePeer:
         self._host = host
         self._send = send
         self._on_input = on_input
+        self._faults = faults
+        self._announce_timer: asyncio.TimerHandle | None = None
+        self._inputs: list[RTCDataChannel] = []  # those that the phone reads; it speaks on the first
+        self.input_at = time.monotonic()  # when the client's last input came
         self._early_candidates: list[dict[str, Any]] = []
         self._candidates = 0
         self._has_answer = False
@@ -77,9 +83,11 @@ class PhonePeer:
             self._report_capture(self._connection.addTransceiver(media.join("audio"), direction="sendonly").sender)
         self._take_over(video.sender)
         packing.take_over(video.sender, faults)
-        # Any channel of the phone's own gives the offer its section for data; `input` is the client's to open, or ours.
-        label = INPUT_CHANNEL_LABEL if announce_input else "status"
-        self._on_channel(self._connection.createDataChannel(label, ordered=False, maxRetransmits=0))
+        self._announces_later = announce_input and faults.announce_input_after_s > 0
+        if announce_input and not self._announces_later:
+            self._announce_input()
+        else:  # any channel gives the offer its section for data
+            self._connection.createDataChannel("status")
         self._only_while_open(video.sender.transport.transport, "start")
         self._only_while_open(self._connection.sctp, "start")
         for transceiver in self._connection.getTransceivers():
@@ -140,9 +148,17 @@ class PhonePeer:
 
     async def close(self) -> None:
         """End the stream to this client. Cancelled, it goes on by itself: aiortc cannot close a second time."""
+        if self._announce_timer is not None:
+            self._announce_timer.cancel()
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._connection.close())
         await asyncio.shield(self._closing)
+
+    def send_input_frame(self, frame: bytes) -> None:
+        """Send a frame of the phone's own on the data channel `input`, if one is open."""
+        channel = next((channel for channel in self._inputs if channel.readyState == "open"), None)
+        if channel is not None:
+            channel.send(frame)
 
     def _protocols(self) -> list[Any]:
         transport: Any = self._connection.getSenders()[0].transport.transport
@@ -198,12 +214,23 @@ class PhonePeer:
         _logger.debug("= connection %s", self._connection.connectionState)
         if self._connection.connectionState == "connected":
             self.connected.set()
+            if self._announces_later and self._announce_timer is None:
+                after_s = self._faults.announce_input_after_s
+                self._announce_timer = asyncio.get_running_loop().call_later(after_s, self._announce_input)
+
+    def _announce_input(self) -> None:
+        self._read(self._connection.createDataChannel(INPUT_CHANNEL_LABEL, ordered=False, maxRetransmits=0))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label == INPUT_CHANNEL_LABEL:
-            channel.on("message", self._on_message)
+        if channel.label == INPUT_CHANNEL_LABEL and not self._faults.ignore_client_input:
+            self._read(channel)
+
+    def _read(self, channel: RTCDataChannel) -> None:
+        self._inputs.append(channel)
+        channel.on("message", self._on_message)
 
     def _on_message(self, message: str | bytes) -> None:
+        self.input_at = time.monotonic()
         if isinstance(message, bytes) and (frame := parse_input(message)) is not None:
             self._on_input(frame)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
 import time
 import uuid
@@ -27,6 +28,7 @@ from streamer.protocol_constants import (
     AUTHORIZE_TOKEN_EXPIRED,
     CLOSE_TAKEN_OVER,
     CLOSE_USER_LEFT,
+    INPUT_TEXT,
     PREPARE_PATH,
     PROGRESS_PATH,
     RELEASE_PATH,
@@ -180,6 +182,17 @@ class EmulatedPhone:
         self.device_tokens.clear()
         self.cut_path()
         await self.cut_signaling()
+
+    def take_input(self, frame: dict[str, Any]) -> None:
+        """Take a client's input: every frame of every client's data channels comes here."""
+        self.inputs.append(frame)
+
+    def send_message(self, message: dict[str, Any]) -> None:
+        """Send a message to every client on the data channel `input`, as an app on the phone can."""
+        body = json.dumps(message).encode()
+        for client in self.clients:
+            if client.peer is not None:
+                client.peer.send_input_frame((len(body) + 5).to_bytes(4) + bytes((INPUT_TEXT,)) + body)
 
     def answer(self, request: Request) -> Reply:
         """Answer a call of the API."""
@@ -363,7 +376,7 @@ class EmulatedPhone:
             host=self._options.host,
             announce_input=self._options.announce_input,
             send=client.send,
-            on_input=self.inputs.append,
+            on_input=self.take_input,
         )
 
 

@@ -39,7 +39,7 @@ async def serve(
     faults: Faults | None = None,
     instance_id: str = "demo-phone",
     tenant_token: str | None = None,
-    announce_input: bool = False,
+    announce_input: bool = True,
     allow_many: bool = False,
     token_lifetime_s: float = 15.0,
     expires_in_s: float | None = 3600.0,
@@ -66,7 +66,7 @@ async def serve(
         faults: What goes wrong; see `Faults`.
         instance_id: The phone's instance id.
         tenant_token: The token that clients have to bring; None makes one.
-        announce_input: The phone opens the data channel `input` itself.
+        announce_input: The phone opens a data channel `input`, and reads the client's too; otherwise only the client's.
         allow_many: Serve several clients at once instead of closing the former one.
         token_lifetime_s: How long a device token is good for, in seconds.
         expires_in_s: After how many seconds a stream is closed; None is never.
