@@ -54,7 +54,6 @@ class Streamer:
             loopback=[],
             make_input=self._make_driver,
             on_candidate=lambda *_: None,
-            input_opened=asyncio.Event(),
         )
 
     async def answer(self, offer: str) -> str:

@@ -10,6 +10,7 @@ without a close code. A program that cannot wait in its event loop says `from st
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else that is done here
 if TYPE_CHECKING:
+    from streamer.actions import Action
     from streamer.audio_ports import AudioPort, AudioPorts
     from streamer.cloud.credentials import (
         AccessKey,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
     from streamer.connecting import Connecting, connect
     from streamer.errors import (
+        ActionLostError,
         CloudError,
         CloudRefusalError,
         CloudReplyError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         DeviceTokenError,
         FramesOverflowError,
         IncompatibleLibraryError,
+        InputNotReadyError,
         MissingExtraError,
         RecordingError,
         SignalingClosedError,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         SignalingUnreachableError,
         StreamerError,
         TakenOverError,
+        TypingError,
     )
     from streamer.events import Event, EventIterator
     from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
@@ -59,6 +63,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessKey",
+    "Action",
+    "ActionLostError",
     "AudioFrame",
     "AudioIterator",
     "AudioPort",
@@ -79,6 +85,7 @@ __all__ = [
     "FrameIterator",
     "FramesOverflowError",
     "IncompatibleLibraryError",
+    "InputNotReadyError",
     "MissingExtraError",
     "Password",
     "Reconnect",
@@ -99,6 +106,7 @@ __all__ = [
     "TokenFile",
     "TokenProvider",
     "Transcode",
+    "TypingError",
     "VideoFrame",
     "clip",
     "connect",
@@ -106,6 +114,7 @@ __all__ = [
 ]
 
 _HOMES = (
+    "streamer.actions",
     "streamer.cloud.credentials",
     "streamer.connecting",
     "streamer.errors",

@@ -34,6 +34,7 @@ def connect(
     prepare_for: str | None = None,
     prepare_timeout_s: float = 300.0,
     release: bool = False,
+    keep_awake: bool = False,
 ) -> "Connecting":
     """Connect to a phone and give a `Session`.
 
@@ -63,6 +64,8 @@ def connect(
         release: End the stream and give the instance back when the session is closed, whatever happened, within 5 s.
             Without it the instance stays taken for a while [doc]. An instance that another device took over is left
             alone.
+        keep_awake: Send an input that does nothing every 20 s, against a phone that closes a stream without input
+            (1403): a MOVE of a finger that is not down [assumed]. From the first data channel on.
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after a cancellation.
@@ -80,6 +83,7 @@ def connect(
         prepare_for=prepare_for,
         prepare_timeout_s=prepare_timeout_s,
         release=release,
+        keep_awake=keep_awake,
     )
     cloud = CloudClient(endpoint, credentials, verify=options.verify, stream_type=stream_type)
     return Connecting(cloud, instance_id, options)

@@ -92,9 +92,10 @@ class Connection:
 
     All attempts of a session share `client_uuid` and `marker_bits`; `times` counts those before this one. `on_step` is
     called once for each step of a handover except the keyframe. `emit` gets the events, with a reason where there is
-    one. `input_opened` is set when the data channel `input` is open, `ended` when `run` is over. `on_failing` is called
-    when this connection needs a successor: signaling is lost while media still flows, or the local address is gone. It
-    returns whether this connection goes on meanwhile.
+    one. `on_input` is called when input can be sent, or no longer, or over another peer; `on_message` with each message
+    that comes on the data channel `input` of the peer in force. `on_failing` is called when this connection needs a
+    successor: signaling is lost while media still flows, or the local address is gone. It returns whether this
+    connection goes on meanwhile.
     """
 
     def __init__(
@@ -109,6 +110,8 @@ class Connection:
         emit: Callable[[EventKind, str | None], None],
         on_step: Callable[[Step], None],
         on_failing: Callable[[StreamerError], bool],
+        on_input: Callable[[], None],
+        on_message: Callable[[bytes], None],
     ) -> None:
         self.ticket = ticket
         self.drivers: list[ReceiverDriver] = []
@@ -118,7 +121,6 @@ class Connection:
         self.made_at = boot_time()
         self.is_offered = False  # the phone has sent an offer
         self.has_tracks = False
-        self.input_opened = asyncio.Event()
         self.ended = asyncio.Event()
         self._options = options
         self._client_uuid = client_uuid
@@ -127,6 +129,8 @@ class Connection:
         self._emit = emit
         self._on_step = on_step
         self._on_failing = on_failing
+        self._on_input = on_input
+        self._on_message = on_message
         self._sink = sink
         self._cname = uuid.uuid4().hex
         self._servers, self._problems = parse_ice_servers(ticket.ice_servers)
@@ -270,7 +274,8 @@ class Connection:
             loopback=_loopback_of(self.ticket.signaling_url),
             make_input=lambda tracks: self._make_driver(generation, tracks),
             on_candidate=generation.queue_candidate,
-            input_opened=self.input_opened,
+            on_input=self._on_input,
+            on_message=lambda data: self._on_message(data) if generation is self._handover.in_force else None,
             on_problem=lambda problem: self._emit("problem", problem),
             tls=self._turn_tls,
             relay_only=self._options.relay_only,
@@ -361,6 +366,7 @@ class Connection:
             case TookOver(former=former):
                 if former is not None:
                     former.superseded.set()
+                self._on_input()
                 self._note_interruption(None)
             case Interrupted(error) if self._is_connected:
                 self._note_interruption(str(error))

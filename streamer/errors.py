@@ -2,7 +2,8 @@
 
     StreamerError
     ├── ConfigurationError        an argument or a setting is wrong: nothing was sent
-    │   └── MissingExtraError     the feature needs an extra that is not installed
+    │   ├── MissingExtraError     the feature needs an extra that is not installed
+    │   └── TypingError           keys cannot type the text: nothing was typed
     ├── CloudError                the vendor's HTTP API
     │   ├── CloudUnreachableError     no usable HTTP answer came (DNS, TCP, TLS, time-out)
     │   ├── CloudReplyError           an answer came, and it cannot be understood
@@ -18,6 +19,8 @@
     │   └── SignalingProtocolError    the server broke the protocol or a limit
     ├── ConnectionFailedError     WebRTC: negotiation, ICE or DTLS did not succeed
     ├── ConnectionLostError       WebRTC: an established connection went away
+    ├── InputNotReadyError        the phone cannot be acted on yet: nothing was sent
+    ├── ActionLostError           the connection went away during an action
     ├── FramesOverflowError       a consumer that wants every frame fell too far behind
     ├── RecordingError            a recording could not be started or continued
     └── IncompatibleLibraryError  an installed library is not one this package was made for
@@ -49,6 +52,10 @@ class MissingExtraError(ConfigurationError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the extra {extra!r}: pip install 'koophone-streamer[{extra}]'")
         self.extra = extra
+
+
+class TypingError(ConfigurationError):
+    """Keys cannot type the whole text; nothing was typed. The message says where, and never what."""
 
 
 class CloudError(StreamerError):
@@ -188,6 +195,25 @@ class ConnectionLostError(StreamerError):
     """An established WebRTC connection went away."""
 
     retryable = True
+
+
+class InputNotReadyError(StreamerError):
+    """No data channel for input opened in time, or the stream is interrupted; nothing was sent."""
+
+    retryable = True
+
+
+class ActionLostError(StreamerError):
+    """The connection went away, or takes no more, during an action. It is never sent again by itself.
+
+    `was_sent` is False if nothing of it left this machine, True if the phone acknowledged how it began, and None if it
+    is not known how much arrived. A finger that was down is lifted first on the next connection.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool | None) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
+        self.retryable = was_sent is False
 
 
 class FramesOverflowError(StreamerError):

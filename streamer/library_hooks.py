@@ -198,6 +198,17 @@ HOOKS: Final = (
     ),
     Hook(
         "aiortc 1.16",
+        "takes from the channel how a message travels, for all its messages alike, and tells nobody what has arrived",
+        "aiortc takes it with each message, and tells what was acknowledged",
+        (
+            "aiortc.rtcsctptransport:RTCSctpTransport._data_channel_send(self channel data)",
+            "aiortc.rtcsctptransport:RTCSctpTransport._local_tsn",
+            "aiortc.rtcsctptransport:RTCSctpTransport._last_sacked_tsn",
+            "aiortc.rtcdatachannel:RTCDataChannel._addBufferedAmount(self amount)",
+        ),
+    ),
+    Hook(
+        "aiortc 1.16",
         "passes requests for keyframes to its own encoder, which a track of encoded packets does not use, and reports "
         "when a packet was sent instead of when its frame was made",
         "aiortc hands both to the track",

@@ -27,6 +27,7 @@ class ConnectOptions:
     prepare_for: str | None
     prepare_timeout_s: float
     release: bool
+    keep_awake: bool
 
     def __post_init__(self) -> None:
         if not self.timeout_s > 0:

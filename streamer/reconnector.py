@@ -13,7 +13,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Never
 
 from streamer.aio import boot_time, first_event
@@ -28,6 +28,7 @@ from streamer.media.rtp.receiver import Receiver
 from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
 from streamer.retry_policy import Backoff, at_expiry, renewal_delay
+from streamer.rtc.peer import Peer
 
 _logger = logging.getLogger("streamer.session")
 
@@ -50,7 +51,8 @@ class Reconnector:
     """Stay connected to one phone. `run` it once; `connection` is the one in force.
 
     `connected` is set when media can flow at first. The first connection is made with `ticket`; `instance` gives a new
-    one for each further connection. Without `options.reconnect` the first connection is the last.
+    one for each further connection. Without `options.reconnect` the first connection is the last. `on_input` is called
+    whenever `input_peer` may be another, `on_message` with each message of the phone's on the data channel `input`.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Reconnector:
         options: ConnectOptions,
         *,
         events: EventHub,
+        on_input: Callable[[], None],
+        on_message: Callable[[bytes], None],
     ) -> None:
         self.connected = asyncio.Event()
         self.is_interrupted = False
@@ -69,6 +73,8 @@ class Reconnector:
         self._options = options
         self._reconnect = options.reconnect
         self._events = events
+        self._on_input = on_input
+        self._on_message = on_message
         self._client_uuid = str(uuid.uuid4())
         self._marker_bits = MarkerBits()
         self._made = 0
@@ -89,6 +95,12 @@ class Reconnector:
         self._warn_at = None if lasts_s is None or options.reconnect is None else boot_time() + lasts_s - WARN_BEFORE_S
         self._first = _Attempt()
         self.connection = self._make(self._first, ticket)
+
+    @property
+    def input_peer(self) -> Peer | None:
+        """The peer in force if input can be sent over it; None if not, or while the stream is interrupted."""
+        peer = None if self.is_interrupted else self.connection.peer
+        return peer if peer is not None and peer.has_input else None
 
     @property
     def has_audio(self) -> bool:
@@ -268,6 +280,8 @@ class Reconnector:
             emit=lambda kind, reason: self._emit(attempt, kind, reason),
             on_step=lambda step: self._advance(attempt, step),
             on_failing=lambda error: self._on_failing(attempt, error),
+            on_input=self._on_input,
+            on_message=lambda data: self._on_message(data) if attempt.connection is self.connection else None,
         )
         self._made += 1
         self._connections.append(connection)
@@ -299,10 +313,12 @@ class Reconnector:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(None)
         self.connected.set()
+        self._on_input()
         self._events.emit(kind)
 
     def _interrupt(self, error: StreamerError, retry_in_s: float) -> None:
         self.is_interrupted = self.connected.is_set()
+        self._on_input()
         if self.is_interrupted:
             self._events.emit("interrupted", error=error, retry_in_s=retry_in_s)
 
@@ -313,6 +329,7 @@ class Reconnector:
             if has_changed:
                 self.is_interrupted = kind == "interrupted"
                 self._silent_since = time.monotonic() if self.is_interrupted else None
+                self._on_input()
             self._events.emit(kind, reason)
         if has_changed:
             now = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import IO, Final, Self
 
+from streamer.actions import Actions
 from streamer.aio import finish_before_cancelling, first_event, within
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket
@@ -16,6 +17,7 @@ from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
+from streamer.input_driver import InputDriver
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
 from streamer.media.playback.audio import AudioOutput
@@ -35,8 +37,8 @@ _logger = logging.getLogger("streamer.session")
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
-class Session:
-    """A phone's screen and audio. Iterate it for decoded frames, the newest first.
+class Session(Actions):
+    """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
     too, with the error that ended the stream, if there is one. A session that nobody closes goes on until its event
@@ -71,8 +73,17 @@ class Session:
             loop=self._loop,
         )
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
+        self._input = InputDriver(lambda: self._reconnector.input_peer, loop=self._loop, keep_awake=options.keep_awake)
         self._recordings: set[Recording] = set()
-        self._reconnector = Reconnector(instance, ticket, self._fanout, options, events=events)
+        self._reconnector = Reconnector(
+            instance,
+            ticket,
+            self._fanout,
+            options,
+            events=events,
+            on_input=self._input.look,
+            on_message=self._input.receive,
+        )
         self._stats = StatsCollector(self._reconnector, self._frames, self._audio, events)
         for sink in (self._history, self._frames, self._audio, self._stats.meter):
             self._fanout.add(sink)
@@ -220,6 +231,12 @@ class Session:
                         frame = await anext(frames)
         return frame
 
+    async def _screen_size(self, timeout_s: float) -> tuple[int, int]:
+        if (size := await self._frames.size()) is not None:
+            return size
+        frame = await self.screenshot(timeout_s=timeout_s)
+        return frame.width, frame.height
+
     def _no_frame(self, timeout_s: float) -> ConnectionFailedError:
         if self._reconnector.is_interrupted:
             message = f"no frame came within {timeout_s:g} s: the stream is interrupted"
@@ -352,16 +369,13 @@ class Session:
             raise self._error
 
     async def wait_input(self) -> None:
-        """Wait until the phone's data channel `input` is open.
+        """Wait until the phone can be acted on: its data channel `input` is open. Every action does so by itself.
 
         Raises:
             StreamerError: What ended the session before that.
         """
         self._loop.check()
-        while not (connection := self._connection).input_opened.is_set():
-            await first_event(connection.input_opened, connection.ended, self._task)
-            if self._error is not None:
-                raise self._error
+        await self._input.wait_ready(None)
 
     def stats(self) -> Stats:
         """Return a snapshot of the session's counters."""
@@ -401,6 +415,7 @@ class Session:
 
     async def _finish(self) -> None:
         self._is_over = True
+        self._input.close(self._error)
         recordings = list(self._recordings)
         for recording in recordings:
             recording.end(self._error)

@@ -11,7 +11,6 @@ from aiortc import (
     InvalidAccessError,
     InvalidStateError,
     RTCConfiguration,
-    RTCDataChannel,
     RTCDtlsTransport,
     RTCPeerConnection,
     RTCSessionDescription,
@@ -22,9 +21,9 @@ from aiortc.sdp import candidate_from_sdp
 
 from streamer.errors import ConnectionFailedError, ConnectionLostError
 from streamer.library_hooks import check_hooks, shadow
-from streamer.protocol_constants import INPUT_CHANNEL_LABEL
 from streamer.rtc._aiortc.gathering import Gathering
 from streamer.rtc._aiortc.hardening import accept_rsa_peers, end_quietly, guard_data, guard_ice, start_data_while_open
+from streamer.rtc._aiortc.input_channels import InputChannels, Receipt
 from streamer.rtc._aiortc.path import local_address, probe
 from streamer.rtc._aiortc.srtp import SOURCES_LIMIT, Inbound, phone_policy
 from streamer.rtc._aiortc.srtp_transport import SrtpTransport, hook_receive
@@ -38,7 +37,6 @@ _logger = logging.getLogger("streamer.rtc")
 
 EARLY_CANDIDATES: Final = 100  # kept until the offer comes; more are dropped: checks find the path all the same
 SECTIONS_LIMIT: Final = 64  # different media sections over all offers: aiortc keeps what it made for each
-INPUT_BYTES_LIMIT: Final = 65_536  # not yet sent on the data channel
 _CLOSE_TIMEOUT_S: Final = 5.0
 
 
@@ -68,10 +66,10 @@ class Peer:
     """One WebRTC connection, as the answerer. The owner calls `aclose`, on every path.
 
     `make_input` is called once for each transport (with BUNDLE, the usual case, there is one) before its first packet.
-    `on_candidate(candidate, sdp_mid, sdp_mline_index)` gets each local candidate that was not in the answer;
-    `input_opened` is set when the data channel `input` is open. `on_problem` gets each sentence of `ice_problems`, why
-    data channels were closed, which media sections are refused because one of their kind is received, and that a jump
-    of packet numbers was healed.
+    `on_candidate(candidate, sdp_mid, sdp_mline_index)` gets each local candidate that was not in the answer. `on_input`
+    is called when input can be sent, or no longer; `on_message` with each message of the data channel `input`.
+    `on_problem` gets each sentence of `ice_problems`, why data channels were closed, which media sections are refused
+    because one of their kind is received, and that a jump of packet numbers was healed.
     `loopback` are addresses to listen on beside the machine's own, for a phone on the same machine.
     `tls` says which certificates of TURN servers are trusted; without it, those of the system's authorities are.
     With `relay_only` nothing but relay candidates is gathered, paired and told (RFC 9429 section 3.5.3).
@@ -84,7 +82,8 @@ class Peer:
         loopback: Iterable[str],
         make_input: Callable[[list[Track]], MediaInput],
         on_candidate: Callable[[str, str, int], None],
-        input_opened: asyncio.Event,
+        on_input: Callable[[], None] = lambda: None,
+        on_message: Callable[[bytes], None] = lambda _: None,
         on_problem: Callable[[str], None] = lambda _: None,
         tls: ssl.SSLContext | None = None,
         relay_only: bool = False,
@@ -98,7 +97,6 @@ class Peer:
         self._relay_only = relay_only
         self._tls = tls
         self._make_input = make_input
-        self._input_opened = input_opened
         self._on_candidate = on_candidate
         self._on_problem = on_problem
         policy = RTCIceTransportPolicy.RELAY if relay_only else RTCIceTransportPolicy.ALL
@@ -107,7 +105,7 @@ class Peer:
         # aiortc closes it by itself, too, and a close that was cut short could never be waited for again (aiortc 1.16).
         shadow(self._connection, "close", self.aclose)
         self._connection.on("connectionstatechange", self._on_state)
-        self._connection.on("datachannel", self._adopt_channel)
+        self._channels = InputChannels(self._connection, on_change=on_input, on_message=on_message)
         self._has_offer = False
         self._tracks: list[Track] = []
         self._ssrcs: set[int] = set()  # that the latest offer names
@@ -121,8 +119,6 @@ class Peer:
         self._remote_candidates = RemoteCandidates()
         self._early_candidates: list[tuple[str, str | None, int | None]] = []
         self._closing: asyncio.Future[None] | None = None
-        self._input: RTCDataChannel | None = None
-        self._own_input: RTCDataChannel | None = None
 
     @property
     def state(self) -> str:
@@ -199,14 +195,21 @@ class Peer:
             parsed.sdpMLineIndex = 0
         await self._connection.addIceCandidate(parsed)
 
-    def send_input(self, frame: bytes) -> bool:
-        """Send a frame on the data channel `input`; false if it is not open, or INPUT_BYTES_LIMIT wait on it."""
-        if self._input is None or self._input.readyState != "open":
-            return False
-        if self._input.bufferedAmount + len(frame) > INPUT_BYTES_LIMIT:
-            return False
-        self._input.send(frame)
-        return True
+    @property
+    def has_input(self) -> bool:
+        """Whether input can be sent."""
+        return self._channels.is_open
+
+    def send_input(self, data: bytes, *, reliable: bool) -> Receipt | None:
+        """Hand a frame to the network on the data channel `input`; None if none is open, or 64 KiB wait on it.
+
+        With `reliable` it is retransmitted, and arrives in order with the others that are.
+        """
+        return self._channels.send(data, reliable=reliable)
+
+    def send_filler(self, data: bytes) -> None:
+        """Send a frame on our own channel alone, so that its acknowledgement shows what was lost before it."""
+        self._channels.send_filler(data)
 
     def note_problem(self, problem: str) -> None:
         """Remember what is wrong with an ICE server, for the error if it turns out to matter."""
@@ -257,6 +260,7 @@ class Peer:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        self._channels.close()
         for gathering in self._gatherings.values():
             await gathering.aclose()
         closing = asyncio.ensure_future(RTCPeerConnection.close(self._connection))
@@ -274,11 +278,7 @@ class Peer:
             start_data_while_open(self._connection)
             guard_data(self._connection, self._on_fault)
             sections.setdefault(self._connection.sctp.transport, self._connection.sctp.mid)
-            if self._own_input is None:
-                self._own_input = self._connection.createDataChannel(
-                    INPUT_CHANNEL_LABEL, ordered=False, maxRetransmits=0
-                )
-                self._adopt_channel(self._own_input)
+            self._channels.open_own()
         for transceiver in transceivers:
             hook_receive(transceiver.receiver, self._open_input)
         mids = [transceiver.mid for transceiver in transceivers]
@@ -353,17 +353,3 @@ class Peer:
     def _on_fault(self, problem: str) -> None:
         self._on_problem(problem)
         _logger.warning("= %s", problem)
-
-    def _adopt_channel(self, channel: RTCDataChannel) -> None:
-        """Use the first channel called `input` that opens, ours or the phone's."""
-        if channel.label != INPUT_CHANNEL_LABEL:
-            return
-
-        def opened() -> None:
-            if self._input is None:
-                self._input = channel
-                self._input_opened.set()
-
-        channel.on("open", opened)
-        if channel.readyState == "open":
-            opened()

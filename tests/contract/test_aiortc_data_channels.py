@@ -13,7 +13,7 @@ from aiortc import (
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_BINARY, WEBRTC_DCEP, DataChunk, tsn_plus_one
 
 from streamer.rtc._aiortc import hardening
-from streamer.rtc.peer import INPUT_BYTES_LIMIT
+from streamer.rtc._aiortc.input_channels import BYTES_LIMIT
 from tests.support.webrtc_pair import LIMIT_S, Pair
 
 
@@ -28,12 +28,12 @@ async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> N
             announced.put_nowait(channel)
 
         pair.sender.on("datachannel", on_channel)
-        assert not pair.peer.send_input(b"too early")
+        assert not pair.peer.send_input(b"too early", reliable=False)
         await pair.connect()
         channel = await announced.get()
         assert (channel.label, channel.ordered, channel.maxRetransmits) == ("input", False, 0)
         await pair.input_opened.wait()
-        assert pair.peer.send_input(b"touch")
+        assert pair.peer.send_input(b"touch", reliable=False)
         assert await messages.get() == b"touch"
 
 
@@ -79,7 +79,7 @@ async def test_data_channels_have_bounds_and_beyond_them_the_media_goes_on(
         if doing := exceed(pair.sender.sctp):
             await doing
         assert (await pair.problems.get()).startswith(f"data channels closed: {problem}")
-        assert not pair.peer.send_input(b"touch")
+        assert not pair.peer.send_input(b"touch", reliable=False)
         (media,) = pair.inputs
         media.rtp.clear()
         media.arrived.clear()
@@ -95,6 +95,6 @@ async def test_input_that_the_path_does_not_take_is_refused_and_not_queued() -> 
         await pair.input_opened.wait()
         frame = bytes(1000)
         taken = 0
-        while pair.peer.send_input(frame):  # the loop never runs in between
+        while pair.peer.send_input(frame, reliable=False):  # the loop never runs in between
             taken += 1
-        assert taken == INPUT_BYTES_LIMIT // len(frame)
+        assert taken == BYTES_LIMIT // len(frame)

@@ -150,7 +150,6 @@ async def _answer(text: str, *candidates: str) -> None:
         loopback=["127.0.0.1"],
         make_input=_unused,
         on_candidate=lambda *_: None,
-        input_opened=asyncio.Event(),
     )
     try:
         for candidate in candidates:

@@ -65,7 +65,6 @@ async def _asking(*urls: str, tls: ssl.SSLContext | None = None, password: str =
         loopback=["127.0.0.1"],
         make_input=lambda _: pytest.fail("nothing connects"),
         on_candidate=lambda line, *_: told.put_nowait(line),
-        input_opened=asyncio.Event(),
         on_problem=told.put_nowait,
         tls=tls,
     )

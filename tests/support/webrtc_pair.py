@@ -64,13 +64,15 @@ class Pair:
         self.answer: str | None = None
         self.candidates: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue()
         self.input_opened = asyncio.Event()
+        self.messages: asyncio.Queue[bytes] = asyncio.Queue()
         self.problems: asyncio.Queue[str] = asyncio.Queue()
         self.peer = Peer(
             ice_servers=servers or [],
             loopback=loopback,
             make_input=self._make_input,
             on_candidate=lambda *candidate: self.candidates.put_nowait(candidate),
-            input_opened=self.input_opened,
+            on_input=lambda: self.input_opened.set() if self.peer.has_input else self.input_opened.clear(),
+            on_message=self.messages.put_nowait,
             on_problem=self.problems.put_nowait,
         )
 

@@ -25,6 +25,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "SignalingClosedError": {"code": 1203, "retryable": False},
     "TakenOverError": {"code": 1402},
     "ConnectionFailedError": {"stage": "ice"},
+    "ActionLostError": {"was_sent": None},
     "FramesOverflowError": {"limit": 300},
     "RecordingError": {"reason": "disk-full"},
 }

@@ -18,6 +18,7 @@ GOOD: Final[dict[str, Any]] = {
     "prepare_for": None,
     "prepare_timeout_s": 300.0,
     "release": False,
+    "keep_awake": False,
 }
 
 

@@ -1,5 +1,6 @@
 """The decoded side of the fan-out: video is decoded once for all consumers, and only while there are any."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import av
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
-from streamer.media.frame_decoder import DecoderCounters
+from streamer.media.frame_decoder import DecoderCounters, FrameDecoder
 from streamer.media.history import History
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
@@ -41,6 +42,8 @@ class VideoOutput:
         self._unseen_ns = 0  # when the latest unit came that was not decoded
         self._unseen_time = 0  # the latest RTP time of one: a phone that reorders sends others after it
         self._is_behind = False  # whether units came that the decoder did not get
+        self._size: tuple[int, int] | None = None
+        self._measured: AccessUnit | None = None  # the keyframe of this size
         self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
         self.meter = DecodingMeter()
         self.hub = FrameHub(self._watch, loop=loop)
@@ -73,6 +76,19 @@ class VideoOutput:
     def frames(self, policy: Policy, *, max_fps: float | None, repeat: bool = False, limit: int) -> FrameIterator:
         """Return a new consumer."""
         return self.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
+
+    async def size(self) -> tuple[int, int] | None:
+        """Return the newest frame's width and height; None before the first keyframe.
+
+        While nobody looks, that is the last keyframe's, which is decoded alone, once.
+        """
+        if (last := self.hub.last) is not None:
+            return last.width, last.height
+        keyframe = next(iter(self._history.last_group), None)
+        if keyframe is not None and keyframe is not self._measured:
+            self._size = await asyncio.to_thread(_size_of, keyframe) or self._size
+            self._measured = keyframe
+        return self._size
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """End the iterators, with `error` if there is one, and the thread."""
@@ -124,3 +140,10 @@ class VideoOutput:
                 av_frame=av_frame,
             )
         )
+
+
+def _size_of(keyframe: AccessUnit) -> tuple[int, int] | None:
+    """Return the width and height of what a keyframe decodes to; None if it decodes to nothing."""
+    decoder = FrameDecoder(lambda: None)
+    frames = [*decoder.decode(keyframe), *decoder.drain()]
+    return (frames[-1].av_frame.width, frames[-1].av_frame.height) if frames else None
