@@ -43,6 +43,16 @@ class Session:
             recording.put(unit)
 
 
+async def recorded(path: Path, units: Sequence[AccessUnit], **options: Any) -> Recording:
+    """Record units as they are, at once."""
+    session = Session()
+    async with asyncio.timeout(LIMIT_S):
+        async with session.record(path, **options) as recording:
+            session.put(recording, units)
+            session.now_ns += S // 30
+    return recording
+
+
 async def transcoded(path: Path, units: Sequence[AccessUnit], *, lasts_s: float = 0.0, **options: Any) -> Recording:
     """Encode and record units at once, as their clock says, and for so much longer."""
     session = Session()
