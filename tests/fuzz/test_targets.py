@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from tests.fuzz.__main__ import INPUT_LIMIT
-from tests.fuzz.targets import SEPARATOR, TARGETS
+from tests.fuzz.inputs import SEPARATOR
+from tests.fuzz.targets import TARGETS
 from tests.support.corpus import CORPUS
 
 # Some four minutes of processor time in all.
