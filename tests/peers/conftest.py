@@ -1,12 +1,14 @@
 """The npm peers as fixtures: a test without node is skipped."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.support.peers.chromium_phone import PAGES
 from tests.support.peers.npm import SignalingServer, StartClient, StartServer, require_node, run_script, serve_signaling
+from tests.support.peers.socketio_stage import PING_INTERVAL_MS, PING_TIMEOUT_MS, TOKEN, Stage, staged
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,19 @@ async def signaling_server(start_signaling_server: StartServer) -> AsyncIterator
     """A signaling server that is as it should be; it serves the pages of chromium/."""
     async with start_signaling_server(files=str(PAGES)) as server:
         yield server
+
+
+@pytest.fixture
+async def stage(start_signaling_server: StartServer, start_socketio_client: StartClient) -> AsyncGenerator[Stage]:
+    async with staged(start_signaling_server, start_socketio_client, codes={TOKEN: 0}) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def pinging_stage(
+    start_signaling_server: StartServer, start_socketio_client: StartClient
+) -> AsyncGenerator[Stage]:
+    """A stage whose server wants a ping often, and soon gives up a client without: not for a test that is busy."""
+    options: dict[str, Any] = {"pingInterval": PING_INTERVAL_MS, "pingTimeout": PING_TIMEOUT_MS}
+    async with staged(start_signaling_server, start_socketio_client, codes={TOKEN: 0}, **options) as stage:
+        yield stage
