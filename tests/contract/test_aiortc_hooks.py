@@ -8,7 +8,6 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, cast
 
 import aioice
@@ -34,6 +33,7 @@ from streamer.rtc._aiortc import gathering, hardening, path, srtp
 from streamer.rtc._aiortc.srtp_transport import hook_receive
 from streamer.rtc.udp import UdpTransport
 from tests.support.examples import examples
+from tests.support.open_sockets import open_sockets
 from tests.support.webrtc_pair import LIMIT_S, Pair
 
 FATAL_ALERT = bytes.fromhex("15fefd000000000000000000020228")  # not encrypted (RFC 6347)
@@ -133,31 +133,26 @@ async def test_reception_begins_once_for_each_receiver_with_encryption_in_place(
     assert second == (first, "connected", True)  # BUNDLE: one transport
 
 
-def open_sockets() -> int:
-    descriptors = Path("/proc/self/fd")
-    return sum(str(path.readlink()).startswith("socket:") for path in descriptors.iterdir() if path.is_symlink())
-
-
 async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
     # The loop's own pool has one thread from the first connection on: a larger one grows on a busy machine.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-    sockets = open_sockets()
+    before = open_sockets()
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()  # once, for what aiortc makes and keeps
     async with asyncio.timeout(LIMIT_S):
-        while open_sockets() > sockets:
+        while open_sockets() - before:
             await asyncio.sleep(0.01)
     tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
         await pair.inputs[0].arrived.wait()
-        assert open_sockets() > sockets
+        assert open_sockets() - before
     if left := asyncio.all_tasks() - tasks:
         assert not (await asyncio.wait(left, timeout=LIMIT_S))[1]
     deadline = time.monotonic() + LIMIT_S
-    while open_sockets() > sockets and time.monotonic() < deadline:
+    while open_sockets() - before and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    assert open_sockets() <= sockets
+    assert not open_sockets() - before
     assert set(threading.enumerate()) <= threads
 
 

@@ -1,5 +1,6 @@
 """What the emulator sends, and what it wrote into the frames that arrive."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import streamer
 from streamer import emulator
 from tests.support.senders import nal_units
+from tests.support.waiting import LIMIT_S
 
 
 class Sent(NamedTuple):
@@ -50,8 +52,19 @@ def barcodes(path: Path) -> Iterator[tuple[float, emulator.Barcode]]:
             yield frame.time, barcode
 
 
+def recorded_counters(path: Path) -> list[int]:
+    """Return the number that the phone wrote into each frame of a file."""
+    return [barcode.counter for _, barcode in barcodes(path)]
+
+
 def counter(frame: streamer.VideoFrame) -> int:
     """Return the number that the phone wrote into a frame."""
     barcode = emulator.read_barcode(frame.to_ndarray("gray"))
     assert barcode is not None
     return barcode.counter
+
+
+async def take(frames: streamer.FrameIterator, count: int) -> list[streamer.VideoFrame]:
+    """Return the next frames, so many of them."""
+    async with asyncio.timeout(LIMIT_S):
+        return [await anext(frames) for _ in range(count)]

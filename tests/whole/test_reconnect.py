@@ -14,7 +14,7 @@ from streamer.connection import GENERATIONS_LIMIT
 from streamer.emulator import Faults
 from streamer.rtc import peer as peer_module
 from streamer.rtc._aiortc.path import local_address
-from tests.support.emulated import barcodes, counter
+from tests.support.emulated import barcodes, counter, recorded_counters
 from tests.support.everywhere import Connect
 from tests.support.waiting import LIMIT_S, QUICK, hear, until
 
@@ -64,7 +64,7 @@ async def test_frames_and_recordings_go_on_after_the_connection_was_lost(
     assert after.frames_received >= recording.frames
     sequences = [frame.sequence for frame in seen]
     assert sequences == list(range(sequences[0], sequences[0] + len(seen)))
-    counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
+    counters = recorded_counters(tmp_path / "a.mp4")
     assert len(counters) == recording.frames
     steps = [later - earlier for earlier, later in itertools.pairwise(counters)]
     assert min(steps) >= 1
@@ -299,7 +299,7 @@ async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_recon
             phone.wake()
             await until(lambda: recording.frames > count + 5)
     assert len(phone.device_tokens) == 2
-    counters = [barcode.counter for _, barcode in barcodes(tmp_path / "a.mp4")]
+    counters = recorded_counters(tmp_path / "a.mp4")
     assert counters == sorted(counters)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.support.emulated import Sent, barcodes, digest, listen
+from tests.support.emulated import Sent, barcodes, digest, listen, recorded_counters
 from tests.support.everywhere import Connect
 from tests.support.recordings import boxes, frames, packets, pieces
 from tests.support.waiting import LIMIT_S, until
@@ -71,7 +71,7 @@ async def test_a_recording_begins_before_it_was_asked_for(
         with pytest.raises(streamer.ConfigurationError, match=r"expected before_s from 0 to 3, got 4"):
             session.record(tmp_path / "b.mp4", before_s=4)
     seen = [(seconds, barcode.clock_ms / 1000) for seconds, barcode in barcodes(path)]
-    counters = [barcode.counter for _, barcode in barcodes(path)]
+    counters = recorded_counters(path)
     assert counters == list(range(counters[0], counters[0] + recording.frames))
     shown = [(seconds, drawn_at) for seconds, drawn_at in seen if seconds > 0.01]
     # The strip's clock counts modulo 2**32, and a frame is under way for a while.
@@ -144,15 +144,23 @@ async def test_segments_follow_each_other_without_a_gap(
     assert all(boxes(segment.path) == ["ftyp", "moov", "mdat"] for segment in recording.segments)
 
 
-async def test_a_session_that_is_left_waits_for_recordings_that_are_just_ending(
+async def test_a_recording_holds_every_frame_and_the_audio_and_decodes_nothing(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
-        limited = session.record(tmp_path / "a.mp4", max_duration_s=0.5)
-        ended = session.record(tmp_path / "b.mp4")
-        await until(lambda: limited.frames > 5)
-        ended.end(None)
-    assert limited.is_closed
-    assert ended.is_closed
-    for path in (tmp_path / "a.mp4", tmp_path / "b.mp4"):
-        assert boxes(path) == ["ftyp", "moov", "mdat"]
+        async with session.record(tmp_path / "a.mp4") as one, session.record(tmp_path / "b.mp4") as two:
+            while min(one.frames, two.frames) < 60:
+                await asyncio.sleep(0.05)
+        assert session.stats().frames_decoded == 0
+    for recording in (one, two):
+        shown = [barcode for _, barcode in barcodes(recording.path)]
+        counters = [barcode.counter for barcode in shown]
+        assert counters == list(range(counters[0], counters[0] + len(counters)))
+        assert len(counters) == recording.frames
+        with av.open(recording.path) as container:
+            assert [stream.codec_context.name for stream in container.streams] == ["h264", "opus"]
+            duration_s = float(container.duration or 0) / av.time_base
+            audio = sum(packet.size > 0 for packet in container.demux(audio=0))
+        drawn_s = (shown[-1].clock_ms - shown[0].clock_ms) % 2**32 / 1000  # a busy phone draws fewer than 30 a second
+        assert duration_s == pytest.approx(drawn_s, abs=0.3)
+        assert audio > 40 * duration_s

@@ -10,7 +10,7 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.support.emulated import barcodes, digest, listen
+from tests.support.emulated import barcodes, digest, listen, recorded_counters
 from tests.support.everywhere import Connect
 from tests.support.recordings import boxes, duration_s, packets, streams
 from tests.support.waiting import until
@@ -66,7 +66,7 @@ async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_un
             await until(lambda: recording.dropped > 60)
         stats = session.stats()
     assert (stats.frames_lost, stats.frames_malformed, stats.packets_lost) == (0, 0, 0)
-    counters = [barcode.counter for _, barcode in barcodes(copy)]
+    counters = recorded_counters(copy)
     assert counters == list(range(counters[0], counters[0] + copied.frames))
     assert copied.dropped == 0
     steps = [round(float(packet.time) * 120) for packet in packets(path)]
