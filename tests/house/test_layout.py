@@ -1,4 +1,4 @@
-"""Where tests lie, and what they may import, read from the tree and from their syntax."""
+"""Where tests lie, what they may import, and how long a file may be, read from the tree and from their syntax."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ ROOT: Final = Path(__file__).parents[2]
 UNIT: Final = ROOT / "tests" / "unit"
 UNIT_TESTS: Final = sorted(UNIT.rglob("test_*.py"))
 FILES: Final = sorted((ROOT / "tests").rglob("*.py"))
+LINES_LIMIT: Final = 450  # of a file
 IMPORT: Final = re.compile(r"^[ \t]*((?:from|import) (?:benchmarks|tests)\b[^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 
 
@@ -64,6 +65,22 @@ def test_no_test_imports_the_benchmarks_or_another_test() -> None:
     names = [(path.name, name) for path in FILES for name in imported(path.read_text(encoding="utf-8"))]
     assert len(names) > 300
     assert [(path, name) for path, name in names if is_forbidden(name)] == []
+
+
+def too_long(root: Path) -> list[str]:
+    """Return the files of Python under a folder that have more lines than a file may have."""
+    return sorted(str(path) for path in root.rglob("*.py") if path.read_bytes().count(b"\n") > LINES_LIMIT)
+
+
+@pytest.mark.parametrize("folder", ["streamer", "tests", "benchmarks", "examples"])
+def test_no_file_is_too_long_to_read_at_once(folder: str) -> None:
+    assert too_long(ROOT / folder) == []
+
+
+def test_the_length_of_a_file_is_looked_at(tmp_path: Path) -> None:
+    for name, lines in (("long.py", LINES_LIMIT + 1), ("short.py", LINES_LIMIT)):
+        (tmp_path / name).write_text("\n" * lines)
+    assert too_long(tmp_path) == [str(tmp_path / "long.py")]
 
 
 @pytest.mark.parametrize(
