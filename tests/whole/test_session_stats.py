@@ -56,9 +56,8 @@ async def test_the_statistics_tell_of_losses_and_of_what_was_done_about_them(
     monkeypatch.setattr(ReceiverDriver, "on_rtp", lose)
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         frames, stats = session.frames(), session.stats()
-        while stats.retransmitted_packets_received < 5:
+        while stats.retransmitted_packets_received < 5 or stats.round_trip_time_s is None:
             await anext(frames)
             stats = session.stats()
     assert stats.retransmission_requests >= stats.retransmitted_packets_received
     assert stats.retransmission_requests >= stats.nack_count > 0
-    assert stats.round_trip_time_s is not None
