@@ -14,8 +14,9 @@ import socket
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextvars import Context
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVarTuple, Unpack
 
 import hypothesis
 import pytest
@@ -24,6 +25,7 @@ import pytest_asyncio
 import streamer
 from streamer import emulator
 
+Ts = TypeVarTuple("Ts")
 Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
 MARK: Final = "TRIPWIRE-"  # of each token that the emulator makes
 # How long an example takes tells of the machine. Whatever else the profile in force says (CI's repeats itself) stays.
@@ -207,6 +209,43 @@ def _assert_no_thread_is_left() -> None:
 
 def _scheduling() -> int | None:
     return os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+
+
+class StrictLoop(asyncio.SelectorEventLoop):
+    """The default loop, which refuses calls from other threads, as asyncio's debug mode does.
+
+    That mode formats a stack for each callback and each future: a test that streams took twice the processor time.
+    """
+
+    _runs_in: int | None = None
+
+    def run_forever(self) -> None:
+        self._runs_in = threading.get_ident()
+        try:
+            super().run_forever()
+        finally:
+            self._runs_in = None
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+    ) -> asyncio.Handle:
+        self._check()
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self._check()
+        return super().call_at(when, callback, *args, context=context)
+
+    def _check(self) -> None:
+        if self._runs_in not in (None, threading.get_ident()):
+            raise RuntimeError("expected a call from the loop's own thread: use call_soon_threadsafe")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run each async test in a strict loop."""
+    return {"strict": StrictLoop}
 
 
 Connect: TypeAlias = Callable[..., streamer.Connecting]

@@ -15,7 +15,7 @@ from streamer.rtc.ice import IceServer
 from streamer.rtc.peer import Peer
 from streamer.tracks import Track
 
-LIMIT_S = 60.0  # asyncio's debug mode on a busy machine takes its time
+LIMIT_S = 60.0  # a busy machine takes its time
 
 
 class Input:

@@ -72,15 +72,12 @@ class Rig:
 
 @contextlib.contextmanager
 def no_collector() -> Iterator[None]:
-    """Switch the collector off, and asyncio's debug mode, which is slow."""
-    loop = asyncio.get_running_loop()
+    """Switch the collector off."""
     gc.collect()
     gc.disable()
-    loop.set_debug(False)
     try:
         yield
     finally:
-        loop.set_debug(True)
         gc.enable()
 
 
