@@ -1,12 +1,11 @@
 """What the vendor's replies say, as plain objects (reply → Ticket, Progress)."""
 
-import contextlib
-import math
 from dataclasses import dataclass, field
 from typing import Final
 
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.error_codes import meaning_of
+from streamer.cloud.fields import Fields, malformed, read_fields
 from streamer.errors import CloudRefusalError, CloudReplyError, CredentialsError
 from streamer.protocol_constants import (
     API_SUCCESS,
@@ -17,7 +16,7 @@ from streamer.protocol_constants import (
     PROGRESS_RESTORING,
 )
 from streamer.secret import Secret
-from streamer.untrusted_text import UnreadableJsonError, UntrustedText, decode_json, parse_url, without_secrets
+from streamer.untrusted_text import UnreadableJsonError, UntrustedText, parse_url, without_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,80 +64,8 @@ _PROGRESS: Final = {
     PROGRESS_FAILED: "failed",
 }
 
-
-_NUMBER_LIMIT: Final = 10**12
-_KINDS: Final = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "a text",
-    list: "a list",
-    dict: "an object",
-}
 _SIGNALING_URL: Final = "data.resource.rtc.ice_signaling.signaling_url"
 _SIGNALING_SCHEMES: Final = {"http", "https", "ws", "wss"}
-
-
-class _Fields:
-    """The fields of a JSON object in a reply. Every one may be missing or null, and numbers may be strings [doc].
-
-    A field of another form counts as missing, and a sentence about it is added to `problems`.
-    """
-
-    def __init__(self, values: dict[str, object], path: str, problems: list[str]) -> None:
-        self._values = values
-        self._path = path
-        self._problems = problems
-
-    def path_of(self, name: str) -> str:
-        """Return the JSON path of a field."""
-        return f"{self._path}.{name}" if self._path else name
-
-    def level(self, name: str) -> "_Fields | None":
-        """Return the fields of an object."""
-        value = self._values.get(name)
-        if isinstance(value, dict):
-            return _Fields(value, self.path_of(name), self._problems)
-        self._note(name, "an object", value)
-        return None
-
-    def text(self, name: str) -> str | None:
-        """Return a text; a whole number counts as one."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            return value or None
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _NUMBER_LIMIT:
-            return str(value)
-        self._note(name, "a text", value)
-        return None
-
-    def number(self, name: str) -> float | None:
-        """Return a number below 10^12."""
-        value = self._values.get(name)
-        number = math.nan
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            with contextlib.suppress(ValueError, OverflowError):
-                number = float(value)
-        if abs(number) < _NUMBER_LIMIT:  # not NaN, and not infinite
-            return number
-        self._note(name, "a number", value)
-        return None
-
-    def entries(self, name: str) -> list[object]:
-        """Return a list; a text or an object counts as a list of it alone."""
-        value = self._values.get(name)
-        if isinstance(value, list):
-            return value
-        if isinstance(value, str | dict) and value:
-            return [value]
-        self._note(name, "a list", value)
-        return []
-
-    def _note(self, name: str, expected: str, value: object) -> None:
-        """Note a field that has another form; its value may be a secret."""
-        if value not in (None, ""):
-            kind = _KINDS.get(type(value), "something else")
-            self._problems.append(f"expected {expected} at {self.path_of(name)} of the API's reply, got {kind}")
 
 
 def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None = None) -> None:
@@ -151,7 +78,7 @@ def check_reply(body: bytes, *, status: int, request_id: str, hidden: str | None
     """
     where = f"HTTP {status}, request {request_id}"
     try:
-        verdict = _read(body, [])
+        verdict = read_fields(body, [])
     except UnreadableJsonError as error:
         if status in {401, 403}:
             raise _refusal(None, None, status, where) from error
@@ -173,11 +100,11 @@ def parse_ticket(body: bytes, instance_id: str, *, status: int) -> Ticket:
     Raises CloudReplyError, which names the JSON path at fault.
     """
     problems: list[str] = []
-    nothing = _Fields({}, "", problems)
+    nothing = Fields({}, "", problems)
     try:
-        reply = _read(body, problems)
+        reply = read_fields(body, problems)
     except UnreadableJsonError as error:
-        raise _malformed("auth", status, error) from error
+        raise malformed("auth", status, error) from error
     data = reply.level("data") or nothing
     resource = data.level("resource") or nothing
     rtc = resource.level("rtc") or nothing
@@ -221,11 +148,11 @@ def parse_prepared(body: bytes, instance_id: str, *, status: int) -> bool:
     """Return whether the reply to prepare says that the instance is ready. Raises CloudReplyError."""
     problems: list[str] = []
     try:
-        data = _read(body, problems).level("data")
+        data = read_fields(body, problems).level("data")
     except UnreadableJsonError as error:
-        raise _malformed("prepare", status, error) from error
+        raise malformed("prepare", status, error) from error
     entries = data.entries("status_list") if data else []  # the names are those of the vendor's Java SDK [doc]
-    states = [_Fields(entry, "data.status_list[]", problems) for entry in entries if isinstance(entry, dict)]
+    states = [Fields(entry, "data.status_list[]", problems) for entry in entries if isinstance(entry, dict)]
     return any(state.text("instance_id") == instance_id and state.number("status") == PREPARE_READY for state in states)
 
 
@@ -233,23 +160,15 @@ def parse_progress(body: bytes, *, status: int) -> Progress:
     """Return what the reply to prepare-progress says. Raises CloudReplyError."""
     problems: list[str] = []
     try:
-        data = _read(body, problems).level("data") or _Fields({}, "data", problems)
+        data = read_fields(body, problems).level("data") or Fields({}, "data", problems)
     except UnreadableJsonError as error:
-        raise _malformed("prepare-progress", status, error) from error
+        raise malformed("prepare-progress", status, error) from error
     code, waiting = data.number("status"), data.number("waitingCount")
     if code is None:
         raise CloudReplyError(
             f"the prepare-progress reply has no data.status (HTTP {status})", status=status, path="data.status"
         )
     return Progress(status=int(code), waiting_count=None if waiting is None else int(waiting))
-
-
-def _read(body: bytes, problems: list[str]) -> _Fields:
-    return _Fields(decode_json(body, dict[str, object]), "", problems)
-
-
-def _malformed(call: str, status: int, error: Exception) -> CloudReplyError:
-    return CloudReplyError(f"the {call} reply cannot be parsed (HTTP {status}): {error}", status=status)
 
 
 def _shown(text: str | None, limit: int, hidden: str | None) -> str | None:
@@ -277,7 +196,7 @@ def _refusal(code: str | None, said: str | None, status: int, where: str) -> Clo
     )
 
 
-def _port(port: _Fields | None) -> AudioPort | None:
+def _port(port: Fields | None) -> AudioPort | None:
     if port is None:
         return None
     number, kind = port.number("aport"), port.number("atype")
