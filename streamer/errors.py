@@ -7,8 +7,10 @@
     ├── CloudError                the vendor's HTTP API
     │   ├── CloudUnreachableError     no usable HTTP answer came (DNS, TCP, TLS, time-out)
     │   ├── CloudReplyError           an answer came, and it cannot be understood
-    │   └── CloudRefusalError         the API answered no, with a code
-    │       └── CredentialsError          the tenant's token, password or keys were not accepted
+    │   ├── CloudRefusalError         the API answered no, with a code
+    │   │   └── CredentialsError          the tenant's token, password or keys were not accepted
+    │   ├── CloudUnclearError         a call that changes something may have been carried out, or not
+    │   └── JobFailedError            a command, an installation or a reset was carried out, and failed
     ├── SignalingError            the Socket.IO conversation
     │   ├── SignalingUnreachableError the WebSocket could not be opened
     │   ├── SignalingTimeoutError     a step of the conversation had no answer in time
@@ -63,9 +65,16 @@ class CloudError(StreamerError):
 
 
 class CloudUnreachableError(CloudError):
-    """No usable HTTP answer came: DNS, TCP, TLS or a time-out. `__cause__` is the transport's own error."""
+    """No usable HTTP answer came: DNS, TCP, TLS or a time-out. `__cause__` is the transport's own error.
+
+    `was_sent` is False if no part of the request left, so that nothing can have happened.
+    """
 
     retryable = True
+
+    def __init__(self, message: str, *, was_sent: bool = True) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class CloudReplyError(CloudError):
@@ -105,6 +114,33 @@ class CloudRefusalError(CloudError):
 
 class CredentialsError(CloudRefusalError):
     """The tenant's token, password or keys were not accepted."""
+
+
+class CloudUnclearError(CloudError):
+    """A call that changes something had no clear answer: it may have been carried out, or not. It is not repeated.
+
+    Look at the phone before you repeat it. `__cause__` is what went wrong, if something did. `task_id` is the vendor's
+    id of a task that was begun; `Cloud.task` tells how far it is.
+    """
+
+    def __init__(self, message: str, *, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
+class JobFailedError(CloudError):
+    """A command, an installation or a reset was carried out, and failed.
+
+    `error_code` and `error_msg` are the vendor's, in escaped form. `output` is what a command has printed, as it came.
+    """
+
+    def __init__(
+        self, message: str, *, error_code: str | None = None, error_msg: str | None = None, output: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.error_msg = error_msg
+        self.output = output
 
 
 class SignalingError(StreamerError):

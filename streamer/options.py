@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
-from streamer.cloud.client import check_user_id
+from streamer.cloud.calls import check_user_id
 from streamer.errors import ConfigurationError
 from streamer.retry_policy import Reconnect
 

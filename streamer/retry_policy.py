@@ -6,6 +6,7 @@ from typing import Final
 from streamer.errors import (
     CloudRefusalError,
     CloudReplyError,
+    CloudUnreachableError,
     ConfigurationError,
     DeviceTokenError,
     SignalingClosedError,
@@ -17,6 +18,7 @@ from streamer.protocol_constants import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE
 FIRST_DELAY_S: Final = 0.5
 SLOW_DELAY_S: Final = 30.0  # where the vendor asks to wait [doc]; jitter takes at most half of it
 _NOT_READY: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
+_INTERNAL_ERROR: Final = "KOOPHONE.API.9999"
 _TOKENS: Final = 1  # new device tokens in place of a refused one: a second refusal is not about its age
 _DOUBLINGS: Final = 16
 RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable: the stream still runs
@@ -102,6 +104,15 @@ def renewal_delay(delay_s: float | None, left_s: float | None) -> float:
 def is_not_ready(error: BaseException) -> bool:
     """Whether the vendor asks to wait: no instance is free, or this one is being restored or backed up [doc]."""
     return isinstance(error, CloudRefusalError) and (error.error_code or "").upper() in _NOT_READY
+
+
+def is_unclear(error: StreamerError) -> bool:
+    """Whether a call that ended with this error may have been carried out all the same."""
+    if isinstance(error, CloudUnreachableError):
+        return error.was_sent
+    if isinstance(error, CloudRefusalError):
+        return error.status >= 500 or (error.error_code or "").upper() == _INTERNAL_ERROR
+    return isinstance(error, CloudReplyError) and not 300 <= error.status < 500
 
 
 def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> StreamerError:

@@ -1,6 +1,7 @@
 """How a tenant proves who it is: a token, a file or a provider of tokens, an IAM user, or an access key."""
 
 import asyncio
+import functools
 import inspect
 import logging
 import os
@@ -16,6 +17,7 @@ import httpx
 
 from streamer.aio import within
 from streamer.cloud.http import checked_endpoint, read_reply
+from streamer.cloud.turns import Turns
 from streamer.errors import CloudReplyError, ConfigurationError, CredentialsError, MissingExtraError
 from streamer.protocol_constants import TENANT_TOKEN_HEADER
 from streamer.secret import Secret
@@ -38,6 +40,11 @@ class Credentials(ABC):
     """
 
     lasts_s: float | None = None  # how long the proof is good for at most; None if it renews itself
+
+    @functools.cached_property
+    def turns(self) -> Turns:
+        """The queue of all commands with these credentials: the API limits how many a minute it takes of a tenant."""
+        return Turns()
 
     @abstractmethod
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:

@@ -170,14 +170,22 @@ def open_http(*, timeout_s: float, verify: bool | ssl.SSLContext, headers: Mappi
 async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:
     """Send a request; return the response and its whole body.
 
-    Raises CloudUnreachableError if no whole answer comes, CloudReplyError for a body over BODY_LIMIT or a redirect
-    (which would take the credentials somewhere else).
+    Raises CloudUnreachableError if no whole answer comes; its `was_sent` says whether the request left. Raises
+    CloudReplyError for a body over BODY_LIMIT or a redirect (which would take the credentials somewhere else).
     """
     started = time.monotonic()
     proxy = proxy_of(str(request.url))
+    was_sent = False
+
+    async def trace(step: str, _facts: object) -> None:
+        nonlocal was_sent
+        was_sent |= step.endswith("send_request_headers.started")
+
+    request.extensions["trace"] = trace
     _logger.debug("> %s %s", request.method, request.url.path)
     try:
-        async with asyncio.timeout(http.timeout.read):  # the whole of it: a server that drips is no answer either
+        # The whole of it: a server that drips is no answer either.
+        async with asyncio.timeout(request.extensions["timeout"]["read"]):
             response = await http.send(request, stream=True)
             try:
                 body = await _read_body(response)
@@ -187,13 +195,14 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
         kind, via = _kind(error), f" through the proxy {proxy}" if proxy else ""
         if isinstance(error, httpx.ProxyError):
             kind, via = f"the proxy {proxy} refuses to connect to it", ""
-        unreachable = CloudUnreachableError(f"no answer from {request.url.host}{via}: {kind}")
+        was_sent = was_sent and not isinstance(error, httpx.ProxyError)  # whose request only asks it to connect
+        unreachable = CloudUnreachableError(f"no answer from {request.url.host}{via}: {kind}", was_sent=was_sent)
         unreachable.retryable = not _is_untrusted(error)
         raise unreachable from error
     _logger.debug("< HTTP %d, %d bytes, %.0f ms", response.status_code, len(body), 1000 * (time.monotonic() - started))
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         refusal = CloudUnreachableError(
-            f"no answer from {request.url.host}: the proxy {proxy} refuses to connect to it"
+            f"no answer from {request.url.host}: the proxy {proxy} refuses to connect to it", was_sent=False
         )
         refusal.retryable = False
         raise refusal

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from streamer import resolver, untrusted_text
-from streamer.cloud import credentials, encoding, http
+from streamer.cloud import call_rate, calls, credentials, encoding, http
+from streamer.cloud import phone as cloud_phone
 from streamer.emulator import api, device, json_text, management, peer, phone, provisioning
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
@@ -52,6 +53,9 @@ ROWS: Final = [
     ("device tokens, input frames, calls", management.CALLS_LIMIT, management.TASKS_LIMIT, device.COMMANDS_LIMIT),
     ("apps and settings of the emulator", device.PACKAGES_LIMIT, device.SETTINGS_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
+    ("the whole of an HTTP reply", calls.COMMAND_TIMEOUT_S),
+    ("a list of apps or instances", cloud_phone.LIST_LIMIT),
+    ("times of commands", call_rate.CALLS_PER_MINUTE),
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),

@@ -9,6 +9,7 @@ from streamer import errors
 
 FACTS: dict[str, dict[str, Any]] = {
     "MissingExtraError": {"feature": "signing", "extra": "aksk"},
+    "CloudUnreachableError": {"was_sent": False},
     "CloudReplyError": {"status": 503, "path": "data.device_token"},
     "CloudRefusalError": {
         "status": 500,
@@ -18,6 +19,8 @@ FACTS: dict[str, dict[str, Any]] = {
         "retryable": True,
     },
     "CredentialsError": {"status": 401, "error_code": "APIGW.0301", "retryable": False},
+    "CloudUnclearError": {"task_id": "RM_1"},
+    "JobFailedError": {"error_code": "CPS0005", "error_msg": "Phone not found.", "output": "no"},
     "SignalingUnreachableError": {"status": 502},
     "SignalingTimeoutError": {"step": "offer"},
     "SignalingRefusedError": {"code": -3},

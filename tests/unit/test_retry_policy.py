@@ -16,6 +16,7 @@ from streamer.retry_policy import (
     Backoff,
     Reconnect,
     at_expiry,
+    is_unclear,
     renewal_delay,
 )
 
@@ -145,3 +146,37 @@ def test_what_ends_a_stream_whose_time_is_up_never_ends_the_session_unless_someb
         assert isinstance(told, streamer.SignalingClosedError)
         assert told.retryable
         assert (told.code, str(error) in str(told)) == (getattr(error, "code", None), True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        streamer.CloudUnreachableError("timed out"),
+        streamer.CloudReplyError("half of it", status=200),
+        streamer.CloudReplyError("HTML", status=502),
+        streamer.CloudRefusalError("busy", status=500, error_code=None),
+        streamer.CloudRefusalError("internal", status=200, error_code="KooPhone.API.9999"),
+    ],
+    ids=str,
+)
+def test_after_a_lost_reply_and_a_fault_of_the_service_it_is_unclear_what_happened(
+    error: streamer.StreamerError,
+) -> None:
+    assert is_unclear(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        streamer.CloudUnreachableError("refused", was_sent=False),
+        streamer.CloudReplyError("too fast", status=429),
+        streamer.CloudReplyError("a redirect", status=302),
+        streamer.CloudReplyError("HTML", status=404),
+        streamer.CloudRefusalError("too fast", status=429, error_code=None),
+        streamer.CloudRefusalError("not yours", status=200, error_code="KOOPHONE.API.1012"),
+        streamer.CredentialsError("who are you", status=401, error_code=None),
+    ],
+    ids=str,
+)
+def test_after_a_refusal_it_is_clear_that_nothing_happened(error: streamer.StreamerError) -> None:
+    assert not is_unclear(error)
