@@ -20,7 +20,7 @@ from av.video.frame import PictureType
 
 from streamer.emulator.faults import Faults
 from streamer.emulator.packing import nal_units_of
-from streamer.emulator.screen import DARK_S, SCENE_S, Screen
+from streamer.emulator.screen import DARK_S, SCENE_S, Screen, shared_screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
 AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
@@ -121,7 +121,7 @@ class PhoneMedia:
         self._wants_keyframe = True
         self._closing = threading.Event()
         self._is_watched = threading.Event()
-        self._screens = {(width, height): Screen(width, height)}
+        self._screens = {(width, height): shared_screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both video and audio
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
         if audio:
@@ -160,7 +160,7 @@ class PhoneMedia:
         """Turn the phone by a quarter."""
         size = (self.height, self.width)
         if size not in self._screens:
-            self._screens[size] = Screen(*size)
+            self._screens[size] = shared_screen(*size)
         self.width, self.height = size
 
     async def close(self) -> None:
