@@ -28,46 +28,6 @@ class Mailbox(Protocol[T]):
         """Return the next item and forget it; None if there is none."""
 
 
-class Latest(Generic[T]):
-    """Hold one item: the newest. An older one that nobody took is dropped and counted.
-
-    `inherit(dropped, newest)` returns the newest with what it has to tell in place of the dropped one. The consumer is
-    idle after `idle_after` puts without a `take`.
-    """
-
-    def __init__(
-        self, inherit: Callable[[T, T], T] = lambda _, newest: newest, *, idle_after: float = math.inf
-    ) -> None:
-        self.dropped = 0
-        self._inherit = inherit
-        self._idle_after = idle_after
-        self._unread = 0
-        self._item: T | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether too many items were put since the last `take`."""
-        return self._unread >= self._idle_after
-
-    def put(self, item: T) -> None:
-        """Hold `item` as the newest."""
-        self._unread += 1
-        if self._item is not None:
-            self.dropped += 1
-            item = self._inherit(self._item, item)
-        self._item = item
-
-    def take(self) -> T | None:
-        """Return the newest item, if it was not taken before."""
-        self._unread = 0
-        item, self._item = self._item, None
-        return item
-
-    def clear(self) -> None:
-        """Forget the item, uncounted: it is out of date."""
-        self._item = None
-
-
 class OverflowedError(Exception):
     """A consumer fell behind by more than `limit` items."""
 
@@ -142,3 +102,24 @@ class Recent(Generic[T]):
         """Return the oldest item that is left. Where items were dropped, it is the first after them."""
         self._unread = 0
         return self._items.popleft() if self._items else None
+
+
+class Latest(Recent[T]):
+    """Holds one item: the newest. An older item that nobody took is dropped and counted.
+
+    `inherit(dropped, newest)` returns the newest item with what it takes over from the dropped one.
+    """
+
+    def __init__(
+        self, inherit: Callable[[T, T], T] = lambda _, newest: newest, *, idle_after: float = math.inf
+    ) -> None:
+        super().__init__(1, idle_after=idle_after)
+        self._inherit = inherit
+
+    def put(self, item: T) -> None:
+        """Hold `item` as the newest."""
+        super().put(self._inherit(self._items[0], item) if self._items else item)
+
+    def clear(self) -> None:
+        """Forget the item without counting it: it is out of date."""
+        self._items.clear()

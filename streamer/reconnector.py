@@ -9,7 +9,6 @@ gets its successor while it still streams if its time is almost up, or its signa
 """
 
 import asyncio
-import logging
 import random
 import time
 import uuid
@@ -29,8 +28,6 @@ from streamer.media.rtp.source import Counters, MarkerBits
 from streamer.options import ConnectOptions
 from streamer.retry_policy import Backoff, at_expiry, renewal_delay
 from streamer.rtc.peer import Peer
-
-_logger = logging.getLogger("streamer.session")
 
 STABLE_S: Final = 10.0  # a stream that lasts so long ends an interruption: the next one has all its attempts again
 LAST_ATTEMPT_S: Final = 5.0  # how long the last attempt may take once it is time to give up

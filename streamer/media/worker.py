@@ -15,7 +15,7 @@ class Worker(Generic[T]):
 
     `put` never waits: it refuses an item when `limit` items are in the inbox. The owner ends the thread with `aclose`,
     after it has worked through the inbox. An exception from `work` ends the thread too, after `finish`. Call all
-    methods in the event loop.
+    methods except `call_in_loop` in the event loop.
     """
 
     def __init__(self, name: str, work: Callable[[T], None], finish: Callable[[], None], *, limit: int) -> None:
@@ -50,6 +50,11 @@ class Worker(Generic[T]):
                 count += 1
         return count
 
+    def call_in_loop(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call back in the event loop, from the thread. Does nothing if the loop is closed: nobody waits then."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
     async def aclose(self) -> None:
         """Wait until the thread has worked through the inbox and ended. It also ends if this wait is cancelled."""
         self._closing = True
@@ -68,8 +73,7 @@ class Worker(Generic[T]):
             try:
                 self._finish()
             finally:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                    self._loop.call_soon_threadsafe(self._report_end)
+                self.call_in_loop(self._report_end)
 
     def _work_through(self) -> None:
         while (item := self._inbox.get()) is not None:

@@ -28,23 +28,12 @@ class H264Depacketizer(NalDepacketizer):
     HEADER_BYTES: ClassVar = 1
     SET_TYPES: ClassVar = (_SPS, _PPS)
     DELIMITER: ClassVar = _DELIMITER
+    SLICES: ClassVar = range(_NON_IDR_SLICE, _IDR_SLICE + 1)
+    AGGREGATE: ClassVar = _STAP_A
+    FRAGMENT: ClassVar = _FU_A
 
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         super().__init__([(parameters or {}).get("sprop-parameter-sets", "")])
-
-    @staticmethod
-    def starts_unit(payload: bytes) -> bool:
-        """Whether a payload can only be the first of its access unit (it opens with a delimiter or an SPS)."""
-        opening = _opening(payload)
-        return bool(opening) and opening[0] & _NAL_TYPE in {_SPS, _DELIMITER}
-
-    @staticmethod
-    def goes_on(payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: within a slice, or one whose first macroblock is not 0."""
-        opening = _opening(payload)
-        if not opening:
-            return bool(payload)
-        return _NON_IDR_SLICE <= opening[0] & _NAL_TYPE <= _IDR_SLICE and len(opening) > 1 and opening[1] < 0x80
 
     def add(self, payload: bytes) -> None:
         """Take the next payload of the access unit under way.
@@ -106,16 +95,3 @@ class H264Depacketizer(NalDepacketizer):
             self._sets.remember(_SPS, min(exp_golomb(nal_unit[4:]), 31), nal_unit)
         elif nal_unit[0] & _NAL_TYPE == _PPS:
             self._sets.remember(_PPS, min(exp_golomb(nal_unit[1:]), 255), nal_unit)
-
-
-def _opening(payload: bytes) -> bytes:
-    """Return the first bytes of the NAL unit that a payload begins; none if it goes on with one."""
-    nal_type = payload[0] & _NAL_TYPE if payload else 0
-    opening = payload[:8]
-    if nal_type == _STAP_A:
-        opening = payload[3:8]
-    elif nal_type == _FU_A:
-        if len(payload) < 2 or not payload[1] & 0x80:
-            return b""
-        opening = H264Depacketizer.fragmented_header(payload) + payload[2:8]
-    return opening.lstrip(b"\x00")[1:] if opening.startswith(START_CODES) else opening

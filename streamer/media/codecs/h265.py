@@ -7,6 +7,7 @@ unit holds start codes, it is split, as in `h264`.
 
 from typing import ClassVar, Final
 
+from streamer.media.codecs.bits import unescaped
 from streamer.media.codecs.depacketizer import (
     MAX_NAL_UNITS,
     MAX_UNIT_BYTES,
@@ -15,7 +16,7 @@ from streamer.media.codecs.depacketizer import (
     TOO_MANY_NAL_UNITS,
     MalformedPayload,
 )
-from streamer.media.codecs.nal import START_CODES, NalDepacketizer, exp_golomb, has_recovery_point, has_start_code
+from streamer.media.codecs.nal import NalDepacketizer, exp_golomb, has_recovery_point, has_start_code
 
 _HEADER_BYTES: Final = 2
 _FIRST_KEY, _LAST_KEY, _LAST_SLICE = 16, 21, 31  # the types of pictures a decoder may start at (IRAP), and of slices
@@ -33,23 +34,12 @@ class H265Depacketizer(NalDepacketizer):
     HEADER_BYTES: ClassVar = _HEADER_BYTES
     SET_TYPES: ClassVar = (_VPS, _SPS, _PPS)
     DELIMITER: ClassVar = _DELIMITER
+    SLICES: ClassVar = range(_LAST_SLICE + 1)
+    AGGREGATE: ClassVar = _AGGREGATE
+    FRAGMENT: ClassVar = _FRAGMENT
 
     def __init__(self, parameters: dict[str, str] | None = None) -> None:
         super().__init__((parameters or {}).get(name, "") for name in ("sprop-vps", "sprop-sps", "sprop-pps"))
-
-    @staticmethod
-    def starts_unit(payload: bytes) -> bool:
-        """Whether a payload can only be the first of its access unit (it opens with a delimiter or a VPS)."""
-        opening = _opening(payload)
-        return bool(opening) and _type(opening) in {_VPS, _DELIMITER}
-
-    @staticmethod
-    def goes_on(payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: within a slice, or one that is not its picture's first."""
-        opening = _opening(payload)
-        if not opening:
-            return bool(payload)
-        return _type(opening) <= _LAST_SLICE and len(opening) > _HEADER_BYTES and opening[_HEADER_BYTES] < 0x80
 
     def add(self, payload: bytes) -> None:
         """Take the next payload of the access unit under way. Raises MalformedPayload."""
@@ -103,25 +93,12 @@ class H265Depacketizer(NalDepacketizer):
             self._sets.remember(_type(nal_unit), _parameter_set_id(nal_unit), nal_unit)
 
 
-def _opening(payload: bytes) -> bytes:
-    """Return the first bytes of the NAL unit that a payload begins; none if it goes on with one."""
-    nal_type = _type(payload) if payload else 0
-    opening = payload[:9]
-    if nal_type == _AGGREGATE:
-        opening = payload[4:9]
-    elif nal_type == _FRAGMENT:
-        if len(payload) < 3 or not payload[2] & 0x80:
-            return b""
-        opening = H265Depacketizer.fragmented_header(payload) + payload[3:9]
-    return opening.lstrip(b"\x00")[1:] if opening.startswith(START_CODES) else opening
-
-
 _type: Final = H265Depacketizer.type_of
 
 
 def _parameter_set_id(nal_unit: bytes) -> int:
     """Return a parameter set's id (H.265 sections 7.3.2.1 to 7.3.2.3), at most what the standard allows."""
-    content = nal_unit[_HEADER_BYTES:_MAX_ID_END].replace(b"\x00\x00\x03", b"\x00\x00")
+    content = unescaped(nal_unit[_HEADER_BYTES:_MAX_ID_END])
     if _type(nal_unit) == _VPS:
         return content[0] >> 4
     if _type(nal_unit) == _PPS:

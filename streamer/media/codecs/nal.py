@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from streamer.bounded import BoundedMap
+from streamer.media.codecs.bits import unescaped
 from streamer.media.codecs.depacketizer import MAX_NAL_UNITS, MAX_UNIT_BYTES, TOO_LARGE, MalformedPayload
 
 START_CODE: Final = b"\x00\x00\x00\x01"
@@ -57,6 +58,9 @@ class NalDepacketizer(ABC):
     HEADER_BYTES: ClassVar[int]  # of a NAL unit
     SET_TYPES: ClassVar[tuple[int, ...]]  # of parameter sets, in the order in which a decoder wants them
     DELIMITER: ClassVar[int]
+    SLICES: ClassVar[range]
+    AGGREGATE: ClassVar[int]
+    FRAGMENT: ClassVar[int]
 
     def __init__(self, sprops: Iterable[str]) -> None:
         self._sets = ParameterSets(self.SET_TYPES)
@@ -85,6 +89,38 @@ class NalDepacketizer(ABC):
     def may_be_whole(self) -> bool:
         """Whether a picture is under way, and no NAL unit of it is cut."""
         return self._has_slice and not self._fragments
+
+    @classmethod
+    def starts_unit(cls, payload: bytes) -> bool:
+        """Whether a payload can only begin an access unit: with a delimiter or the first type of parameter set."""
+        opening = cls._opening(payload)
+        return bool(opening) and cls.type_of(opening) in {cls.SET_TYPES[0], cls.DELIMITER}
+
+    @classmethod
+    def goes_on(cls, payload: bytes) -> bool:
+        """Whether a payload can only continue a frame: a later part of a slice, or a slice that is not the first.
+
+        The first bit of a slice after its header is set in the first slice of a frame only: `first_mb_in_slice` is 0
+        (H.264 section 7.3.3), or `first_slice_segment_in_pic_flag` is 1 (H.265 section 7.3.6.1).
+        """
+        opening = cls._opening(payload)
+        if not opening:
+            return bool(payload)
+        size = cls.HEADER_BYTES
+        return cls.type_of(opening) in cls.SLICES and len(opening) > size and opening[size] < 0x80
+
+    @classmethod
+    def _opening(cls, payload: bytes) -> bytes:
+        """Return the first bytes of the NAL unit that begins with a payload; none if it continues one."""
+        size, nal_type = cls.HEADER_BYTES, cls.type_of(payload) if payload else 0
+        opening = payload[: size + 7]
+        if nal_type == cls.AGGREGATE:
+            opening = payload[size + 2 : size + 7]
+        elif nal_type == cls.FRAGMENT:
+            if len(payload) <= size or not payload[size] & 0x80:
+                return b""
+            opening = cls.fragmented_header(payload) + payload[size + 1 : size + 7]
+        return opening.lstrip(b"\x00")[1:] if opening.startswith(START_CODES) else opening
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
         """Return the access unit in Annex B form and whether it is a keyframe; None if it holds no picture.
@@ -180,7 +216,7 @@ def has_recovery_point(messages: bytes) -> bool:
 
     A decoder may start there; its frames are right once the refresh is complete. 16 messages and 4 KiB are looked at.
     """
-    data = messages[:4096].replace(b"\x00\x00\x03", b"\x00\x00")
+    data = unescaped(messages[:4096])
     position = 0
     for _ in range(16):
         payload_type, position = _sei_number(data, position)

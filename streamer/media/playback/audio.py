@@ -1,7 +1,5 @@
 """Decode audio once for all consumers, and only while one of them listens."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,7 +46,6 @@ class AudioOutput:
         self.hub = AudioHub(self._watch, loop=loop)
         self._name = name
         self._audio_port = audio_port
-        self._loop = asyncio.get_running_loop()
         self._worker: Worker[tuple[AccessUnit, bool]] | None = None
         self._is_new = True  # whether packets came that nobody listened to
         self._has_lost = False  # whether one was dropped since the last
@@ -88,14 +85,10 @@ class AudioOutput:
         try:
             heard = self._decoder.decode(unit)
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
-            self._call_in_loop(self.hub.end, error)
+            self.hub.loop.call_soon(self.hub.end, error)
             return
         if heard:
-            self._call_in_loop(self._publish, unit, heard)
-
-    def _call_in_loop(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
-            self._loop.call_soon_threadsafe(callback, *arguments)
+            self.hub.loop.call_soon(self._publish, unit, heard)
 
     def _publish(self, unit: AccessUnit, heard: list[Heard]) -> None:
         received_at = time.time() - (time.monotonic_ns() - unit.arrival_ns) / 1e9

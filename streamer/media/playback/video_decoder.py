@@ -1,7 +1,6 @@
 """The decoder's thread: access units in, frames out to the event loop, while somebody looks."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -41,7 +40,7 @@ class Decoder:
         self._on_failure = on_failure
         self._on_loss = on_loss
         self._needs_keyframe = True  # the inbox does: it was emptied
-        self._frames = FrameDecoder(lambda: self._call_in_loop(on_loss))
+        self._frames = FrameDecoder(lambda: self._worker.call_in_loop(on_loss))
         self._latest_ns = 0  # the thread's: when the newest unit came
         self._still: asyncio.TimerHandle | None = None
         self._worker: Worker[tuple[AccessUnit, ...]] = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
@@ -94,25 +93,21 @@ class Decoder:
             if not units or (len(units) > 1 and self._frames.is_holding):
                 frames += self._frames.release(lambda: not self._worker.waiting)
         except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
-            self._call_in_loop(self._on_failure, error)
+            self._worker.call_in_loop(self._on_failure, error)
             return
         if len(units) > 1 and frames:
             frames = [_last_of(frames)]
         for frame in frames:
-            self._call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
+            self._worker.call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
         if units:
             interval_s = (units[-1].arrival_ns - self._latest_ns) / 1e9
             self._latest_ns = units[-1].arrival_ns
             if self._frames.is_holding and not self._worker.waiting:
-                self._call_in_loop(self._stands_still, min(max(3 * interval_s, LEAST_STILL_S), MOST_STILL_S))
+                self._worker.call_in_loop(self._stands_still, min(max(3 * interval_s, LEAST_STILL_S), MOST_STILL_S))
 
     def _finish(self) -> None:
         for frame in self._frames.drain():
-            self._call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
-
-    def _call_in_loop(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: there are no consumers left
-            self._loop.call_soon_threadsafe(callback, *arguments)
+            self._worker.call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
 
 
 def _last_of(frames: list[DecodedFrame]) -> DecodedFrame:
