@@ -36,7 +36,7 @@ class Phone(Protocol):
     def judge(self, query: dict[str, str]) -> int:
         """Return the code of `authorize` for a client's query."""
 
-    def make_peer(self, client: "Client") -> PhonePeer:
+    def make_peer(self) -> PhonePeer:
         """Return a peer for a client."""
 
     async def take_over(self, newcomer: "Client") -> None:
@@ -121,7 +121,7 @@ class Client:
         """
         if self.peer is None or self.peer.is_closed:
             return
-        former, self.peer = self.peer, self._phone.make_peer(self)
+        former, self.peer = self.peer, self._phone.make_peer()
         self._former.append(former)
         await self.offer()
         self._endings.append(asyncio.create_task(self._leave(former, self.peer), name="phone: another path"))
@@ -197,7 +197,7 @@ class Client:
         if isinstance(volume, int) and 0 <= volume <= 100:
             self._phone.media.volume = volume
         await self._phone.take_over(self)
-        self.peer = self._phone.make_peer(self)
+        self.peer = self._phone.make_peer()
         await self.offer()
 
     async def _on_answer(self, payload: dict[str, Any]) -> None:

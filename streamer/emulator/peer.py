@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiortc import (
@@ -34,11 +34,9 @@ INPUT_LIMIT: Final = 16 * 1024  # bytes; a longer input frame is passed over
 _UNIX_TO_NTP_S: Final = 2_208_988_800  # from 1900 to 1970
 _ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
-Send = Callable[[str, dict[str, Any]], Awaitable[None]]
-
 
 class PhonePeer:
-    """Stream to one client. `send(type, payload)` goes to it over signaling; `on_input` gets its parsed input frames.
+    """Streams to one client. `on_input` gets the client's parsed input frames.
 
     With `announce_input` the phone opens the data channel `input`, as `faults` have it; it reads the client's, too.
 
@@ -53,14 +51,12 @@ class PhonePeer:
         faults: Faults,
         host: str,
         announce_input: bool,
-        send: Send,
         on_input: Callable[[dict[str, Any]], None],
     ) -> None:
         check_hooks("emulator")
         self.connected = asyncio.Event()
         self.path = Path(faults)
         self._host = host
-        self._send = send
         self._on_input = on_input
         self._faults = faults
         self._announce_timer: asyncio.TimerHandle | None = None

@@ -368,14 +368,13 @@ class EmulatedPhone:
             for client in self._lingering:
                 client.is_done.set()
 
-    def make_peer(self, client: Client) -> PhonePeer:
+    def make_peer(self) -> PhonePeer:
         """Return a peer for a client."""
         return PhonePeer(
             self.media,
             faults=self.faults,
             host=self._options.host,
             announce_input=self._options.announce_input,
-            send=client.send,
             on_input=self.take_input,
         )
 

@@ -64,8 +64,8 @@ def _put_relays_between(phone: emulator.EmulatedPhone, path: dict[str, Any], rel
     """Give every client of the phone a path of its own."""
     make_peer = phone.make_peer
 
-    def make_distant_peer(client: Any) -> PhonePeer:
-        return _put_between(make_peer(client), relays.enter_context(Child("tests.support.relay", json.dumps(path))))
+    def make_distant_peer() -> PhonePeer:
+        return _put_between(make_peer(), relays.enter_context(Child("tests.support.relay", json.dumps(path))))
 
     phone.make_peer = make_distant_peer  # type: ignore[method-assign]
 
