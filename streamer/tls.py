@@ -13,6 +13,7 @@ from streamer.errors import ConfigurationError
 from streamer.threads import Threads
 
 _threads: Final = Threads("trust", limit=1)
+_OF_ANOTHER_HOST: Final = {62, 64}  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
 def check_verify(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | ssl.SSLContext:
@@ -27,6 +28,12 @@ def check_verify(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool
     except OSError as error:
         what = "no certificate can be read in it" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
         raise ConfigurationError(f"expected a PEM file of authorities, got {os.fspath(verify)}: {what}") from error
+
+
+def why_untrusted(error: ssl.SSLCertVerificationError) -> str:
+    """Say why a server's certificate is not trusted, and what to do."""
+    remedy = "check the host name" if error.verify_code in _OF_ANOTHER_HOST else "name its authority with verify (--ca)"
+    return f"its TLS certificate is not trusted ({error.verify_message.rstrip('.')}): {remedy}"
 
 
 async def context_from(verify: bool | ssl.SSLContext) -> ssl.SSLContext:

@@ -75,13 +75,18 @@ def parse_url(url: str, schemes: Collection[str]) -> SplitResult | None:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown: scheme, host, port and path, without user, password, query and fragment."""
+    """Return a URL as it may be shown: scheme, host, port and path, without user, password, query and fragment.
+
+    A URL may lack its scheme, as in `localhost:8470`.
+    """
     try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
+        parts = urlsplit(url if "://" in url else f"//{url}")
     except ValueError:
         return "a URL that cannot be parsed"
-    return str(UntrustedText(f"{parts.scheme}://{host}{parts.path}" if host else parts.path))
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":  # a password may hold /, ? or #, which end the host
+        return "a URL with an @ behind its host"
+    scheme, host = parts.scheme and f"{parts.scheme}://", parts.netloc.rpartition("@")[2]
+    return str(UntrustedText(f"{scheme if host else ''}{host}{parts.path}"))
 
 
 def _escaped(character: str) -> str:

@@ -20,7 +20,7 @@ from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.errors import CloudReplyError, CloudUnreachableError, ConfigurationError
 from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import connect_first
-from streamer.tls import context_from
+from streamer.tls import context_from, why_untrusted
 from streamer.untrusted_text import UntrustedText, parse_url, without_secrets
 
 with contextlib.suppress(ImportError):  # httpcore imports it while it connects, which would hold up the loop for 15 ms
@@ -192,17 +192,17 @@ async def read_reply(http: httpx.AsyncClient, request: httpx.Request) -> tuple[h
             finally:
                 await response.aclose()
     except (httpx.TransportError, TimeoutError, UnicodeError) as error:  # the last: a redirect to no host name
-        kind, via = _kind(error), f" through the proxy {proxy}" if proxy else ""
+        kind, via = _kind(error, proxy), f" through the proxy {proxy}" if proxy else ""
         if isinstance(error, httpx.ProxyError):
             kind, via = f"the proxy {proxy} refuses to connect to it", ""
         was_sent = was_sent and not isinstance(error, httpx.ProxyError)  # whose request only asks it to connect
-        unreachable = CloudUnreachableError(f"no answer from {request.url.host}{via}: {kind}", was_sent=was_sent)
+        unreachable = CloudUnreachableError(f"no answer from {_server(request)}{via}: {kind}", was_sent=was_sent)
         unreachable.retryable = not _is_untrusted(error)
         raise unreachable from error
     _logger.debug("< HTTP %d, %d bytes, %.0f ms", response.status_code, len(body), 1000 * (time.monotonic() - started))
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         refusal = CloudUnreachableError(
-            f"no answer from {request.url.host}: the proxy {proxy} refuses to connect to it", was_sent=False
+            f"no answer from {_server(request)}: the proxy {proxy} refuses to connect to it", was_sent=False
         )
         refusal.retryable = False
         raise refusal
@@ -247,11 +247,17 @@ def checked_endpoint(endpoint: str, *, example: str) -> str:
     except (ValueError, httpx.InvalidURL):
         is_usable = False
     if parts is None or not is_usable:
+        wanted = "a base URL with http or https, without user, query and fragment"
         raise ConfigurationError(
             f"expected an endpoint such as {example}, got '{without_secrets(endpoint)}': "
-            "a base URL with http or https, without user, query and fragment"
+            f"{wanted if '://' in endpoint else 'begin it with https:// or http://'}"
         )
     return parts.geturl().rstrip("/")
+
+
+def _server(request: httpx.Request) -> str:
+    """Return the host, and its port if that is not the scheme's own."""
+    return request.url.netloc.decode("ascii")
 
 
 def _host(location: str) -> str:
@@ -261,17 +267,18 @@ def _host(location: str) -> str:
         return "elsewhere"
 
 
-def _kind(error: Exception) -> str:
-    """Say in a few words what went wrong below HTTP."""
+def _kind(error: Exception, proxy: str | None) -> str:
+    """Say in a few words what went wrong below HTTP, and what to check."""
+    setting = "the endpoint" if proxy is None else "the endpoint and the proxy settings"
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its TLS certificate is not trusted ({cause.verify_message}): name its authority with verify (--ca)"
+            return why_untrusted(cause)
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed ({cause.reason or 'handshake'})"
+            return f"TLS failed ({cause.reason or 'handshake'}): check the scheme and the port of {setting}"
         if isinstance(cause, socket.gaierror):
-            return "the host name does not resolve"
+            return f"the host name does not resolve: check {setting}"
         if isinstance(cause, ConnectionRefusedError):
-            return "the connection was refused"
+            return f"the connection was refused: check {setting}, and whether the server runs"
     return next((text for kind, text in _KINDS.items() if isinstance(error, kind)), type(error).__name__)
 
 

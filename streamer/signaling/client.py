@@ -40,6 +40,7 @@ from streamer.proxies import proxy_of, proxy_url_of
 from streamer.resolver import addresses_of, connect_tcp
 from streamer.signaling.conversation import EVENTS_LIMIT, MESSAGE_LIMIT, Conversation
 from streamer.signaling.messages import Event, SignalingRequest, websocket_url
+from streamer.tls import why_untrusted
 from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.signaling")
@@ -379,6 +380,6 @@ def _reason(error: OSError, timeout_s: float) -> str:
         case TimeoutError():
             return f"no answer within {timeout_s:g} s"
         case ssl.SSLCertVerificationError():
-            return f"its TLS certificate is not trusted ({error.verify_message}): name its authority with verify (--ca)"
+            return why_untrusted(error)
         case _:
             return error.strerror or type(error).__name__

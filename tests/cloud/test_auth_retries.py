@@ -47,8 +47,11 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_time_out(answer:
 async def test_a_refused_connection_is_named() -> None:
     with socket.socket() as bound:  # and never listening
         bound.bind(("127.0.0.1", 0))
-        with failing_with(CloudUnreachableError, "no answer from 127.0.0.1: the connection was refused"):
-            await fetch(f"http://127.0.0.1:{bound.getsockname()[1]}")
+        server = f"127.0.0.1:{bound.getsockname()[1]}"
+        with failing_with(
+            CloudUnreachableError, f"no answer from {server}: the connection was refused: check the endp"
+        ):
+            await fetch(f"http://{server}")
 
 
 async def test_a_name_that_does_not_resolve_is_named() -> None:

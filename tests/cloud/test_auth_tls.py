@@ -47,6 +47,14 @@ async def test_a_certificate_may_be_trusted_by_a_context_or_not_be_checked(
     assert len(server.requests) == 2
 
 
+async def test_a_trusted_certificate_of_another_host_is_named(tls: ssl.SSLContext, certificate: Path) -> None:
+    async with serve(in_turn(GOOD), tls=tls) as server:
+        with failing_with(CloudUnreachableError, "certificate is not valid for 'localhost'): check the host name"):
+            trust = ssl.create_default_context(cafile=certificate)
+            await fetch(server.url.replace("127.0.0.1", "localhost"), verify=trust)
+    assert server.requests == []
+
+
 async def test_what_weakens_encryption_is_warned_of(
     tls: ssl.SSLContext, certificate: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -64,5 +72,5 @@ async def test_what_weakens_encryption_is_warned_of(
 
 async def test_tls_towards_a_server_without_it_is_named() -> None:
     async with serve(in_turn(GOOD)) as server:
-        with failing_with(CloudUnreachableError, "TLS failed"):
+        with failing_with(CloudUnreachableError, "TLS failed (WRONG_VERSION_NUMBER): check the scheme and the port"):
             await fetch(server.url.replace("http://", "https://"))

@@ -25,6 +25,19 @@ def test_a_url_is_shown_without_user_password_query_and_fragment(text: str) -> N
     assert without_secrets("https://user:pass@host:8443/path?token=secret#part") == "https://host:8443/path"
 
 
+@pytest.mark.parametrize("scheme", ["https://", ""])
+@pytest.mark.parametrize("character", "/?#@:\\")
+def test_a_password_with_any_character_is_not_shown(scheme: str, character: str) -> None:
+    shown = without_secrets(f"{scheme}user:80{character}hunter2@host/path")
+    assert "80" not in shown
+    assert "hunter2" not in shown
+
+
+def test_a_url_without_a_scheme_is_shown_as_it_was_given() -> None:
+    assert without_secrets("localhost:8470/path") == "localhost:8470/path"
+    assert without_secrets("127.0.0.1:8470") == "127.0.0.1:8470"
+
+
 def test_a_url_that_cannot_be_parsed_is_not_shown() -> None:
     assert without_secrets("http://[") == "a URL that cannot be parsed"
 

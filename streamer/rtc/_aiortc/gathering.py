@@ -16,6 +16,7 @@ from streamer.resolver import resolve
 from streamer.rtc._aiortc.hardening import CatchErrorsMixin, StunProtocol
 from streamer.rtc.ice import IceServer
 from streamer.rtc.udp import open_udp, widen
+from streamer.tls import why_untrusted
 
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 GIVE_BACK_TIMEOUT_S: Final = 1.0  # for a TURN server to confirm that a relay is given back
@@ -70,7 +71,7 @@ def _reason(error: Exception) -> str:
         case stun.TransactionError():
             return f"refused: {error}"
         case ssl.SSLCertVerificationError():
-            return f"its TLS certificate is not trusted ({error.verify_message})"
+            return why_untrusted(error)
         case OSError() | ValueError():
             return getattr(error, "strerror", None) or str(error)
         case _:
