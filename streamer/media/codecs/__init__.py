@@ -1,1 +1,1 @@
-"""What each codec needs: depacketizers, parameter sets, the order of frames. Bytes in, bytes out."""
+"""Parses the codecs: depacketizers, parameter sets, the order of frames. Bytes in, bytes out."""

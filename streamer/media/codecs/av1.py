@@ -1,7 +1,7 @@
-"""AV1 from RTP payloads to temporal units (RTP Payload Format for AV1, version 1.0): the low-overhead format out.
+"""AV1 from RTP payloads to temporal units in the low-overhead format (RTP Payload Format for AV1, version 1.0).
 
-Each open bitstream unit (OBU) gets its size, and the temporal unit the delimiter, both of which a sender leaves out
-(AV1 specification, sections 5.2 and 7.5). With spatial layers a temporal unit holds the frames of all of them.
+A sender leaves out the size of each open bitstream unit (OBU) and the temporal unit's delimiter. The depacketizer adds
+both (AV1 specification, sections 5.2 and 7.5). With spatial layers, a temporal unit has the frames of all of them.
 """
 
 from typing import ClassVar, Final
@@ -17,7 +17,7 @@ _MAX_SIZE_BYTES: Final = 8  # of a number in LEB128 (AV1 specification, section 
 
 
 class Av1Depacketizer:
-    """Collect the OBUs of one temporal unit; see `depacketizer.Depacketizer`."""
+    """Collects the OBUs of one temporal unit; see `depacketizer.Depacketizer`."""
 
     has_slices: ClassVar = False
 
@@ -40,7 +40,7 @@ class Av1Depacketizer:
 
     @property
     def may_be_whole(self) -> bool:
-        """Whether a picture is under way, and nothing of it is cut."""
+        """Whether a frame is under way, and no OBU of it is cut."""
         return self._has_frame and not self._fragments
 
     @staticmethod
@@ -50,11 +50,11 @@ class Av1Depacketizer:
 
     @staticmethod
     def goes_on(payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: it begins within an OBU."""
+        """Whether a payload can only continue a frame: it begins inside an OBU."""
         return bool(payload) and payload[0] & _CONTINUES != 0
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the temporal unit under way. Raises MalformedPayload."""
+        """Add the next payload of the temporal unit under way. Raises MalformedPayload."""
         if not payload:
             return
         self._size += len(payload) + PAYLOAD_COST
@@ -71,10 +71,10 @@ class Av1Depacketizer:
             self._add_element(last)
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
-        """Return the temporal unit and whether it is a keyframe; None if it holds no frame.
+        """Return the temporal unit and whether it is a keyframe; None without a frame.
 
-        A decoder may start at a shown key frame with a sequence header in the same unit (AV1 specification, section
-        7.6.1). Raises MalformedPayload if an OBU has no end.
+        A decoder can start at a shown key frame with a sequence header in the same unit (AV1 specification, section
+        7.6.1). Raises MalformedPayload if the end of an OBU is missing.
         """
         data, is_fragmented, has_frame = _DELIMITER + self._data, bool(self._fragments), self._has_frame
         is_keyframe = self._begins_with_key and self._has_sequence_header
@@ -84,7 +84,7 @@ class Av1Depacketizer:
         return (data, is_keyframe) if has_frame else None
 
     def _add_element(self, element: bytes) -> None:
-        """Take an OBU element, or the last fragment of one."""
+        """Add an OBU element, or the last fragment of one."""
         if self._fragments:
             element = b"".join((*self._fragments, element))
             self._fragments = []
@@ -108,7 +108,7 @@ class Av1Depacketizer:
 
 
 def _elements(payload: bytes) -> list[bytes]:
-    """Return the OBU elements of a payload: each has its length before it, but for the last of a known count (W)."""
+    """Return the OBU elements of a payload. Each has its length before it, except the last one of a known count (W)."""
     count = payload[0] >> 4 & 0x03
     elements: list[bytes] = []
     position, end = 1, len(payload)

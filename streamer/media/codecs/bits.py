@@ -1,18 +1,18 @@
-"""Bits and Exp-Golomb codes of H.264 and H.265 syntax (H.264 section 9.1), and their emulation prevention (7.4.1)."""
+"""Bits and Exp-Golomb codes of H.264 and H.265 (H.264 section 9.1), and their emulation prevention (7.4.1)."""
 
 import re
 from typing import Final
 
-_GOLOMB_ZEROS: Final = 31  # before the longest code that the standards use
+_GOLOMB_ZEROS: Final = 31  # in the longest code that the standards use
 _EMULATION: Final = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 
 
-class SyntaxViolation(ValueError):  # noqa: N818 - it never leaves the modules that parse
-    """The bits are not what the standard says."""
+class SyntaxViolation(ValueError):  # noqa: N818 - the parsing modules catch it
+    """The bits violate the standard's syntax."""
 
 
 class BitReader:
-    """Read a raw byte sequence payload, its emulation prevention bytes removed. Raises SyntaxViolation at its end."""
+    """Reads a raw byte sequence payload without emulation prevention bytes. Raises SyntaxViolation at its end."""
 
     __slots__ = ("_bits", "_size", "position")
 
@@ -30,7 +30,7 @@ class BitReader:
         return self._bits >> (self._size - end) & ((1 << count) - 1)
 
     def ue(self, limit: int = (1 << 32) - 2) -> int:
-        """Return the next unsigned Exp-Golomb code. Raises SyntaxViolation if it is more than `limit`."""
+        """Return the next unsigned Exp-Golomb code. Raises SyntaxViolation if it is above `limit`."""
         left = self._size - self.position
         zeros = left - (self._bits & ((1 << left) - 1)).bit_length()
         if zeros > _GOLOMB_ZEROS:
@@ -46,12 +46,12 @@ class BitReader:
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
     def since(self, start: int) -> tuple[int, int]:
-        """Return the bits from `start` up to here, as `BitWriter.u` takes them."""
+        """Return the bits from `start` up to the current position, as arguments of `BitWriter.u`."""
         count = self.position - start
         return self._bits >> (self._size - self.position) & ((1 << count) - 1), count
 
     def rest(self) -> tuple[int, int]:
-        """Return the bits that follow, without the stop bit and the zeros after it, as `BitWriter.u` takes them.
+        """Return the remaining bits without the stop bit and the zeros after it, as arguments of `BitWriter.u`.
 
         Raises SyntaxViolation if there is no stop bit.
         """
@@ -64,7 +64,7 @@ class BitReader:
 
 
 class BitWriter:
-    """Write a raw byte sequence payload."""
+    """Writes a raw byte sequence payload."""
 
     __slots__ = ("_bits", "_size")
 
@@ -82,7 +82,7 @@ class BitWriter:
         self.u(value + 1, 2 * (value + 1).bit_length() - 1)
 
     def payload(self) -> bytes:
-        """Return the payload with its stop bit, up to a whole byte."""
+        """Return the payload with its stop bit, padded to whole bytes."""
         padding = -(self._size + 1) % 8
         return ((self._bits << 1 | 1) << padding).to_bytes((self._size + 1 + padding) // 8)
 

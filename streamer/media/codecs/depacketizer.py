@@ -1,30 +1,30 @@
-"""What the depacketizers of all codecs share: what each of them does, when a payload is malformed, and the bound.
+"""What the depacketizers of all codecs share: their protocol, their limits, and the error for a malformed payload.
 
-One for each codec: `h264`, `h265`, `vp8`, `vp9` and `av1`; `depacketizer_choice` has them by name.
+Each codec has one: `h264`, `h265`, `vp8`, `vp9` and `av1`. `depacketizer_choice` returns them by name.
 """
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, Protocol
 
-MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # one picture; a peer that sends more is not believed
-PAYLOAD_COST: Final = 64  # bytes that a payload takes besides its own: a picture of many tiny ones is large, too
-MAX_NAL_UNITS: Final = 8192  # of one picture: slices of 1200 bytes in a keyframe of 10 MB
+MAX_UNIT_BYTES: Final = 16 * 1024 * 1024  # of one frame: no encoder makes a larger one
+PAYLOAD_COST: Final = 64  # bytes counted for each payload besides its own: many tiny ones take memory, too
+MAX_NAL_UNITS: Final = 8192  # of one frame: slices of 1200 bytes in a keyframe of 10 MB
 TOO_LARGE: Final = f"an access unit of more than {MAX_UNIT_BYTES} bytes"
 
 TOO_MANY_NAL_UNITS: Final = f"an access unit of more than {MAX_NAL_UNITS} NAL units"
 
 
-class MalformedPayload(Exception):  # noqa: N818 - a fact about the peer, counted by the caller, never an error of ours
-    """A payload's length fields point outside it, or it cannot be what the payload format allows at its place."""
+class MalformedPayload(Exception):  # noqa: N818 - the peer's fault, which the caller counts
+    """A length field points outside the payload, or the payload format does not allow the payload here."""
 
 
 class Depacketizer(Protocol):
-    """Collect one access unit at a time: `add` each payload in order, `finish` after the last.
+    """Collects one access unit at a time: `add` each payload in order, and `finish` after the last.
 
-    The caller sees to it that no packet is missing between the payloads of a unit.
+    The caller guarantees that no packet is missing between the payloads of a unit.
     """
 
-    has_slices: ClassVar[bool]  # whether a frame has parts that a sender may take for frames
+    has_slices: ClassVar[bool]  # whether a frame has slices: some senders mark each of them
 
     def reset(self) -> None:
         """Drop the access unit under way."""
@@ -35,31 +35,31 @@ class Depacketizer(Protocol):
 
     @property
     def may_be_whole(self) -> bool:
-        """Whether what has come may be a whole picture: there is one, and nothing that is cut."""
+        """Whether the payloads so far may be a complete frame: there is one, and no part of it is cut."""
 
     def starts_unit(self, payload: bytes) -> bool:
         """Whether a payload can only be the first of its access unit."""
 
     def goes_on(self, payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture that has begun."""
+        """Whether a payload can only continue a frame that has begun."""
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the access unit under way; an empty one is padding, and passed over.
+        """Add the next payload of the access unit under way. An empty payload is padding, and is ignored.
 
-        Raises MalformedPayload; the access unit is then unusable: `reset` and look for the next.
+        Raises MalformedPayload. The access unit is then unusable: call `reset`, and wait for the next one.
         """
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
-        """Return the access unit in the form of `AccessUnit.data` and whether it is a keyframe; None without a picture.
+        """Return the access unit in the form of `AccessUnit.data`, and whether it is a keyframe; None without a frame.
 
-        With `may_recover`, a recovery point is a keyframe, too: a decoder may start there, and withholds what it
-        decodes until that is right. A stream of periodic intra refresh has no other keyframes. Raises MalformedPayload
-        if the unit is not complete; it is then gone.
+        With `may_recover`, a recovery point counts as a keyframe: a decoder can start there, and withholds frames until
+        the refresh is complete. A stream with periodic intra refresh has no other keyframes. Raises MalformedPayload if
+        the unit is incomplete, and drops it.
         """
 
 
 class FrameDepacketizer(ABC):
-    """Join the payloads of one frame; see `Depacketizer`. This is what those of VP8 and VP9 share."""
+    """Joins the payloads of one frame: what the depacketizers of VP8 and VP9 share. See `Depacketizer`."""
 
     has_slices: ClassVar = False
 
@@ -78,14 +78,14 @@ class FrameDepacketizer(ABC):
 
     @property
     def may_be_whole(self) -> bool:
-        """Whether a picture is under way, and nothing of it is cut."""
+        """Whether a frame is under way."""
         return bool(self._parts)
 
     @staticmethod
     @abstractmethod
     def starts_unit(payload: bytes) -> bool:
-        """Whether a payload is the first of its frame: its descriptor says so."""
+        """Whether a payload is the first of its frame, by its descriptor."""
 
     def goes_on(self, payload: bytes) -> bool:
-        """Whether a payload can only go on with a picture: it is not the first of its frame."""
+        """Whether a payload can only continue a frame: it is not the first of its frame."""
         return bool(payload) and not self.starts_unit(payload)

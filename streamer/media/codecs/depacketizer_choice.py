@@ -1,4 +1,4 @@
-"""Which depacketizer reads a codec's payloads."""
+"""Chooses the depacketizer for a codec."""
 
 from streamer.media.codecs.av1 import Av1Depacketizer
 from streamer.media.codecs.depacketizer import Depacketizer
@@ -10,7 +10,7 @@ from streamer.tracks import Codec
 
 
 def depacketizer_for(codec: Codec) -> Depacketizer:
-    """Return a depacketizer for one stream of a video codec, one of those that `rtc.sdp` accepts."""
+    """Return a new depacketizer for one stream of a video codec that `rtc.sdp` accepts."""
     match codec.name:
         case "h264":
             return H264Depacketizer(codec.parameters)

@@ -1,9 +1,9 @@
-"""Whether a stream's frames are shown in another order than they are sent, and its units as a decoder should get them.
+"""Finds out whether a stream shows its frames in another order than it sends them, and tells its decoder.
 
-What the parameter sets allow says little: many encoders allow reordering and reorder nothing. So a stream is taken to
-be in order until a picture order count goes back, which only a reordered frame's does. Until then its SPS is replaced
-by one that allows no reordering, and the decoder gives each frame at once; from then on the SPS stays, and the decoder
-holds back as many frames as it has to. Streams whose SPS rules reordering out are not looked at.
+The parameter sets are no proof: many encoders allow reordering and reorder nothing. So a stream counts as ordered until
+a picture order count goes back, which happens with a reordered frame only. Until then its SPS is replaced with one that
+allows no reordering, and the decoder returns each frame at once. From then on the SPS stays, and the decoder holds back
+as many frames as it must. A stream whose SPS excludes reordering is not examined.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,17 @@ from streamer.media.wraparound import extend
 
 _START: Final = b"\x00\x00\x01"
 _LEADING_LIMIT: Final = 64  # NAL units before the first slice
-ORDERED_UNITS: Final = 60  # so many units from a keyframe to the next, all in order, and the stream is in order again
+ORDERED_UNITS: Final = 60  # after so many units in order, a stream that reordered counts as ordered again
 
 
 @dataclass(frozen=True, slots=True)
 class _Syntax:
-    """What differs between the two codecs."""
+    """The differences between the two codecs."""
 
     header_shift: int
     type_mask: int
     first_slice: range
-    idr: range  # types of slices with which picture order counts begin anew
+    idr: range  # types of slices that restart the picture order count
     sequence_type: int
     picture_type: int
     sequence_set: Callable[[bytes], SequenceSet | None]
@@ -54,19 +54,19 @@ _SYNTAXES: Final = {
 
 
 class Reordering:
-    """Follow a stream of one codec: `add` each access unit, and decode what `prepared` makes of it.
+    """Follows a stream of one codec: `add` each access unit, and decode what `prepared` returns for it.
 
-    Sets are remembered by their ids: 32 SPS of 4 KiB and 256 PPS of a few numbers at the most.
+    It remembers parameter sets by their ids: at most 32 SPS of 4 KiB, and 256 PPS of a few numbers.
     """
 
     def __init__(self, codec_name: str) -> None:
         self.is_reordered = False
-        self.goes_back = False  # whether the unit added last is shown before one that was added earlier
-        self.begins_sequence = False  # whether nothing that follows the unit added last refers to what came before it
+        self.goes_back = False  # whether the last unit is shown before an earlier one
+        self.begins_sequence = False  # whether no later unit refers to units before the last one
         self._syntax = _SYNTAXES.get(codec_name)
         self._sequences: dict[int, SequenceSet] = {}
         self._pictures: dict[int, PictureSet] = {}
-        self._highest: int | None = None  # picture order count since it began anew
+        self._highest: int | None = None  # the highest picture order count since it restarted
         self._ordered = 0  # units in order since then
 
     @property
@@ -81,7 +81,7 @@ class Reordering:
 
     @property
     def gives_at_once(self) -> bool:
-        """Whether a decoder that gets what is `prepared` gives a frame with every unit, from the first frame on."""
+        """Whether a decoder returns a frame with every `prepared` unit, from the first frame on."""
         return (
             bool(self._sequences)
             and not self.is_reordered
@@ -90,15 +90,15 @@ class Reordering:
         )
 
     def begin(self) -> None:
-        """Expect picture order counts to begin anew: the stream does."""
+        """Begin again: the stream restarts, and so do its picture order counts."""
         self._highest = None
         self._ordered = 0
 
     def add(self, unit: bytes) -> bool:
-        """Take the next access unit; return whether `is_reordered` has changed with it.
+        """Examine the next access unit; return whether `is_reordered` changed.
 
-        If it became true, what is prepared anew from the last keyframe on gives all frames. It becomes false with a
-        unit that `begins_sequence` only.
+        If it became true, prepare and decode the units from the last keyframe on again, to get all frames. It becomes
+        false only with a unit that `begins_sequence`.
         """
         self.goes_back = self.begins_sequence = False
         syntax = self._syntax
@@ -117,7 +117,7 @@ class Reordering:
         return self._follow(order) or (self.begins_sequence and was_ordered and self._set_reordered(False))
 
     def prepared(self, unit: bytes) -> bytes:
-        """Return an access unit with SPS that say what the stream does; the same object if they do."""
+        """Return an access unit whose SPS tells what the stream does; the same object if it does already."""
         syntax = self._syntax
         if syntax is None or not self._sequences:
             return unit
@@ -140,9 +140,9 @@ class Reordering:
         return known.with_reordering(known.reorder or max(known.references, 1))
 
     def _follow(self, order: SliceOrder) -> bool:
-        """Compare a picture with those before it."""
+        """Compare a frame's place with those before it."""
         self._ordered += 1
-        if order.poc_low is None:  # kind 1 of H.264's counts: whoever uses it reorders by bidirectional slices alone
+        if order.poc_low is None:  # type 1 of H.264's counts: with it, only bidirectional slices are reordered
             goes_back = order.is_bidirectional
         else:
             highest = self._highest
@@ -160,7 +160,7 @@ class Reordering:
         return changed
 
     def _read_sets(self, unit: bytes, syntax: _Syntax) -> int | None:
-        """Remember the sets before the first slice; return where that begins."""
+        """Remember the parameter sets before the first slice; return where that slice begins."""
         for begin, end in self._leading(unit, syntax):
             nal_type = syntax.type_of(unit[begin])
             if nal_type in syntax.first_slice:
@@ -181,7 +181,7 @@ class Reordering:
 
     @staticmethod
     def _leading(unit: bytes, syntax: _Syntax) -> list[tuple[int, int]]:
-        """Return where the NAL units up to the first slice begin and end; of the slice, only where it begins."""
+        """Return the begin and end of each NAL unit up to the first slice; the slice itself has no end."""
         found: list[tuple[int, int]] = []
         begin = unit.find(_START) + 3
         while 3 <= begin < len(unit) and len(found) < _LEADING_LIMIT:
@@ -190,7 +190,7 @@ class Reordering:
                 break
             following = unit.find(_START, begin)
             end = len(unit) if following < 0 else following
-            while end > begin + 1 and unit[end - 1] == 0:  # of a longer start code, or trailing zeros
+            while end > begin + 1 and unit[end - 1] == 0:  # zeros of a longer start code, or trailing ones
                 end -= 1
             found.append((begin, end))
             begin = following + 3 if following >= 0 else 0

@@ -1,8 +1,8 @@
 """H.264 from RTP payloads to access units (RFC 6184), Annex B out.
 
 Payload formats: single NAL unit, STAP-A and FU-A (sections 5.6 to 5.8; packetization modes 0 and 1). The others belong
-to the interleaved mode 2, which no WebRTC peer offers. Some encoders hand a whole access unit, start codes and all, to
-a packetizer that takes it for one NAL unit: it is split where it is put together.
+to the interleaved mode 2, which no WebRTC peer offers. Some senders packetize a whole access unit with its start codes
+as if it were one NAL unit. The depacketizer splits it again.
 """
 
 from typing import ClassVar, Final
@@ -23,7 +23,7 @@ _STAP_A, _FU_A = 24, 28
 
 
 class H264Depacketizer(NalDepacketizer):
-    """Collect the NAL units of one access unit at a time; `parameters` are the SDP's (`sprop-parameter-sets`, 8.1)."""
+    """Collects the NAL units of one access unit. `parameters` are the SDP's (`sprop-parameter-sets`, section 8.1)."""
 
     HEADER_BYTES: ClassVar = 1
     SET_TYPES: ClassVar = (_SPS, _PPS)
@@ -36,10 +36,7 @@ class H264Depacketizer(NalDepacketizer):
         super().__init__([(parameters or {}).get("sprop-parameter-sets", "")])
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the access unit under way.
-
-        Raises MalformedPayload; the access unit is then unusable: `reset` and look for the next.
-        """
+        """Add the next payload of the access unit under way. Raises MalformedPayload."""
         if not payload:
             return
         self._size += len(payload) + PAYLOAD_COST
@@ -47,7 +44,7 @@ class H264Depacketizer(NalDepacketizer):
             raise MalformedPayload(TOO_LARGE)
         nal_type = payload[0] & _NAL_TYPE
         if nal_type == _FU_A:
-            if self._fragments and len(payload) > 1 and not payload[1] & 0xC0:  # a middle part, as most packets are
+            if self._fragments and len(payload) > 1 and not payload[1] & 0xC0:  # a middle part, like most packets
                 self._fragments.append(payload[2:])
             else:
                 self._add_fragment(payload)
@@ -67,7 +64,7 @@ class H264Depacketizer(NalDepacketizer):
 
     @staticmethod
     def fragmented_header(payload: bytes) -> bytes:
-        """Return the header of the NAL unit that an FU-A is a fragment of."""
+        """Return the header of the NAL unit that an FU-A belongs to."""
         return bytes((payload[0] & 0xE0 | payload[1] & _NAL_TYPE,))
 
     def _add_nal_unit(self, nal_unit: bytes) -> None:
@@ -87,8 +84,8 @@ class H264Depacketizer(NalDepacketizer):
         self._nal_units.append(nal_unit)
 
     def _remember(self, nal_unit: bytes) -> None:
-        # Identified by their ids (first Exp-Golomb code; for an SPS after profile, constraints and level), so that a
-        # stream with several sets keeps them all; 32 and 256 are the standard's own limits (H.264 section 7.4.2).
+        # The id is the first Exp-Golomb code; in an SPS it follows profile, constraints and level. The standard allows
+        # ids below 32 and 256 (H.264 section 7.4.2).
         if len(nal_unit) < 4:
             return
         if nal_unit[0] & _NAL_TYPE == _SPS and len(nal_unit) > 4:

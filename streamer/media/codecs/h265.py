@@ -1,8 +1,8 @@
 """H.265 from RTP payloads to access units (RFC 7798), Annex B out.
 
 Payload formats: single NAL unit, aggregation packet and fragmentation unit (sections 4.4.1 to 4.4.3), in decoding
-order: without the field DONL, which only a sender of interleaved or several streams has. Where what was sent as one NAL
-unit holds start codes, it is split, as in `h264`.
+order. The field DONL is not supported: only interleaved or multiple streams have it. A NAL unit that contains start
+codes is split, as in `h264`.
 """
 
 from typing import ClassVar, Final
@@ -19,14 +19,18 @@ from streamer.media.codecs.depacketizer import (
 from streamer.media.codecs.nal import NalDepacketizer, exp_golomb, has_recovery_point, has_start_code
 
 _HEADER_BYTES: Final = 2
-_FIRST_KEY, _LAST_KEY, _LAST_SLICE = 16, 21, 31  # the types of pictures a decoder may start at (IRAP), and of slices
+_FIRST_KEY, _LAST_KEY, _LAST_SLICE = (
+    16,
+    21,
+    31,
+)  # types of slices: of keyframes (IRAP), and of all
 _VPS, _SPS, _PPS, _DELIMITER, _SEI, _AGGREGATE, _FRAGMENT = 32, 33, 34, 35, 39, 48, 49
 _HEADERS_ALONE: Final = (36, 37)  # end of sequence, end of bitstream
-_MAX_ID_END: Final = 160  # of an SPS: some 90 bytes of profiles and levels before its id, and escapes among them
+_MAX_ID_END: Final = 160  # of an SPS: some 90 bytes of profiles and levels precede its id, with emulation prevention
 
 
 class H265Depacketizer(NalDepacketizer):
-    """Collect the NAL units of one access unit at a time.
+    """Collects the NAL units of one access unit at a time.
 
     `parameters` are the SDP's (`sprop-vps`, `sprop-sps`, `sprop-pps`, section 7.1).
     """
@@ -42,7 +46,7 @@ class H265Depacketizer(NalDepacketizer):
         super().__init__((parameters or {}).get(name, "") for name in ("sprop-vps", "sprop-sps", "sprop-pps"))
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the access unit under way. Raises MalformedPayload."""
+        """Add the next payload of the access unit under way. Raises MalformedPayload."""
         if not payload:
             return
         self._size += len(payload) + PAYLOAD_COST
@@ -58,7 +62,7 @@ class H265Depacketizer(NalDepacketizer):
         elif nal_type < _AGGREGATE:
             self._add_nal_unit(payload)
         else:
-            raise MalformedPayload(f"NAL unit type {nal_type} is none that was negotiated")
+            raise MalformedPayload(f"NAL unit type {nal_type} was not negotiated")
 
     @staticmethod
     def type_of(nal_unit: bytes) -> int:
@@ -67,7 +71,7 @@ class H265Depacketizer(NalDepacketizer):
 
     @staticmethod
     def fragmented_header(payload: bytes) -> bytes:
-        """Return the header of the NAL unit that a fragmentation unit is a fragment of."""
+        """Return the header of the NAL unit that a fragmentation unit belongs to."""
         return bytes((payload[0] & 0x81 | (payload[2] & 0x3F) << 1, payload[1]))
 
     def _add_nal_unit(self, nal_unit: bytes) -> None:
@@ -97,7 +101,7 @@ _type: Final = H265Depacketizer.type_of
 
 
 def _parameter_set_id(nal_unit: bytes) -> int:
-    """Return a parameter set's id (H.265 sections 7.3.2.1 to 7.3.2.3), at most what the standard allows."""
+    """Return a parameter set's id (H.265 sections 7.3.2.1 to 7.3.2.3), at most the standard's maximum."""
     content = unescaped(nal_unit[_HEADER_BYTES:_MAX_ID_END])
     if _type(nal_unit) == _VPS:
         return content[0] >> 4

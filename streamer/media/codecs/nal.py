@@ -1,4 +1,4 @@
-"""What H.264 and H.265 share: NAL units in Annex B form, parameter sets, and most of their depacketizers."""
+"""What H.264 and H.265 share: NAL units in Annex B form, parameter sets, and most of the depacketizer."""
 
 import base64
 import struct
@@ -13,14 +13,14 @@ from streamer.media.codecs.depacketizer import MAX_NAL_UNITS, MAX_UNIT_BYTES, TO
 START_CODE: Final = b"\x00\x00\x00\x01"
 START_CODES: Final = (START_CODE, START_CODE[1:])
 MAX_PARAMETER_SETS: Final = 64  # encoders make two or three
-MAX_PARAMETER_SET_BYTES: Final = 8 * 1024  # of all together: they precede keyframes, which may be small
+MAX_PARAMETER_SET_BYTES: Final = 8 * 1024  # in total: they precede keyframes, which may be small
 
 _NO_TYPES: Final[frozenset[int]] = frozenset()
 _RECOVERY_POINT: Final = 6  # the payload type of an SEI message
 
 
 class ParameterSets:
-    """The parameter sets of a stream by type and id: at most 64, of 8 KiB together; the oldest give way."""
+    """The parameter sets of a stream by type and id: at most 64, and 8 KiB in total. New ones replace the oldest."""
 
     def __init__(self, types: tuple[int, ...]) -> None:
         self._types = types
@@ -29,12 +29,12 @@ class ParameterSets:
         )
 
     def remember(self, nal_type: int, set_id: int, nal_unit: bytes) -> None:
-        """Keep a parameter set in the place of the one with its type and id."""
+        """Keep a parameter set; it replaces the one with its type and id."""
         self._sets.put((nal_type, set_id), nal_unit)
 
     @property
     def size(self) -> int:
-        """How many bytes all sets have."""
+        """The size of all sets in bytes."""
         return self._sets.budget.bytes
 
     @property
@@ -43,20 +43,20 @@ class ParameterSets:
         return {nal_type for nal_type, _ in self._sets} == set(self._types)
 
     def in_order(self) -> list[bytes]:
-        """Return the sets, those of the first type first."""
+        """Return the sets, ordered by type and id."""
         return [found for key in sorted(self._sets) if (found := self._sets.get(key)) is not None]
 
 
 class NalDepacketizer(ABC):
-    """Collect the NAL units of one access unit at a time; see `depacketizer.Depacketizer`.
+    """Collects the NAL units of one access unit at a time; see `depacketizer.Depacketizer`.
 
-    Parameter sets are remembered, also those of the SDP, and put before a keyframe that comes without them: a decoder
-    may start at any keyframe.
+    It remembers the parameter sets, also those of the SDP, and inserts them before a keyframe that comes without them:
+    a decoder may start at any keyframe.
     """
 
     has_slices: ClassVar = True
     HEADER_BYTES: ClassVar[int]  # of a NAL unit
-    SET_TYPES: ClassVar[tuple[int, ...]]  # of parameter sets, in the order in which a decoder wants them
+    SET_TYPES: ClassVar[tuple[int, ...]]  # of parameter sets, in the order that a decoder needs
     DELIMITER: ClassVar[int]
     SLICES: ClassVar[range]
     AGGREGATE: ClassVar[int]
@@ -64,7 +64,7 @@ class NalDepacketizer(ABC):
 
     def __init__(self, sprops: Iterable[str]) -> None:
         self._sets = ParameterSets(self.SET_TYPES)
-        self._is_embedding = False  # whether a NAL unit held start codes: then all are searched for them
+        self._is_embedding = False  # whether a NAL unit contained start codes: then all are searched for them
         for text in sprops:
             for nal_unit in sprop(text):
                 self._remember(nal_unit)
@@ -75,7 +75,7 @@ class NalDepacketizer(ABC):
         self._nal_units: list[bytes] = []
         self._fragments: list[bytes] = []
         self._size = 0
-        self._set_types = _NO_TYPES  # of the parameter sets that have come
+        self._set_types = _NO_TYPES  # of the parameter sets in this unit
         self._has_slice = False
         self._has_key = False
         self._has_recovery_point = False
@@ -87,7 +87,7 @@ class NalDepacketizer(ABC):
 
     @property
     def may_be_whole(self) -> bool:
-        """Whether a picture is under way, and no NAL unit of it is cut."""
+        """Whether a frame is under way, and no NAL unit of it is cut."""
         return self._has_slice and not self._fragments
 
     @classmethod
@@ -123,10 +123,10 @@ class NalDepacketizer(ABC):
         return opening.lstrip(b"\x00")[1:] if opening.startswith(START_CODES) else opening
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
-        """Return the access unit in Annex B form and whether it is a keyframe; None if it holds no picture.
+        """Return the access unit in Annex B form and whether it is a keyframe; None without a frame.
 
-        Parameter sets alone are no picture: they wait for the next keyframe. Raises MalformedPayload if a fragmented
-        NAL unit has no end.
+        Parameter sets alone are not a frame: they are kept for the next keyframe. Raises MalformedPayload if the end of
+        a fragmented NAL unit is missing.
         """
         if self._fragments:
             self.reset()
@@ -151,15 +151,15 @@ class NalDepacketizer(ABC):
     @staticmethod
     @abstractmethod
     def fragmented_header(payload: bytes) -> bytes:
-        """Return the header of the NAL unit that a payload is a fragment of."""
+        """Return the header of the NAL unit that a fragment belongs to."""
 
     @abstractmethod
     def _add_nal_unit(self, nal_unit: bytes) -> None:
-        """Take a whole NAL unit, or several with start codes between them."""
+        """Add a complete NAL unit, or several with start codes between them."""
 
     @abstractmethod
     def _remember(self, nal_unit: bytes) -> None:
-        """Keep a parameter set by its id, so that a stream with several keeps them all."""
+        """Keep a parameter set under its id: a stream may have several."""
 
     def _add_set(self, nal_type: int, nal_unit: bytes) -> None:
         self._set_types |= {nal_type}
@@ -201,12 +201,12 @@ class NalDepacketizer(ABC):
 
 
 def has_start_code(nal_unit: bytes) -> bool:
-    """Whether what was sent as one NAL unit holds several: no start code occurs inside one (H.264 section 7.4.1)."""
+    """Whether the payload of one NAL unit contains several: a real one has no start code (H.264 section 7.4.1)."""
     return b"\x00\x00\x01" in nal_unit
 
 
 def split(data: bytes) -> list[bytes]:
-    """Return the NAL units between start codes of three or four bytes, at most MAX_NAL_UNITS and a rest."""
+    """Return the NAL units between start codes of three or four bytes: at most MAX_NAL_UNITS, and a rest."""
     parts = data.split(b"\x00\x00\x01", MAX_NAL_UNITS)
     return [nal_unit for part in parts if (nal_unit := part.rstrip(b"\x00"))]
 
@@ -214,7 +214,8 @@ def split(data: bytes) -> list[bytes]:
 def has_recovery_point(messages: bytes) -> bool:
     """Whether an SEI NAL unit, without its header, announces a recovery point (H.264 section D.2.8, H.265 D.3.8).
 
-    A decoder may start there; its frames are right once the refresh is complete. 16 messages and 4 KiB are looked at.
+    A decoder can start there; its frames are correct once the refresh is complete. Only the first 16 messages and 4 KiB
+    are searched.
     """
     data = unescaped(messages[:4096])
     position = 0
@@ -230,7 +231,7 @@ def has_recovery_point(messages: bytes) -> bool:
 
 
 def _sei_number(data: bytes, position: int) -> tuple[int, int]:
-    """Return a payload type or size (H.264 section 7.3.2.3.1), and the position behind it, beyond the end if cut."""
+    """Return a payload type or size (H.264 section 7.3.2.3.1) and the position after it: beyond the end if cut."""
     value = 0
     while position < len(data) and data[position] == 0xFF:
         value += 0xFF
@@ -244,9 +245,9 @@ def annex_b(nal_units: list[bytes]) -> bytes:
 
 
 def sprop(text: str) -> Iterator[bytes]:
-    """Yield the NAL units of an SDP parameter such as `sprop-parameter-sets`: base64, divided by commas.
+    """Yield the NAL units of an SDP parameter such as `sprop-parameter-sets`: base64, separated by commas.
 
-    Nothing of a text that is longer than parameter sets can be.
+    A text that is longer than parameter sets can be yields nothing.
     """
     if len(text) > 2 * MAX_PARAMETER_SET_BYTES:
         return
@@ -258,7 +259,7 @@ def sprop(text: str) -> Iterator[bytes]:
 
 
 def exp_golomb(data: bytes) -> int:
-    """Return the unsigned Exp-Golomb code at the start of `data` (H.264 section 9.1); 255 if it is longer than that."""
+    """Return the unsigned Exp-Golomb code at the start of `data` (H.264 section 9.1); 255 if it is larger."""
     bits = int.from_bytes(data[:4].ljust(4, b"\x00"))
     zeros = 32 - bits.bit_length()
     if zeros > 8:

@@ -1,10 +1,11 @@
-"""What the parameter sets of H.264 and H.265 say of the order in which frames are shown, and sets that say it anew.
+"""Reads from the parameter sets of H.264 and H.265 how frames may be reordered, and changes an SPS to say otherwise.
 
 A decoder holds back as many frames as the sequence parameter set (SPS) allows the sender to reorder. Hardware encoders
-allow it, or do not say, and then reorder nothing: every frame comes late, and the last one never. `with_reordering`
-makes an SPS that allows exactly what the stream does, and is equal otherwise; libwebrtc does the same.
+often allow reordering, or do not mention it, and then reorder nothing: every frame comes late, and the last one never
+comes. `with_reordering` returns an SPS that allows exactly what the stream does and is otherwise the same. libwebrtc
+does this, too.
 
-An SPS that cannot be parsed to its end is no SPS to these functions: it stays as it is.
+An SPS that cannot be parsed to its end is ignored, and stays as it is.
 """
 
 from dataclasses import dataclass, field
@@ -12,39 +13,39 @@ from typing import Final
 
 from streamer.media.codecs.bits import BitReader, BitWriter, SyntaxViolation, escaped, unescaped
 
-MAX_SET_BYTES: Final = 4096  # the longest that the standards allow is half of it
-_HEADER_BYTES: Final = 64  # of a slice: more than what comes before its picture order count
-_FRAMES_LIMIT: Final = 16  # of a decoder's store, in both standards
-# H.264 profiles whose SPS tells chroma format, bit depths and scaling lists (section 7.3.2.1.1).
+MAX_SET_BYTES: Final = 4096  # twice the longest that the standards allow
+_HEADER_BYTES: Final = 64  # of a slice: its picture order count lies within these
+_FRAMES_LIMIT: Final = 16  # in a decoder's buffer, in both standards
+# H.264 profiles whose SPS has chroma format, bit depths and scaling lists (section 7.3.2.1.1).
 _HIGH_PROFILES: Final = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 _EXTENDED_SAR: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceSet:
-    """An SPS: what is needed to read a slice's picture order count, and to write the SPS anew."""
+    """An SPS: what is needed to read a slice's picture order count, and to rewrite the SPS."""
 
     nal_unit: bytes
     set_id: int
-    reorder: int | None  # frames that may come before one that is shown later; None if it does not say
+    reorder: int | None  # how many frames may precede one that is shown earlier; None if it does not say
     references: int
-    poc_bits: int  # of the picture order count's low part in a slice; 0 if slices do not have it
-    always_ordered: bool = False  # a frame is shown when it is decoded, by the kind of its picture order count
+    poc_bits: int  # of the low part of the picture order count in a slice; 0 if slices do not have it
+    always_ordered: bool = False  # frames are shown in decoding order: the type of the picture order count says so
     frame_num_bits: int = 0
     has_fields: bool = False
     has_separate_planes: bool = False
-    _before: tuple[int, int] = field(default=(0, 0), repr=False)  # bits before and after what is written anew
+    _before: tuple[int, int] = field(default=(0, 0), repr=False)  # the bits before and after the part that is rewritten
     _after: tuple[int, int] = field(default=(0, 0), repr=False)
-    _kept: tuple[int, ...] = field(default=(), repr=False)  # codes within it that stay
+    _kept: tuple[int, ...] = field(default=(), repr=False)  # codes in that part that stay
     _is_h265: bool = False
 
     @property
     def may_reorder(self) -> bool:
-        """Whether a decoder has to reckon with frames that are shown before others that came first."""
+        """Whether a decoder must expect reordered frames."""
         return self.reorder != 0 and not self.always_ordered
 
     def with_reordering(self, frames: int) -> bytes:
-        """Return the SPS that allows so many frames to be reordered: the same bytes if it is this one."""
+        """Return an SPS that allows this many frames to be reordered; the same bytes if this one does."""
         if self.reorder == frames:
             return self.nal_unit
         written = BitWriter()
@@ -77,7 +78,7 @@ class PictureSet:
 
 @dataclass(frozen=True, slots=True)
 class SliceOrder:
-    """Where a slice's picture is in the order of display, as the slice says it."""
+    """The place of a slice's frame in the display order, as the slice tells it."""
 
     sequence: SequenceSet
     poc_low: int | None  # picture order count: `sequence.poc_bits` bits; None if it is not in the slice
@@ -85,7 +86,7 @@ class SliceOrder:
 
 
 def h264_sequence_set(nal_unit: bytes) -> SequenceSet | None:
-    """Return what an H.264 SPS says (sections 7.3.2.1.1 and E.1.1); None if it is none."""
+    """Parse an H.264 SPS (sections 7.3.2.1.1 and E.1.1); None if it is not a valid one."""
     if not 4 < len(nal_unit) <= MAX_SET_BYTES or nal_unit[0] & 0x1F != 7:
         return None
     try:
@@ -117,7 +118,7 @@ def _h264_sequence_set(nal_unit: bytes, bits: BitReader) -> SequenceSet:
     if bits.u(1):
         for _ in range(4):
             bits.ue(0x3FFFF)  # cropping
-    reorder, kept = None, (1, 2, 1, 15, 15)  # what holds where nothing is said (section E.2.1)
+    reorder, kept = None, (1, 2, 1, 15, 15)  # the defaults of fields that are absent (section E.2.1)
     if bits.u(1):
         _skip_h264_vui(bits)
         before = bits.since(0)
@@ -127,7 +128,7 @@ def _h264_sequence_set(nal_unit: bytes, bits: BitReader) -> SequenceSet:
             bits.ue(_FRAMES_LIMIT)
     else:
         value, count = bits.since(0)
-        before = ((value | 1) << 8, count + 8)  # vui_parameters_present_flag, and eight flags of what is not there
+        before = ((value | 1) << 8, count + 8)  # vui_parameters_present_flag, and eight flags for absent fields
     if bits.rest()[1]:
         raise SyntaxViolation("the SPS goes on after its end")
     return SequenceSet(
@@ -146,7 +147,7 @@ def _h264_sequence_set(nal_unit: bytes, bits: BitReader) -> SequenceSet:
 
 
 def _skip_h264_formats(bits: BitReader) -> bool:
-    """Pass over chroma format, bit depths and scaling lists; return whether the planes are coded apart."""
+    """Skip chroma format, bit depths and scaling lists; return whether the color planes are separate."""
     chroma_format = bits.ue(3)
     has_separate_planes = chroma_format == 3 and bool(bits.u(1))
     bits.ue(6)
@@ -168,7 +169,7 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 
 
 def _skip_h264_vui(bits: BitReader) -> None:
-    """Pass over the VUI up to its bitstream restriction."""
+    """Skip the VUI up to its bitstream restriction."""
     if bits.u(1) and bits.u(8) == _EXTENDED_SAR:
         bits.u(32)
     if bits.u(1):
@@ -176,9 +177,9 @@ def _skip_h264_vui(bits: BitReader) -> None:
     if bits.u(1):
         bits.u(4)  # video format, range
         if bits.u(1):
-            bits.u(24)  # colours
+            bits.u(24)  # colors
     if bits.u(1):
-        bits.ue(5)  # where chroma samples lie
+        bits.ue(5)  # chroma sample location
         bits.ue(5)
     if bits.u(1):
         bits.u(65)  # timing
@@ -188,7 +189,7 @@ def _skip_h264_vui(bits: BitReader) -> None:
 
 
 def _skip_h264_hrd(bits: BitReader) -> int:
-    """Pass over the parameters of a hypothetical decoder; return whether there were any."""
+    """Skip the parameters of the hypothetical reference decoder; return 1 if there are any."""
     is_present = bits.u(1)
     if is_present:
         count = bits.ue(31) + 1
@@ -202,7 +203,7 @@ def _skip_h264_hrd(bits: BitReader) -> int:
 
 
 def h264_picture_set(nal_unit: bytes) -> PictureSet | None:
-    """Return what the beginning of an H.264 PPS says (section 7.3.2.2); None if it is none."""
+    """Parse the beginning of an H.264 PPS (section 7.3.2.2); None if it is not a valid one."""
     if len(nal_unit) < 2 or nal_unit[0] & 0x1F != 8:
         return None
     bits = BitReader(unescaped(nal_unit[1:_HEADER_BYTES]))
@@ -215,7 +216,7 @@ def h264_picture_set(nal_unit: bytes) -> PictureSet | None:
 def h264_slice_order(
     header: bytes, sequences: dict[int, SequenceSet], pictures: dict[int, PictureSet]
 ) -> SliceOrder | None:
-    """Return what the beginning of an H.264 slice says (section 7.3.3); None if its sets are not known."""
+    """Parse the beginning of an H.264 slice (section 7.3.3); None if its parameter sets are not known."""
     bits = BitReader(unescaped(header[1:_HEADER_BYTES]))
     try:
         bits.ue()
@@ -238,9 +239,9 @@ def h264_slice_order(
 
 
 def h265_sequence_set(nal_unit: bytes) -> SequenceSet | None:
-    """Return what an H.265 SPS says of order (section 7.3.2.2); None if it is none. The rest of it is not looked at."""
+    """Parse an H.265 SPS up to its reordering (section 7.3.2.2); None if it is not a valid one."""
     if not 16 < len(nal_unit) <= MAX_SET_BYTES or nal_unit[0] >> 1 != 33 or not 0 < nal_unit[1] < 8:
-        return None  # the last: of another layer, or of none
+        return None  # the last condition: another layer, or none
     try:
         return _h265_sequence_set(nal_unit, BitReader(unescaped(nal_unit[2:])))
     except SyntaxViolation:
@@ -290,7 +291,7 @@ def _h265_sequence_set(nal_unit: bytes, bits: BitReader) -> SequenceSet:
 
 
 def h265_picture_set(nal_unit: bytes) -> PictureSet | None:
-    """Return what the beginning of an H.265 PPS says (section 7.3.2.3); None if it is none."""
+    """Parse the beginning of an H.265 PPS (section 7.3.2.3); None if it is not a valid one."""
     if len(nal_unit) < 3 or nal_unit[0] >> 1 != 34:
         return None
     bits = BitReader(unescaped(nal_unit[2:_HEADER_BYTES]))
@@ -306,12 +307,12 @@ def h265_picture_set(nal_unit: bytes) -> PictureSet | None:
 def h265_slice_order(
     header: bytes, sequences: dict[int, SequenceSet], pictures: dict[int, PictureSet]
 ) -> SliceOrder | None:
-    """Return what the beginning of a picture's first slice says (section 7.3.6.1); None if its sets are not known."""
+    """Parse the beginning of a frame's first slice (section 7.3.6.1); None if its parameter sets are not known."""
     nal_type = header[0] >> 1 & 0x3F
     bits = BitReader(unescaped(header[2:_HEADER_BYTES]))
     try:
         if not bits.u(1):
-            return None  # not the first
+            return None  # not the first slice
         if 16 <= nal_type <= 23:
             bits.u(1)
         picture = pictures.get(bits.ue(63))

@@ -1,4 +1,4 @@
-"""VP8 from RTP payloads to access units (RFC 7741): the frames as the encoder made them."""
+"""VP8 from RTP payloads to access units (RFC 7741): one frame each, unchanged."""
 
 from typing import Final
 
@@ -18,15 +18,15 @@ _INTERFRAME: Final = 0x01  # of the payload header (section 4.3)
 
 
 class Vp8Depacketizer(FrameDepacketizer):
-    """Join the payloads of one frame."""
+    """Joins the payloads of one frame."""
 
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
-        """Whether a payload is the first of its frame: its descriptor says so."""
+        """Whether a payload is the first of its frame, by its descriptor."""
         return bool(payload) and payload[0] & _PLACE == _FIRST
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the frame under way. Raises MalformedPayload."""
+        """Add the next payload of the frame under way. Raises MalformedPayload."""
         if not payload:
             return
         self._size += len(payload) + PAYLOAD_COST
@@ -49,7 +49,7 @@ class Vp8Depacketizer(FrameDepacketizer):
 
 
 def _descriptor_size(payload: bytes) -> int:
-    """Return the size of a payload's descriptor (section 4.2); it may be more than there is."""
+    """Return the size of a payload's descriptor (section 4.2). It may be larger than the payload."""
     if not payload[0] & _EXTENDED:
         return 1
     fields = payload[1] if len(payload) > 1 else 0

@@ -1,9 +1,9 @@
-"""VP9 from RTP payloads to access units (RFC 9628): one picture's frames, as a superframe where there are several.
+"""VP9 from RTP payloads to access units (RFC 9628): a frame, or a superframe of several spatial layers.
 
-Flexible and non-flexible mode are read alike: the references between pictures, which the descriptor tells, matter only
-to who leaves pictures out. With spatial layers a picture is one frame a layer, all of the same time: they are joined,
-lowest first, with the superframe index that lets a decoder find them (VP9 bitstream specification, annex B). The
-decoder then gives a picture for each layer, of which the last is the whole one.
+Flexible and non-flexible mode are read alike. The descriptor tells which frames refer to which, but that matters only
+to a receiver that skips frames. With spatial layers, the RFC's *picture* is one frame per layer, all with the same
+time. They are joined, lowest layer first, with the superframe index by which a decoder finds them (VP9 bitstream
+specification, annex B). The decoder then returns a frame for each layer. The last one has all layers.
 """
 
 from typing import Final
@@ -26,11 +26,11 @@ _SHOWN_AGAIN_OR_INTER: Final = 0x0C  # of the uncompressed header: show_existing
 
 
 class Vp9Depacketizer(FrameDepacketizer):
-    """Join the payloads of one picture: `_parts` has a list of them for each frame of it."""
+    """Joins the payloads of one picture. `_parts` has a list of payloads for each of its frames."""
 
     @staticmethod
     def starts_unit(payload: bytes) -> bool:
-        """Whether a payload is the first of its picture: it begins a frame, of the lowest layer if there are layers."""
+        """Whether a payload is the first of its picture: it begins a frame of the lowest layer."""
         if not payload or not payload[0] & _BEGINS:
             return False
         if not payload[0] & _LAYERS:
@@ -39,7 +39,7 @@ class Vp9Depacketizer(FrameDepacketizer):
         return len(payload) > layers and not payload[layers] & _SPATIAL_ID
 
     def add(self, payload: bytes) -> None:
-        """Take the next payload of the picture under way. Raises MalformedPayload."""
+        """Add the next payload of the picture under way. Raises MalformedPayload."""
         if not payload:
             return
         self._size += len(payload) + PAYLOAD_COST
@@ -57,7 +57,7 @@ class Vp9Depacketizer(FrameDepacketizer):
         self._parts[-1].append(payload[start:])
 
     def finish(self, *, may_recover: bool = False) -> tuple[bytes, bool] | None:
-        """Return the picture and whether it is a keyframe; None if there is none."""
+        """Return the picture's frames and whether it is a keyframe; None if there is none."""
         frames = [b"".join(parts) for parts in self._parts]
         self.reset()
         if not frames:
@@ -73,7 +73,7 @@ def _id_size(payload: bytes) -> int:
 
 
 def _descriptor_size(payload: bytes) -> int:
-    """Return the size of a payload's descriptor (section 4.2); it may be more than there is."""
+    """Return the size of a payload's descriptor (section 4.2). It may be larger than the payload."""
     flags = payload[0]
     size = 1 + _id_size(payload)
     if flags & _LAYERS:

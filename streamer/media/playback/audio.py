@@ -1,4 +1,4 @@
-"""Decode audio once for all consumers, and only while one of them listens."""
+"""Decodes audio once for all consumers, and only while at least one listens."""
 
 import time
 from collections.abc import Callable
@@ -20,25 +20,25 @@ from streamer.media.playback.concealment import Continuity, Step
 from streamer.media.worker import Worker
 from streamer.own_loop import OwnLoop
 
-INBOX_LIMIT: Final = 250  # packets: 5 s; one more is lost, and concealed as any other
+INBOX_LIMIT: Final = 250  # packets: 5 s; one more is dropped, and concealed like a lost one
 
-Heard = tuple[Step, npt.NDArray[np.int16], bool]  # whether it was made up for a packet that was lost, or refused
+Heard = tuple[Step, npt.NDArray[np.int16], bool]  # True: it conceals a packet that was lost or refused
 
 
 @dataclass(slots=True)
 class AudioCounters:
-    """What one decoder has counted. All but the last are the thread's."""
+    """The counters of one decoder. The thread writes all but the last."""
 
     decoded: int = 0  # packets
-    errors: int = 0  # packets that the decoder refused, or that are not Opus
-    concealed: int = 0  # samples that were made up for lost packets
+    errors: int = 0  # packets that the decoder refused, or that are malformed
+    concealed: int = 0  # samples that conceal lost packets
     overflows: int = 0  # packets dropped because decoding was slower than the stream
 
 
 class AudioOutput:
     """A sink that decodes audio for its consumers. `aclose` ends the decoder's thread and the iterators.
 
-    `audio_port` is asked with each piece.
+    `audio_port` is called for each piece.
     """
 
     def __init__(self, name: str, *, audio_port: Callable[[], AudioPort | None], loop: OwnLoop | None = None) -> None:
@@ -47,8 +47,8 @@ class AudioOutput:
         self._name = name
         self._audio_port = audio_port
         self._worker: Worker[tuple[AccessUnit, bool]] | None = None
-        self._is_new = True  # whether packets came that nobody listened to
-        self._has_lost = False  # whether one was dropped since the last
+        self._is_new = True  # whether packets came while nobody listened
+        self._has_lost = False  # whether the last packet was dropped
         self._decoder = AudioDecoder(self.counters)
 
     def put(self, unit: AccessUnit) -> None:
@@ -84,7 +84,7 @@ class AudioOutput:
             self._decoder = AudioDecoder(self.counters)
         try:
             heard = self._decoder.decode(unit)
-        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
+        except Exception as error:  # noqa: BLE001 - our own bugs, too, must end the iterators
             self.hub.loop.call_soon(self.hub.end, error)
             return
         if heard:
@@ -111,10 +111,10 @@ class AudioOutput:
 
 
 class AudioDecoder:
-    """Decode the packets of one stream, in order: what is missing between them is made up.
+    """Decodes the packets of one stream in order, and conceals what is missing between them.
 
-    By libopus's concealment, which fades into the noise that was behind the audio. Left out: in-band FEC, which
-    libavcodec does not pass on; a phone's audio, music at a high rate, is coded without it.
+    libopus conceals: it fades into the background noise of the audio. Left out: in-band FEC. libavcodec does not offer
+    it, and a phone's audio, music at a high rate, is encoded without it.
 
     `decode` raises IncompatibleLibraryError if libavcodec lacks libopus.
     """
@@ -123,10 +123,10 @@ class AudioDecoder:
         self._counters = counters
         self._continuity = Continuity()
         self._context: av.AudioCodecContext | None = None
-        self._last = b"\xfc"  # the packet decoded last: of full band and stereo before the first
+        self._last = b"\xfc"  # the last packet; before the first, full band and stereo
 
     def decode(self, unit: AccessUnit) -> list[Heard]:
-        """Return what is heard up to the end of a packet; the samples are of shape (samples, 2)."""
+        """Return the pieces up to the end of a packet; their samples have the shape (samples, 2)."""
         malformed = self._continuity.malformed
         heard = [self._hear(step) for step in self._continuity.take(unit)]
         self._counters.errors += self._continuity.malformed - malformed

@@ -20,7 +20,7 @@ SampleFormat: TypeAlias = Literal["s16", "f32"]
 Layout: TypeAlias = Literal["mono", "stereo"]
 Samples: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
-LIMIT: Final = 250  # pieces that a consumer may be behind: 5 s of packets of 20 ms
+LIMIT: Final = 250  # how many pieces a consumer may be behind: 5 s of packets of 20 ms
 IDLE_AFTER: Final = 3_000  # pieces without a read, a minute: decoding stops until the next read
 RATES: Final = range(8_000, 48_001)
 _FULL_SCALE: Final = 32_768
@@ -28,7 +28,7 @@ _FULL_SCALE: Final = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pcm:
-    """A piece of audio as the decoder made it: 48 kHz, 16 bits, stereo; or made it up."""
+    """A piece of audio as the decoder returned it: 48 kHz, 16 bits, stereo."""
 
     samples: npt.NDArray[np.int16] = field(repr=False)  # of shape (samples, 2)
     rtp_time: int
@@ -42,21 +42,21 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AudioFrame:
-    """A piece of the phone's audio, as long as the phone's packets: mostly 20 ms.
+    """A piece of the phone's audio, as long as one of the phone's packets: usually 20 ms.
 
-    From one `discontinuity` to the next the samples are without a gap, and exactly as many as `rtp_time` says.
+    From one `discontinuity` to the next the samples have no gap, and there are exactly as many as `rtp_time` says.
     """
 
     samples: Samples = field(repr=False)  # of shape (samples, channels); int16, or float32 from -1 to 1
     rate: int  # samples a second
     layout: Layout  # "mono" or "stereo"
     rtp_time: int  # 48 kHz ticks of the first sample, whatever `rate` is, extended: the phone's own clock
-    arrival_ns: int  # monotonic, of the datagram that brought it; of the next one for what is made up
+    arrival_ns: int  # monotonic, of its datagram; for concealed audio that of the next one
     received_at: float  # the same moment as Unix time in seconds
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
-    concealed: int  # how many of the samples were made up for lost packets
-    discontinuity: bool  # the first of all, or audio is missing right before this piece, or the stream began again
-    audio_port: AudioPort | None = None  # the one in force when this piece came
+    concealed: int  # how many of the samples conceal lost packets
+    discontinuity: bool  # this is the first piece, or audio is missing before it, or the stream restarted
+    audio_port: AudioPort | None = None  # the audio port when this piece came
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,8 +67,8 @@ class AudioFrame:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return `samples`, for `numpy.asarray(frame)`.
 
-        `dtype` is the type to convert the values to, without scaling; None leaves them. `copy=True` copies always,
-        `copy=False` raises ValueError where `dtype` needs a copy.
+        `dtype` converts the values without scaling; None keeps their type. `copy=True` always copies; `copy=False`
+        raises ValueError if `dtype` needs a copy.
         """
         wanted = self.samples.dtype if dtype is None else np.dtype(dtype)
         if copy is False and wanted != self.samples.dtype:
@@ -77,7 +77,7 @@ class AudioFrame:
 
     @property
     def duration_s(self) -> float:
-        """How long it is."""
+        """The length of the piece in seconds."""
         return len(self.samples) / self.rate
 
     @property
@@ -98,9 +98,9 @@ class AudioFrame:
 
 
 class Converter:
-    """Turn what was decoded into what one consumer asked for. Samples are neither lost nor added, but for a new line.
+    """Converts decoded audio into the format of one consumer. Within a line no sample is lost or added.
 
-    Another rate is had from libswresample, which holds back 16 samples: they come with the next piece, or by `finish`.
+    libswresample converts to another rate. It holds back 16 samples: they come with the next piece, or from `finish`.
     """
 
     def __init__(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> None:
@@ -109,13 +109,13 @@ class Converter:
         self._layout: Layout = layout
         self._resampler: av.AudioResampler | None = None
         self._last: Pcm | None = None
-        self._begin = 0  # the RTP time at which the line under way begins
-        self._taken = 0  # its samples that came
-        self._given = 0  # its samples that were given out
-        self._is_new = True  # whether the next samples are the first of a line
+        self._begin = 0  # the RTP time at which the current line begins
+        self._taken = 0  # how many of its samples came
+        self._given = 0  # how many of its samples were returned
+        self._is_new = True  # whether the next piece begins a line
 
     def convert(self, pcm: Pcm, *, is_new: bool) -> list[AudioFrame]:
-        """Return a piece as it was asked for, after what was held back of a line that is over if it `is_new`."""
+        """Return a piece in the consumer's format. If it `is_new`, it begins a line, after the rest of the last one."""
         frames: list[AudioFrame] = []
         if is_new:
             frames = self.finish()
@@ -132,11 +132,11 @@ class Converter:
         return [*frames, self._frame(pcm, samples)] if len(samples) else frames
 
     def finish(self) -> list[AudioFrame]:
-        """Return what was held back, if anything was."""
+        """Return the samples that were held back, if any."""
         resampler, self._resampler = self._resampler, None
         if resampler is None or self._last is None:
             return []
-        # Of a line of few samples the resampler gives less than there is.
+        # For a short line the resampler returns too few samples.
         owed = -(-self._taken * self._rate // opus.CLOCK_RATE) - self._given
         samples = exactly(owed, stereo(resampler.resample(None)))
         return [self._frame(self._last, samples)] if len(samples) else []
@@ -167,25 +167,25 @@ class Converter:
             is_stereo = self._layout == "stereo"
             return floats if is_stereo else np.asarray(floats.mean(axis=1, keepdims=True), dtype=np.float32)
         if self._layout == "stereo":
-            return samples.copy()  # the other consumers have the same
+            return samples.copy()  # other consumers share them
         return np.asarray(samples.sum(axis=1, keepdims=True, dtype=np.int32) >> 1, dtype=np.int16)
 
 
 def exactly(count: int, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """Return so many samples of stereo: without what is too much, or with silence behind them."""
+    """Return exactly `count` samples of stereo: cut off, or with silence appended."""
     if len(samples) >= count:
         return samples[:count]
     return np.concatenate([samples, np.zeros((count - len(samples), 2), np.int16)])
 
 
 def stereo(blocks: Iterable[av.AudioFrame]) -> npt.NDArray[np.int16]:
-    """Return the samples of blocks of 16 bits and two channels, in an array of shape (samples, 2)."""
+    """Return the samples of 16-bit stereo blocks as an array of shape (samples, 2)."""
     arrays = [np.asarray(block.to_ndarray(), dtype=np.int16).reshape(-1, 2) for block in blocks]
     return np.concatenate(arrays) if arrays else np.empty((0, 2), np.int16)
 
 
 class AudioHub(Hub[Pcm]):
-    """Hand decoded audio to every consumer."""
+    """Hands decoded audio to every consumer."""
 
     def iterate(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> "AudioIterator":
         """Return a new consumer."""
@@ -209,8 +209,8 @@ class AudioIterator(HubIterator[Pcm]):
     def __init__(self, hub: AudioHub, converter: Converter) -> None:
         super().__init__(hub, Recent(LIMIT, idle_after=IDLE_AFTER))
         self._converter = converter
-        self._ready: deque[AudioFrame] = deque()  # converted and not taken: two at the most
-        self._skipped_seen = -1  # as many as were skipped when the last piece was taken
+        self._ready: deque[AudioFrame] = deque()  # converted and not taken: two at most
+        self._skipped_seen = -1  # the value of `skipped` at the last piece
 
     async def __anext__(self) -> AudioFrame:
         """Return the next piece.

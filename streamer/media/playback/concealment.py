@@ -1,14 +1,14 @@
-"""What is to be heard when, given packets that may be missing: an unbroken line of samples, as RTP timestamps have it.
+"""Plans which samples are played when, although packets may be missing: one line of samples without gaps.
 
-1. A packet is heard at its RTP timestamp, as long as it lasts.
-2. Between two packets lies what was lost, or a pause, in which the phone sends nothing (DTX). Both are made up: so
-   many samples as RTP timestamps say, in pieces of at most 20 ms, as soon as the second packet comes.
-3. A gap of more than two seconds is none: the line ends, and another begins with the packet. So it does with another
-   SSRC, and with a timestamp that goes back as far.
-4. Of a packet that begins before the last one ends, only what comes after that is heard.
+1. A packet is played at its RTP timestamp, for its own duration.
+2. Between two packets, others were lost, or the phone paused and sent nothing (DTX). Both are concealed when the second
+   packet comes: with as many samples as the RTP timestamps say, in pieces of at most 20 ms.
+3. A gap of more than two seconds is not concealed: the line ends, and the packet begins another. So does a packet with
+   another SSRC, and one whose timestamp goes back by as much.
+4. If a packet begins before the last one ends, its beginning is skipped.
 
-So within one line the samples are exactly as many as the time that has passed on the phone's clock. Left out: playout
-delay. Who plays the audio holds back as much as he likes; the jitter buffer has put the packets in order.
+So a line has exactly as many samples as time has passed on the phone's clock. Left out: playout delay. The jitter
+buffer has put the packets in order, and a player may delay them as it likes.
 """
 
 from dataclasses import dataclass
@@ -26,23 +26,23 @@ class Step:
 
     rtp_time: int  # of its first sample
     samples: int
-    unit: AccessUnit | None  # what is decoded; None where it is made up
-    skipped: int = 0  # samples at the beginning of what is decoded that are not heard
-    is_lost: bool = False  # made up because a packet is missing; in a pause none is
-    discontinuity: bool = False  # another line begins here
+    unit: AccessUnit | None  # the packet to decode; None for a concealed piece
+    skipped: int = 0  # samples at the packet's beginning that are not played
+    is_lost: bool = False  # concealed because a packet is missing, not because of a pause
+    discontinuity: bool = False  # a line begins here
 
 
 class Continuity:
-    """Plan what is heard: `take` each packet in order."""
+    """Plans what is played: `take` each packet in order."""
 
     def __init__(self) -> None:
         self.malformed = 0
         self._ssrc = -1
-        self._next = -1  # the RTP time at which the last packet ends; -1 before the first
+        self._next = -1  # the RTP time of the last packet's end; -1 before the first
         self._has_lost = False  # whether a packet was lost since
 
     def take(self, unit: AccessUnit) -> list[Step]:
-        """Return what is heard up to the end of this packet, from the end of the one before."""
+        """Return the pieces from the end of the last packet to the end of this one."""
         samples = opus.duration(unit.data)
         self._has_lost |= unit.discontinuity
         if samples is None:

@@ -1,6 +1,6 @@
-"""A frame as an image file: PNG or JPEG, by libavcodec's own encoders.
+"""Encodes a frame as PNG or JPEG with libavcodec.
 
-They need no extra, and at 720x1280 its PNG takes half the time of Pillow's, for the same size of file.
+This needs no extra, and a PNG of 720x1280 takes half the time of Pillow's for the same file size.
 """
 
 import fractions
@@ -20,7 +20,7 @@ QUALITY: Final = 90  # of a JPEG, by the usual scale
 
 
 def image_format_of(path: Path) -> ImageFormat:
-    """Return the format that a name stands for. Raises ConfigurationError if it stands for none."""
+    """Return the image format for a file name. Raises ConfigurationError if its suffix is not known."""
     found = _BY_SUFFIX.get(path.suffix.lower())
     if found is None:
         raise ConfigurationError(f"expected a file name that ends in .png, .jpg or .jpeg, got {path.name!r}")
@@ -28,7 +28,7 @@ def image_format_of(path: Path) -> ImageFormat:
 
 
 def encode_image(pixels: npt.NDArray[np.uint8], image_format: ImageFormat, *, quality: int = QUALITY) -> bytes:
-    """Return RGB pixels of shape (height, width, 3) as an image file; `quality`, 1 to 100, is a JPEG's.
+    """Return RGB pixels of shape (height, width, 3) as an image file; `quality` is for JPEG, from 1 to 100.
 
     Raises ConfigurationError for another format or quality.
     """
@@ -39,7 +39,7 @@ def encode_image(pixels: npt.NDArray[np.uint8], image_format: ImageFormat, *, qu
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     if image_format == "png":
         return _encode("png", frame, {"pred": "up"})
-    # JPEG knows no other colours than these (JFIF 1.02).
+    # JPEG has only this color space (JFIF 1.02).
     frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
     step = str(_quantiser(quality))
     return _encode("mjpeg", frame, {"qmin": step, "qmax": step, "huffman": "optimal"})

@@ -1,4 +1,4 @@
-"""The decoded side of the fan-out: video is decoded once for all consumers, and only while there are any."""
+"""Decodes video once for all consumers, and only while there are any."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ from streamer.own_loop import OwnLoop
 class VideoOutput:
     """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
 
-    `history` gets the access units first: a late consumer's first frame is decoded from it.
-    `request_keyframe` is called whenever decoding can only begin, or go on, with one. `audio_port` is called for each
+    `history` must get each access unit first: the first frame of a late consumer is decoded from it.
+    `request_keyframe` is called when decoding needs a keyframe to begin or go on. `audio_port` is called for each
     frame.
     """
 
@@ -39,26 +39,26 @@ class VideoOutput:
         self._audio_port = audio_port
         self._decoder: Decoder | None = None
         self._discontinuity = False
-        self._unseen_ns = 0  # when the latest unit came that was not decoded
-        self._unseen_time = 0  # the latest RTP time of one: a phone that reorders sends others after it
-        self._is_behind = False  # whether units came that the decoder did not get
+        self._unseen_ns = 0  # the arrival of the latest unit that was not decoded
+        self._unseen_time = 0  # the latest RTP time of such a unit; a stream that reorders sends earlier ones after it
+        self._is_behind = False  # whether the decoder missed units
         self._size: tuple[int, int] | None = None
         self._measured: AccessUnit | None = None  # the keyframe of this size
-        self._got: AccessUnit | None = None  # the newest one that it got, if it had all that this is decoded from
+        self._got: AccessUnit | None = None  # the newest unit that it got, if it can go on from there
         self.meter = DecodingMeter()
         self.hub = FrameHub(self._watch, loop=loop)
 
     @property
     def counters(self) -> DecoderCounters:
-        """What the decoder has counted."""
+        """The counters of the decoder."""
         return self._decoder.counters if self._decoder else DecoderCounters()
 
     def put(self, unit: AccessUnit) -> None:
-        """Decode a video access unit, if anybody looks."""
+        """Decode a video access unit, if anybody watches."""
         if unit.kind != "video":
             return
         if not self.hub.is_watched or self._decoder is None:
-            self.hub.forget_last()  # the screen has changed, unseen
+            self.hub.forget_last()  # the screen changed
             self._unseen_ns = unit.arrival_ns
             self._unseen_time = unit.rtp_time if unit.is_keyframe else max(unit.rtp_time, self._unseen_time)
             self._is_behind = True
@@ -109,7 +109,7 @@ class VideoOutput:
             self._got, self._is_behind = group[-1], False
 
     def _missed(self, group: list[AccessUnit]) -> list[AccessUnit]:
-        """Return the units of the last group that the decoder did not get: those since the last consumer left."""
+        """Return the units of the last group that the decoder missed: those since the last consumer left."""
         got = next((number for number, unit in enumerate(group, start=1) if unit is self._got), 0)
         return group[got:] or group
 
@@ -120,7 +120,7 @@ class VideoOutput:
 
     def _publish(self, unit: AccessUnit, av_frame: av.VideoFrame, decode_ns: int) -> None:
         if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
-            return  # it was still in the decoder when the last consumer went, and is on the screen no more
+            return  # out of date: it was still in the decoder when the last consumer left
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         self.meter.add(now_ns, wall_ns, unit, decode_ns)
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False

@@ -1,4 +1,4 @@
-"""The decoder's thread: access units in, frames out to the event loop, while somebody looks."""
+"""The decoder's thread: it takes access units and hands frames to the event loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,15 +17,15 @@ from streamer.media.frame_decoder import (
 )
 from streamer.media.worker import Worker
 
-INBOX_LIMIT: Final = 60  # access units: a second or two; one more, and decoding goes on at the next keyframe
+INBOX_LIMIT: Final = 60  # access units: a second or two; beyond it, decoding goes on at the next keyframe
 
 
 class Decoder:
-    """Decode video access units in a thread; hand the frames to `on_frame` in the event loop.
+    """Decodes video access units in a thread, and hands the frames to `on_frame` in the event loop.
 
-    Call `put` and `aclose` in the event loop. It calls `on_loss` when the decoder lost frames (it refused one,
-    concealed a part of one, or fell behind) and needs a keyframe, `on_failure` when it cannot go on. `on_frame` also
-    gets the ns that decoding took.
+    Call `put` and `aclose` in the event loop. It calls `on_loss` when frames were lost and it needs a keyframe: the
+    decoder refused a unit, concealed a part of a frame, or fell behind. It calls `on_failure` when it cannot go on.
+    `on_frame` also gets the time that decoding took, in ns.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Decoder:
         self._on_frame = on_frame
         self._on_failure = on_failure
         self._on_loss = on_loss
-        self._needs_keyframe = True  # the inbox does: it was emptied
+        self._needs_keyframe = True  # because the inbox was emptied
         self._frames = FrameDecoder(lambda: self._worker.call_in_loop(on_loss))
-        self._latest_ns = 0  # the thread's: when the newest unit came
+        self._latest_ns = 0  # the arrival of the newest unit; the thread's
         self._still: asyncio.TimerHandle | None = None
         self._worker: Worker[tuple[AccessUnit, ...]] = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
 
@@ -58,7 +58,7 @@ class Decoder:
         self._put((unit,))
 
     def catch_up(self, units: Sequence[AccessUnit]) -> None:
-        """Decode units from a keyframe on, soon, and hand over only the frame that is shown last."""
+        """Decode units from a keyframe on soon, and hand over only the frame that is shown last."""
         self._put(tuple(units))
 
     async def aclose(self) -> None:
@@ -92,7 +92,7 @@ class Decoder:
                 frames += self._frames.decode(unit)
             if not units or (len(units) > 1 and self._frames.is_holding):
                 frames += self._frames.release(lambda: not self._worker.waiting)
-        except Exception as error:  # noqa: BLE001 - even a fault of ours must end the iterators, and with itself
+        except Exception as error:  # noqa: BLE001 - our own bugs, too, must end the iterators
             self._worker.call_in_loop(self._on_failure, error)
             return
         if len(units) > 1 and frames:

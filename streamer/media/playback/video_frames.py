@@ -24,8 +24,8 @@ from streamer.pubsub import Hub, HubIterator
 Policy: TypeAlias = Literal["latest", "every"]
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
 
-EVERY_LIMIT: Final = 60  # frames a consumer of "every" may be behind: 85 MB at 720x1280
-IDLE_AFTER: Final = 600  # frames that a consumer of "latest" left unread: decoding stops until its next read
+EVERY_LIMIT: Final = 60  # how many frames a consumer of "every" may be behind: 85 MB at 720x1280
+IDLE_AFTER: Final = 600  # unread frames of a consumer of "latest" after which decoding stops until it reads again
 _SIZE_LIMIT: Final = 16384
 _FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
@@ -34,8 +34,8 @@ _FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 class VideoFrame:
     """One decoded frame of the phone's screen. It never changes, and any thread may use it.
 
-    `discontinuity` belongs to each iterator: it is set on the first frame of an iterator, and on the first frame after
-    frames were lost on the way or the stream began again. Frames that a consumer skips itself do not count.
+    Each iterator sets `discontinuity` for itself: on its first frame, and on the first frame after frames were lost or
+    the stream restarted. Frames that a consumer skips itself do not count.
     """
 
     width: int  # in pixels
@@ -44,12 +44,12 @@ class VideoFrame:
     rtp_time: int  # 90 kHz ticks, extended: the phone's own clock, origin unknown
     arrival_ns: int  # monotonic, of the datagram that completed the frame
     received_at: float  # the same moment as Unix time in seconds
-    decoded_ns: int  # monotonic, when the decoder had handed it over
+    decoded_ns: int  # monotonic, when it was decoded
     captured_at: float | None  # Unix time in seconds on the phone's own clock; None before its first sender report
     is_keyframe: bool  # whether it was decoded from a keyframe
-    discontinuity: bool  # frames were lost, or the stream began again, since the consumer's last frame
-    is_repeat: bool = False  # the frame that was got before, once more: `frames(repeat=True)` on a still screen
-    audio_port: AudioPort | None = None  # the one in force when this frame came
+    discontinuity: bool  # frames were lost, or the stream restarted, since the consumer's last frame
+    is_repeat: bool = False  # the same frame as before: `frames(repeat=True)` on a still screen
+    audio_port: AudioPort | None = None  # the audio port when this frame came
     av_frame: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
     @property
@@ -65,15 +65,15 @@ class VideoFrame:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the pixels as `to_ndarray()` does, for `numpy.asarray(frame)`.
 
-        `dtype` is the type to convert the values to, uint8 by default. `copy=False` raises ValueError, as NumPy asks:
-        the pixels are converted each time.
+        `dtype` converts the values; the default is uint8. `copy=False` raises ValueError, as NumPy requires: each call
+        converts the pixels.
         """
         if copy is False:
             raise ValueError("cannot give an array without a copy: each call converts the pixels")
         return self.to_ndarray().astype(np.uint8 if dtype is None else dtype, copy=False)
 
     def __copy__(self) -> Self:
-        return self  # it never changes
+        return self  # it is immutable
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -96,8 +96,8 @@ class VideoFrame:
     ) -> npt.NDArray[np.uint8]:
         """Return the pixels as an array.
 
-        Every call converts again, in the caller's thread: `await asyncio.to_thread(frame.to_ndarray, ...)` keeps a loop
-        free. The frame's own range (full or limited), colours and depth are honoured.
+        Each call converts again, in the caller's thread: use `await asyncio.to_thread(frame.to_ndarray, ...)` to keep
+        the event loop free. The conversion respects the frame's range (full or limited), color space and depth.
 
         Args:
             format: "rgb24" and "bgr24" give the shape (height, width, 3); "gray" gives (height, width); "yuv420p" gives
@@ -105,7 +105,7 @@ class VideoFrame:
             size: Scale to this width and height in the same pass.
 
         Raises:
-            ConfigurationError: The format is not known, or the size is impossible, as an odd one is for "yuv420p".
+            ConfigurationError: The format is unknown, or the size is impossible, such as an odd one for "yuv420p".
         """
         if format not in _FORMATS:
             raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
@@ -137,7 +137,7 @@ class VideoFrame:
     def encode(
         self, image_format: ImageFormat = "png", *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> bytes:
-        """Return the frame as an image file. It takes some milliseconds of the caller's thread.
+        """Return the frame as an image file. It takes a few milliseconds, in the caller's thread.
 
         Args:
             image_format: "png" or "jpeg".
@@ -152,12 +152,12 @@ class VideoFrame:
     def save(
         self, path: str | os.PathLike[str], *, quality: int = QUALITY, size: tuple[int, int] | None = None
     ) -> None:
-        """Write the frame into an image file: whole, or not at all.
+        """Write the frame into an image file, completely or not at all.
 
-        It blocks: `await asyncio.to_thread(frame.save, path)` does not.
+        It blocks: use `await asyncio.to_thread(frame.save, path)` to keep the event loop free.
 
         Args:
-            path: A `.png`, `.jpg` or `.jpeg` file. One that exists is replaced.
+            path: A `.png`, `.jpg` or `.jpeg` file. An existing file is replaced.
             quality: From 1 to 100, for JPEG.
             size: Scale to this width and height.
 
@@ -169,7 +169,7 @@ class VideoFrame:
 
 
 class FrameHub(Hub[VideoFrame]):
-    """Hand each decoded frame to every consumer; keep the last one for consumers that come later."""
+    """Hands each decoded frame to every consumer, and keeps the last one for consumers that come later."""
 
     def __init__(self, on_watch: Callable[[bool], None], *, loop: OwnLoop | None = None) -> None:
         super().__init__(on_watch, loop=loop)
@@ -183,7 +183,7 @@ class FrameHub(Hub[VideoFrame]):
         super().publish(item)
 
     def forget_last(self) -> None:
-        """Forget the last frame: the screen has changed since. So does a consumer of the newest one."""
+        """Forget the last frame, also for consumers of "latest": the screen has changed."""
         self.last = None
         for subscription in self._subscriptions:
             if isinstance(subscription.mailbox, Latest):
@@ -192,7 +192,7 @@ class FrameHub(Hub[VideoFrame]):
     def iterate(
         self, policy: Policy, *, max_fps: float | None = None, repeat: bool = False, limit: int = EVERY_LIMIT
     ) -> "FrameIterator":
-        """Return a new consumer, which gets the last frame at once if it is still on the screen."""
+        """Return a new consumer. It gets the last frame at once if that is still on the screen."""
         self.loop.check()
         if policy not in {"latest", "every"}:
             raise ConfigurationError(f'expected the policy "latest" or "every", got {policy!r}')
@@ -254,7 +254,7 @@ class FrameIterator(HubIterator[VideoFrame]):
             await self._change()
 
     def _next(self) -> VideoFrame | None:
-        """Return the frame that is there, a new one or the former one again; None if there is none."""
+        """Return the next frame, or the last one again with `repeat`; None if there is none."""
         try:
             frame = self._take()
         except OverflowedError:
@@ -275,7 +275,7 @@ class FrameIterator(HubIterator[VideoFrame]):
 
 
 def _marked(frame: VideoFrame) -> VideoFrame:
-    """Return a frame with its `discontinuity` set: another object with the same pixels, as consumers share it."""
+    """Return a frame with `discontinuity` set: a copy with the same pixels, since consumers share the frame."""
     return frame if frame.discontinuity else replace(frame, discontinuity=True)
 
 
