@@ -1,4 +1,4 @@
-"""What the stages of the media path hand to each other."""
+"""`AccessUnit`: what the stages of the media path hand to each other."""
 
 from dataclasses import dataclass, field
 
@@ -17,6 +17,6 @@ class AccessUnit:
     rtp_time: int  # in ticks of the codec's clock rate, extended: it never wraps and never jumps within a stream
     ssrc: int
     is_keyframe: bool  # a decoder may start here; true for all audio
-    discontinuity: bool  # something was lost, or restarted, right before this unit
+    discontinuity: bool  # units were lost right before this one, or the stream restarted
     arrival_ns: int  # monotonic, of the datagram that completed it
     captured_ns: int | None = None  # Unix time on the phone's own clock; None before its first sender report

@@ -6,7 +6,7 @@ from streamer.media.access_unit import AccessUnit
 
 
 class Sink(Protocol):
-    """Something that takes access units: the decoder, a recording, a viewer."""
+    """Takes access units: a decoder, a recording, the history."""
 
     def put(self, unit: AccessUnit) -> None:
         """Take an access unit; never waits and never raises."""

@@ -1,4 +1,4 @@
-"""Counters of a few bits that begin again at 0: sequence numbers, RTP timestamps, picture order counts."""
+"""Extends counters that wrap around to 0: sequence numbers, RTP timestamps, picture order counts."""
 
 
 def extend(previous: int, low: int, bits: int) -> int:

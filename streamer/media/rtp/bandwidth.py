@@ -1,13 +1,16 @@
-"""How much the path carries, estimated where the packets arrive: for senders without transport-wide feedback.
+"""Estimates the bandwidth of the path at the receiver, for senders without transport-wide feedback.
 
     send time and arrival of packets → groups of 5 ms → trend of the delay → is a queue growing? → rate control → REMB
 
-After draft-ietf-rmcat-gcc-02: groups (section 5.2), adaptive threshold (5.4), rate control (5.5). Otherwise than there,
-the delay's gradient is the slope of a line through the latest delays, and not a Kalman filter's, since a line needs no
-model of the sender's bursts; before a queue was first seen the estimate follows what arrives as fast as it can, since
-Chromium believes an estimate beyond its own only in its first seconds; no step down is by more than half, since a
-screen at rest sends too little to say what the path carries; and a long queue is let run empty, since a screen is
-looked at now.
+It follows draft-ietf-rmcat-gcc-02: groups (section 5.2), adaptive threshold (5.4), rate control (5.5). It differs in
+four points:
+
+- The gradient of the delay is the slope of a line through the latest delays, not the state of a Kalman filter. A line
+  needs no model of the sender's bursts.
+- Until a queue is seen for the first time, the estimate follows the throughput as fast as it can. Chromium accepts an
+  estimate above its own only in its first seconds.
+- No step down is by more than half. A still screen sends too little to tell what the path carries.
+- A long queue is drained: a screen should be seen without delay.
 """
 
 from collections import deque
@@ -20,28 +23,30 @@ from streamer.media.rtp.feedback import RoundTripTime
 from streamer.media.wraparound import extend
 
 MIN_BPS: Final = 50_000
-START_BPS: Final = 1_000_000  # before anything is known: what encoders of a screen commonly start with
+START_BPS: Final = 1_000_000  # at the beginning: a common start of screen encoders
 MAX_BPS: Final = 100_000_000
 
 _MS: Final = 1_000_000
 _GROUP_NS: Final = 5 * _MS
 _BURST_NS: Final = 100 * _MS
-_PAUSE_NS: Final = 2_000 * _MS  # after one, delays are measured from the beginning; send times wrap at 64 s
+_PAUSE_NS: Final = 2_000 * _MS  # after such a pause, delays are measured anew; send times wrap at 64 s
 
 
 class _Groups:
-    """Packets that were sent together, or that a queue let go together, count as one (section 5.2)."""
+    """Groups packets that were sent together, or that left a queue together (section 5.2)."""
 
     def __init__(self) -> None:
-        self._previous: tuple[int, int] | None = None  # when the last packet was sent, and when it came
-        self._first: tuple[int, int] | None = None  # the same of the group under way
+        # When the last packet of the previous group was sent, and when it came.
+        self._previous: tuple[int, int] | None = None
+        self._first: tuple[int, int] | None = None  # likewise, of the group's first packet
         self._last = (0, 0)
         self._size = 0
 
     def add(self, packets: Iterable[tuple[int, int]], arrival_ns: int) -> Iterator[tuple[int, int, int]]:
-        """Take packets that came together, each by when it was sent and its size.
+        """Take packets that came together, each as its send time and size.
 
-        Yield, for each group that they complete, how much later it was sent, and came, than the one before; its bytes.
+        Yield for each completed group: how much later than the previous one it was sent, how much later it came, and
+        its size in bytes.
         """
         for sent_ns, size in packets:
             if self._first is None:
@@ -49,7 +54,7 @@ class _Groups:
                 continue
             since_first_ns = sent_ns - self._first[0]
             if since_first_ns < 0:
-                continue  # overtaken on the way
+                continue  # it was overtaken
             if since_first_ns <= _GROUP_NS or self._is_burst(sent_ns, arrival_ns):
                 self._last = (max(sent_ns, self._last[0]), arrival_ns)
                 self._size += size
@@ -60,7 +65,7 @@ class _Groups:
                 yield self._previous[0] - before[0], self._previous[1] - before[1], whole_size
 
     def _is_burst(self, sent_ns: int, arrival_ns: int) -> bool:
-        """Whether a packet came right behind the last one though it was sent later: both had waited for something."""
+        """Whether a packet came right after the last one although it was sent later: both had waited in a queue."""
         waited_ns = arrival_ns - self._last[1]
         return (
             self._first is not None
@@ -75,7 +80,7 @@ class _Groups:
 
 
 class Usage(Enum):
-    """What the delay says of the path's queue."""
+    """What the delay tells about the path's queue."""
 
     NORMAL = "it neither grows nor shrinks"
     UNDER = "it shrinks"
@@ -83,9 +88,9 @@ class Usage(Enum):
 
 
 class _DelayTrend:
-    """Whether the delay grows: the slope of a line through the latest delays, held against a threshold that adapts.
+    """Whether the delay grows: compares the slope of a line through the latest delays with an adaptive threshold.
 
-    Times are in milliseconds. The constants are those that WebRTC's senders judge transport-wide feedback with.
+    Times are in milliseconds. The constants are those of WebRTC's senders for transport-wide feedback.
     """
 
     _WINDOW: Final = 20  # groups
@@ -102,10 +107,10 @@ class _DelayTrend:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the delays; what was learned of the path's noise stays."""
+        """Forget the delays, but not the threshold, which reflects the path's noise."""
         self.usage = Usage.NORMAL
         self._times: deque[float] = deque(maxlen=self._WINDOW)
-        self._delays: deque[float] = deque(maxlen=self._WINDOW)  # at these times, smoothed
+        self._delays: deque[float] = deque(maxlen=self._WINDOW)  # smoothed, at these times
         self._sizes: deque[int] = deque(maxlen=self._WINDOW)
         self._count = 0
         self._now_ms = self._delay_ms = self._smoothed_ms = self._least_ms = 0.0
@@ -115,17 +120,17 @@ class _DelayTrend:
 
     @property
     def queue_ms(self) -> float:
-        """How long packets wait on the way, beyond the least that was seen."""
+        """How long packets wait in the queue: the delay beyond the least one."""
         return self._smoothed_ms - self._least_ms
 
     @property
     def throughput_bps(self) -> float | None:
-        """What came while the latest delays were measured: while a queue grows, all that the path carries."""
+        """The throughput while the latest delays were measured. While a queue grows, it is the path's capacity."""
         span_ms = self._times[-1] - self._times[0] if self._times else 0.0
         return (sum(self._sizes) - self._sizes[0]) * 8000 / span_ms if span_ms > 0 else None
 
     def add(self, sent_ms: float, came_ms: float, size: int) -> None:
-        """Take a group that was sent, and came, so much after the one before."""
+        """Add a group, by how much later than the previous one it was sent and came."""
         self._count = min(self._count + 1, self._MAX_COUNT)
         self._now_ms += came_ms
         self._delay_ms += came_ms - sent_ms
@@ -160,7 +165,7 @@ class _DelayTrend:
 
 
 def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Return the slope of the line that fits the points best."""
+    """Return the slope of the least-squares line through the points."""
     mean_x = sum(xs) / len(xs)
     from_mean = [x - mean_x for x in xs]
     squares = sum(map(mul, from_mean, from_mean))
@@ -168,11 +173,11 @@ def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 class _Throughput:
-    """What arrived in the last half second, kept as sums over 10 ms."""
+    """The throughput of the last half second, in sums over 10 ms."""
 
     _WINDOW_NS: Final = 500 * _MS
     _STEP_NS: Final = 10 * _MS
-    _LEAST_NS: Final = 150 * _MS  # of arrivals, before a rate is told
+    _LEAST_NS: Final = 150 * _MS  # of arrivals, before there is a rate
 
     def __init__(self) -> None:
         self._sums: deque[list[int]] = deque()  # [step, bytes], at most one for each step of the window
@@ -191,7 +196,7 @@ class _Throughput:
         self._total += size
 
     def bps(self, now_ns: int) -> float | None:
-        """Return bits per second; None before enough came to tell."""
+        """Return bits per second; None before enough has arrived."""
         if self._since_ns is None or now_ns - self._since_ns < self._LEAST_NS:
             return None
         self._forget(now_ns)
@@ -204,12 +209,12 @@ class _Throughput:
 
 
 class _RateControl:
-    """The estimate: up while no queue grows, down when one does (section 5.5), and held until a long one is gone."""
+    """The estimate: rises while no queue grows, falls when one does (section 5.5), stays while a long one drains."""
 
-    _DECREASE: Final = 0.85  # of what arrived while the path was full
-    _DRAIN: Final = 0.5  # the same, to let a long queue run empty
-    _LONG_QUEUE_MS: Final = 200.0  # more than a keyframe makes for itself
-    _DRAIN_NS: Final = 5_000 * _MS  # at the most
+    _DECREASE: Final = 0.85  # of the throughput while the path was full
+    _DRAIN: Final = 0.5  # the same, to drain a long queue
+    _LONG_QUEUE_MS: Final = 200.0  # more than a keyframe causes
+    _DRAIN_NS: Final = 5_000 * _MS  # at most
     _INCREASE_PER_S: Final = 1.08
     _NEAR: Final = 1.1
     _PACKET_BITS: Final = 1200 * 8
@@ -217,13 +222,13 @@ class _RateControl:
     def __init__(self, round_trip: RoundTripTime) -> None:
         self.bps = float(START_BPS)
         self._round_trip = round_trip
-        self._is_starting = True  # until a queue was first seen to grow
-        self._full_bps: float | None = None  # what arrived when the path was full, lately
+        self._is_starting = True  # until a queue grows for the first time
+        self._full_bps: float | None = None  # the recent throughput of the full path
         self._changed_ns = 0
         self._decreased_ns = 0
 
     def increase(self, throughput_bps: float, queue_ms: float, now_ns: int) -> None:
-        """Go up by what is due since the last change, never far beyond what arrives."""
+        """Rise by what is due since the last change, but never far above the throughput."""
         elapsed_s = min(max(now_ns - self._changed_ns, 0) / 1e9, 1.0)
         self._changed_ns = now_ns
         if self._full_bps is not None and throughput_bps > self._NEAR * self._full_bps:
@@ -241,7 +246,7 @@ class _RateControl:
         self.bps = min(max(self.bps, min(wanted, 1.5 * throughput_bps + 10_000)), MAX_BPS)
 
     def decrease(self, throughput_bps: float | None, queue_ms: float, now_ns: int) -> None:
-        """Go down, at most once a round trip."""
+        """Fall, at most once per round trip."""
         wait_ns = min(max(self._round_trip.smoothed_ns, 10 * _MS), 200 * _MS)
         if not self._is_starting and now_ns - self._decreased_ns < wait_ns:
             return
@@ -261,7 +266,7 @@ class _RateControl:
 
 
 class BandwidthEstimator:
-    """The bandwidth from the sender to here, and when to tell it. `add` each packet, `due` at the deadline."""
+    """Estimates the bandwidth, and decides when to report it: `add` each packet, and call `due` at the deadline."""
 
     INTERVAL_NS: Final = 200 * _MS
 
@@ -274,12 +279,12 @@ class BandwidthEstimator:
         self._sent = -1  # the latest send time, extended
         self._latest_ns = 0  # the latest arrival
         self._told_bps = 0.0
-        self._next_ns = 0  # when to tell it next, if it does not fall before
+        self._next_ns = 0  # when to report next, unless the estimate falls before
 
     def add(self, packets: list[tuple[int, int]], arrival_ns: int) -> bool:
-        """Take packets that came together, each by its 24-bit send time (in 2**-18 s) and its size.
+        """Take packets that came together, each as its 24-bit send time (in 2**-18 s) and size.
 
-        Say whether `deadline_ns` changed.
+        Return whether `deadline_ns` changed.
         """
         if self._sent < 0 or arrival_ns - self._latest_ns > _PAUSE_NS:
             self._begin(packets[0][0])
@@ -295,14 +300,14 @@ class BandwidthEstimator:
         return True
 
     def _extended(self, packets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Yield each packet's send time, in ns and beyond the wrap, and its size."""
+        """Yield each packet's send time, in ns and without the wrap, and its size."""
         for send_time, size in packets:
             sent = extend(self._sent, send_time, 24)
             self._sent = max(self._sent, sent)
             yield sent * 1_000_000_000 >> 18, size
 
     def due(self, now_ns: int) -> int | None:
-        """Return the estimate in bits per second if it is to be told now."""
+        """Return the estimate in bits per second if it is time to report it."""
         if self.deadline_ns is None or now_ns < self.deadline_ns:
             return None
         self.deadline_ns, self._next_ns = None, now_ns + self.INTERVAL_NS

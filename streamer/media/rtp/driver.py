@@ -1,4 +1,4 @@
-"""The edge of the media path: packets and the clock in, access units out to the fan-out, RTCP back."""
+"""The edge of the media path: it feeds packets and the clock to the receiver, and hands on access units and RTCP."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ _NEVER: Final = 1 << 63
 
 
 class ReceiverDriver:
-    """Drive one transport's receiver from the socket's callbacks and one timer. Belongs to one event loop."""
+    """Drives one transport's receiver by the socket's callbacks and one timer. It belongs to one event loop."""
 
     def __init__(self, receiver: Receiver, fanout: Sink) -> None:
         self.receiver = receiver
@@ -53,12 +53,12 @@ class ReceiverDriver:
         self.receiver.round_trip.measured(round_trip_ns)
 
     def request_keyframe(self) -> None:
-        """Ask for a keyframe now, and until one comes."""
+        """Request a keyframe now, and again until one comes."""
         self.receiver.request_keyframe(time.monotonic_ns())
         self._settle()
 
     def close(self) -> None:
-        """Stop the timer; what comes afterwards is ignored."""
+        """Stop the timer. Later packets are ignored."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -70,7 +70,7 @@ class ReceiverDriver:
         self._settle()
 
     def _settle(self) -> None:
-        """Send what is due, and set the timer if the next deadline is before it."""
+        """Send what is due, and set the timer if the next deadline is earlier."""
         receiver = self.receiver
         if receiver.has_rtcp and self._send_rtcp is not None:
             for packet in receiver.take_rtcp():
@@ -81,5 +81,5 @@ class ReceiverDriver:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_ns = deadline_ns
-        # A loop's time is the monotonic clock in seconds, uvloop's too up to a fixed origin: so go by the difference.
+        # A loop's clock runs as the monotonic one, but uvloop's has another origin: use the difference.
         self._timer = self._loop.call_later(max(deadline_ns - time.monotonic_ns(), 0) / 1e9, self._poll)

@@ -1,6 +1,7 @@
-"""What a receiver tells the sender, and when: reports, retransmission requests, keyframe requests, congestion feedback.
+"""The feedback of a receiver: reports, retransmission requests, keyframe requests, congestion feedback.
 
-Each class is one kind of feedback. None reads a clock: times are monotonic nanoseconds, handed in.
+Each class decides on one kind of feedback: what to send, and when. None reads a clock: the caller passes monotonic
+nanoseconds.
 """
 
 import struct
@@ -16,7 +17,7 @@ _MS: Final = 1_000_000
 
 
 class ReceptionStatistics:
-    """Count what arrived of one SSRC, for receiver reports (RFC 3550 appendices A.3 and A.8)."""
+    """Counts the packets of one SSRC for receiver reports (RFC 3550 appendices A.3 and A.8)."""
 
     def __init__(self, ssrc: int, clock_rate: int) -> None:
         self.ssrc = ssrc
@@ -27,11 +28,11 @@ class ReceptionStatistics:
         self._highest = -1
         self._last_transit: float | None = None
         self._last_rtp_time = -1
-        self._reported = (0, 0)  # expected and received at the time of the last report
-        self._sender_report = (0, 0)  # the middle of its NTP time, and when it came
+        self._reported = (0, 0)  # expected and received, at the last report
+        self._sender_report = (0, 0)  # the middle 32 bits of its NTP time, and its arrival
 
     def add(self, packet: RtpPacket) -> None:
-        """Count a packet in its own stream; retransmissions are not fed here."""
+        """Count a packet, but not a retransmission."""
         self.received += 1
         if packet.sequence_number == (self._highest + 1) & 0xFFFF and self._first >= 0:
             self._highest += 1
@@ -40,7 +41,7 @@ class ReceptionStatistics:
         else:
             self._highest = max(self._highest, extend(self._highest, packet.sequence_number, 16))
         if packet.rtp_time == self._last_rtp_time:
-            return  # one frame's packets share a time: their spacing says nothing of the network
+            return  # the packets of a frame share one time: their spacing is the sender's
         self._last_rtp_time = packet.rtp_time
         transit = packet.arrival_ns * self._clock_rate / 1e9 - packet.rtp_time
         if self._last_transit is not None:
@@ -50,21 +51,21 @@ class ReceptionStatistics:
         self._last_transit = transit
 
     def advance(self, count: int) -> None:
-        """Count so many packets that followed the last one in order, and were of the same frame."""
+        """Count `count` more packets of the same frame, in order after the last one."""
         self.received += count
         self._highest += count
 
     def sender_report(self, ntp_time: int, now_ns: int) -> None:
-        """Remember the sender's latest report, which the next report refers to."""
+        """Remember the sender's latest report: the next receiver report refers to it."""
         self._sender_report = (ntp_time >> 16 & 0xFFFFFFFF, now_ns)
 
     @property
     def expected(self) -> int:
-        """How many packets the sender has sent, as far as the sequence numbers tell."""
+        """How many packets the sender has sent, by their sequence numbers."""
         return self._highest - self._first + 1 if self._first >= 0 else 0
 
     def report(self, now_ns: int) -> ReportBlock:
-        """Return the block for a receiver report; the fraction lost counts from the last call."""
+        """Return the block for a receiver report. Its fraction lost is that since the last call."""
         expected, received = self.expected, self.received
         expected_since, received_since = expected - self._reported[0], received - self._reported[1]
         self._reported = (expected, received)
@@ -82,7 +83,7 @@ class ReceptionStatistics:
 
 
 class RoundTripTime:
-    """The round-trip time, smoothed as TCP does (RFC 6298 section 2), measured from requests that were answered."""
+    """The round-trip time, measured by answered requests and smoothed as in TCP (RFC 6298 section 2)."""
 
     def __init__(self, initial_ns: int = 100 * _MS) -> None:
         self.smoothed_ns = initial_ns
@@ -100,15 +101,15 @@ class RoundTripTime:
 
     @property
     def retry_after_ns(self) -> int:
-        """How long an answer may take before the question is put again."""
+        """After what time without an answer to repeat a request."""
         return min(max(self.smoothed_ns + 2 * self.variation_ns, 20 * _MS), 500 * _MS)
 
 
 class RetransmissionRequests:
-    """When to ask for a missing packet: at once, then each time an answer is overdue, until the buffer gives it up.
+    """When to request a missing packet: at once, and again when an answer is overdue, until the buffer gives it up.
 
-    Where packets overtake each other, "at once" would ask for what is on its way. So the first request waits for as
-    long as late packets have lately been late, which on most paths is not at all.
+    If packets overtake each other, "at once" would request packets that are on their way. So the first request waits
+    for as long as overtaken packets were late recently. On most paths that is not at all.
     """
 
     MAX_PER_MESSAGE: Final = 250  # sequence numbers; a NACK then stays well below one datagram
@@ -120,7 +121,7 @@ class RetransmissionRequests:
         self._patience_ns = 0
 
     def due(self, now_ns: int) -> list[int]:
-        """Return the sequence numbers to ask for now, in order; sets the next `deadline_ns`."""
+        """Return the sequence numbers to request now, in order, and set the next `deadline_ns`."""
         again_ns = self._round_trip.retry_after_ns
         asked: list[int] = []
         deadline_ns: int | None = None
@@ -137,9 +138,9 @@ class RetransmissionRequests:
         return asked
 
     def came(self, missing: Missing, now_ns: int, *, retransmitted: bool) -> None:
-        """Learn from a missing packet that came: how long an answer takes, or how late packets are that were overtaken.
+        """Learn from a missing packet that came: the round-trip time, or how late an overtaken packet is.
 
-        Asked for twice, an answer does not say which request it answers, and teaches nothing (RFC 6298 section 3).
+        A packet that was requested twice does not tell which request it answers, so it is ignored (RFC 6298 section 3).
         """
         if not retransmitted:
             self._patience_ns = min(max(now_ns - missing.noticed_ns, self._patience_ns), self._round_trip.smoothed_ns)
@@ -150,9 +151,9 @@ class RetransmissionRequests:
 
 
 class KeyframeRequests:
-    """When to ask for a keyframe: at once when one is needed, then again until one has come."""
+    """When to request a keyframe: at once when one is needed, and again until one comes."""
 
-    INTERVAL_NS: Final = 300 * _MS  # an encoder answers within a frame or two; asking more often makes it send more
+    INTERVAL_NS: Final = 300 * _MS  # an encoder answers within a frame or two; more requests give more keyframes
 
     def __init__(self) -> None:
         self.needed = False
@@ -174,7 +175,7 @@ class KeyframeRequests:
         return 0 if self._last_ns is None else self._last_ns + self.INTERVAL_NS
 
     def due(self, now_ns: int) -> bool:
-        """Whether to ask now; a true answer counts as having asked."""
+        """Whether to request one now. If true, it counts as requested."""
         deadline_ns = self.deadline_ns
         if deadline_ns is None or now_ns < deadline_ns:
             return False
@@ -185,22 +186,22 @@ class KeyframeRequests:
 class TransportFeedback:
     """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
 
-    The sender's bandwidth estimate lives on it: without it Chromium's frame stays at a tenth of its bitrate.
+    The sender estimates the bandwidth from it. Without it, Chromium's video stays at a tenth of its bitrate.
     """
 
     INTERVAL_NS: Final = 50 * _MS
-    MAX_PACKETS: Final = 400  # arrivals in one message; once so many have come, it leaves at once
-    _MAX_SPAN: Final = 1024  # sequence numbers in one message, come or not
+    MAX_PACKETS: Final = 400  # arrivals in one message; with so many it is sent at once
+    _MAX_SPAN: Final = 1024  # sequence numbers that one message spans
 
     def __init__(self) -> None:
         self.deadline_ns: int | None = None
-        self._numbers: list[int] = []  # the transport-wide sequence numbers that came
-        self._ticks: list[int] = []  # and when, in 250 µs
+        self._numbers: list[int] = []  # the transport-wide sequence numbers since the last message
+        self._ticks: list[int] = []  # and their arrivals, in units of 250 µs
         self._highest = -1  # the highest number so far, extended
         self._count = 0
 
     def add(self, numbers: list[int], arrival_ns: int) -> bool:
-        """Note packets that came together by their transport-wide sequence numbers; say if `deadline_ns` changed."""
+        """Note transport-wide sequence numbers that came together; return whether `deadline_ns` changed."""
         before = len(self._numbers)
         self._numbers += numbers
         self._ticks += [arrival_ns // 250_000] * len(numbers)
@@ -225,7 +226,7 @@ class TransportFeedback:
         return messages
 
     def _take_arrivals(self) -> tuple[Sequence[int], list[int]]:
-        """Return what has come, in the order in which it was sent: the numbers, extended, and the ticks."""
+        """Return the extended numbers of the packets and their arrivals in ticks, in sending order."""
         numbers, ticks, highest = self._numbers, self._ticks, self._highest
         self._numbers, self._ticks = [], []
         first = extend(highest, numbers[0], 16) if highest >= 0 else numbers[0] + 0x10000
@@ -242,7 +243,7 @@ class TransportFeedback:
         return indices, [arrivals[index] for index in indices]
 
     def _fitting(self, numbers: Sequence[int], ticks: list[int]) -> int:
-        """Return how many one message can tell: it has to fit a datagram, and a delta 16 bits (section 3.1.5)."""
+        """Return how many packets fit into one message: into a datagram, and deltas into 16 bits (section 3.1.5)."""
         if numbers[-1] - numbers[0] < self._MAX_SPAN and max(ticks) - min(ticks) <= 0x7FFF:
             return len(numbers)
         return next(
@@ -258,7 +259,7 @@ class TransportFeedback:
         reference = ticks[0] // 256  # in 64 ms
         steps = [tick - before for tick, before in zip(ticks, (reference * 256, *ticks), strict=False)]
         symbols = [0] * (last - base + 1)
-        if len(steps) == len(symbols) and min(steps) >= 0 and max(steps) <= 0xFF:  # as it nearly always is
+        if len(steps) == len(symbols) and min(steps) >= 0 and max(steps) <= 0xFF:  # almost always
             symbols, deltas = [1] * len(steps), bytes(steps)
         else:
             for number, step in zip(numbers, steps, strict=True):
@@ -287,7 +288,7 @@ class TransportFeedback:
 
 
 def _status_chunks(symbols: list[int]) -> Iterable[int]:
-    """Yield the packet chunks: run lengths where they save space, else vectors of seven two-bit symbols."""
+    """Yield the packet chunks: run lengths if they save space, otherwise vectors of seven two-bit symbols."""
     position = 0
     while position < len(symbols):
         symbol, end = symbols[position], position + 1

@@ -1,17 +1,17 @@
-"""Put the RTP packets of one SSRC in order.
+"""Puts the RTP packets of one SSRC in order.
 
-1. A packet that is the next in order leaves at once; with nothing missing the buffer is empty and costs nothing.
-2. A gap holds back what follows it for at most `hold_ns`, in the hope of a retransmission.
-3. Then the missing packets are given up, once; the caller sees that as a jump of `index`. It may give them up earlier,
-   for the sake of what is held behind them.
+1. The next packet in order leaves at once. While nothing is missing, the buffer is empty and costs nothing.
+2. A gap holds back the packets after it for at most `hold_ns`: a retransmission may fill it.
+3. Then the buffer gives up the missing packets, and the caller sees a jump of `index`. The caller may give them up
+   earlier, to release the packets behind them.
 
-Work per packet does not depend on how much is held. At most `capacity` packets and `max_bytes` of payload are held:
-the oldest gaps are given up to make room.
+The work per packet does not depend on how many are held. The buffer holds at most `capacity` packets and `max_bytes` of
+payload. It gives up the oldest gaps to make room.
 
-A packet that is `capacity` away from the others, ahead or behind, is late, or the sender has restarted. Two packets
-in a row with nothing of the former sequence between them prove a restart (the rule of RFC 3550 appendix A.1): what is
-held leaves, and the buffer goes on from the first of the two. Any other packet from far away is late. A retransmission
-proves nothing: it repeats what was sent before.
+A packet `capacity` away from the others, ahead or behind, is late, or the sender has restarted. Two consecutive packets
+with none of the old sequence between them prove a restart (the rule of RFC 3550 appendix A.1). The held packets then
+leave, and the buffer goes on from the first of the two. Any other packet from far away is late. A retransmission proves
+nothing: it repeats an old packet.
 
 Left out: playout delay. A screen shows its frame at once; a consumer that wants even spacing has the RTP timestamps.
 """
@@ -27,41 +27,41 @@ MAX_BYTES: Final = 16 * 1024 * 1024  # `CAPACITY` packets of the usual size are 
 
 
 class Missing:
-    """A packet that has not come yet: when its absence was noticed, and the state of asking for it."""
+    """A missing packet: when its absence was noticed, and the state of its requests."""
 
     __slots__ = ("next_request_ns", "noticed_ns", "requested_ns", "requests")
 
     def __init__(self, noticed_ns: int) -> None:
         self.noticed_ns = noticed_ns
         self.requests = 0
-        self.requested_ns = 0  # when it was last asked for
-        self.next_request_ns = 0  # when it is to be asked for again
+        self.requested_ns = 0  # when it was last requested
+        self.next_request_ns = 0  # when to request it again
 
 
 class JitterBuffer:
-    """Order the packets of one SSRC: `insert` each as it comes, `give_up` when `deadline_ns` has passed."""
+    """Orders the packets of one SSRC: `insert` each packet, and `give_up` when `deadline_ns` has passed."""
 
     def __init__(self, *, hold_ns: int, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES) -> None:
         self.hold_ns = hold_ns
         self.missing: dict[int, Missing] = {}  # by index, in order of index
-        self.lost = 0  # packets given up
+        self.lost = 0  # how many packets were given up
         self._capacity = capacity
         self._held: dict[int, RtpPacket] = {}
-        self._budget = Budget(max_items=capacity, max_bytes=max_bytes)  # of what is held
+        self._budget = Budget(max_items=capacity, max_bytes=max_bytes)  # of the held packets
         self._next = -1  # the index that leaves next; -1 before the first packet
         self._end = -1  # one more than the highest index seen
         self._stray: RtpPacket | None = None  # the last packet from far away, if it may be the first of a restart
-        self._stray_end = -1  # `_end` when it came
+        self._stray_end = -1  # the value of `_end` when it came
 
     @property
     def deadline_ns(self) -> int | None:
-        """When the oldest gap is to be given up; None while nothing is missing."""
+        """When to give up the oldest gap; None while nothing is missing."""
         for oldest in self.missing.values():
             return oldest.noticed_ns + self.hold_ns
         return None
 
     def passes(self, packet: RtpPacket) -> bool:
-        """Whether the packet is the next in order while nothing is missing: it may leave, and needs no `insert`."""
+        """Whether the packet is the next in order and nothing is missing. Then it needs no `insert`."""
         expected = self._next
         if packet.sequence_number != expected & 0xFFFF or self._end != expected or expected < 0:
             return False
@@ -70,13 +70,13 @@ class JitterBuffer:
         return True
 
     def advance(self, count: int) -> None:
-        """Take note of so many packets that were the next in order while nothing was missing."""
+        """Count `count` packets that were the next in order while nothing was missing."""
         self._next = self._end = self._next + count
 
     def insert(self, packet: RtpPacket, now_ns: int, *, is_retransmission: bool = False) -> list[RtpPacket]:
-        """Take a packet; return those that leave now, in order, each with its `index` set."""
+        """Take a packet; return the packets that leave now, in order, each with its `index` set."""
         if self._next < 0:
-            # Far enough from zero that packets reordered around the first one still get a positive index.
+            # Far enough from zero: packets that the first one overtook get a positive index, too.
             self._next = self._end = packet.sequence_number + 0x10000
         if self.passes(packet):
             return [packet]
@@ -100,7 +100,7 @@ class JitterBuffer:
         return released + self._leave()
 
     def give_up(self, now_ns: int) -> list[RtpPacket]:
-        """Give up the gaps whose time is over; return the packets that leave because of it."""
+        """Give up the gaps whose time is over; return the packets that leave now."""
         released: list[RtpPacket] = []
         while self.missing:
             index, oldest = next(iter(self.missing.items()))
@@ -110,16 +110,16 @@ class JitterBuffer:
         return released
 
     def give_up_before(self, end: int) -> list[RtpPacket]:
-        """Give up the gaps before an index; return the packets that leave because of it."""
+        """Give up the gaps before an index; return the packets that leave now."""
         released: list[RtpPacket] = []
         for index in [index for index in self.missing if index < end]:
             released += self._give_up(index)
         return released
 
     def held_frame(self, packet: RtpPacket) -> list[RtpPacket]:
-        """Return the held packets of the frame that this one belongs to, in order; none if its last ones are missing.
+        """Return the held packets of this packet's frame, in order; none if the end of the frame is missing.
 
-        Nothing is said of its first ones.
+        Its beginning may be missing.
         """
         frame: list[RtpPacket] = []
         position = packet.index
@@ -155,7 +155,7 @@ class JitterBuffer:
         return index - self._next < self._capacity and self._budget.fits(size)
 
     def _take_stray(self, packet: RtpPacket, *, is_retransmission: bool) -> list[RtpPacket]:
-        """Take a packet from far away: late, or one of the two that prove a restart."""
+        """Take a packet from far away: it is late, or one of the two that prove a restart."""
         if is_retransmission:
             return []
         first, self._stray = self._stray, packet
@@ -165,7 +165,7 @@ class JitterBuffer:
             return []
         self._stray = None
         released = self.give_up_before(self._end)
-        first.index = extend(self._end + 0x8000, first.sequence_number, 16)  # ahead: what leaves has rising indices
+        first.index = extend(self._end + 0x8000, first.sequence_number, 16)  # ahead, so that indices rise
         packet.index = first.index + 1
         self._next = self._end = packet.index + 1
         return [*released, first, packet]

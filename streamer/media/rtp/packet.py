@@ -1,4 +1,4 @@
-"""RTP packets: the fields that are used, and nothing else (RFC 3550 section 5.1, RFC 8285 section 4.2)."""
+"""Parses RTP packets: only the fields that are used (RFC 3550 section 5.1, RFC 8285 section 4.2)."""
 
 import struct
 from typing import Final
@@ -14,7 +14,7 @@ class RtpPacket:
 
     __slots__ = ("arrival_ns", "index", "marker", "payload", "payload_type", "rtp_time", "sequence_number", "ssrc")
 
-    def __init__(  # noqa: PLR0917 - made once a packet: keywords would cost a tenth of the path
+    def __init__(  # noqa: PLR0917 - called for each packet: keywords would cost a tenth of the path
         self,
         payload_type: int,
         marker: bool,
@@ -58,7 +58,7 @@ def parse_rtp(datagram: bytes, arrival_ns: int) -> RtpPacket | None:
 
 
 def find_extension(datagram: bytes, wanted_id: int) -> bytes | None:
-    """Return the data of the header extension element `wanted_id` (one-byte form, ids 1 to 14), if it is there."""
+    """Return the data of the header extension element `wanted_id` (one-byte form, ids 1 to 14); None without it."""
     size = len(datagram)
     if size < _FIXED_HEADER.size or not datagram[0] & 0x10:
         return None
@@ -83,7 +83,7 @@ def find_extension(datagram: bytes, wanted_id: int) -> bytes | None:
 
 
 def unwrap_rtx(packet: RtpPacket, *, payload_type: int, ssrc: int) -> RtpPacket | None:
-    """Return the original packet that a retransmission carries (RFC 4588 section 4); None if it carries none.
+    """Return the original packet in a retransmission (RFC 4588 section 4); None if there is none.
 
     A retransmission without payload is padding that probes for bandwidth.
     """

@@ -1,10 +1,10 @@
-"""One transport's RTP and RTCP in, access units and RTCP out: the stages of the media path, put together.
+"""Turns one transport's RTP and RTCP into access units and RTCP: it connects the stages of the media path.
 
     receive(datagrams) → parse → retransmissions unwrapped → JitterBuffer → depacketizer → AccessUnit
     poll(now)          → gaps given up, feedback that is due
 
-Sans-I/O: call `receive` for the decrypted RTP datagrams that were taken from the socket together, `receive_rtcp` for
-each RTCP datagram, and `poll` no later than `deadline_ns`; after each of them send what `take_rtcp` returns.
+Sans-I/O: call `receive` with the decrypted RTP datagrams that were read from the socket together, `receive_rtcp` with
+each RTCP datagram, and `poll` no later than `deadline_ns`. After each call send what `take_rtcp` returns.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,9 +35,9 @@ REPORT_INTERVAL_NS: Final = 1_000 * _MS
 
 
 class Receiver:
-    """Receive the tracks that share one transport.
+    """Receives the tracks that share one transport.
 
-    `marker_bits` is what the phone's other connections have found out about it.
+    `marker_bits` is what the phone's other connections have learned about its marker bits.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Receiver:
         self.counters = Counters()
         self.round_trip = RoundTripTime()
         self.own_ssrc = own_ssrc
-        self.deadline_ns: int | None = None  # when `poll` wants to be called next; None before the first packet
+        self.deadline_ns: int | None = None  # call `poll` no later; None before the first packet
         self.has_rtcp = False  # whether `take_rtcp` has something to send
         self._description = source_description(own_ssrc, cname)
         self._outgoing: list[bytes] = []
@@ -61,9 +61,9 @@ class Receiver:
         self.set_tracks(tracks)
 
     def set_tracks(self, tracks: Iterable[Track]) -> None:
-        """Take the tracks of a new negotiation; sources whose payload types go on are kept."""
+        """Take the tracks of a new negotiation. Sources whose payload types are still negotiated stay."""
         self._tracks = {payload_type: track for track in tracks for payload_type in (*track.codecs, *track.rtx)}
-        # One of the two that tell a packet's place on the way: they differ in length.
+        # Either extension tells how a packet was sent. The two differ in length.
         transport_cc_id = max((track.transport_cc_id for track in self._tracks.values()), default=0)
         abs_send_time_id = max((track.abs_send_time_id for track in self._tracks.values()), default=0)
         self._arrival_id = transport_cc_id or abs_send_time_id
@@ -72,7 +72,7 @@ class Receiver:
             self._close_source(source.ssrc)
 
     def receive(self, datagrams: Sequence[bytes], arrival_ns: int) -> list[AccessUnit]:
-        """Take decrypted RTP datagrams, in the order in which they came; return the access units that they complete."""
+        """Take decrypted RTP datagrams in order of arrival; return the access units that they complete."""
         counters = self.counters
         counters.packets += len(datagrams)
         counters.bytes += sum(map(len, datagrams))
@@ -128,7 +128,7 @@ class Receiver:
                         self._close_source(ssrc)
 
     def poll(self, now_ns: int) -> list[AccessUnit]:
-        """Do what is due; return the access units that leave because a gap was given up."""
+        """Do what is due; return the access units that this completes."""
         units: list[AccessUnit] = []
         for source in self._sources.values():
             deadline_ns = source.buffer.deadline_ns
@@ -179,12 +179,12 @@ class Receiver:
             self.deadline_ns = deadline_ns
 
     def take_rtcp(self) -> list[bytes]:
-        """Return the RTCP to send, and forget it."""
+        """Return the RTCP messages to send, each once."""
         outgoing, self._outgoing, self.has_rtcp = self._outgoing, [], False
         return outgoing
 
     def request_keyframe(self, now_ns: int) -> None:
-        """Ask every video source for a keyframe, now and until one comes."""
+        """Request a keyframe from every video source, now and again until one comes."""
         for source in self._sources.values():
             if source.track.kind == "video":
                 source.keyframes.need()
@@ -192,21 +192,21 @@ class Receiver:
 
     @property
     def packets_lost(self) -> int:
-        """Packets given up: neither they nor a retransmission came in time."""
+        """How many packets were given up: neither they nor a retransmission came in time."""
         return self._closed_lost + sum(source.buffer.lost for source in self._sources.values())
 
     @property
     def jitter_s(self) -> float:
-        """The interarrival jitter of video."""
+        """The interarrival jitter of video, in seconds."""
         return max(
             (s.statistics.jitter / s.codec.clock_rate for s in self._sources.values() if s.is_video), default=0.0
         )
 
     def _open_source(self, packet: RtpPacket, track: Track) -> Source:
-        # One source a track: a sender that restarts takes a new SSRC, and the old one is over.
+        # A track has one source: a sender that restarts uses a new SSRC, and no longer the old one.
         keyframes = KeyframeRequests()
         for former in [source for source in self._sources.values() if source.track.mid == track.mid]:
-            keyframes = former.keyframes  # so that no number of new SSRCs makes us ask more often
+            keyframes = former.keyframes  # so that new SSRCs do not make the requests more frequent
             self._close_source(former.ssrc)
         source = Source(
             packet.ssrc,
@@ -243,7 +243,7 @@ class Receiver:
         if buffer.missing:
             missing = buffer.missing.get(extend(next(iter(buffer.missing)), packet.sequence_number, 16))
             if missing is not None:
-                # Without a stream for them, retransmissions look like any packet: what was asked for is taken for one.
+                # Without RTX, a retransmission looks like any packet: a packet that was requested counts as one.
                 retransmitted = by_rtx or (missing.requests > 0 and not source.track.rtx)
                 self.counters.recovered += retransmitted
                 source.requests.came(missing, packet.arrival_ns, retransmitted=retransmitted)

@@ -1,4 +1,4 @@
-"""RTCP packets: what is sent and what is read (RFC 3550 section 6, RFC 4585 section 6)."""
+"""Reads and makes RTCP packets (RFC 3550 section 6, RFC 4585 section 6)."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _FEEDBACK: Final = struct.Struct("!II")
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """What a sender says of its stream's clock: `rtp_time` was `ntp_time` (RFC 3550 section 6.4.1)."""
+    """A sender's clock: `rtp_time` and `ntp_time` are the same moment (RFC 3550 section 6.4.1)."""
 
     ssrc: int
     ntp_time: int  # 32.32 fixed point, seconds since 1900
@@ -44,7 +44,7 @@ class ReportBlock:
 
 
 def parse_rtcp(datagram: bytes) -> Iterator[SenderReport | Goodbye]:
-    """Yield what is of use in a decrypted compound packet; whatever else is there, or malformed, is passed over."""
+    """Yield the known packets of a decrypted compound packet. Others, and malformed ones, are ignored."""
     position = 0
     while position + 4 <= len(datagram):
         first, packet_type, words = _HEADER.unpack_from(datagram, position)

@@ -1,16 +1,16 @@
-"""One SSRC: its packets in, its access units out.
+"""Turns the packets of one SSRC into access units.
 
-A frame ends with its marker bit, at once, once the sender has proved that its marker bits end frames: a packet of
-another RTP time followed the only marker bit of a frame. Before that proof, which takes one frame, a marked frame
-waits for the packet that follows, or for PROBATION_NS without one. A phone proves it once for all its connections.
+A frame ends with its marker bit, as soon as the sender has proved that its marker bits end frames: a packet with
+another RTP time followed the only marker bit of a frame. The proof takes one frame. Until then a marked frame waits for
+the next packet, or for PROBATION_NS without one. A phone proves this once for all its connections.
 
-- Some senders mark each slice. A packet after a marker bit that has the same RTP time and goes on with the frame shows
-  it. From then on a frame ends with the next RTP time, with a packet that begins a frame, or after QUIET_NS of silence.
-- Some senders mark nothing. A frame that ended without a marker bit shows it. The same rules hold, and every packet
-  that completes a NAL unit begins the silence.
-- A frame that left too early is a loss: the rest of it is skipped, and a keyframe is needed.
+- Some senders mark each slice. A packet after a marker bit with the same RTP time that continues the frame shows this.
+  From then on a frame ends with the next RTP time, with a packet that begins a frame, or after QUIET_NS of silence.
+- Some senders mark nothing. A frame that ends without a marker bit shows this. The same rules apply, and the silence is
+  counted from each packet that completes a NAL unit.
+- A frame that was returned too early counts as lost: the rest of it is skipped, and a keyframe is needed.
 
-The silence does not end a frame while a packet is missing: the frame may go on with it.
+Silence does not end a frame while a packet is missing: the missing packet may belong to it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,29 +31,31 @@ from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000
 _NOTHING: Final = ()
-_ONE_ON: Final = 1 << 64  # one sequence number, in a header read as a number; a wrap carries, and matches nothing
-VIDEO_HOLD_NS: Final = 500 * _MS  # some five rounds of asking again over a path of 60 ms; then a keyframe is quicker
-KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is not filled by then may never be: a keyframe is asked for beside it
-AUDIO_HOLD_NS: Final = 60 * _MS  # not asked for again: only reordering is waited out
-_LONG_PAUSE_NS: Final = 3600 * 1_000 * _MS  # a part of the 6 h 37 min within which the nearest time is the right one
-PROBATION_NS: Final = 20 * _MS  # packets of one frame leave together, or each 5 ms where a sender paces them
-QUIET_NS: Final = 100 * _MS  # a path may hold packets up for longer than a sender
+_ONE_ON: Final = (
+    1 << 64
+)  # adds one to the sequence number in a header read as an integer; after a wrap it matches no packet
+VIDEO_HOLD_NS: Final = 500 * _MS  # some five requests over a path of 60 ms; after that a keyframe is quicker
+KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is still open may stay so: a keyframe is requested as well
+AUDIO_HOLD_NS: Final = 60 * _MS  # for reordered packets; lost audio is not requested again
+_LONG_PAUSE_NS: Final = 3600 * 1_000 * _MS  # well below the 6 h 37 min within which the nearest time is the right one
+PROBATION_NS: Final = 20 * _MS  # a sender sends the packets of a frame together, or paces them every 5 ms
+QUIET_NS: Final = 100 * _MS  # a network may delay packets for longer than a sender paces them
 
 
 class _Markers(Enum):
     """What a sender's marker bits mean."""
 
-    UNPROVED = "nothing is known of them"
+    UNPROVED = "nothing is known yet"
     FRAMES = "each ends a frame"
     SLICES = "each ends a slice"
     NONE = "there are none"
 
 
-_UNPROVED, _FRAMES, _SLICES, _NONE = _Markers  # looking a member up in its class costs more
+_UNPROVED, _FRAMES, _SLICES, _NONE = _Markers  # looking up a member in its class is slower
 
 
 class MarkerBits:
-    """Whether a phone has proved that its marker bits end frames, on the source that proved anything last."""
+    """Whether a phone has proved that its marker bits end frames, by the latest proof of any source."""
 
     def __init__(self) -> None:
         self.end_frames = False
@@ -61,23 +63,23 @@ class MarkerBits:
 
 @dataclass(slots=True)
 class Counters:
-    """What one receiver has counted."""
+    """The counters of one receiver."""
 
-    packets: int = 0  # all of them, those that the next counters name too
+    packets: int = 0  # all, including those of the next two counters
     bytes: int = 0
     malformed: int = 0
     unknown_payload_type: int = 0
-    refused: int = 0  # before they were counted as packets: SRTP does not authenticate them
-    duplicated: int = 0  # the same: they came before, or too late for SRTP to know
+    refused: int = 0  # not counted in `packets`: SRTP does not authenticate them
+    duplicated: int = 0  # likewise: they came before, or too late for SRTP to tell
     recovered: int = 0
-    video_gaps: int = 0  # times that packets of video were found missing, whether they came in the end or not
+    video_gaps: int = 0  # how often packets of video were missing, even if they came later
     frames: int = 0
-    frames_lost: int = 0  # incomplete; those of which nothing came are not known of
+    frames_lost: int = 0  # incomplete; a frame without any packet is not known
     frames_malformed: int = 0
-    frames_awaiting_keyframe: int = 0  # whole, but of no use without what was lost
+    frames_awaiting_keyframe: int = 0  # complete, but they refer to a lost frame
     audio_packets_received: int = 0
     nacks: int = 0
-    retransmission_requests: int = 0  # sequence numbers asked for by NACK
+    retransmission_requests: int = 0  # sequence numbers in NACKs
     plis: int = 0
     firs: int = 0
 
@@ -88,7 +90,7 @@ class Counters:
 
 
 class Source:
-    """One SSRC: its order, its depacketizer, and what is asked of its sender."""
+    """One SSRC: its jitter buffer, its depacketizer, and the requests to its sender."""
 
     def __init__(
         self,
@@ -110,17 +112,17 @@ class Source:
         self.requests = RetransmissionRequests(self.buffer, round_trip)
         self.keyframes = keyframes
         self._clock = SenderClock(self.codec.clock_rate)
-        self._expected = -1  # the index that follows the last packet taken
+        self._expected = -1  # the index after the last packet
         self._rtp_time = -1  # extended
-        self._rtp_time_ns = 0  # when a packet of that time arrived
-        self._packet_time = -1  # the same as the packets bear it; -1 if another frame may begin with the same time
+        self._rtp_time_ns = 0  # the arrival of a packet with that time
+        self._packet_time = -1  # the same in 32 bits; -1 if another frame may begin with the same time
         self._markers = _FRAMES
         self._marker_bits = marker_bits
-        self._is_marked = False  # whether the last packet bore the marker bit and may have ended its frame
-        self.quiet_since_ns: int | None = None  # when the last packet came, if the frame may end with it
+        self._is_marked = False  # whether the last packet had the marker bit and may have ended its frame
+        self.quiet_since_ns: int | None = None  # the arrival of the last packet, if the frame may end with it
         self._skipping = False  # until the next access unit begins
-        self._next_header = -1  # the header of a packet that plainly goes on with the frame under way, as a number
-        self._run = 0  # packets that did so and are not accounted for
+        self._next_header = -1  # the header, as an integer, of a packet that simply continues the frame under way
+        self._run = 0  # how many packets did so since the last `settle`
         self._discontinuity = True
         if self.is_video:
             self._depacketizer = depacketizer_for(self.codec)
@@ -130,7 +132,7 @@ class Source:
 
     @property
     def keyframe_deadline_ns(self) -> int | None:
-        """When a keyframe is to be asked for because a gap has lasted; None if there is none, or it is asked for."""
+        """When to request a keyframe because of an open gap; None without one, or if a keyframe is needed already."""
         deadline_ns = self.buffer.deadline_ns
         if deadline_ns is None or not self.is_video or self.keyframes.needed:
             return None
@@ -138,7 +140,7 @@ class Source:
 
     @property
     def deadlines(self) -> tuple[int | None, ...]:
-        """When something is to be done about this source."""
+        """The times at which this source has something to do."""
         return (
             self.buffer.deadline_ns,
             self.keyframe_deadline_ns,
@@ -149,17 +151,17 @@ class Source:
 
     @property
     def end_ns(self) -> int | None:
-        """When the frame under way ends though nothing follows it; None if that is not to be."""
+        """When silence ends the frame under way; None if it does not."""
         if self.quiet_since_ns is None or self.buffer.missing:
             return None
         return self.quiet_since_ns + (PROBATION_NS if self._markers is _UNPROVED else QUIET_NS)
 
     def is_quiet(self, now_ns: int) -> bool:
-        """Whether the frame under way is to end."""
+        """Whether silence ends the frame under way now."""
         return (end_ns := self.end_ns) is not None and end_ns <= now_ns
 
     def end_quiet(self, counters: Counters) -> Sequence[AccessUnit]:
-        """End the frame under way, since nothing has followed it."""
+        """End the frame under way because of silence."""
         arrival_ns, self.quiet_since_ns = self.quiet_since_ns, None
         if arrival_ns is None or not self._depacketizer.may_be_whole:
             return _NOTHING
@@ -168,7 +170,7 @@ class Source:
         return self._finish(arrival_ns, counters)
 
     def completes_keyframe(self, packet: RtpPacket) -> bool:
-        """Whether a packet that was just held behind a gap has made a keyframe whole there."""
+        """Whether a packet that waits behind a gap has completed a keyframe there."""
         if not self.is_video or self._markers is _SLICES:
             return False
         frame = self.buffer.held_frame(packet)
@@ -184,22 +186,22 @@ class Source:
         return finished is not None and finished[1]
 
     def take_report(self, ntp_time: int, rtp_time: int, arrival_ns: int) -> None:
-        """Take the sender's report on this source."""
+        """Take a sender report on this source."""
         self.statistics.sender_report(ntp_time, arrival_ns)
         self._clock.report(ntp_time, self._extend_time(rtp_time, arrival_ns))
 
     def expect_more(self, datagram: bytes) -> None:
-        """Take note of a packet that was just taken: `take_run` will know those that follow it."""
+        """Note the header of a packet that was just taken, so that `take_run` recognizes the ones after it."""
         if self._markers is _NONE:
-            return  # when each packet came is of interest
+            return  # the arrival of each packet counts
         if not (self._skipping or datagram[0] & 0x2F or datagram[1] & 0x80):  # no padding, no CSRC, no marker bit
             self._next_header = int.from_bytes(datagram[:12]) + _ONE_ON
 
     def take_run(self, datagrams: Sequence[bytes], position: int, counters: Counters) -> int:
-        """Take the datagrams from `position` on that plainly go on with the frame under way; return where they end.
+        """Take the datagrams from `position` on that simply continue the frame under way; return where they end.
 
-        Plainly: nothing is missing, and the header (RFC 3550 section 5.1) is the one before but for the sequence
-        number. Most packets are of that kind, neither the first nor the last of their frame.
+        No packet is missing between them, and their headers (RFC 3550 section 5.1) differ in the sequence number only.
+        Most packets are of that kind: neither the first nor the last of their frame.
         """
         header, begin, end, add = self._next_header, position, len(datagrams), self._depacketizer.add
         try:
@@ -221,7 +223,7 @@ class Source:
         return position
 
     def settle(self) -> None:
-        """Account for the packets that `take_run` took, before anything else is done with the source."""
+        """Count the packets that `take_run` took. Call it before anything else is done with the source."""
         self._next_header = -1
         if self._run:
             self.statistics.advance(self._run)
@@ -235,14 +237,14 @@ class Source:
         return self.statistics.report(now_ns)
 
     def release(self, packets: list[RtpPacket], counters: Counters) -> list[AccessUnit]:
-        """Turn packets in order into the access units that they complete."""
+        """Take packets in order; return the access units that they complete."""
         return [unit for packet in packets for unit in self.take(packet, counters)]
 
     def take(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
         """Take the next packet; return the access units that it completes."""
         if not self.is_video:
             return self._take_audio(packet, counters)
-        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # goes on with the same frame
+        if packet.index == self._expected and packet.rtp_time == self._packet_time:  # continues the same frame
             self._expected += 1
             return self._add(packet, counters)
         return self._begin(packet, counters)
@@ -259,24 +261,24 @@ class Source:
         return (self._unit(packet.payload, True, packet.arrival_ns),)
 
     def _begin(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
-        """Take a packet that does not plainly go on with the frame under way."""
+        """Take a packet that does not simply continue the frame under way."""
         units: Sequence[AccessUnit] = _NOTHING
         is_same_time = packet.rtp_time == self._rtp_time & 0xFFFFFFFF
         if packet.index != self._expected:
             counters.frames_lost += not self._depacketizer.is_empty
             self._lose()
-            # What follows a gap may lack its beginning, unless it can only be a beginning.
+            # After a gap, the beginning of a frame may be missing, unless the packet can only be a beginning.
             self._skipping = not self._depacketizer.starts_unit(packet.payload)
             if self._skipping and packet.payload and not is_same_time:
-                counters.frames_lost += 1  # another one than the one under way
+                counters.frames_lost += 1  # another frame than the one under way
         elif is_same_time and self._depacketizer.goes_on(packet.payload):
             if self._is_marked:
                 self._learn(_SLICES)
-            if self._depacketizer.is_empty and not self._skipping:  # the frame has left without this part
+            if self._depacketizer.is_empty and not self._skipping:  # the frame was returned without this part
                 self._lose()
                 self._skipping = True
         else:
-            if not (self._is_marked and self._markers is _FRAMES):  # else it has left
+            if not (self._is_marked and self._markers is _FRAMES):  # else it was returned
                 units = self._end(packet, counters)
             self._skipping = False
         self._is_marked = False
@@ -288,7 +290,7 @@ class Source:
         return (*units, *self._add(packet, counters))
 
     def _end(self, following: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
-        """End the frame before a packet that begins another; learn what the sender's marker bits mean."""
+        """End the frame before a packet that begins another, and learn what the sender's marker bits mean."""
         if self._markers is not _SLICES:
             if self._is_marked:
                 self._learn(_FRAMES)
@@ -307,7 +309,7 @@ class Source:
             self._marker_bits.end_frames = markers is _FRAMES
 
     def _add(self, packet: RtpPacket, counters: Counters) -> Sequence[AccessUnit]:
-        """Add a packet's payload to the frame under way; return the frame if it was its last."""
+        """Add a packet's payload to the frame under way; return the frame if it is complete."""
         if not self._skipping:
             self._add_payload(packet.payload, counters)
         if not packet.marker:
@@ -362,7 +364,7 @@ class Source:
         self.keyframes.need()
 
     def _extend_time(self, rtp_time: int, arrival_ns: int) -> int:
-        """Return the RTP time without its wrap: of all that it can be, the one nearest to what the arrival suggests.
+        """Return the RTP time without its wrap: the candidate that is nearest to what the arrival suggests.
 
         32 bits wrap after 13 hours at 90 kHz, and a still screen may send nothing for longer than that.
         """
