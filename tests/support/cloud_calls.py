@@ -1,4 +1,4 @@
-"""The auth call as tests make it: its secrets, a ticket, a client; and what no log and no error may show."""
+"""The API's calls as tests make them: their secrets, a ticket, a client; and what no log and no error may show."""
 
 import contextlib
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from streamer.cloud.client import RETRIES, CloudClient
+from streamer.cloud.client import COMMAND_RETRIES, RETRIES, CloudClient
 from streamer.cloud.credentials import Token, TokenProvider
 from streamer.cloud.models import Ticket
 from tests.support.scripted_http import reply
@@ -21,7 +21,9 @@ NEW_TENANT_TOKEN: Final = "tenant-token-b7f2"
 PASSWORD: Final = "iam-password-c9d3"
 SECRET_KEY: Final = "secret-key-d0e4"
 DEVICE_TOKEN: Final = "device-token-e5a5"
-SECRETS: Final = (TENANT_TOKEN, NEW_TENANT_TOKEN, PASSWORD, SECRET_KEY, DEVICE_TOKEN)
+URL_SIGNATURE: Final = "url-signature-91b2"
+TYPED: Final = "typed-on-the-phone"
+SECRETS: Final = (TENANT_TOKEN, NEW_TENANT_TOKEN, PASSWORD, SECRET_KEY, DEVICE_TOKEN, URL_SIGNATURE, TYPED)
 TICKET: Final = {
     "data": {
         "device_token": DEVICE_TOKEN,
@@ -41,7 +43,9 @@ TRUST: Final = ssl.create_default_context()  # what a client makes for itself, m
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.cloud.client.RETRIES", dataclasses.replace(RETRIES, max_delay_s=0.001))
+    for name, policy in (("RETRIES", RETRIES), ("COMMAND_RETRIES", COMMAND_RETRIES)):
+        monkeypatch.setattr(f"streamer.cloud.client.{name}", dataclasses.replace(policy, max_delay_s=0.001))
+    monkeypatch.setattr("streamer.cloud.call_rate._FIRST_POLL_S", 0.001)
 
 
 @pytest.fixture(autouse=True)
