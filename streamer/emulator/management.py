@@ -334,8 +334,8 @@ def _wifi_specs(settings: Any) -> dict[str, tuple[int, int]]:
             for name, spec in group.items()
         ]
         is_right = all(
-            network in {"WIFI", "MOBILE_NETWORK"}
-            and encoding == "H264"
+            network in {"WIFI", "MOBILE_NETWORK", "WIRED"}
+            and encoding in {"H264", "H265"}
             and name in dict(_DEFINITIONS)
             and fps in {30, 60}
             and rate in range(0, 10001, 100)
@@ -345,4 +345,8 @@ def _wifi_specs(settings: Any) -> dict[str, tuple[int, int]]:
         is_right = False
     if not is_right:
         raise _RefusedError(*_WRONG, "instance_settings are wrong")
-    return {name: (fps, rate * 1000) for network, _, name, fps, rate in specs if network == "WIFI"}
+    return {
+        name: (fps, rate * 1000)
+        for network, encoding, name, fps, rate in specs
+        if (network, encoding) == ("WIFI", "H264")
+    }

@@ -203,6 +203,16 @@ def test_the_video_is_set_for_the_screens_definition() -> None:
     assert (api.phone.video, api.other.video) == ((60, 4_000_000), None)
 
 
+def test_of_all_networks_and_encodings_the_streams_own_is_set() -> None:
+    def of(network: str, encoding: str, fps: int) -> dict[str, Any]:
+        return {**setting(fps=fps)["instance_settings"][0], "network_type": network, "encoding_type": encoding}
+
+    api = Api()
+    pairs = [("WIFI", "H265", 30), ("WIFI", "H264", 60), ("WIRED", "H264", 30), ("MOBILE_NETWORK", "H265", 30)]
+    api.data("video-setting", {**setting(), "instance_settings": [of(*pair) for pair in pairs]})
+    assert api.phone.video == (60, 4_000_000)
+
+
 @pytest.mark.parametrize("spec", [{"fps": 25}, {"code_rate": 50}, {"code_rate": 10_100}, {"fps": []}, {"fps": None}])
 def test_a_wrong_video_setting_is_refused(spec: dict[str, Any]) -> None:
     assert Api().code("video-setting", setting(**spec)) == (400, "KOOPHONE.API.1000")
