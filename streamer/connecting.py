@@ -35,6 +35,7 @@ def connect(
     prepare_timeout_s: float = 300.0,
     release: bool = False,
     keep_awake: bool = False,
+    calls_per_minute: int | None = None,
 ) -> "Connecting":
     """Connect to a phone and give a `Session`.
 
@@ -66,6 +67,8 @@ def connect(
             alone.
         keep_awake: Send an input that does nothing every 20 s, against a phone that closes a stream without input
             (1403): a MOVE of a finger that is not down [assumed]. From the first data channel on.
+        calls_per_minute: How many commands a minute are sent with these credentials, by `shell` and `apps`. None leaves
+            it as it is: 6 at first, which is what the vendor allows in a sister product [assumed].
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after a cancellation.
@@ -85,7 +88,13 @@ def connect(
         release=release,
         keep_awake=keep_awake,
     )
-    cloud = CloudClient(endpoint, credentials, verify=options.verify, stream_type=stream_type)
+    cloud = CloudClient(
+        endpoint,
+        credentials,
+        verify=options.verify,
+        stream_type=stream_type,
+        calls_per_minute=calls_per_minute,
+    )
     return Connecting(cloud, instance_id, options)
 
 

@@ -13,6 +13,7 @@ from streamer.actions import Actions
 from streamer.aio import finish_before_cancelling, first_event, within
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket
+from streamer.cloud.phone import ShellAndApps
 from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
@@ -37,7 +38,7 @@ _logger = logging.getLogger("streamer.session")
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
-class Session(Actions):
+class Session(Actions, ShellAndApps):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
@@ -62,6 +63,7 @@ class Session(Actions):
         self._events = events
         self._on_close = on_close
         self._loop = events.loop
+        self._phone_calls = instance.calls(self._loop)
         self._fanout = Fanout()
         self._preroll_s = options.preroll_s
         self._history = History(options.preroll_s, ask_keyframe=self._keep_past)

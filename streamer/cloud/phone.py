@@ -73,22 +73,15 @@ class PhoneCalls:
         ) from problem
 
 
-class CloudPhone:
-    """A phone as the API reaches it, without a stream. `Cloud.phone` makes it.
+class ShellAndApps:
+    """What a UI test needs of a phone besides its stream."""
 
-    A call that changes something and has no clear answer raises CloudUnclearError; it is never repeated by itself.
-    Other calls are repeated. Every call raises a CloudError, and ConfigurationError for a wrong argument or in another
-    event loop.
+    _phone_calls: PhoneCalls
 
-    Attributes:
-        instance_id: The phone's instance id.
-        apps: The apps of the phone.
-    """
-
-    def __init__(self, cloud: CloudClient, instance_id: str, loop: OwnLoop) -> None:
-        self.instance_id = instance_id
-        self._calls = PhoneCalls(cloud, instance_id, loop)
-        self.apps = Apps(self._calls)
+    @property
+    def apps(self) -> "Apps":
+        """The apps of the phone."""
+        return Apps(self._phone_calls)
 
     async def shell(self, command: str, *, wait_s: float | None = None) -> ShellResult:
         """Run a command of the phone's shell, and return what it printed.
@@ -107,18 +100,44 @@ class CloudPhone:
             CloudUnclearError: The command may have run. It may still run, if `wait_s` was too short.
         """
         if wait_s is None:
-            job = await self._calls.run(command)
+            job = await self._phone_calls.run(command)
         else:
-            job = await self._calls.run_to_end(calls.async_command(self.instance_id, command), wait_s)
+            job = await self._phone_calls.run_to_end(
+                calls.async_command(self._phone_calls.instance_id, command), wait_s
+            )
         return ShellResult(output=job.output, is_cut=job.is_cut, job=None if wait_s is None else job.job_id)
+
+    def disable_animations(self) -> "AnimationsOff":
+        """Return an async context manager: within its block the phone's windows and views do not animate.
+
+        It reads three settings, sets those that are not 0, and puts them back when the block is left. These are up to
+        nine commands, which wait for the limit of the API.
+        """
+        return AnimationsOff(self._phone_calls)
+
+
+class CloudPhone(ShellAndApps):
+    """A phone as the API reaches it, without a stream. `Cloud.phone` makes it.
+
+    A call that changes something and has no clear answer raises CloudUnclearError; it is never repeated by itself.
+    Other calls are repeated. Every call raises a CloudError, and ConfigurationError for a wrong argument or in another
+    event loop.
+
+    Attributes:
+        instance_id: The phone's instance id.
+    """
+
+    def __init__(self, cloud: CloudClient, instance_id: str, loop: OwnLoop) -> None:
+        self.instance_id = instance_id
+        self._phone_calls = PhoneCalls(cloud, instance_id, loop)
 
     async def status(self) -> InstanceStatus:
         """Return what the phone does."""
-        return await self._calls.make(calls.status_of(self.instance_id))
+        return await self._phone_calls.make(calls.status_of(self.instance_id))
 
     async def reboot(self) -> None:
         """Reboot the phone. It begins at once; ask `status` for when it is over."""
-        await self._calls.make(calls.reboot(self.instance_id))
+        await self._phone_calls.make(calls.reboot(self.instance_id))
 
     async def reset(self, *, timeout_s: float = 900.0) -> None:
         """Put the phone back to its factory state, and wait until that is done. All apps and data on it are lost.
@@ -130,7 +149,7 @@ class CloudPhone:
             JobFailedError: The reset failed.
             CloudUnclearError: It may have begun, or it is not over yet.
         """
-        await self._calls.run_to_end(calls.reset(self.instance_id), timeout_s)
+        await self._phone_calls.run_to_end(calls.reset(self.instance_id), timeout_s)
 
     async def set_video(self, *, fps: int = 60, bitrate_kbps: int = 4000) -> None:
         """Set how the phone encodes its screen, for every resolution and network.
@@ -139,15 +158,7 @@ class CloudPhone:
             fps: Frames a second: 30 or 60 [doc].
             bitrate_kbps: The bit rate in kbit/s, from 100 to 10000 in steps of 100 [doc]. The API sets both at once.
         """
-        await self._calls.make(calls.set_video(self.instance_id, fps=fps, bitrate_kbps=bitrate_kbps))
-
-    def disable_animations(self) -> "AnimationsOff":
-        """Return an async context manager: within its block the phone's windows and views do not animate.
-
-        It reads three settings, sets those that are not 0, and puts them back when the block is left. These are up to
-        nine commands, which wait for the limit of the API.
-        """
-        return AnimationsOff(self._calls)
+        await self._phone_calls.make(calls.set_video(self.instance_id, fps=fps, bitrate_kbps=bitrate_kbps))
 
 
 class Apps:

@@ -11,8 +11,10 @@ from typing import Final
 from streamer.aio import finish_before_cancelling
 from streamer.cloud.client import CloudClient
 from streamer.cloud.models import Progress, Ticket
+from streamer.cloud.phone import PhoneCalls
 from streamer.errors import CloudError, CloudRefusalError
 from streamer.events import EventHub
+from streamer.own_loop import OwnLoop
 from streamer.retry_policy import is_not_ready
 
 _logger = logging.getLogger("streamer.session")
@@ -48,6 +50,10 @@ class Instance:
     def credentials_last_s(self) -> float | None:
         """How long the credentials are good for at most; None if they renew themselves."""
         return self._cloud.credentials_last_s
+
+    def calls(self, loop: OwnLoop) -> PhoneCalls:
+        """Return the calls for this phone that need no stream, for a session that belongs to `loop`."""
+        return PhoneCalls(self._cloud, self._id, loop)
 
     async def prepare(self) -> None:
         """Prepare the instance, and wait until it can stream.
