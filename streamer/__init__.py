@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         TypingError,
     )
     from streamer.events import Event, EventIterator
+    from streamer.input_driver import MessageIterator
     from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
     from streamer.media.playback.video_frames import FrameIterator, VideoFrame
     from streamer.media.recording.clips import clip
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from streamer.secret import Secret
     from streamer.session import Session
     from streamer.stats import Stats
+    from streamer.verbs import Finger
 
     __version__: str
 
@@ -93,6 +95,7 @@ __all__ = [
     "DeviceTokenError",
     "Event",
     "EventIterator",
+    "Finger",
     "FrameIterator",
     "FramesOverflowError",
     "IncompatibleLibraryError",
@@ -101,6 +104,7 @@ __all__ = [
     "InstanceStatus",
     "Job",
     "JobFailedError",
+    "MessageIterator",
     "MissingExtraError",
     "Password",
     "Reconnect",
@@ -138,6 +142,7 @@ _HOMES = (
     "streamer.connecting",
     "streamer.errors",
     "streamer.events",
+    "streamer.input_driver",
     "streamer.media.playback.audio_frames",
     "streamer.media.recording.clips",
     "streamer.media.playback.video_frames",
@@ -148,6 +153,7 @@ _HOMES = (
     "streamer.secret",
     "streamer.session",
     "streamer.stats",
+    "streamer.verbs",
 )
 
 if not TYPE_CHECKING:  # else nothing would be unknown to a type checker

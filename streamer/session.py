@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import IO, Final, Self
 
-from streamer.actions import Actions
 from streamer.aio import finish_before_cancelling, first_event, within
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket
@@ -32,13 +31,14 @@ from streamer.options import ConnectOptions
 from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
+from streamer.verbs import Verbs
 
 _logger = logging.getLogger("streamer.session")
 
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
-class Session(Actions, ShellAndApps):
+class Session(Verbs, ShellAndApps):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
