@@ -22,22 +22,17 @@ from PIL import Image
 
 from streamer import emulator
 from streamer.media.access_unit import AccessUnit
-from streamer.media.recording.containers import container_of
-from streamer.media.recording.segment_writer import Target, Writer
-from streamer.media.recording.segments import Limits
+from tests.support import segment_writers
 from tests.support.everywhere import Connect
 from tests.support.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.support.peers.presence import require_peer
-from tests.support.recordings import START, SUFFIXES, audio, interleaved, packets, video
+from tests.support.recordings import START, audio, interleaved, packets, video
 from tests.support.reordered import as_sent, record
-from tests.support.senders import VIDEO_CODECS, allowing_reordering, encoded_as, number_in
+from tests.support.segment_writers import HELD, feed, new
+from tests.support.senders import allowing_reordering, encoded_as, number_in
 
 LIMIT_S = 30.0
-S = 1_000_000_000
 STILL_S = 2
-HELD = [
-    (suffix, codec) for suffix in SUFFIXES for codec in VIDEO_CODECS if codec in container_of(Path(f"a{suffix}")).codecs
-]
 TURNED = 30  # the number of the first frame after the phone was turned
 
 
@@ -52,23 +47,8 @@ def eventful(codec: str) -> list[AccessUnit]:
 
 def write(path: Path, codec: str, *, start_ns: int | None = None) -> bytes:
     """Write a file; return what a process that is killed at the end would have left."""
-    writer = Writer(
-        Target(path),
-        has_audio=True,
-        limits=Limits(),
-        manifest=None,
-        start_ns=start_ns,
-        now_ns=0,
-        wall_ns=0,
-        ask_keyframe=lambda: None,
-    )
-    units = eventful(codec)
-    ticked_ns = units[0].arrival_ns
-    for unit in units:
-        while ticked_ns + S // 4 <= unit.arrival_ns:
-            ticked_ns += S // 4
-            writer.tick(ticked_ns)
-        writer.put(unit)
+    writer, units = new(path, has_audio=True, start_ns=start_ns), eventful(codec)
+    feed(writer, units)
     left = path.read_bytes()
     writer.close(units[-1].arrival_ns, "stopped")
     return left
@@ -277,16 +257,8 @@ async def test_chromium_shows_the_phone_s_frame_of_each_moment(
 
 def write_allowing_reordering(path: Path, codec: str) -> None:
     """Write a phone's 40 frames whose SPS allows reordering, though none is reordered. Recordings keep it as it is."""
-    writer = Writer(
-        Target(path), has_audio=False, limits=Limits(), manifest=None, start_ns=None, now_ns=0, wall_ns=0,
-        ask_keyframe=lambda: None,
-    )  # fmt: skip
     made = [data for _, data in allowing_reordering(codec, 40, keyframe_every=10)]
-    units = video(made, codec=codec, keyframe_every=10)
-    for unit in units:
-        writer.put(unit)
-        writer.tick(unit.arrival_ns)
-    writer.close(units[-1].arrival_ns + S // 30, "stopped")
+    segment_writers.write(new(path), video(made, codec=codec, keyframe_every=10))
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])

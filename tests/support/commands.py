@@ -69,6 +69,13 @@ def size_of(path: Path) -> int:
         return 0
 
 
+async def until_written(process: asyncio.subprocess.Process, path: Path, size: int = 20_000) -> None:
+    """Wait until a running command has written so many bytes to a file."""
+    while size_of(path) < size:
+        assert process.returncode is None
+        await asyncio.sleep(0.05)
+
+
 def streams(path: Path) -> tuple[list[str], int]:
     """Return the names of a file's codecs, and how many frames decode."""
     with av.open(path) as container:

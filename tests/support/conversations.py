@@ -23,6 +23,25 @@ REQUEST: Final = SignalingRequest(
     times=2,
     volume=40,
 )
+INIT: Final = {
+    "sole": True,
+    "mode": "app",
+    "role": "master",
+    "profile_name": "master",
+    "network_type": "wifi",
+    "profile": 2,
+    "volume": 40,
+    "vcodec": "h264",
+    "venctype": 0,
+    "frame_aspect": "16:9",
+    "keeping_time": 60,
+    "user_agent": "koophone-streamer",
+    "client_version": "1.0.0",
+    "uuid": "uuid-1",
+    "sessionid": TOKEN,
+    "streamingid": "stream-1",
+    "room_session": "",
+}  # what the client says of itself, unless the server echoes another codec
 INTERVAL_S: Final = 25.0
 TIMEOUT_S: Final = 5.0
 OPEN: Final = '0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":5000}'

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.recording.segment_writer import Target, Writer
+from streamer.media.recording.segment_writer import Writer
 from streamer.media.recording.segments import Limits
 from streamer.tracks import Codec
 from tests.support.recordings import START
+from tests.support.segment_writers import FRAME_NS, S, feed, new
 from tests.support.senders import access_unit
 
-S = 1_000_000_000
 FRAME = 3000  # ticks
 
 
@@ -34,16 +34,8 @@ def record(
     start_ns: int | None = None,
 ) -> tuple[Writer, bytes]:
     """Record units; return with the writer what a process that is killed right before the end leaves."""
-    writer = Writer(
-        Target(target), has_audio=has_audio, limits=limits or Limits(), manifest=None, start_ns=start_ns, now_ns=0,
-        wall_ns=0, ask_keyframe=lambda: None,
-    )  # fmt: skip
-    ticked_ns = units[0].arrival_ns
-    for unit in units:
-        while ticked_ns + S // 4 <= unit.arrival_ns:
-            ticked_ns += S // 4
-            writer.tick(ticked_ns)
-        writer.put(unit)
+    writer = new(target, has_audio=has_audio, limits=limits, start_ns=start_ns)
+    feed(writer, units)
     left = writer.path.read_bytes()
-    writer.close(units[-1].arrival_ns + S // 30, "stopped")
+    writer.close(units[-1].arrival_ns + FRAME_NS, "stopped")
     return writer, left

@@ -1,18 +1,15 @@
 """Streams put into a segment writer as their clock says."""
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
 from streamer.media.recording.segment_writer import Between, Target, Writer
 from streamer.media.recording.segments import Limits, Manifest
-from tests.support.recordings import (
-    START,
-    SUFFIXES,
-)
+from tests.support.recordings import START, SUFFIXES
 from tests.support.senders import VIDEO_CODECS, access_unit, encoded
 
 S = 1_000_000_000
@@ -20,6 +17,7 @@ HELD = [
     (suffix, codec) for suffix in SUFFIXES for codec in VIDEO_CODECS if codec in container_of(Path(f"a{suffix}")).codecs
 ]
 FRAME_NS = S // 30
+WALL_NS = 1_800_000_000 * S
 
 
 class Asked:
@@ -33,12 +31,13 @@ class Asked:
 
 
 def new(
-    target: Path | io.BytesIO,
+    target: Path | IO[bytes],
     *,
     has_audio: bool = False,
     limits: Limits | None = None,
     manifest: Path | None = None,
     start_ns: int | None = None,
+    now_ns: int = 0,
     asked: Callable[[], None] = lambda: None,
     interruptions: Between = lambda *_: (),
 ) -> Writer:
@@ -48,23 +47,28 @@ def new(
         limits=limits or Limits(),
         manifest=None if manifest is None else Manifest(manifest),
         start_ns=start_ns,
-        now_ns=0,
-        wall_ns=1_700_000_000 * S,
+        now_ns=now_ns,
+        wall_ns=WALL_NS,
         ask_keyframe=asked,
         interruptions=interruptions,
     )
 
 
 def write(writer: Writer, units: Sequence[AccessUnit], *, still_ns: int = FRAME_NS) -> None:
-    """Write units, with four ticks a second, and close `still_ns` after the last frame."""
+    """Write units, and close `still_ns` after the last frame."""
+    feed(writer, units)
+    last_ns = max(unit.arrival_ns for unit in units if unit.kind == "video")
+    writer.close(last_ns + still_ns, "stopped")
+
+
+def feed(writer: Writer, units: Sequence[AccessUnit]) -> None:
+    """Put units, with four ticks a second."""
     ticked_ns = units[0].arrival_ns
     for unit in units:
         while ticked_ns + S // 4 <= unit.arrival_ns:
             ticked_ns += S // 4
             writer.tick(ticked_ns)
         writer.put(unit)
-    last_ns = max(unit.arrival_ns for unit in units if unit.kind == "video")
-    writer.close(last_ns + still_ns, "stopped")
 
 
 def long_video(seconds: int, *, keyframe_every: int = 10, noise: bool = False) -> list[AccessUnit]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Faults
-from tests.support.commands import end, environment, run, running, size_of, streams
+from tests.support.commands import end, environment, run, running, size_of, streams, until_written
 
 
 async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: EmulatedPhone, tmp_path: Path) -> None:
@@ -176,9 +176,7 @@ async def test_a_recording_that_is_interrupted_is_whole(
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
-        while size_of(path) < 20_000:
-            assert process.returncode is None
-            await asyncio.sleep(0.05)
+        await until_written(process, path)
         process.send_signal(number)
         ended = await end(process)
     assert ended.code == 0, ended.err
@@ -193,9 +191,7 @@ async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
-        while size_of(path) < 20_000:
-            assert process.returncode is None
-            await asyncio.sleep(0.05)
+        await until_written(process, path)
         os.kill(process.pid, signal.SIGSTOP)  # so that both are there when it looks
         process.send_signal(number)
         os.kill(process.pid, signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM)
@@ -221,13 +217,10 @@ async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: Emu
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is begun inherits that
     try:
         async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
-            while size_of(path) < 20_000:
-                await asyncio.sleep(0.05)
+            await until_written(process, path)
             process.send_signal(signal.SIGHUP)
             hung_up = size_of(path)
-            while size_of(path) < hung_up + 20_000:
-                assert process.returncode is None
-                await asyncio.sleep(0.05)
+            await until_written(process, path, hung_up + 20_000)
             process.send_signal(signal.SIGTERM)
             assert (await end(process)).code == 0
     finally:
@@ -240,9 +233,7 @@ async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_s
 ) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
-        while size_of(path) < 20_000:
-            assert process.returncode is None
-            await asyncio.sleep(0.05)
+        await until_written(process, path)
         await phone.close_clients("1402")
         ended = await end(process)
     assert ended.code == 4

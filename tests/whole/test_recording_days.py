@@ -10,18 +10,16 @@ from typing import NamedTuple
 import pytest
 
 from streamer.media.access_unit import AccessUnit
-from streamer.media.recording.segment_writer import Target, Writer
-from streamer.media.recording.segments import Limits, Manifest
+from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode, Transcoder
 from tests.support.recordings import duration_s, packets
+from tests.support.segment_writers import WALL_NS, S, new
 from tests.support.senders import MS, OPUS, access_unit, encoded
 
 pytestmark = pytest.mark.timeout(600)  # they only take processor time, at a low priority
 
-S = 1000 * MS
 HOUR = 3600
 HOURS_30 = 30 * HOUR
-WALL_NS = 1_800_000_000 * S
 STREAM = encoded(10, size=(64, 64), keyframe_every=10)
 SILENCE = b"\xfc\xff\xfe"
 
@@ -63,15 +61,13 @@ class Written(NamedTuple):
 
 def record(directory: Path, case: Case, transcode: Transcode | None = None) -> tuple[Written, list[float]]:
     """Record, maybe encoded anew; return what was written, and how far each stamp is from its frame."""
-    writer = Writer(
-        Target(directory / case.pattern),
+    writer = new(
+        directory / case.pattern,
         has_audio=True,
         limits=Limits(segment_s=case.segment_h and case.segment_h * HOUR),
-        manifest=Manifest(directory / "m.jsonl"),
-        start_ns=None,
+        manifest=directory / "m.jsonl",
         now_ns=10 * S,
-        wall_ns=WALL_NS,
-        ask_keyframe=lambda: transcoder.make_keyframe() if transcoder else None,
+        asked=lambda: transcoder.make_keyframe() if transcoder else None,
     )
     transcoder = Transcoder(transcode, start_ns=None, wall_ns=WALL_NS, ask_keyframe=lambda: None) if transcode else None
     stamps_off: list[float] = []

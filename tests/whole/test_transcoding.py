@@ -10,12 +10,21 @@ import pytest
 
 import streamer
 from streamer import emulator
-from tests.support.emulated import barcodes, digest, listen, recorded_counters
+from tests.support.emulated import Sent, barcodes, digest, listen, recorded_counters
 from tests.support.everywhere import Connect
 from tests.support.recordings import boxes, duration_s, packets, streams
 from tests.support.waiting import until
 
 LIMIT_S = 60.0
+
+
+def check_audio(path: Path, sent: list[Sent]) -> None:
+    """Assert that a file holds audio as the phone sent it, without a gap and as long as the file."""
+    heard = [digest([packet.data]) for packet in packets(path, "audio")]
+    digests = [item.digest for item in sent]
+    begin = digests.index(heard[0])
+    assert heard == digests[begin : begin + len(heard)]
+    assert len(heard) * 0.02 == pytest.approx(duration_s(path), abs=0.6)
 
 
 @pytest.mark.alone
@@ -48,11 +57,7 @@ async def test_the_rate_is_constant_moving_and_still_and_each_frame_is_where_it_
     # Each shows what the phone had drawn when it was on: within half a step, and what jitter makes of it.
     drawn_ms = [barcode.clock_ms - 1000 * seconds for seconds, barcode in seen if counters.count(barcode.counter) == 1]
     assert max(drawn_ms) - min(drawn_ms) < 150
-    heard = [digest([packet.data]) for packet in packets(path, "audio")]
-    digests = [item.digest for item in sent["audio"]]
-    begin = digests.index(heard[0])
-    assert heard == digests[begin : begin + len(heard)]
-    assert len(heard) * 0.02 == pytest.approx(duration_s(path), abs=0.6)
+    check_audio(path, sent["audio"])
 
 
 async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_unhurt(
@@ -71,11 +76,7 @@ async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_un
     assert copied.dropped == 0
     steps = [round(float(packet.time) * 120) for packet in packets(path)]
     assert steps == sorted(set(steps))
-    heard = [digest([packet.data]) for packet in packets(path, "audio")]
-    digests = [item.digest for item in sent["audio"]]
-    begin = digests.index(heard[0])
-    assert heard == digests[begin : begin + len(heard)]
-    assert len(heard) * 0.02 == pytest.approx(duration_s(path), abs=0.6)
+    check_audio(path, sent["audio"])
 
 
 async def test_segments_that_are_encoded_follow_each_other_and_the_phone_is_turned(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits
 from tests.support.recordings import (
     START,
@@ -24,7 +23,7 @@ from tests.support.recordings import (
     video,
     video_as,
 )
-from tests.support.segment_writers import FRAME_NS, HELD, Asked, S, long_video, new, write
+from tests.support.segment_writers import FRAME_NS, HELD, S, long_video, new, write
 from tests.support.senders import encoded
 
 # Every kind of file
@@ -181,16 +180,7 @@ def test_a_pipe_gets_mpeg_ts_and_is_not_closed() -> None:
 def test_a_pipe_goes_on_with_another_codec(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     with path.open("wb") as pipe:
-        writer = Writer(
-            Target(pipe),
-            has_audio=False,
-            limits=Limits(),
-            manifest=None,
-            start_ns=None,
-            now_ns=0,
-            wall_ns=0,
-            ask_keyframe=Asked(),
-        )
+        writer = new(pipe)
         write(writer, [*video(), *video_as("h265", start=START + 36_000)])
     assert [segment.ended for segment in writer.segments] == ["codec", "stopped"]
     data = path.read_bytes()

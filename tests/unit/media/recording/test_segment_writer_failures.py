@@ -12,8 +12,6 @@ import pytest
 from streamer.errors import RecordingError
 from streamer.media import libav
 from streamer.media.recording import mp4, muxers
-from streamer.media.recording.segment_writer import Target, Writer
-from streamer.media.recording.segments import Limits
 from streamer.tracks import Codec
 from tests.support.corpus import CORPUS
 from tests.support.recordings import (
@@ -28,7 +26,7 @@ from tests.support.recordings import (
     video,
     video_as,
 )
-from tests.support.segment_writers import Asked, S, long_video, new, write
+from tests.support.segment_writers import S, long_video, new, write
 from tests.support.senders import VIDEO_CODECS, access_unit, encoded, encoded_as
 
 
@@ -161,16 +159,7 @@ def test_an_open_file_that_takes_no_more_keeps_what_was_in_it_before(
 
     monkeypatch.setattr("streamer.media.recording.segment_writer.open_media", open_full)
     with path.open("ab", buffering=0) as file:
-        writer = Writer(
-            Target(file),
-            has_audio=False,
-            limits=Limits(),
-            manifest=None,
-            start_ns=None,
-            now_ns=0,
-            wall_ns=0,
-            ask_keyframe=Asked(),
-        )
+        writer = new(file)
         with pytest.raises(OSError, match="No space left on device"):
             write(writer, video(encoded(40, noise=True)))
         writer.abandon()

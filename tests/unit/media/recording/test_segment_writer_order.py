@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from streamer.media.recording.muxers import DECODE_STEP, DecodeTimes
 from streamer.media.recording.segments import Limits
 from tests.support.recordings import audio, boxes, interleaved, packets, pieces, sent
-from tests.support.reordered import S, as_sent, record
+from tests.support.reordered import as_sent, record
+from tests.support.segment_writers import S
 from tests.support.senders import allowing_reordering, drawn, number_in
 
 TICK = {".mp4": 1 / 90_000, ".ts": 1 / 90_000, ".mkv": 1 / 1000}

@@ -25,7 +25,7 @@ from tests.support.recordings import (
     video,
     video_as,
 )
-from tests.support.segment_writers import HELD, Asked, S, long_video, new, write
+from tests.support.segment_writers import HELD, WALL_NS, Asked, S, long_video, new, write
 from tests.support.senders import VIDEO_CODECS
 
 
@@ -44,7 +44,7 @@ def test_segments_end_at_keyframes_and_together_hold_everything(tmp_path: Path) 
     assert [path.name for path in paths] == [f"clip-{number:02d}.mp4" for number in range(1, 5)]
     assert [segment.duration_s for segment in writer.segments] == pytest.approx([3, 3, 3, 1])
     assert [segment.ended for segment in writer.segments] == ["segment"] * 3 + ["stopped"]
-    assert [segment.started_at - 1_700_000_000 for segment in writer.segments] == pytest.approx([10, 13, 16, 19])
+    assert [segment.started_at - WALL_NS / S for segment in writer.segments] == pytest.approx([10, 13, 16, 19])
     assert asked.count == 3
     assert [piece for path in paths for p in packets(path) for piece in pieces("h264", p.data)] == [
         piece for unit in units for piece in sent(unit)

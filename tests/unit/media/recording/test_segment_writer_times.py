@@ -1,36 +1,20 @@
 """Recordings in virtual time: hours of stillness, paths that are held back, clocks that are wrong or are set."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from streamer.media.recording.segment_writer import Target, Writer
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode, Transcoder
 from tests.support.recordings import boxes, duration_s, packets, times, video_as
-from tests.support.senders import MS, OPUS, access_unit, encoded
+from tests.support.segment_writers import WALL_NS, S, new
+from tests.support.senders import OPUS, access_unit, encoded
 
-S = 1000 * MS
 HOUR = 3600
 HOURS_30 = 30 * HOUR
-WALL_NS = 1_800_000_000 * S
 STREAM = encoded(10, size=(64, 64), keyframe_every=10)
 SILENCE = b"\xfc\xff\xfe"
-
-
-def new(target: Path, *, limits: Limits | None = None, asked: Callable[[], None] = lambda: None) -> Writer:
-    return Writer(
-        Target(target),
-        has_audio=True,
-        limits=limits or Limits(),
-        manifest=None,
-        start_ns=None,
-        now_ns=0,
-        wall_ns=WALL_NS,
-        ask_keyframe=asked,
-    )
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
@@ -39,7 +23,7 @@ def test_a_screen_that_is_still_for_hours_is_right_in_a_file_that_ends_properly(
     tmp_path: Path, suffix: str, hours: int
 ) -> None:
     path = tmp_path / f"a{suffix}"
-    writer = new(path)
+    writer = new(path, has_audio=True)
     true = [0, 1, 2, hours * HOUR, hours * HOUR + 1, hours * HOUR + 2]
     for number, second in enumerate(true):
         writer.put(access_unit(STREAM[number % 10], 900_000 + 90_000 * second))
@@ -61,7 +45,7 @@ def test_a_screen_that_is_still_for_hours_is_right_in_a_file_that_ends_properly(
 def test_a_path_that_is_held_back_makes_a_recording_no_longer(tmp_path: Path, suffix: str, held_s: int) -> None:
     """Everything of `held_s` comes at once at their end: it lasts as long as it took, and each frame keeps its time."""
     path = tmp_path / f"a{suffix}"
-    writer = new(path)
+    writer = new(path, has_audio=True)
     units = sorted(
         (
             replace(u, arrival_ns=max(u.arrival_ns, (20 + held_s) * S) if u.arrival_ns >= 20 * S else u.arrival_ns)
@@ -128,7 +112,7 @@ def test_audio_lies_beside_its_frames_although_the_first_frame_was_slow_on_its_w
 def test_timestamps_that_run_ahead_or_count_frames_make_no_recording_of_another_length(tmp_path: Path) -> None:
     for name, step in (("ahead", round(4.9 * 90_000)), ("frames", 3000), ("still", 0)):
         path = tmp_path / f"{name}.mkv"
-        writer = new(path)
+        writer = new(path, has_audio=True)
         for number in range(200):  # ten a second
             arrival_ns = 10 * S + number * S // 10
             writer.put(access_unit(STREAM[number % 10], 900_000 + step * number, arrival_ns=arrival_ns))
@@ -141,7 +125,8 @@ def test_timestamps_that_run_ahead_or_count_frames_make_no_recording_of_another_
 
 def test_a_segment_is_never_shorter_than_asked_for_and_its_keyframe_is_asked_for_then(tmp_path: Path) -> None:
     asked: list[float] = []
-    writer = new(tmp_path / "a-{}.mkv", limits=Limits(segment_s=2), asked=lambda: asked.append(now_ns / S))
+    limits = Limits(segment_s=2)
+    writer = new(tmp_path / "a-{}.mkv", has_audio=True, limits=limits, asked=lambda: asked.append(now_ns / S))
     now_ns = 0
     for number in range(100):  # a keyframe every 0.59 s
         now_ns = 10 * S + number * S * 59 // 1000
@@ -156,7 +141,7 @@ def test_a_segment_is_never_shorter_than_asked_for_and_its_keyframe_is_asked_for
 
 
 def test_a_wall_clock_that_is_set_is_followed_by_the_next_file_and_leaves_lengths_alone(tmp_path: Path) -> None:
-    writer = new(tmp_path / "a-{start:%Y%m%d}.mkv", limits=Limits(segment_s=1))
+    writer = new(tmp_path / "a-{start:%Y%m%d}.mkv", has_audio=True, limits=Limits(segment_s=1))
     for number in range(40):
         writer.put(access_unit(STREAM[number % 10], 900_000 + 9000 * number))
         if number == 15:
@@ -171,7 +156,7 @@ def test_a_wall_clock_that_is_set_is_followed_by_the_next_file_and_leaves_length
 
 def test_a_phone_that_changes_its_codec_with_every_keyframe_makes_a_file_every_ten_seconds(tmp_path: Path) -> None:
     asked: list[int] = []
-    writer = new(tmp_path / "a.mkv", asked=lambda: asked.append(1))
+    writer = new(tmp_path / "a.mkv", has_audio=True, asked=lambda: asked.append(1))
     other = video_as("vp8", 1)[0]
     sent = 0
     for number in range(350):
