@@ -19,11 +19,7 @@ from streamer.media.codecs.depacketizer import (
 from streamer.media.codecs.nal import NalDepacketizer, exp_golomb, has_recovery_point, has_start_code
 
 _HEADER_BYTES: Final = 2
-_FIRST_KEY, _LAST_KEY, _LAST_SLICE = (
-    16,
-    21,
-    31,
-)  # types of slices: of keyframes (IRAP), and of all
+_FIRST_KEY, _LAST_KEY, _LAST_SLICE = 16, 21, 31  # types of slices: of keyframes (IRAP), and of all
 _VPS, _SPS, _PPS, _DELIMITER, _SEI, _AGGREGATE, _FRAGMENT = 32, 33, 34, 35, 39, 48, 49
 _HEADERS_ALONE: Final = (36, 37)  # end of sequence, end of bitstream
 _MAX_ID_END: Final = 160  # of an SPS: some 90 bytes of profiles and levels precede its id, with emulation prevention

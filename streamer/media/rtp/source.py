@@ -31,9 +31,7 @@ from streamer.tracks import Codec, Track
 
 _MS: Final = 1_000_000
 _NOTHING: Final = ()
-_ONE_ON: Final = (
-    1 << 64
-)  # adds one to the sequence number in a header read as an integer; after a wrap it matches no packet
+_ONE_ON: Final = 1 << 64  # the next sequence number, in a header read as an integer; a wrap matches no packet
 VIDEO_HOLD_NS: Final = 500 * _MS  # some five requests over a path of 60 ms; after that a keyframe is quicker
 KEYFRAME_AFTER_NS: Final = 250 * _MS  # a gap that is still open may stay so: a keyframe is requested as well
 AUDIO_HOLD_NS: Final = 60 * _MS  # for reordered packets; lost audio is not requested again
