@@ -29,7 +29,7 @@ MIB: Final = 1024 * 1024
 
 # How a row of a table begins, and the numbers that its second column has to hold.
 ROWS: Final = [
-    ("signaling events waiting for the link", conversation.EVENTS_LIMIT),
+    ("signaling events waiting for the connection", conversation.EVENTS_LIMIT),
     ("candidates before the offer", ice.CANDIDATES_LIMIT),
     ("a gap |", source.VIDEO_HOLD_NS // 1_000_000, source.AUDIO_HOLD_NS // 1_000_000),
     ("jitter buffer", jitter_buffer.CAPACITY, jitter_buffer.MAX_BYTES // MIB),
