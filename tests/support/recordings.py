@@ -81,7 +81,11 @@ def packets(source: Path | bytes, kind: str = "video", *, format_name: str | Non
 
 
 def times(path: Path, kind: str = "video") -> list[float]:
-    return [float(packet.time) for packet in packets(path, kind)]
+    """Return when each packet of a kind is shown or heard, in seconds; of a file of days, too."""
+    with av.open(path) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        base = float(stream.time_base or 0)
+        return [packet.pts * base for packet in container.demux(stream) if packet.pts is not None]
 
 
 def pieces(codec: str, data: bytes) -> list[bytes]:

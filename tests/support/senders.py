@@ -304,6 +304,7 @@ def access_unit(
     keyframe: bool | None = None,
     ssrc: int = 1,
     arrival_ns: int | None = None,
+    captured_ns: int | None = None,
     discontinuity: bool = False,
 ) -> AccessUnit:
     """Return a unit as the receiver would hand it on; by default it came when its RTP time says."""
@@ -317,6 +318,7 @@ def access_unit(
         is_keyframe=(is_keyframe(data) if video else True) if keyframe is None else keyframe,
         discontinuity=discontinuity,
         arrival_ns=rtp_time * 1_000_000_000 // codec.clock_rate if arrival_ns is None else arrival_ns,
+        captured_ns=captured_ns,
     )
 
 

@@ -22,7 +22,7 @@ from streamer.atomic_file import absolute, check_writable, write_atomically
 from streamer.codec_table import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.recording.frame_rate import Pace
-from streamer.media.recording.letterbox import fit, fitted_size, framed
+from streamer.media.recording.letterbox import Letterbox, fitted_size, framed
 
 WIDTH: Final = 480
 FPS: Final = 10.0
@@ -176,6 +176,7 @@ class _Making:
         self._rate = rate
         self._stopped = stopped
         self._size: tuple[int, int] | None = None
+        self._letterbox = Letterbox()
 
     def make(self, suffix: str) -> bytes:
         """Return the bytes of the clip's file."""
@@ -213,7 +214,7 @@ class _Making:
         number, image = step
         if self._size is None:
             self._size = fitted_size(image.width, image.height, (min(self._width, image.width), 8192))
-        frame = framed(fit(image, *self._size), image)
+        frame = framed(self._letterbox.fit(image, *self._size), image)
         frame.pts, frame.time_base = number, 1 / self._rate
         return frame
 

@@ -26,7 +26,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
 from streamer.media.recording.frame_rate import Pace
-from streamer.media.recording.letterbox import fit, fitted_size, framed
+from streamer.media.recording.letterbox import Letterbox, fitted_size, framed
 from streamer.media.recording.overlay import draw_stamp
 from streamer.media.recording.thread_priority import ordinary_priority
 from streamer.media.recording.timeline import Timeline
@@ -143,6 +143,7 @@ class Transcoder:
         self._decoder = FrameDecoder(ask_keyframe)
         self._latest_ns = 0  # the arrival of the newest frame
         self._encoder: av.VideoCodecContext | None = None
+        self._letterbox = Letterbox()
         self._wants_keyframe = False
         self._captured: dict[int, int | None] = {}  # capture times of the steps in the encoder
 
@@ -220,7 +221,7 @@ class Transcoder:
                 self._encoder = self._open(shown.av_frame)
             encoder = self._encoder
             if shown.pixels is None:
-                shown.pixels = fit(shown.av_frame, encoder.width, encoder.height)
+                shown.pixels = self._letterbox.fit(shown.av_frame, encoder.width, encoder.height)
             pixels = shown.pixels
             if self._options.timestamps:
                 pixels = pixels.copy()

@@ -14,7 +14,7 @@ import pytest
 from streamer.errors import ConfigurationError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
-from streamer.media.recording.letterbox import fit
+from streamer.media.recording.letterbox import Letterbox
 from streamer.media.recording.overlay import _ROWS, draw_stamp
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import BEHIND_NS, Transcode, Transcoder
@@ -151,7 +151,7 @@ def test_brightness_is_kept_whatever_the_range() -> None:
     for kind, value in (("yuvj420p", 100), ("yuv420p", 100)):
         sent = av.VideoFrame.from_ndarray(np.full((96, 64), value, dtype=np.uint8), format=kind)
         sent.color_range = 2 if kind == "yuvj420p" else 1
-        pixels = fit(sent, 64, 64)
+        pixels = Letterbox().fit(sent, 64, 64)
         assert abs(int(pixels[0, 0]) - (102 if kind == "yuvj420p" else 100)) <= 1
 
 
