@@ -9,7 +9,21 @@ async with streamer.emulator.serve() as phone:
 from streamer.emulator.barcode import Barcode, draw_barcode, read_barcode
 from streamer.emulator.faults import Faults
 from streamer.emulator.fleet import Fleet, serve_fleet
+from streamer.emulator.input_frames import Key, Point, Text, Touch
 from streamer.emulator.phone import EmulatedPhone
 from streamer.emulator.server import serve
 
-__all__ = ["Barcode", "EmulatedPhone", "Faults", "Fleet", "draw_barcode", "read_barcode", "serve", "serve_fleet"]
+__all__ = [
+    "Barcode",
+    "EmulatedPhone",
+    "Faults",
+    "Fleet",
+    "Key",
+    "Point",
+    "Text",
+    "Touch",
+    "draw_barcode",
+    "read_barcode",
+    "serve",
+    "serve_fleet",
+]

@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import logging
-import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,17 +19,17 @@ from aiortc.sdp import candidate_from_sdp
 
 from streamer.emulator import packing
 from streamer.emulator.faults import Faults
+from streamer.emulator.input_frames import Input, read_input
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.network import Path
 from streamer.library_hooks import check_hooks, shadow
-from streamer.protocol_constants import INPUT_CHANNEL_LABEL, INPUT_KEY, INPUT_TEXT, INPUT_TOUCH
+from streamer.protocol_constants import INPUT_CHANNEL_LABEL
 from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.emulator.rtc")
 
 ANSWER_LIMIT: Final = 64 * 1024  # characters; a longer answer is passed over
 CANDIDATES_LIMIT: Final = 100  # of the client's; further ones are passed over
-INPUT_LIMIT: Final = 16 * 1024  # bytes; a longer input frame is passed over
 _UNIX_TO_NTP_S: Final = 2_208_988_800  # from 1900 to 1970
 _ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -51,7 +50,7 @@ class PhonePeer:
         faults: Faults,
         host: str,
         announce_input: bool,
-        on_input: Callable[[dict[str, Any]], None],
+        on_input: Callable[[Input], None],
     ) -> None:
         check_hooks("emulator")
         self.connected = asyncio.Event()
@@ -227,25 +226,6 @@ class PhonePeer:
 
     def _on_message(self, message: str | bytes) -> None:
         self.input_at = time.monotonic()
-        if isinstance(message, bytes) and (frame := parse_input(message)) is not None:
-            self._on_input(frame)
-
-
-def parse_input(message: bytes) -> dict[str, Any] | None:
-    """Return what a frame of the data channel `input` says [seen]; None if its length is wrong or its type unknown."""
-    if not 5 <= len(message) <= INPUT_LIMIT or int.from_bytes(message[:4]) != len(message):
-        return None
-    kind, body = message[4], message[5:]
-    try:
-        if kind == INPUT_TOUCH:
-            time_ms, action, count = struct.unpack_from("!fHB", body)
-            points = [struct.unpack_from("!Iff", body, 7 + 12 * index) for index in range(count)]
-            return {"type": "touch", "time_ms": time_ms, "action": action, "points": points}
-        if kind == INPUT_KEY:
-            time_ms, action, key_code, modifiers = struct.unpack("!fHHH", body)
-            return {"type": "key", "time_ms": time_ms, "action": action, "key_code": key_code, "modifiers": modifiers}
-        if kind == INPUT_TEXT:
-            return {"type": "text", "text": body.decode()}
-    except (struct.error, UnicodeDecodeError):
-        return None
-    return None
+        if isinstance(message, bytes):
+            for read in read_input(message):
+                self._on_input(read)

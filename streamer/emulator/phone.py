@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from streamer.emulator.api import Reply, Request
 from streamer.emulator.client import Client
 from streamer.emulator.device import Boot, Device
+from streamer.emulator.input_frames import Input, Text
 from streamer.emulator.management import RUNNING, Management
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.options import PhoneOptions
@@ -57,7 +58,7 @@ class EmulatedPhone:
         signaling_url: The signaling server's URL.
         faults: What goes wrong now; change a field at any time.
         expires_in_s: After how many seconds a stream is closed; None is never.
-        inputs: The last 1000 input frames that came, decoded.
+        inputs: The last 1000 input frames that came: `Touch`, `Key` and `Text`.
         device: The phone's software: its apps, settings, and the commands that its shell was given.
         management: The calls of the API beside the stream, for all phones behind the same endpoint.
         on_client: Called with a line of text for each client that comes and goes.
@@ -72,7 +73,7 @@ class EmulatedPhone:
         self.faults = options.faults
         self.expires_in_s = options.expires_in_s
         self.media = media
-        self.inputs: deque[dict[str, Any]] = deque(maxlen=INPUTS_LIMIT)
+        self.inputs: deque[Input] = deque(maxlen=INPUTS_LIMIT)
         self.on_client: Callable[[str], None] = lambda _: None
         self.clients: set[Client] = set()
         self.device_tokens: dict[str, float] = {}  # → when each expires, monotonic seconds
@@ -183,9 +184,11 @@ class EmulatedPhone:
         self.cut_path()
         await self.cut_signaling()
 
-    def take_input(self, frame: dict[str, Any]) -> None:
+    def take_input(self, read: Input) -> None:
         """Take a client's input: every frame of every client's data channels comes here."""
-        self.inputs.append(frame)
+        self.inputs.append(read)
+        if not isinstance(read, Text):
+            self.device.emit(read)
 
     def send_message(self, message: dict[str, Any]) -> None:
         """Send a message to every client on the data channel `input`, as an app on the phone can."""

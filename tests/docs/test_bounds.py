@@ -9,7 +9,7 @@ import pytest
 from streamer import resolver, untrusted_text
 from streamer.cloud import call_rate, calls, credentials, encoding, http
 from streamer.cloud import phone as cloud_phone
-from streamer.emulator import api, device, json_text, management, peer, phone, provisioning
+from streamer.emulator import api, device, input_frames, json_text, management, peer, phone, provisioning
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
@@ -83,7 +83,7 @@ ROWS: Final = [
     ("a client of the emulator that is not authorized", phone_client.UNAUTHORIZED_S),
     ("a client that does not take", phone_socketio.SEND_S, api.REPLY_S),
     ("HTTP connections to the emulator", api.CONNECTIONS_LIMIT, api.REQUEST_S, api.BODY_LIMIT // KIB),
-    ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, peer.INPUT_LIMIT // KIB),
+    ("an answer, the candidates", peer.ANSWER_LIMIT // KIB, peer.CANDIDATES_LIMIT, input_frames.MESSAGE_LIMIT // KIB),
 ]
 
 

@@ -13,10 +13,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from streamer import emulator
-from streamer.emulator import EmulatedPhone, Faults, api, json_text, peer, socketio
+from streamer.emulator import EmulatedPhone, Faults, api, json_text, socketio
 from streamer.emulator import client as client_module
 from streamer.emulator.fleet import Fleet, serve_fleet
-from streamer.protocol_constants import INPUT_TEXT, PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
+from streamer.protocol_constants import PREPARE_PATH, REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 from tests.support.phone_client import LIMIT_S, call_auth, fetch_token, signaling
 
 DEEP = "[" * 9_000  # JSON that is nested deeper than any parser follows
@@ -236,9 +236,3 @@ async def test_after_an_answer_that_cannot_be_used_a_good_one_is_taken(sdp: str)
         await client.websocket.send("2")
         while await client.frame() != "3":
             pass
-
-
-def test_an_input_frame_over_the_limit_is_passed_over() -> None:
-    head, text = bytes((INPUT_TEXT,)), b"x" * (peer.INPUT_LIMIT - 5)
-    assert peer.parse_input((len(text) + 5).to_bytes(4) + head + text) == {"type": "text", "text": text.decode()}
-    assert peer.parse_input((len(text) + 6).to_bytes(4) + head + text + b"x") is None

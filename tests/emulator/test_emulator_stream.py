@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamer import emulator
-from streamer.emulator import EmulatedPhone, Faults
+from streamer.emulator import EmulatedPhone, Faults, Key
 from streamer.emulator.media import KEYFRAME_EVERY_S
 from tests.support.phone_client import LIMIT_S, Viewer, viewing
 
@@ -210,7 +210,7 @@ async def test_an_input_frame_arrives_whoever_opened_the_channel(phone_opens: bo
         async with asyncio.timeout(LIMIT_S):
             while not phone.inputs:
                 await viewer.frame()
-        assert phone.inputs[0] == {"type": "key", "time_ms": 1.0, "action": 0, "key_code": 4, "modifiers": 0}
+        assert phone.inputs[0] == Key(0, 4, 0, 1.0)
 
 
 async def test_nothing_of_the_phone_runs_on_after_its_block() -> None:

@@ -17,7 +17,7 @@ from streamer import (
     emulator,
     input_driver,
 )
-from streamer.emulator import EmulatedPhone, Faults
+from streamer.emulator import EmulatedPhone, Faults, Key, Point, Text, Touch
 from tests.support.everywhere import Connect
 
 pytestmark = pytest.mark.edge
@@ -28,10 +28,15 @@ serve_small = functools.partial(emulator.serve, width=180, height=320, fps=10, a
 def downs_and_ups(phone: EmulatedPhone) -> list[tuple[Any, ...]]:
     """Return the phone's DOWNs and UPs: which, and the finger or the key."""
     return [
-        (frame["action"], frame["points"][0][0] if frame["type"] == "touch" else frame["key_code"])
-        for frame in phone.inputs
-        if frame.get("action") in {0, 1}
+        (read.action, read.points[0].finger if isinstance(read, Touch) else read.code)
+        for read in phone.inputs
+        if isinstance(read, Key) or (isinstance(read, Touch) and read.action != 2 and read.points)
     ]
+
+
+def places(phone: EmulatedPhone, action: int) -> list[Point]:
+    """Return where the first fingers were, of touches with one action."""
+    return [read.points[0] for read in phone.inputs if isinstance(read, Touch) and read.action == action]
 
 
 async def wait_for_inputs(phone: EmulatedPhone, count: int) -> list[tuple[Any, ...]]:
@@ -50,7 +55,7 @@ async def test_a_tap_is_one_down_and_one_up_at_its_place(connect: Connect) -> No
         assert action.sent_ns is not None
         assert before_ns <= action.sent_ns <= time.monotonic_ns()
         assert await wait_for_inputs(phone, 2) == [(0, 0), (1, 0)]
-        assert {point for frame in phone.inputs for point in frame["points"] if point[0] == 0} == {(0, 0.5, 0.25)}
+        assert {places(phone, action)[0] for action in range(3)} == {(0, 0.5, 0.25)}
 
 
 async def test_pixels_are_of_the_newest_frame_also_after_the_phone_has_turned(connect: Connect) -> None:
@@ -66,8 +71,7 @@ async def test_pixels_are_of_the_newest_frame_also_after_the_phone_has_turned(co
         with pytest.raises(ConfigurationError, match="the phone has turned; find the place again"):
             await session.tap(0.5, 0.5, frame=frame)
         await wait_for_inputs(phone, 4)
-        places = [frame["points"][0][1:] for frame in phone.inputs if frame["action"] == 0]
-        assert places == [pytest.approx((179.5 / 180, 319.5 / 320)), pytest.approx((319.5 / 320, 179.5 / 180))]
+        assert [place[1:] for place in places(phone, 0)] == [pytest.approx((179.5 / 180, 319.5 / 320)), pytest.approx((319.5 / 320, 179.5 / 180))]
 
 
 async def test_the_size_of_a_screen_that_nobody_looks_at_costs_one_keyframe(connect: Connect) -> None:
@@ -100,22 +104,12 @@ async def test_all_verbs_reach_the_phone(connect: Connect) -> None:
         pair = [(0, 0), (0, 1), (1, 0), (1, 1)]
         typed = [(0, 29), (1, 29), (0, 77), (1, 77), (0, 59), (0, 30), (1, 30), (1, 59)]
         expected = [(0, 0), (1, 0)] * 5 + pair * 2 + [(0, 0), (1, 0), (0, 4), (1, 4), *typed]
-        while {"type": "text", "text": '{"type":"my_app","n":1}'} not in phone.inputs or not any(
-            frame.get("points") == [] for frame in phone.inputs
-        ):
+        empty = Touch(0, (), 0.0)
+        while Text('{"type":"my_app","n":1}') not in phone.inputs or empty not in phone.inputs:
             await asyncio.sleep(0.01)
-        assert [what for what in downs_and_ups_with_empty(phone) if what is not None] == expected
+        assert downs_and_ups(phone) == expected
         phone.send_message({"type": "app_message", "data": "hello"})
         assert await anext(messages) == {"type": "app_message", "data": "hello"}
-
-
-def downs_and_ups_with_empty(phone: EmulatedPhone) -> list[tuple[Any, ...] | None]:
-    return [
-        None
-        if frame["type"] == "text" or frame["action"] == 2 or frame.get("points") == []
-        else (frame["action"], frame["points"][0][0] if frame["type"] == "touch" else frame["key_code"])
-        for frame in phone.inputs
-    ]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +151,7 @@ async def test_a_reconnection_in_mid_gesture_lifts_the_finger_first_and_tells_th
         assert not caught.value.retryable
         await session.tap(0.25, 0.25, timeout_s=LIMIT_S)
         assert await wait_for_inputs(phone, 4) == [(0, 0), (1, 0), (0, 0), (1, 0)]
-        lift = next(frame["points"][0] for frame in phone.inputs if frame["action"] == 1)
-        assert lift == (0, 0.5, 0.5)
+        assert places(phone, 1)[0] == (0, 0.5, 0.5)
 
 
 async def test_an_error_in_the_block_of_a_finger_lifts_it(connect: Connect) -> None:
@@ -211,5 +204,5 @@ async def test_an_idle_phone_closes_the_stream_unless_it_is_kept_awake(
             await session.wait_input()
             while len(phone.inputs) < 5:
                 await asyncio.sleep(0.01)
-            assert all(frame["action"] == 2 and frame["points"] == [(9, 0.0, 0.0)] for frame in phone.inputs)
+            assert places(phone, 2) == [(9, 0.0, 0.0)] * len(phone.inputs)
             assert session.state == "streaming"
