@@ -341,6 +341,16 @@ def phone(
     fps: Annotated[
         int, number_option("Frames a second.", _EMULATOR, least=1, most=120, default=True, is_whole=True)
     ] = 30,
+    screen: Annotated[
+        str,
+        choice_option(
+            "What the screen shows: a demonstration that moves, or apps that answer touches.",
+            _EMULATOR,
+            of=("showcase", "apps"),
+            metavar="SCREEN",
+            default=True,
+        ),
+    ] = "showcase",
     fault: Annotated[
         list[str] | None,
         option("Inject a fault, as name or name=value. '--fault list' lists them.", _EMULATOR, metavar="FAULT"),
@@ -355,7 +365,16 @@ def phone(
     from streamer.cli import demo, runtime
 
     runtime.run(
-        demo.serve(host, port, count=count, size=pixels_of(size), fps=fps, fault=fault or [], as_json=say.as_json),
+        demo.serve(
+            host,
+            port,
+            count=count,
+            size=pixels_of(size),
+            fps=fps,
+            screen=screen,
+            fault=fault or [],
+            as_json=say.as_json,
+        ),
         say,
     )
 

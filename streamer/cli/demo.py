@@ -29,7 +29,15 @@ TOKEN: Final = "demo-token"  # noqa: S105 - on loopback alone, where there is no
 
 
 async def serve(
-    host: str, port: int | None, *, count: int, size: tuple[int, int], fps: int, fault: list[str], as_json: bool
+    host: str,
+    port: int | None,
+    *,
+    count: int,
+    size: tuple[int, int],
+    fps: int,
+    screen: str,
+    fault: list[str],
+    as_json: bool,
 ) -> None:
     """Run emulators until a signal comes, or list the faults that they know."""
     from streamer import emulator  # noqa: PLC0415 - draws with an extra
@@ -51,6 +59,7 @@ async def serve(
             width=size[0],
             height=size[1],
             fps=fps,
+            screen=screen,
             faults=emulator.Faults.parse(fault),
             tenant_token=given or (TOKEN if is_loopback(host) else None),
         ) as fleet,

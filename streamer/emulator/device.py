@@ -59,7 +59,11 @@ class Boot(NamedTuple):
     """The phone starts again."""
 
 
-DeviceEvent = Launch | Stop | Clear | Packages | Animations | Boot | Touch | Key
+class Turn(NamedTuple):
+    """The phone is turned by a quarter."""
+
+
+DeviceEvent = Launch | Stop | Clear | Packages | Animations | Boot | Turn | Touch | Key
 
 BUILT_IN: Final = (
     Package(name=LAUNCHER, label="Launcher", activity=".Launcher", is_system=True),

@@ -18,9 +18,11 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
+from streamer.emulator.apps import Desktop
+from streamer.emulator.device import DeviceEvent, Turn
 from streamer.emulator.faults import Faults
 from streamer.emulator.packing import nal_units_of
-from streamer.emulator.screen import DARK_S, SCENE_S, Screen, shared_screen
+from streamer.emulator.screen import DARK_S, SCENE_S, shared_screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
 AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
@@ -29,6 +31,7 @@ KEYFRAME_EVERY_S: Final = 10
 FLASH_S: Final = 0.1  # of every second, with `flash_and_beep`
 IDR, PARAMETER_SETS = 5, (7, 8)  # types of NAL units
 START_CODE: Final = b"\x00\x00\x00\x01"
+EVENTS_LIMIT: Final = 1000  # events for the apps that have not yet been seen to; the oldest are forgotten
 TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its video goes on at the next keyframe
 
 
@@ -103,6 +106,7 @@ class PhoneMedia:
         bitrate_bps: int,
         audio: bool,
         flash_and_beep: bool = False,
+        desktop: Desktop | None = None,
         faults: Faults | None = None,
     ) -> None:
         self.frames_sent = 0
@@ -121,7 +125,9 @@ class PhoneMedia:
         self._wants_keyframe = True
         self._closing = threading.Event()
         self._is_watched = threading.Event()
-        self._screens = {(width, height): shared_screen(width, height)}
+        self._desktop = desktop
+        self._events: deque[tuple[float, DeviceEvent]] = deque(maxlen=EVENTS_LIMIT)  # after when each came
+        self._screens = {} if desktop is not None else {(width, height): shared_screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both video and audio
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
         if audio:
@@ -158,10 +164,23 @@ class PhoneMedia:
 
     def rotate(self) -> None:
         """Turn the phone by a quarter."""
+        if self._desktop is not None:
+            self.receive(Turn())
+            return
         size = (self.height, self.width)
         if size not in self._screens:
             self._screens[size] = shared_screen(*size)
         self.width, self.height = size
+
+    def receive(self, event: DeviceEvent) -> None:
+        """Let the apps on the screen hear of an event; the moving demonstration answers to none."""
+        if self._desktop is not None:
+            self._events.append((time.monotonic() - self.origin, event))
+
+    @property
+    def in_front(self) -> str:
+        """The package of the app that is in front; "" without apps."""
+        return "" if self._desktop is None else self._desktop.in_front
 
     async def close(self) -> None:
         """End the threads."""
@@ -201,9 +220,10 @@ class PhoneMedia:
         while (moment_s := self._wait_until(due / 90_000)) is not None:
             now = round(moment_s * 90_000)
             due = self._due_after(now)
+            is_still = self._is_still(moment_s)
             allowed = 2 if self._faults.b_frames else int(self._faults.reordering_sps)
             is_other = (size, between, bitrate_bps) != ((self.width, self.height), allowed, self.bitrate_bps)
-            if self.is_still and not is_other and not self._wants_keyframe and not held:
+            if is_still and not is_other and not self._wants_keyframe and not held:
                 continue
             if encoder is None or is_other:
                 if encoder is not None:
@@ -213,10 +233,10 @@ class PhoneMedia:
                 encoder = _video_encoder(size, self.fps, bitrate_bps, between=between, faults=self._faults)
                 shown = None
                 held.clear()
-            if shown is None or not self.is_still or self._wants_keyframe:
+            if shown is None or not is_still or self._wants_keyframe:
                 held.add(now)  # a frame that only repeats the last one pushes that out of the encoder, and may stay
-            if shown is None or not self.is_still:
-                frame = self._draw(self._screens[size], now)
+            if shown is None or not is_still:
+                frame = self._draw(size, now)
                 shown = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
                 self.frames_sent += 1
             shown.pts = now
@@ -247,7 +267,21 @@ class PhoneMedia:
             return
         self._tell("video", packet)
 
-    def _draw(self, screen: Screen, now: int) -> Any:
+    def _is_still(self, moment_s: float) -> bool:
+        """Let the apps hear of what came until this moment; return whether the screen then is as it was."""
+        if self.is_still or self._desktop is None:
+            return self.is_still
+        self._desktop.set_fps(self.fps)
+        while self._events and self._events[0][0] <= moment_s:
+            came_at, event = self._events.popleft()
+            self._desktop.receive(event, came_at)
+        self.width, self.height = self._desktop.size
+        return not self._desktop.has_changed(moment_s)
+
+    def _draw(self, size: tuple[int, int], now: int) -> Any:
+        if self._desktop is not None:
+            return self._desktop.draw(now / 90_000)
+        screen = self._screens[size]
         if not self._flashes:
             return screen.draw(self.frames_sent, now / 90_000)
         is_white = now % 90_000 < FLASH_S * 90_000

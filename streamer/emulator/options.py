@@ -1,5 +1,6 @@
 """What `serve` is asked for, as one object for all that it makes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ class PhoneOptions:
     bitrate_bps: int
     audio: bool
     flash_and_beep: bool
+    screen: str
+    reactions_ms: Sequence[int]
     faults: Faults
     instance_id: str
     tenant_token: str | None = field(repr=False)

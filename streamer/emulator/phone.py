@@ -85,6 +85,7 @@ class EmulatedPhone:
             stop=self._stop_streams,
         )
         self.device = Device(size=lambda: (media.width, media.height))
+        self.device.on_event = media.receive
         self.management = Management([self], options.faults)
         self._options = options
         self._starts_until = 0.0
@@ -98,6 +99,11 @@ class EmulatedPhone:
     def frames_sent(self) -> int:
         """How many frames were drawn: the next one's counter."""
         return self.media.frames_sent
+
+    @property
+    def app_in_front(self) -> str:
+        """The package of the app that is in front, with `serve(screen="apps")`; "" otherwise."""
+        return self.media.in_front
 
     @property
     def keyframe_requests(self) -> int:

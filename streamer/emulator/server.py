@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final, Literal
 
 from websockets.asyncio.server import serve as serve_websocket
 
 from streamer.emulator.api import ApiServer
+from streamer.emulator.apps import REACTIONS_MS, Desktop
 from streamer.emulator.faults import Faults
 from streamer.emulator.media import PhoneMedia
 from streamer.emulator.options import PhoneOptions
@@ -36,6 +37,8 @@ async def serve(
     bitrate_bps: int = 3_000_000,
     audio: bool = True,
     flash_and_beep: bool = False,
+    screen: Literal["showcase", "apps"] = "showcase",
+    reactions_ms: Sequence[int] = REACTIONS_MS,
     faults: Faults | None = None,
     instance_id: str = "demo-phone",
     tenant_token: str | None = None,
@@ -63,6 +66,9 @@ async def serve(
         bitrate_bps: The video's bit rate.
         audio: Whether the phone plays audio.
         flash_and_beep: The screen is white for the first tenth of every second, and a beep sounds as long.
+        screen: What the screen shows. "showcase" moves by itself and has a frame counter. "apps" is a launcher, and
+            its apps answer touches and keys. It is still while nobody touches it, and has no frame counter.
+        reactions_ms: The reaction times of the slow page among the apps: one to eight, from 0 to 60,000 milliseconds.
         faults: What goes wrong; see `Faults`.
         instance_id: The phone's instance id.
         tenant_token: The token that clients have to bring; None makes one.
@@ -91,6 +97,13 @@ async def serve(
         )
     if width not in SIDES or height not in SIDES:
         raise ConfigurationError(f"expected an even width and height of 90 to 4096 pixels, got {width}x{height}")
+    if screen not in {"showcase", "apps"} or (screen == "apps" and flash_and_beep):
+        raise ConfigurationError(
+            f'expected "showcase" or "apps" for the screen, and no flashes with apps, got {screen!r}'
+        )
+    if not 0 < len(reactions_ms) <= 8 or not all(each in range(60_001) for each in reactions_ms):
+        raise ConfigurationError(f"expected 1 to 8 reaction times of 0 to 60,000 ms, got {reactions_ms!r}")
+    desktop = Desktop(width, height, fps=fps, reactions_ms=tuple(reactions_ms)) if screen == "apps" else None
     media = PhoneMedia(
         width=width,
         height=height,
@@ -98,6 +111,7 @@ async def serve(
         bitrate_bps=bitrate_bps,
         audio=audio,
         flash_and_beep=flash_and_beep,
+        desktop=desktop,
         faults=faults,
     )
     phone = EmulatedPhone(options, media)

@@ -13,6 +13,7 @@ from streamer.emulator import api, device, input_frames, json_text, management, 
 from streamer.emulator import client as phone_client
 from streamer.emulator import media as phone_media
 from streamer.emulator import socketio as phone_socketio
+from streamer.emulator.apps import desktop, signin, touches
 from streamer.media import frame_decoder, history, libav
 from streamer.media.codecs import depacketizer, nal
 from streamer.media.playback import audio, video_decoder, video_frames
@@ -52,6 +53,8 @@ ROWS: Final = [
     ("device tokens, input frames, calls", phone.TOKENS_LIMIT, phone.INPUTS_LIMIT, provisioning.CALLS_LIMIT),
     ("device tokens, input frames, calls", management.CALLS_LIMIT, management.TASKS_LIMIT, device.COMMANDS_LIMIT),
     ("apps and settings of the emulator", device.PACKAGES_LIMIT, device.SETTINGS_LIMIT),
+    ("touches, keys and other events", phone_media.EVENTS_LIMIT),
+    ("apps of the emulator that run", desktop.RUNNING_LIMIT, touches.POINTS_LIMIT, signin.TEXT_LIMIT),
     ("the body of an HTTP reply", http.BODY_LIMIT // MIB),
     ("the whole of an HTTP reply", calls.COMMAND_TIMEOUT_S),
     ("a list of apps or instances", cloud_phone.LIST_LIMIT),

@@ -9,6 +9,7 @@ from typing import Final
 
 from tests.fuzz import targets_cloud as cloud
 from tests.fuzz import targets_connection as connection
+from tests.fuzz import targets_emulator as emulator
 from tests.fuzz import targets_media as media
 from tests.fuzz import targets_signaling as signaling
 from tests.fuzz.inputs import VIDEO_CODECS
@@ -27,6 +28,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "http_body": cloud.http_body,
     "auth_reply": cloud.auth_reply,
     "untrusted_text": cloud.untrusted_text,
+    "phone_input": emulator.phone_input,
     "phone_answer": connection.phone_answer,
     "rtp": media.rtp,
     "rtcp": media.rtcp,

@@ -21,6 +21,7 @@ CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
     "stun": 30_000,
     "turn": 10_000,
     "data_channels": 10_000,
+    "phone_input": 3000,
     "recording": 15_000,
     "http_body": 5000,
 }

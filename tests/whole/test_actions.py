@@ -71,7 +71,10 @@ async def test_pixels_are_of_the_newest_frame_also_after_the_phone_has_turned(co
         with pytest.raises(ConfigurationError, match="the phone has turned; find the place again"):
             await session.tap(0.5, 0.5, frame=frame)
         await wait_for_inputs(phone, 4)
-        assert [place[1:] for place in places(phone, 0)] == [pytest.approx((179.5 / 180, 319.5 / 320)), pytest.approx((319.5 / 320, 179.5 / 180))]
+        assert [place[1:] for place in places(phone, 0)] == [
+            pytest.approx((179.5 / 180, 319.5 / 320)),
+            pytest.approx((319.5 / 320, 179.5 / 180)),
+        ]
 
 
 async def test_the_size_of_a_screen_that_nobody_looks_at_costs_one_keyframe(connect: Connect) -> None:

@@ -1,0 +1,207 @@
+"""Drawing in density-independent pixels (dp): the screen's shorter side has 360 of them.
+
+Text and shapes are drawn by Pillow. What moves is copied into the frame as sprites and layers that were drawn once.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import MissingExtraError
+
+Image = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+LAYERS_LIMIT: Final = 24  # layers and sprites that are kept; the oldest are drawn again
+_SMOOTH: Final = 4  # shapes are drawn so many times larger, and made smaller
+
+BACKGROUND: Final = (246, 247, 250)
+SURFACE: Final = (255, 255, 255)
+INK: Final = (27, 29, 35)
+QUIET: Final = (104, 110, 122)
+LINE: Final = (221, 224, 230)
+ACCENT: Final = (25, 103, 210)
+ACCENT_PRESSED: Final = (14, 72, 156)
+DANGER: Final = (197, 34, 31)
+GOOD: Final = (19, 115, 51)
+PRESSED: Final = (226, 230, 238)
+
+
+class Rect(NamedTuple):
+    """A part of the screen, in dp."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def contains(self, x: float, y: float) -> bool:
+        """Whether a point is in it."""
+        return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Its middle."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+class Sprite(NamedTuple):
+    """A small picture, and how much of it covers what is below: 0 to 255."""
+
+    image: Image
+    cover: Image
+
+
+class Paint:
+    """Draw frames of one size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        try:
+            from PIL import Image as PilImage  # noqa: PLC0415 - an extra
+            from PIL import ImageDraw, ImageFont  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtraError("the emulator", "image") from error
+        self._pil: Any = PilImage
+        self._pil_draw: Any = ImageDraw
+        self._pil_font: Any = ImageFont
+        self.width, self.height = width, height
+        self.unit = min(width, height) / 360  # pixels a dp
+        self._fonts: dict[int, Any] = {}
+        self._masks: dict[tuple[int, int, int], Any] = {}
+        self._kept: dict[Hashable, Any] = {}
+        self._image: Any = None
+        self._draw: Any = None
+        self._begin(width, height)
+
+    def px(self, dp: float) -> int:
+        """Return dp in whole pixels."""
+        return round(dp * self.unit)
+
+    def frame(self, draw: Callable[[], None]) -> Image:
+        """Return what `draw` draws on an empty screen."""
+        return self._drawn(self.width, self.height, draw)
+
+    def layer(self, key: Hashable, height_dp: float, draw: Callable[[], None]) -> Image:
+        """Return a page as wide as the screen, drawn once for each key. Its top is 0 dp."""
+        layer: Image = self._keep(key, lambda: self._drawn(self.width, max(self.px(height_dp), 1), draw))
+        return layer
+
+    def sprite(self, key: Hashable, width_dp: float, height_dp: float, color: Color, radius_dp: float) -> Sprite:
+        """Return a box of one color, drawn once for each key."""
+
+        def make() -> Sprite:
+            width, height = max(self.px(width_dp), 1), max(self.px(height_dp), 1)
+            image = np.empty((height, width, 3), dtype=np.uint8)
+            image[:] = color
+            return Sprite(image, np.asarray(self._mask(width, height, self.px(radius_dp))))
+
+        sprite: Sprite = self._keep(key, make)
+        return sprite
+
+    def fill(self, rect: Rect, color: Color) -> None:
+        """Fill a part of the screen."""
+        self._image.paste(color, self._edges(rect))
+
+    def box(self, rect: Rect, color: Color, radius: float = 12.0) -> None:
+        """Fill a part of the screen that has round corners."""
+        left, top, right, bottom = self._edges(rect)
+        if right > left and bottom > top:
+            self._image.paste(color, (left, top), self._mask(right - left, bottom - top, self.px(radius)))
+
+    def outline(self, rect: Rect, color: Color, radius: float = 12.0, *, inside: Color = SURFACE) -> None:
+        """Draw a box with a border of 2 dp."""
+        self.box(rect, color, radius)
+        self.box(Rect(rect.x + 2, rect.y + 2, rect.width - 4, rect.height - 4), inside, max(radius - 2, 0))
+
+    def dot(self, x: float, y: float, radius: float, color: Color) -> None:
+        """Draw a disc."""
+        self.box(Rect(x - radius, y - radius, 2 * radius, 2 * radius), color, radius)
+
+    def line(self, points: list[tuple[float, float]], color: Color, width: float = 2.0) -> None:
+        """Draw a line through points."""
+        pixels = [(x * self.unit, y * self.unit) for x, y in points]
+        self._draw.line(pixels, fill=color, width=max(self.px(width), 1), joint="curve")
+
+    def text(self, x: float, y: float, text: str, size: float, color: Color = INK, *, anchor: str = "lm") -> None:
+        """Write a line of text; the anchors are Pillow's."""
+        self._draw.text((self.px(x), self.px(y)), text, font=self._font(size), fill=color, anchor=anchor)
+
+    def text_width(self, text: str, size: float) -> float:
+        """Return how wide a line of text is, in dp."""
+        return float(self._font(size).getlength(text)) / self.unit
+
+    def put_image(self, image: Image, y: float) -> None:
+        """Put a layer that is as wide as the screen at a height."""
+        self._image.paste(self._pil.fromarray(image), (0, self.px(y)))
+
+    def _begin(self, width: int, height: int) -> None:
+        self._image = self._pil.new("RGB", (width, height), BACKGROUND)
+        self._draw = self._pil_draw.Draw(self._image)
+
+    def _drawn(self, width: int, height: int, draw: Callable[[], None]) -> Image:
+        """Return what is drawn, whatever is being drawn around it."""
+        around = self._image, self._draw
+        try:
+            self._begin(width, height)
+            draw()
+            return np.asarray(self._image).copy()
+        finally:
+            self._image, self._draw = around
+
+    def _keep(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            while len(self._kept) >= LAYERS_LIMIT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def _font(self, size: float) -> Any:
+        pixels = max(self.px(size), 1)
+        if pixels not in self._fonts:
+            self._fonts[pixels] = self._pil_font.load_default(pixels)
+        return self._fonts[pixels]
+
+    def _mask(self, width: int, height: int, radius: int) -> Any:
+        key = width, height, radius
+        if key not in self._masks:
+            if len(self._masks) >= 200:
+                self._masks.clear()
+            large = self._pil.new("L", (width * _SMOOTH, height * _SMOOTH), 0)
+            corner = (width * _SMOOTH - 1, height * _SMOOTH - 1)
+            self._pil_draw.Draw(large).rounded_rectangle((0, 0, *corner), radius * _SMOOTH, fill=255)
+            self._masks[key] = large.resize((width, height), self._pil.Resampling.BOX)
+        return self._masks[key]
+
+    def _edges(self, rect: Rect) -> tuple[int, int, int, int]:
+        return (
+            self.px(rect.x),
+            self.px(rect.y),
+            self.px(rect.x + rect.width),
+            self.px(rect.y + rect.height),
+        )
+
+
+def put_sprite(frame: Image, sprite: Sprite, x: int, y: int) -> None:
+    """Copy a sprite into a frame, in pixels; what is outside is left out."""
+    height, width = frame.shape[:2]
+    tall, wide = sprite.cover.shape
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, width), min(y + tall, height)
+    if right <= left or bottom <= top:
+        return
+    part = slice(top - y, bottom - y), slice(left - x, right - x)
+    below = frame[top:bottom, left:right]
+    cover = sprite.cover[part][..., None].astype(np.uint16)
+    mixed = (sprite.image[part] * cover + below * (255 - cover)) // 255
+    frame[top:bottom, left:right] = mixed.astype(np.uint8)
+
+
+def put_layer(frame: Image, layer: Image, top: int, bottom: int, offset: int) -> None:
+    """Show rows of a layer between two rows of the frame, in pixels, from row `offset` of the layer on.
+
+    Rows that the layer does not have, above it and below, stay as they are in the frame.
+    """
+    first, last = max(-offset, 0), min(bottom - top, layer.shape[0] - offset)
+    if last > first:
+        frame[top + first : top + last] = layer[offset + first : offset + last]
