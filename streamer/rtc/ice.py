@@ -109,12 +109,9 @@ def _fields(entry: object) -> tuple[list[str], str | None, Secret | None]:
     urls = entry.get("urls") or entry.get("uri") or entry.get("url")
     username = entry.get("username") or entry.get("usr")
     password = entry.get("credential") or entry.get("pwd")
+    listed = urls if isinstance(urls, list) else [urls]
     return (
-        [urls]
-        if isinstance(urls, str)
-        else [url for url in urls if isinstance(url, str)]
-        if isinstance(urls, list)
-        else [],
+        [url for url in listed if isinstance(url, str)],
         username if isinstance(username, str) else None,
         Secret(password) if isinstance(password, str) else None,
     )

@@ -45,15 +45,16 @@ _SESSION_HEADER: Final = ("v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0")
 _MID_EXTENSION: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")  # and no other: a name may hold what `str.splitlines` splits at
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
-_STAND_INS: Final = {
+# The format and the lines of one codec that aiortc accepts, in place of all those offered.
+_STAND_INS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     "video": (
-        "96",
+        ["96"],
         (
             "a=rtpmap:96 H264/90000",
             "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
         ),
     ),
-    "audio": ("97", ("a=rtpmap:97 opus/48000/2",)),
+    "audio": (["97"], ("a=rtpmap:97 opus/48000/2",)),
 }
 _PROTOCOL: Final = "UDP/TLS/RTP/SAVPF"
 
@@ -190,7 +191,7 @@ class Negotiation:
         if index in self._accepted:
             if number := _extension(section, _MID_EXTENSION):
                 extensions = [f"a=extmap:{number} {_MID_EXTENSION}"]
-            formats, codec = _stand_in(section.kind)
+            formats, codec = _STAND_INS[section.kind]
         elif section is self._data:
             formats, codec = section.formats, ()
         else:
@@ -272,9 +273,8 @@ def _track(section: _Section) -> Track | None:
             or len(fields) < 2
             or fields[1] == "0"
             or not _NUMBER.fullmatch(fields[1])
+            or not CODECS[_name(rtpmaps[payload_type])].accepts(parameters)
         ):
-            continue
-        if not CODECS[_name(rtpmaps[payload_type])].accepts(parameters):
             continue
         codecs[int(payload_type)] = Codec(
             name=_name(rtpmaps[payload_type]),
@@ -362,17 +362,11 @@ def _never(_: str) -> bool:
     return False
 
 
-def _stand_in(kind: str) -> tuple[list[str], tuple[str, ...]]:
-    """Return the format and the lines of one codec that aiortc accepts, in place of all those offered."""
-    payload_type, codec = _STAND_INS[kind]
-    return [payload_type], codec
-
-
 def _placeholder(section: _Section) -> tuple[_Section, list[str], tuple[str, ...]]:
     """Return what aiortc gets of a section that the answer refuses: an inactive one, of a kind that stays the same."""
     kind = "video" if section.kind == "video" else "audio"
     lines = [line for line in section.lines if line not in {"a=sendrecv", "a=sendonly", "a=recvonly"}]
-    return _Section(kind, _PROTOCOL, [], [*lines, "a=inactive"]), *_stand_in(kind)
+    return _Section(kind, _PROTOCOL, [], [*lines, "a=inactive"]), *_STAND_INS[kind]
 
 
 def _is_payload_type(text: str) -> bool:

@@ -95,8 +95,8 @@ class SignalingClient:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        check_hooks("signaling")
         """Open the WebSocket. Raises SignalingUnreachableError after the last attempt, or SignalingProtocolError."""
+        check_hooks("signaling")
         self._websocket = await self._open()
         self._conversation = Conversation(self._request, time.monotonic())
         self._task = asyncio.create_task(self._drive(self._websocket, self._conversation), name="signaling heartbeat")

@@ -81,7 +81,7 @@ class Conversation:
         self._heartbeat: engineio.Heartbeat | None = None
         self._stream_id = ""
         self._outgoing: list[str] = []
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._offered: deque[float] = deque(maxlen=OFFERS_PER_MINUTE)  # when the latest offers came
         self._binary: tuple[socketio.SocketPacket, list[bytes]] | None = None
         self._malformed = RateLimit(items_per_s=MALFORMED_PER_MINUTE / 60, bytes_per_s=0, burst_s=60)
@@ -99,8 +99,7 @@ class Conversation:
 
     def events(self) -> list[Event]:
         """Return what happened since the last call."""
-        happened = list(self._events)
-        self._events.clear()
+        happened, self._events = self._events, []
         return happened
 
     def receive(self, frame: str | bytes, now: float) -> None:
@@ -237,9 +236,9 @@ class Conversation:
         if self._state is not _State.AUTHORIZE:
             self._skip("authorize, out of turn")
             return
-        code = payload.get("code") if isinstance(payload, dict) else None
-        accepted = payload.get("authorized") if isinstance(payload, dict) else None
-        if accepted is not True or code not in (AUTHORIZE_OK, None):
+        reply = payload if isinstance(payload, dict) else {}
+        code = reply.get("code")
+        if reply.get("authorized") is not True or code not in (AUTHORIZE_OK, None):
             meaning = {AUTHORIZE_INVALID_TOKEN: "it is invalid", AUTHORIZE_TOKEN_EXPIRED: "it has expired"}
             reason = meaning.get(code, "no reason given") if isinstance(code, int) else "no reason given"
             raise DeviceTokenError(
@@ -256,19 +255,18 @@ class Conversation:
         if self._state is not _State.START:
             self._skip("start, out of turn")
             return
-        stream_id = payload.get("streamId") if isinstance(payload, dict) else None
+        reply = payload if isinstance(payload, dict) else {}
+        stream_id, code = reply.get("streamId"), reply.get("code")
         if not isinstance(stream_id, str | int) or stream_id == "":
-            code = payload.get("code") if isinstance(payload, dict) else None
-            said = payload.get("message") if isinstance(payload, dict) else None
+            said = self._request.shown(reply.get("message")) or "no reason given"
             raise SignalingRefusedError(
-                f"the signaling server did not start the stream: {self._request.shown(said) or 'no reason given'} "
-                f"(code {self._request.shown(code)})",
+                f"the signaling server did not start the stream: {said} (code {self._request.shown(code)})",
                 code=code if isinstance(code, int) else None,
                 retryable=True,
             )
         self._stream_id = str(stream_id)
         self._happened(Started())
-        init = init_message(self._request, stream_id, payload.get("vcodec"))
+        init = init_message(self._request, stream_id, reply.get("vcodec"))
         self._outgoing.append(socketio.encode_event("message", init))
         self._wait_for(_State.OFFER, now + OFFER_TIMEOUT_S)
 

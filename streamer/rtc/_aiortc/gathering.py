@@ -78,6 +78,23 @@ def _reason(error: Exception) -> str:
             return f"its answer makes no sense ({error!r})"
 
 
+def _candidate(
+    kind: str, host: str, port: int, *, base: str | None = None, related: tuple[Any, ...] = (None, None)
+) -> Candidate:
+    """Return a candidate; `base` is the local address behind it, if that is another one (RFC 8445 section 5.1.1.3)."""
+    return Candidate(
+        foundation=candidate_foundation(kind, "udp", base or host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, kind),
+        host=host,
+        port=port,
+        type=kind,
+        related_address=related[0],
+        related_port=related[1],
+    )
+
+
 class Gathering:
     """The candidates of one ICE connection: the machine's own at once, those of servers as the servers answer.
 
@@ -171,15 +188,7 @@ class Gathering:
                 protocol.transport.abort()
                 break
             host, port = protocol.transport.get_extra_info("sockname")[:2]
-            protocol.local_candidate = Candidate(
-                foundation=candidate_foundation("host", "udp", host),
-                component=1,
-                transport="udp",
-                priority=candidate_priority(1, "host"),
-                host=host,
-                port=port,
-                type="host",
-            )
+            protocol.local_candidate = _candidate("host", host, port)
             connection._protocols.append(protocol)
             candidates.append(protocol.local_candidate)
         return candidates
@@ -195,12 +204,8 @@ class Gathering:
             failures.append(error)
         ended = [way.exception() for way in ways if not way.cancelled()]
         failures += [error for error in ended if isinstance(error, Exception)]
-        if failures:
-            self._fail(server, _reason(max(failures, key=_specificity)))
-
-    def _fail(self, server: IceServer, reason: str) -> None:
-        if server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket
-            self._on_failure(server, reason)
+        if failures and server not in self._answered:  # over IPv4 when it did not over IPv6, or on another socket
+            self._on_failure(server, _reason(max(failures, key=_specificity)))
 
     async def _ways_to(self, server: IceServer) -> list[Coroutine[Any, Any, None]]:
         """Return what is to be done at once to get a server's candidates: by IPv4 and by IPv6, if it has both."""
@@ -227,19 +232,7 @@ class Gathering:
         self._answered.append(server)
         local = protocol.local_candidate
         host, port = answer.attributes["XOR-MAPPED-ADDRESS"]
-        self._add(
-            Candidate(
-                foundation=candidate_foundation("srflx", "udp", local.host),
-                component=local.component,
-                transport=local.transport,
-                priority=candidate_priority(local.component, "srflx"),
-                host=host,
-                port=port,
-                type="srflx",
-                related_address=local.host,
-                related_port=local.port,
-            )
-        )
+        self._add(_candidate("srflx", host, port, base=local.host, related=(local.host, local.port)))
 
     async def _allocate(self, server: IceServer, host: str) -> None:
         """Ask a TURN server for a relay (RFC 8656 section 7); of which family, it decides."""
@@ -248,17 +241,7 @@ class Gathering:
         relayed, seen = (protocol.transport.get_extra_info(name) for name in ("sockname", "related_address"))
         if self._connection._transport_policy == TransportPolicy.RELAY:  # nobody is to know (RFC 9429 section 3.5.3)
             seen = ("::" if ":" in relayed[0] else "0.0.0.0", 9)  # noqa: S104 - it is bound nowhere
-        protocol.local_candidate = candidate = Candidate(
-            foundation=candidate_foundation("relay", "udp", relayed[0]),
-            component=1,
-            transport="udp",
-            priority=candidate_priority(1, "relay"),
-            host=relayed[0],
-            port=relayed[1],
-            type="relay",
-            related_address=seen[0],
-            related_port=seen[1],
-        )
+        protocol.local_candidate = candidate = _candidate("relay", *relayed[:2], related=seen)
         self._answered.append(server)
         connection = self._connection
         if connection._closing:
