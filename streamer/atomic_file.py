@@ -130,7 +130,10 @@ def _draft_of(place: Path) -> Path:
     return place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
 
 
-def unwritable(path: str | os.PathLike[str], error: OSError) -> RecordingError:
-    """Return the error that the caller gets for this one."""
-    reason = "disk-full" if error.errno in DISK_FULL else "write"
-    return RecordingError(f"cannot write {path}: {error.strerror or error}", reason=reason)
+def unwritable(path: str | os.PathLike[str], error: OSError, *, reason: str = "") -> RecordingError:
+    """Return the error that the caller gets for this one; its reason is "disk-full" or "write" if none is given."""
+    directory = Path(path).parent
+    is_missing = isinstance(error, FileNotFoundError) and not directory.exists()
+    why = f"there is no directory {directory}: create it" if is_missing else error.strerror or error
+    reason = reason or ("disk-full" if error.errno in DISK_FULL else "write")
+    return RecordingError(f"cannot write {path}: {why}", reason=reason)

@@ -35,7 +35,7 @@ async def save(connect: Connect, output: Path, *, overwrite: bool, **options: An
         await _into_pipe(connect, output, **options)
     elif output.suffix.lower() != ".wav":
         raise errors.ConfigurationError(
-            f"expected a file name that ends in .wav, or - for bare samples, got {output.name!r}"
+            f"expected a file name that ends in .wav, or - for bare samples, got {output.name or '.'!r}"
         )
     else:
         await _into_file(connect, output, overwrite=overwrite, **options)

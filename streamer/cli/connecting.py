@@ -47,7 +47,7 @@ def endpoint_of(connection: Connection) -> str:
 def verify(connection: Connection) -> bool | Path:
     """Return how TLS certificates are verified, as `streamer.connect` takes it."""
     if connection.ca is not None and connection.insecure:
-        raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="--ca")
+        raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="'--ca'")
     return connection.ca or not connection.insecure
 
 

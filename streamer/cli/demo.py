@@ -22,6 +22,7 @@ from streamer.cli.display import half_blocks
 from streamer.cli.options import Output
 from streamer.cli.output import escaped, notes, out, show_result, styled, writing_into
 from streamer.cli.runtime import stop_on_signal
+from streamer.media.recording.recording import check_target
 from streamer.proxies import is_loopback
 
 PORT: Final = 8470  # of the auth API, unless it is taken
@@ -79,7 +80,7 @@ async def serve(
             "",
             f"  export STREAMER_ENDPOINT={fleet.endpoint}",
             f"  export STREAMER_AUTH_TOKEN={TOKEN if given is None else '…    # that of STREAMER_PHONE_TOKEN'}",
-            f"  streamer record {names[0]} -o phone.mp4 --duration 10{last}",
+            f"  streamer record {names[0]} -o phone.mp4 --duration 10s{last}",
             "",
             f"Ctrl-C ends {'it' if count == 1 else 'them'}.",
         ]
@@ -98,6 +99,7 @@ async def demo(output: Path, duration_s: float, *, say: Output, overwrite: bool)
     preview = output.with_suffix(".png")
     with writing_into(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
+    check_target(output, overwrite=overwrite)
     check_writable(preview, overwrite=overwrite)
     async with emulator.serve() as server:
         notes.print(f"the emulator runs at {server.endpoint}, instance {server.instance_id}")

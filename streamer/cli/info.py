@@ -40,7 +40,7 @@ async def show(instance: str, connection: Connection, *, as_json: bool) -> None:
     for server in servers:
         table.add_row("ICE server", str(server))
     if not servers:
-        table.add_row("ICE servers", "none: host candidates have to do")
+        table.add_row("ICE servers", "none: the phone has to be reachable directly")
     for problem in problems:
         table.add_row("ICE server", styled((problem, "yellow")))
     show_result(facts, table, as_json=as_json)

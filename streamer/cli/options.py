@@ -146,7 +146,7 @@ def pixels_of(size: str) -> tuple[int, int]:
     """Return the width and the height that `WxH` says."""
     width, _, height = size.partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise typer.BadParameter(f"expected a size such as 720x1280, got {size}", param_hint="--size")
+        raise typer.BadParameter(f"expected a size such as 720x1280, got {size}", param_hint="'--size'")
     return int(width), int(height)
 
 

@@ -133,4 +133,5 @@ def writing_into(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise errors.RecordingError(f"cannot write into {directory}: {error.strerror}") from error
+        why = "it is a file: name a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise errors.RecordingError(f"cannot write into {directory}: {why}") from error

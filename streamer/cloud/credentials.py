@@ -300,11 +300,13 @@ def credentials_from_environment() -> Credentials:
         values = {argument: _from_environment(name) for argument, name in names.items()}
         if missing := [name for argument, name in names.items() if not values[argument]]:
             raise ConfigurationError(
-                f"expected {', '.join(missing)} beside STREAMER_IAM_ENDPOINT, got nothing: set them too"
+                f"expected {', '.join(missing)} beside STREAMER_IAM_ENDPOINT, got nothing: set it too"
             )
         return Password(iam_endpoint=endpoint, project=_from_environment("STREAMER_IAM_PROJECT") or None, **values)
     if access_key := _from_environment("STREAMER_ACCESS_KEY"):
-        return AccessKey(access_key=access_key, secret_key=_from_environment("STREAMER_SECRET_KEY"))
+        if not (secret_key := _from_environment("STREAMER_SECRET_KEY")):
+            raise ConfigurationError("expected STREAMER_SECRET_KEY beside STREAMER_ACCESS_KEY, got nothing: set it too")
+        return AccessKey(access_key=access_key, secret_key=secret_key)
     raise ConfigurationError(
         "expected credentials, got none: set STREAMER_AUTH_TOKEN to a tenant token, or STREAMER_AUTH_TOKEN_FILE to a "
         "file that holds one; or STREAMER_IAM_ENDPOINT, STREAMER_IAM_DOMAIN, STREAMER_IAM_USER and "

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
+from streamer.errors import ConfigurationError
 from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.emulator.api")
@@ -41,6 +44,18 @@ class Reply(NamedTuple):
     is_lost: bool = False  # close the connection without it
 
 
+@contextlib.contextmanager
+def named(host: str, port: int) -> Iterator[None]:
+    """Raise ConfigurationError for what the system says against listening there."""
+    try:
+        yield
+    except OSError as error:
+        is_of_system = error.errno in errno.errorcode  # around which asyncio puts a sentence of its own
+        why = os.strerror(error.errno or 0) if is_of_system else error.strerror
+        where, what = (f"{host}, port {port}", "another, or 0 for a free one") if port else (host, "another address")
+        raise ConfigurationError(f"cannot listen on {where}: {why}: choose {what}") from error
+
+
 class ApiServer:
     """Answer HTTP requests by `answer`. `close` ends every connection."""
 
@@ -50,8 +65,9 @@ class ApiServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port."""
-        self._server = await asyncio.start_server(self._accept, host, port)
+        """Listen; return the port. Raises ConfigurationError if that is not possible."""
+        with named(host, port):
+            self._server = await asyncio.start_server(self._accept, host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:

@@ -80,13 +80,14 @@ class Faults:
         for text in texts:
             name, has_value, value = text.partition("=")
             if name not in cls.describe():
-                raise ConfigurationError(f"expected one of the faults {', '.join(cls.describe())}, got {name!r}")
+                raise ConfigurationError(f"expected a fault that 'streamer phone --fault list' names, got {name!r}")
             kind = type(getattr(faults, name))
             if (kind is bool) == bool(has_value):
-                wanted = "no value" if kind is bool else "a value"
-                raise ConfigurationError(f"the fault {name} takes {wanted}, got {text!r}")
+                wanted = name if kind is bool else f"{name}=VALUE"
+                raise ConfigurationError(f"expected a fault such as {wanted}, got {text!r}")
             try:
                 setattr(faults, name, True if kind is bool else kind(value))
             except ValueError as error:
-                raise ConfigurationError(f"expected {kind.__name__} for the fault {name}, got {value!r}") from error
+                wanted = "a whole number" if kind is int else "a number"
+                raise ConfigurationError(f"expected {wanted} for the fault {name}, got {value!r}") from error
         return faults

@@ -56,14 +56,11 @@ async def serve_fleet(
 
 
 async def _listen(api: ApiServer, host: str, ports: Sequence[int]) -> int:
-    failure: OSError | None = None
-    for port in ports:
-        try:
+    *others, last = ports
+    for port in others:
+        with contextlib.suppress(ConfigurationError):
             return await api.start(host, port)
-        except OSError as error:
-            failure = error
-    assert failure is not None  # noqa: S101 - some port was tried
-    raise ConfigurationError(f"cannot listen on {host}, port {ports[-1]}: {failure.strerror}") from failure
+    return await api.start(host, last)
 
 
 def _addressed(request: Request) -> str:

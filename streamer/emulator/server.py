@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from websockets.asyncio.server import serve as serve_websocket
 
-from streamer.emulator.api import ApiServer
+from streamer.emulator.api import ApiServer, named
 from streamer.emulator.apps import REACTIONS_MS, Desktop
 from streamer.emulator.faults import Faults
 from streamer.emulator.media import PhoneMedia
@@ -117,25 +117,23 @@ async def serve(
     phone = EmulatedPhone(options, media)
     api = ApiServer(phone.answer)
     try:
-        async with serve_websocket(
-            phone.accept,
-            host,
-            0,
-            compression=None,
-            logger=_silent,
-            max_size=_MESSAGE_LIMIT,
-            ping_interval=None,
-        ) as signaling:
+        async with contextlib.AsyncExitStack() as stack:
+            listening = serve_websocket(
+                phone.accept,
+                host,
+                0,
+                compression=None,
+                logger=_silent,
+                max_size=_MESSAGE_LIMIT,
+                ping_interval=None,
+            )
+            with named(host, 0):
+                signaling = await stack.enter_async_context(listening)
             phone.signaling_url = url_of(host, signaling.sockets[0].getsockname()[1])
-            try:
-                phone.endpoint = url_of(host, await api.start(host, port))
-            except OSError as error:
-                raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+            phone.endpoint = url_of(host, await api.start(host, port))
             _logger.debug("= serving at %s", phone.endpoint)
-            try:
-                yield phone
-            finally:
-                await api.close()
-                await phone.close()
+            stack.push_async_callback(phone.close)
+            stack.push_async_callback(api.close)
+            yield phone
     finally:
         await media.close()

@@ -66,9 +66,18 @@ async def test_the_first_port_that_is_free_is_taken() -> None:
         taken = other.getsockname()[1]
         async with serve_fleet(1, ports=(taken, 0)) as fleet:
             assert not fleet.endpoint.endswith(f":{taken}")
-        with pytest.raises(ConfigurationError, match=rf"cannot listen on 127.0.0.1, port {taken}: "):
+        with pytest.raises(
+            ConfigurationError, match=rf"^cannot listen on 127.0.0.1, port {taken}: Address already in "
+        ):
             async with serve_fleet(1, ports=(taken,)):
                 pass
+
+
+@pytest.mark.parametrize("host", ["203.0.113.77", "nowhere.invalid"])  # nobody's (RFC 5737, RFC 6761)
+async def test_an_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^cannot listen on {host}: .*: choose another address$"):
+        async with serve_fleet(1, host=host, tenant_token="a-token-of-your-own-32"):
+            pass
 
 
 async def test_a_phone_tells_of_each_client_that_comes_streams_and_leaves(connect: Connect) -> None:

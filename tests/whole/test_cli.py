@@ -172,7 +172,7 @@ async def test_a_clip_of_a_file_is_made_without_a_phone(phone: EmulatedPhone, tm
     ended = await run("clip", path, "-o", path, "--overwrite", env=environment())
     assert (ended.code, "other than the recording" in ended.err, path.read_bytes()) == (2, True, before)
     for more, code, said in (
-        (("--end", 9), 2, "expected a range within the recording's 0 to 1.5 s, got 0 to 9"),
+        (("--end", 9), 2, "a start and a later end within the recording's 1.5 s, got 0 s and 9 s"),
         (("-o", tmp_path / "no" / "a.gif"), 6, "cannot write"),
     ):
         ended = await run(*words, "--overwrite", *more, env=environment())

@@ -148,10 +148,10 @@ async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("seconds", "name", "options", "said"),
     [
-        ((3, 1), "a.gif", {}, r"expected a range within the recording's 0 to 2\.0 s, got 3 to 1"),
-        ((-1, 1), "a.gif", {}, "got -1 to 1"),
-        ((0, 2.5), "a.gif", {}, r"got 0 to 2\.5"),
-        ((float("nan"), 1), "a.gif", {}, "got nan to 1"),
+        ((3, 1), "a.gif", {}, r"a start and a later end within the recording's 2\.0 s, got 3 s and 1 s"),
+        ((-1, 1), "a.gif", {}, "got -1 s and 1 s"),
+        ((0, 2.5), "a.gif", {}, r"got 0 s and 2\.5 s"),
+        ((float("nan"), 1), "a.gif", {}, "got nan s and 1 s"),
         ((0, 1), "a.avi", {}, r"ends in \.webp, \.gif or \.mp4, got 'a\.avi'"),
         ((0, 1), "a.gif", {"fps": 31}, "expected fps above 0 and up to 30, got 31"),
         ((0, 1), "a.gif", {"width": 2}, "expected a width of at least 16 pixels, got 2"),

@@ -23,7 +23,7 @@ def image_format_of(path: Path) -> ImageFormat:
     """Return the image format for a file name. Raises ConfigurationError if its suffix is not known."""
     found = _BY_SUFFIX.get(path.suffix.lower())
     if found is None:
-        raise ConfigurationError(f"expected a file name that ends in .png, .jpg or .jpeg, got {path.name!r}")
+        raise ConfigurationError(f"expected a file name that ends in .png, .jpg or .jpeg, got {path.name or '.'!r}")
     return found
 
 

@@ -97,10 +97,11 @@ async def clip_parts(
     """Do what `clip` does, with the consecutive files of a recording that lasts `length_s`."""
     path = Path(target)
     if path.suffix.lower() not in _ENCODERS:
-        raise ConfigurationError(f"expected a file name that ends in .webp, .gif or .mp4, got {path.name!r}")
+        raise ConfigurationError(f"expected a file name that ends in .webp, .gif or .mp4, got {path.name or '.'!r}")
     if not (math.isfinite(start_s) and 0 <= start_s < end_s <= length_s + TOLERANCE_S):
         raise ConfigurationError(
-            f"expected a range within the recording's 0 to {length_s:.1f} s, got {start_s:g} to {end_s:g}"
+            f"expected a start and a later end within the recording's {length_s:.1f} s, "
+            f"got {round(start_s, 2):g} s and {round(end_s, 2):g} s"
         )
     if end_s - start_s > LENGTH_LIMIT_S + TOLERANCE_S:
         raise ConfigurationError(
@@ -152,7 +153,13 @@ def _length_s(path: Path) -> float:
 
 
 def _unreadable(path: Path, error: Exception) -> RecordingError:
-    why = "it holds no frame" if isinstance(error, IndexError) else getattr(error, "strerror", None) or error
+    match error:
+        case IndexError():
+            why = "it holds no frame"
+        case av.InvalidDataError():
+            why = "it is not a video file"
+        case _:
+            why = getattr(error, "strerror", None) or str(error)
     return RecordingError(f"cannot read {path}: {why}", reason="read")
 
 

@@ -49,7 +49,8 @@ def container_of(path: Path) -> Container:
     """Return the kind of file for a name. Raises ConfigurationError if its suffix is not known."""
     container = _BY_SUFFIX.get(path.suffix.lower())
     if container is None:
-        raise ConfigurationError(f"expected a file name that ends in {_any_of(list(_BY_SUFFIX))}, got {path.name!r}")
+        known = _any_of(list(_BY_SUFFIX))
+        raise ConfigurationError(f"expected a file name that ends in {known}, got {path.name or '.'!r}")
     return container
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from streamer.atomic_file import DISK_FULL, absolute
+from streamer.atomic_file import DISK_FULL, absolute, unwritable
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.clips import FPS, WIDTH, clip_parts
@@ -45,7 +45,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecordingError(f"cannot write {error.filename}: {error.strerror}", reason="begin") from error
+        raise unwritable(error.filename, error, reason="begin") from error
 
 
 class Recording:
