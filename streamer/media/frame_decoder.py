@@ -64,7 +64,7 @@ class FrameDecoder:
     def __init__(self, on_damage: Callable[[], None]) -> None:
         self.counters = DecoderCounters()
         self._on_damage = on_damage
-        self._needs_keyframe = True
+        self.needs_keyframe = True  # units are passed over up to the next one
         self._has_given = False  # whether a frame came since the last keyframe that was needed
         self._codec_name = ""
         self._context: av.VideoCodecContext | None = None
@@ -81,14 +81,14 @@ class FrameDecoder:
 
     def decode(self, unit: AccessUnit) -> list[DecodedFrame]:
         """Decode the next unit; return the frames that are ready."""
-        if self._needs_keyframe and not unit.is_keyframe:
+        if self.needs_keyframe and not unit.is_keyframe:
             self.counters.passed_over += 1
             return []
         frames: list[DecodedFrame] = []
         if self._context is None or unit.codec.name != self._codec_name:
             frames = self.drain()
             self._open(unit.codec.name)
-        starts = unit.discontinuity or self._needs_keyframe
+        starts = unit.discontinuity or self.needs_keyframe
         if starts:
             self._reordering.begin()
             self._has_given = False
@@ -107,7 +107,7 @@ class FrameDecoder:
             self.counters.passed_over += 1
             self._damage()
             return frames
-        self._needs_keyframe = False
+        self.needs_keyframe = False
         self._waiting[self._serial] = unit
         while len(self._waiting) > WAITING_LIMIT:
             self._waiting.pop(next(iter(self._waiting)))
@@ -234,7 +234,7 @@ class FrameDecoder:
         return frames
 
     def _damage(self) -> None:
-        self._needs_keyframe = True
+        self.needs_keyframe = True
         self._on_damage()
 
     def _count(self, error: av.FFmpegError) -> None:

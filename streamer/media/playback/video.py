@@ -3,17 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable
-
-import av
+from typing import TypeAlias
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
-from streamer.media.frame_decoder import DecoderCounters, FrameDecoder
+from streamer.media.frame_decoder import DecodedFrame, DecoderCounters, FrameDecoder
 from streamer.media.history import History
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
 from streamer.media.playback.video_frames import FrameHub, FrameIterator, Policy, VideoFrame
 from streamer.own_loop import OwnLoop
+
+Delivery: TypeAlias = Callable[[VideoFrame], None]
 
 
 class VideoOutput:
@@ -22,6 +23,10 @@ class VideoOutput:
     `history` must get each access unit first: the first frame of a late consumer is decoded from it.
     `request_keyframe` is called when decoding needs a keyframe to begin or go on. `audio_port` is called for each
     frame.
+
+    Attributes:
+        inspect: Called in the decoder's thread with each frame. What it returns is called in the event loop, with the
+            frame as the consumers have got it.
     """
 
     def __init__(
@@ -37,7 +42,8 @@ class VideoOutput:
         self._history = history
         self._request_keyframe = request_keyframe
         self._audio_port = audio_port
-        self._decoder: Decoder | None = None
+        self.inspect: Callable[[DecodedFrame], Delivery] = lambda _: _deliver_nothing
+        self._decoder: Decoder[Delivery] | None = None
         self._discontinuity = False
         self._unseen_ns = 0  # the arrival of the latest unit that was not decoded
         self._unseen_time = 0  # the latest RTP time of such a unit; a stream that reorders sends earlier ones after it
@@ -52,6 +58,11 @@ class VideoOutput:
     def counters(self) -> DecoderCounters:
         """The counters of the decoder."""
         return self._decoder.counters if self._decoder else DecoderCounters()
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether every unit that came is decoded, and none is missing up to a keyframe."""
+        return self._decoder is not None and self._decoder.is_up_to_date and not self._is_behind
 
     def put(self, unit: AccessUnit) -> None:
         """Decode a video access unit, if anybody watches."""
@@ -103,7 +114,13 @@ class VideoOutput:
         if not watched:
             return
         if self._decoder is None:
-            self._decoder = Decoder(f"decode {self._name}", self._publish, self._on_loss, self.hub.end)
+            self._decoder = Decoder(
+                f"decode {self._name}",
+                self._publish,
+                self._on_loss,
+                self.hub.end,
+                inspect=self._inspect,
+            )
         if group and self._is_behind:
             self._decoder.catch_up(self._missed(group))
             self._got, self._is_behind = group[-1], False
@@ -118,28 +135,32 @@ class VideoOutput:
         self._got = None
         self._request_keyframe()
 
-    def _publish(self, unit: AccessUnit, av_frame: av.VideoFrame, decode_ns: int) -> None:
+    def _inspect(self, decoded: DecodedFrame) -> Delivery:
+        return self.inspect(decoded)
+
+    def _publish(self, decoded: DecodedFrame, deliver: Delivery) -> None:
+        unit, av_frame = decoded.unit, decoded.av_frame
         if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
             return  # out of date: it was still in the decoder when the last consumer left
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        self.meter.add(now_ns, wall_ns, unit, decode_ns)
+        self.meter.add(now_ns, wall_ns, unit, decoded.decode_ns)
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
-        self.hub.publish(
-            VideoFrame(
-                width=av_frame.width,
-                height=av_frame.height,
-                sequence=self.hub.published,
-                rtp_time=unit.rtp_time,
-                arrival_ns=unit.arrival_ns,
-                decoded_ns=now_ns,
-                received_at=(wall_ns - (now_ns - unit.arrival_ns)) / 1e9,
-                captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
-                is_keyframe=unit.is_keyframe,
-                discontinuity=discontinuity,
-                audio_port=self._audio_port(),
-                av_frame=av_frame,
-            )
+        frame = VideoFrame(
+            width=av_frame.width,
+            height=av_frame.height,
+            sequence=self.hub.published,
+            rtp_time=unit.rtp_time,
+            arrival_ns=unit.arrival_ns,
+            decoded_ns=now_ns,
+            received_at=(wall_ns - (now_ns - unit.arrival_ns)) / 1e9,
+            captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
+            is_keyframe=unit.is_keyframe,
+            discontinuity=discontinuity,
+            audio_port=self._audio_port(),
+            av_frame=av_frame,
         )
+        self.hub.publish(frame)
+        deliver(frame)
 
 
 def _size_of(keyframe: AccessUnit) -> tuple[int, int] | None:
@@ -147,3 +168,7 @@ def _size_of(keyframe: AccessUnit) -> tuple[int, int] | None:
     decoder = FrameDecoder(lambda: None)
     frames = [*decoder.decode(keyframe), *decoder.drain()]
     return (frames[-1].av_frame.width, frames[-1].av_frame.height) if frames else None
+
+
+def _deliver_nothing(_: VideoFrame) -> None:
+    """Deliver nothing: nobody inspects frames."""

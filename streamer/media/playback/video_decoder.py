@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
-
-import av
+from typing import Final, Generic, TypeVar
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import (
@@ -17,28 +15,34 @@ from streamer.media.frame_decoder import (
 )
 from streamer.media.worker import Worker
 
+T = TypeVar("T")
+
 INBOX_LIMIT: Final = 60  # access units: a second or two; beyond it, decoding goes on at the next keyframe
 
 
-class Decoder:
+class Decoder(Generic[T]):
     """Decodes video access units in a thread, and hands the frames to `on_frame` in the event loop.
 
     Call `put` and `aclose` in the event loop. It calls `on_loss` when frames were lost and it needs a keyframe: the
     decoder refused a unit, concealed a part of a frame, or fell behind. It calls `on_failure` when it cannot go on.
-    `on_frame` also gets the time that decoding took, in ns.
+    It calls `inspect` in the thread with each frame, and hands what that returns to `on_frame` with the frame.
     """
 
     def __init__(
         self,
         name: str,
-        on_frame: Callable[[AccessUnit, av.VideoFrame, int], None],
+        on_frame: Callable[[DecodedFrame, T], None],
         on_loss: Callable[[], None],
         on_failure: Callable[[Exception], None],
+        *,
+        inspect: Callable[[DecodedFrame], T],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._on_failure = on_failure
         self._on_loss = on_loss
+        self._inspect = inspect
+        self._undecided = 0  # items in the inbox or in work
         self._needs_keyframe = True  # because the inbox was emptied
         self._frames = FrameDecoder(lambda: self._worker.call_in_loop(on_loss))
         self._latest_ns = 0  # the arrival of the newest unit; the thread's
@@ -49,6 +53,11 @@ class Decoder:
     def counters(self) -> DecoderCounters:
         """The counters of the decoder."""
         return self._frames.counters
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the frames of all units that came were handed over, and none is missing up to a keyframe."""
+        return not (self._undecided or self._needs_keyframe or self._frames.is_holding or self._frames.needs_keyframe)
 
     def put(self, unit: AccessUnit) -> None:
         """Decode an access unit soon; never waits."""
@@ -69,8 +78,11 @@ class Decoder:
     def _put(self, units: tuple[AccessUnit, ...]) -> None:
         self._needs_keyframe = False
         self._moves()
+        self._undecided += 1
         if not self._worker.put(units):
-            self.counters.overflows += 1 + self._worker.discard()
+            discarded = 1 + self._worker.discard()
+            self._undecided -= discarded
+            self.counters.overflows += discarded
             self._needs_keyframe = True
             self._on_loss()
 
@@ -83,7 +95,10 @@ class Decoder:
         """Release the frames that are held back, unless another unit comes before."""
         self._moves()
         if not self._worker.waiting:
-            self._still = self._loop.call_later(after_s, self._worker.put, ())
+            self._still = self._loop.call_later(after_s, self._release)
+
+    def _release(self) -> None:
+        self._undecided += self._worker.put(())
 
     def _decode(self, units: tuple[AccessUnit, ...]) -> None:
         frames: list[DecodedFrame] = []
@@ -92,13 +107,14 @@ class Decoder:
                 frames += self._frames.decode(unit)
             if not units or (len(units) > 1 and self._frames.is_holding):
                 frames += self._frames.release(lambda: not self._worker.waiting)
+            if len(units) > 1 and frames:
+                frames = [_last_of(frames)]
+            inspected = [(frame, self._inspect(frame)) for frame in frames]
         except Exception as error:  # noqa: BLE001 - our own bugs, too, must end the iterators
+            self._worker.call_in_loop(self._hand_over, [])
             self._worker.call_in_loop(self._on_failure, error)
             return
-        if len(units) > 1 and frames:
-            frames = [_last_of(frames)]
-        for frame in frames:
-            self._worker.call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
+        self._worker.call_in_loop(self._hand_over, inspected)
         if units:
             interval_s = (units[-1].arrival_ns - self._latest_ns) / 1e9
             self._latest_ns = units[-1].arrival_ns
@@ -107,7 +123,12 @@ class Decoder:
 
     def _finish(self) -> None:
         for frame in self._frames.drain():
-            self._worker.call_in_loop(self._on_frame, frame.unit, frame.av_frame, frame.decode_ns)
+            self._worker.call_in_loop(self._on_frame, frame, self._inspect(frame))
+
+    def _hand_over(self, frames: list[tuple[DecodedFrame, T]]) -> None:
+        self._undecided -= 1
+        for frame, inspected in frames:
+            self._on_frame(frame, inspected)
 
 
 def _last_of(frames: list[DecodedFrame]) -> DecodedFrame:

@@ -14,7 +14,7 @@ from streamer.media import libav
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.nal import annex_b
 from streamer.media.codecs.vp9 import Vp9Depacketizer
-from streamer.media.frame_decoder import FrameDecoder
+from streamer.media.frame_decoder import DecodedFrame, FrameDecoder
 from streamer.media.playback.video_decoder import INBOX_LIMIT, Decoder
 from streamer.tracks import Codec
 from tests.support.access_units import STREAM, coded_units, units
@@ -42,10 +42,10 @@ class Screen:
         self.failures: list[Exception] = []
         self._changed = asyncio.Event()
 
-    def show(self, unit: AccessUnit, frame: av.VideoFrame, decode_ns: int) -> None:
+    def show(self, decoded: DecodedFrame, _: None) -> None:
         asyncio.get_running_loop()  # raises outside of it
-        self.decode_ns += decode_ns
-        self.frames.append((unit, frame))
+        self.decode_ns += decoded.decode_ns
+        self.frames.append((decoded.unit, decoded.av_frame))
         self._changed.set()
 
     def worry(self) -> None:
@@ -68,9 +68,9 @@ class Screen:
 
 
 @asynccontextmanager
-async def decoding() -> AsyncIterator[tuple[Decoder, Screen]]:
+async def decoding() -> AsyncIterator[tuple[Decoder[None], Screen]]:
     screen = Screen()
-    decoder = Decoder("decode test", screen.show, screen.worry, screen.fail)
+    decoder = Decoder("decode test", screen.show, screen.worry, screen.fail, inspect=lambda _: None)
     try:
         yield decoder, screen
     finally:
