@@ -92,12 +92,16 @@ class Hub(Generic[T]):
     def subscribe(self, mailbox: Mailbox[T]) -> Subscription[T]:
         """Return a new subscription, which gets all items from now on."""
         subscription = Subscription(mailbox)
+        self.add(subscription)
+        return subscription
+
+    def add(self, subscription: Subscription[T]) -> None:
+        """Offer all items from now on to a subscription."""
         if self._has_ended:
             subscription.end(self._error)
         else:
             self._subscriptions.add(subscription)
             self.look()
-        return subscription
 
     def unsubscribe(self, subscription: Subscription[T]) -> None:
         """Offer nothing more to a subscription; it need not be there."""

@@ -232,11 +232,15 @@ class Peer:
         addresses = [local_address(transport) for transport in self._alive_ns]
         return next((address for address in addresses if address is not None and not has_address(address)), None)
 
-    async def probe(self) -> None:
-        """Ask for a sign of life on every transport; takes up to 1.5 s."""
-        for transport in list(self._alive_ns):
+    async def probe(self) -> bool:
+        """Ask for a sign of life on every transport; return whether all gave one. It takes up to 1.5 s for each."""
+        transports = list(self._alive_ns)
+        answers = 0
+        for transport in transports:
             if await probe(transport):
                 self._alive_ns[transport] = time.monotonic_ns()
+                answers += 1
+        return bool(transports) and answers == len(transports)
 
     def lost_error(self) -> ConnectionLostError:
         """Return the error for a connection that ended."""

@@ -17,6 +17,7 @@ ImageFormat: TypeAlias = Literal["png", "jpeg"]
 
 _BY_SUFFIX: Final[dict[str, ImageFormat]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 QUALITY: Final = 90  # of a JPEG, by the usual scale
+_TILE: Final = 16  # pixels each way: whole chroma samples of every format
 
 
 def image_format_of(path: Path) -> ImageFormat:
@@ -59,3 +60,24 @@ def _encode(codec: str, frame: av.VideoFrame, options: dict[str, str]) -> bytes:
     context.thread_count = 1
     context.options = options
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+
+
+def color_at(av_frame: av.VideoFrame, x: int, y: int) -> tuple[int, int, int]:
+    """Return the red, green and blue of one pixel, without converting the others.
+
+    It is what `to_ndarray("rgb24")` gives, within what the chroma of neighbouring pixels adds there.
+    """
+    left, top = x - x % _TILE, y - y % _TILE
+    tile = av.VideoFrame(_TILE, _TILE, av_frame.format.name)
+    tile.color_range, tile.colorspace = av_frame.color_range, av_frame.colorspace
+    sample = 2 if max(component.bits for component in av_frame.format.components) > 8 else 1  # bytes
+    for source, target in zip(av_frame.planes, tile.planes, strict=True):
+        rows = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)
+        first_row, first_byte = top * target.height // _TILE, sample * left * target.width // _TILE
+        last_byte = min(first_byte + sample * target.width, sample * source.width)
+        cut = rows[first_row : min(first_row + target.height, source.height), first_byte:last_byte]
+        padded = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)
+        padded[: cut.shape[0], : cut.shape[1]] = cut
+        target.update(padded.tobytes())
+    red, green, blue = tile.to_ndarray(format="rgb24")[y - top, x - left].tolist()
+    return red, green, blue

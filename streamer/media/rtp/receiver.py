@@ -196,6 +196,11 @@ class Receiver:
         return self._closed_lost + sum(source.buffer.lost for source in self._sources.values())
 
     @property
+    def is_video_incomplete(self) -> bool:
+        """Whether something of the video is known to be missing; it may still come."""
+        return any(source.is_video and source.is_incomplete for source in self._sources.values())
+
+    @property
     def jitter_s(self) -> float:
         """The interarrival jitter of video, in seconds."""
         return max(

@@ -154,6 +154,11 @@ class Source:
             return None
         return self.quiet_since_ns + (PROBATION_NS if self._markers is _UNPROVED else QUIET_NS)
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether something is known to be missing: packets, the rest of a frame, or a keyframe after a loss."""
+        return bool(self.buffer.missing) or self._discontinuity or not self._depacketizer.is_empty
+
     def is_quiet(self, now_ns: int) -> bool:
         """Whether silence ends the frame under way now."""
         return (end_ns := self.end_ns) is not None and end_ns <= now_ns
