@@ -1,0 +1,1 @@
+"""What changes on the screen and when it is still: logic without I/O, on frames reduced to blocks."""
