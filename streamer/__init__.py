@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         StreamerError,
         TakenOverError,
         TypingError,
+        WaitTimeoutError,
     )
     from streamer.events import Event, EventIterator
     from streamer.input_driver import MessageIterator
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from streamer.session import Session
     from streamer.stats import Stats
     from streamer.verbs import Finger
+    from streamer.waiting import Change, Settled
+    from streamer.watch.region import Region
 
     __version__: str
 
@@ -79,6 +82,7 @@ __all__ = [
     "AudioIterator",
     "AudioPort",
     "AudioPorts",
+    "Change",
     "Cloud",
     "CloudError",
     "CloudPhone",
@@ -110,8 +114,10 @@ __all__ = [
     "Reconnect",
     "Recording",
     "RecordingError",
+    "Region",
     "Secret",
     "Session",
+    "Settled",
     "ShellResult",
     "SignalingClosedError",
     "SignalingError",
@@ -128,6 +134,7 @@ __all__ = [
     "Transcode",
     "TypingError",
     "VideoFrame",
+    "WaitTimeoutError",
     "clip",
     "connect",
     "credentials_from_environment",
@@ -154,6 +161,8 @@ _HOMES = (
     "streamer.session",
     "streamer.stats",
     "streamer.verbs",
+    "streamer.waiting",
+    "streamer.watch.region",
 )
 
 if not TYPE_CHECKING:  # else nothing would be unknown to a type checker

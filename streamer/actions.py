@@ -1,9 +1,15 @@
 """What a program gets of each action on the phone."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+import contextlib
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from types import CoroutineType
 from typing import Any, Self
+
+from streamer.errors import ConfigurationError
+from streamer.waiting import QUIET_S, TIMEOUT_S, Change, Settled, change_after, settle_after
+from streamer.watch.region import Region
+from streamer.watcher import Watcher
 
 
 class Action:
@@ -13,12 +19,21 @@ class Action:
     Cancelling lifts the fingers that are down.
 
     Awaiting raises InputNotReadyError, ActionLostError, or what ended the session.
+
+    To know what comes of it, call `changed` or `settled` on it instead of awaiting it: they look at the screen first.
     """
 
-    def __init__(self, verb: str, perform: Callable[[Callable[[int], None]], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        verb: str,
+        perform: Callable[[Callable[[int], None]], Coroutine[Any, Any, None]],
+        *,
+        watcher: Watcher,
+    ) -> None:
         self._verb = verb
-        self._sent_ns: list[int] = []  # without a way back to the action, so that a forgotten one is freed at once
-        self._performing: Coroutine[Any, Any, None] | None = perform(self._sent_ns.append)
+        self._watcher = watcher
+        self._hand_over = _HandOver()
+        self._performing: Coroutine[Any, Any, None] | None = perform(self._hand_over.note)
         if isinstance(self._performing, CoroutineType):
             self._performing.__qualname__ = f"Session.{verb}"  # what Python names if it is never awaited
         self._has_ended = asyncio.Event()
@@ -30,7 +45,7 @@ class Action:
 
         The clock is that of `time.monotonic_ns`, as of `VideoFrame.arrival_ns`.
         """
-        return next(iter(self._sent_ns), None)
+        return self._hand_over.sent_ns
 
     def __repr__(self) -> str:
         return f"<Action {self._verb}, {'not sent' if self.sent_ns is None else f'sent at {self.sent_ns} ns'}>"
@@ -53,3 +68,89 @@ class Action:
             raise
         finally:
             self._has_ended.set()
+
+    async def changed(
+        self, *, region: Region | None = None, ignore: Iterable[Region] = (), timeout_s: float = TIMEOUT_S
+    ) -> Change:
+        """Act, and return the first change on the screen after that.
+
+        The newest frame from before the action is what others are compared with. On a screen that moves by itself, any
+        movement is a change: watch a region, or ignore some.
+
+        Args:
+            region: The part of the screen to watch; all of it by default.
+            ignore: Parts of the screen not to watch.
+            timeout_s: How long to wait for a change once the action is sent, in seconds.
+
+        Raises:
+            WaitTimeoutError: Nothing changed in time, or no frame came to compare with; then nothing was sent.
+            ConfigurationError: An argument is wrong, nothing of the screen is left to watch, or the action was sent
+                before.
+            StreamerError: What awaiting the action raises.
+        """
+        with self._asked("changed"):
+            return await change_after(self._act, self._watcher, region=region, ignore=ignore, timeout_s=timeout_s)
+
+    async def settled(
+        self,
+        *,
+        quiet_s: float = QUIET_S,
+        region: Region | None = None,
+        ignore: Iterable[Region] = (),
+        timeout_s: float = TIMEOUT_S,
+    ) -> Settled:
+        """Act, wait until the screen has changed and nothing has moved for `quiet_s`, and return how it went.
+
+        It is still as `Session.wait_until_still` says.
+
+        Args:
+            quiet_s: How long nothing may move, in seconds.
+            region: The part of the screen to watch; all of it by default.
+            ignore: Parts of the screen that may move, such as `[Region.STATUS_BAR]`.
+            timeout_s: How long to wait once the action is sent, in seconds.
+
+        Raises:
+            WaitTimeoutError: Nothing changed in time, the screen did not come to rest, or no frame came to compare
+                with; then nothing was sent.
+            ConfigurationError: An argument is wrong, nothing of the screen is left to watch, or the action was sent
+                before.
+            StreamerError: What awaiting the action raises.
+        """
+        with self._asked("settled"):
+            return await settle_after(
+                self._act, self._watcher, quiet_s=quiet_s, region=region, ignore=ignore, timeout_s=timeout_s
+            )
+
+    @contextlib.contextmanager
+    def _asked(self, question: str) -> Iterator[None]:
+        """Give up an action that is not sent in the block: it ends with what the block raises."""
+        if self._performing is None:
+            raise ConfigurationError(
+                f"expected an action that was not sent, got one that was: write phone.{self._verb}(...).{question}()"
+            )
+        try:
+            yield
+        except BaseException as error:
+            performing, self._performing = self._performing, None
+            if performing is not None:
+                performing.close()  # else Python warns that it was never awaited
+                self._error = error
+                self._has_ended.set()
+            raise
+
+    async def _act(self, on_sent: Callable[[int], None]) -> None:
+        self._hand_over.on_sent = on_sent
+        await self
+
+
+class _HandOver:
+    """When an action was handed to the network; with no way back to it: a forgotten action is freed at once."""
+
+    def __init__(self) -> None:
+        self.sent_ns: int | None = None
+        self.on_sent: Callable[[int], None] = lambda _: None
+
+    def note(self, sent_ns: int) -> None:
+        """Note when the action's first frame was handed over."""
+        self.sent_ns = sent_ns
+        self.on_sent(sent_ns)

@@ -23,6 +23,7 @@
     ├── ConnectionLostError       WebRTC: an established connection went away
     ├── InputNotReadyError        the phone cannot be acted on yet: nothing was sent
     ├── ActionLostError           the connection went away during an action
+    ├── WaitTimeoutError          what was waited for on the screen did not come in time
     ├── FramesOverflowError       a consumer that wants every frame fell too far behind
     ├── RecordingError            a recording could not be started or continued
     └── IncompatibleLibraryError  an installed library is not one this package was made for
@@ -32,6 +33,11 @@ may know better than its class. Facts are attributes; no secret is ever among th
 """
 
 import copyreg
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for the types of facts alone: this module is below all others
+    from streamer.media.playback.video_frames import VideoFrame
+    from streamer.watch.region import Region
 
 
 class StreamerError(Exception):
@@ -250,6 +256,40 @@ class ActionLostError(StreamerError):
         super().__init__(message)
         self.was_sent = was_sent
         self.retryable = was_sent is False
+
+
+class WaitTimeoutError(StreamerError, TimeoutError):
+    """What was waited for did not come in time. The error is the evidence of what was there instead.
+
+    A copy of it in another process, by `pickle`, has no frame.
+
+    Attributes:
+        waited_for: What was waited for, in words.
+        waited_s: For how long, in seconds.
+        frame: The last frame that came, as a VideoFrame; None if none did.
+        moving: The regions that had not come to rest, in pixels, largest first; empty for other waits.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        waited_for: str,
+        waited_s: float,
+        frame: "VideoFrame | None" = None,
+        moving: "tuple[Region, ...]" = (),
+    ) -> None:
+        super().__init__(message)
+        self.waited_for = waited_for
+        self.waited_s = waited_s
+        self.frame = frame
+        self.moving = moving
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A frame belongs to its process. An OSError, which TimeoutError is, takes its arguments by `__init__` alone.
+        return (*super().__reduce__()[:2], {**self.__dict__, "frame": None, "args": self.args})
 
 
 class FramesOverflowError(StreamerError):

@@ -32,13 +32,15 @@ from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
 from streamer.verbs import Verbs
+from streamer.waiting import Waits
+from streamer.watcher import Watcher
 
 _logger = logging.getLogger("streamer.session")
 
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
-class Session(Verbs, ShellAndApps):
+class Session(Verbs, Waits, ShellAndApps):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
@@ -86,6 +88,7 @@ class Session(Verbs, ShellAndApps):
             on_input=self._input.look,
             on_message=self._input.receive,
         )
+        self._watcher = Watcher(self._frames, self._reconnector)
         self._stats = StatsCollector(self._reconnector, self._frames, self._audio, events)
         for sink in (self._history, self._frames, self._audio, self._stats.meter):
             self._fanout.add(sink)
@@ -190,6 +193,9 @@ class Session(Verbs, ShellAndApps):
             ConfigurationError: The policy, rate or limit is wrong, or this is not the session's event loop.
         """
         return self._frames.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
+
+    def _newest_frames(self) -> FrameIterator:
+        return self.frames()
 
     async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
         """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.

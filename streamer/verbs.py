@@ -14,6 +14,7 @@ from streamer.errors import ConfigurationError
 from streamer.input_driver import Hand, InputDriver, MessageIterator
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.own_loop import OwnLoop
+from streamer.watcher import Watcher
 
 READY_TIMEOUT_S: Final = 10.0
 
@@ -106,6 +107,7 @@ class Verbs:
     """
 
     _input: InputDriver
+    _watcher: Watcher
     _loop: OwnLoop
 
     async def _screen_size(self, timeout_s: float) -> tuple[int, int]:
@@ -370,7 +372,11 @@ class Verbs:
     def _action(self, verb: str, plan: Callable[[], Awaitable[list[Step]]], timeout_s: float) -> Action:
         self._loop.check()
         _check_timeout(timeout_s)
-        return Action(verb, lambda on_sent: self._input.perform(plan, timeout_s=timeout_s, on_sent=on_sent))
+        return Action(
+            verb,
+            lambda on_sent: self._input.perform(plan, timeout_s=timeout_s, on_sent=on_sent),
+            watcher=self._watcher,
+        )
 
     async def _resolved(self, places: Sequence[Place], frame: VideoFrame | None, timeout_s: float) -> _Fractions:
         size = (1, 1)

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from streamer import resolver, untrusted_text
+from streamer import resolver, untrusted_text, watcher
 from streamer.cloud import call_rate, calls, credentials, encoding, http
 from streamer.cloud import phone as cloud_phone
 from streamer.emulator import api, device, input_frames, json_text, management, peer, phone, provisioning
@@ -23,6 +23,7 @@ from streamer.media.rtp import jitter_buffer, source
 from streamer.rtc import datagrams, ice, refusals, sdp
 from streamer.rtc._aiortc import hardening, srtp
 from streamer.signaling import client, conversation, socketio
+from streamer.watch import response, still
 
 TEXT: Final = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
 KIB: Final = 1024
@@ -40,6 +41,9 @@ ROWS: Final = [
     ("the last keyframe", history.AUDIO_BYTES_LIMIT // MIB),
     ("decoder's inbox", video_decoder.INBOX_LIMIT),
     ("units whose frames the decoder holds back", frame_decoder.WAITING_LIMIT),
+    ("waits for the screen", watcher.WATCHES_LIMIT),
+    ("what moved lately", still.MOVING_LIMIT),
+    ("frames that changed after an action", response.CHANGES_LIMIT),
     ("a consumer, `every`", video_frames.EVERY_LIMIT),
     ("the audio decoder's inbox", audio.INBOX_LIMIT),
     ("a recording's inbox", recordings.INBOX_LIMIT, recordings.INBOX_BYTES // MIB),

@@ -6,6 +6,7 @@ import pytest
 
 import streamer
 from streamer import errors
+from streamer.watch.region import Region
 
 FACTS: dict[str, dict[str, Any]] = {
     "MissingExtraError": {"feature": "signing", "extra": "aksk"},
@@ -29,6 +30,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "TakenOverError": {"code": 1402},
     "ConnectionFailedError": {"stage": "ice"},
     "ActionLostError": {"was_sent": None},
+    "WaitTimeoutError": {"waited_for": "a change", "waited_s": 5.0, "moving": (Region(0, 0, 16, 16),)},
     "FramesOverflowError": {"limit": 300},
     "RecordingError": {"reason": "disk-full"},
 }

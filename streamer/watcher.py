@@ -1,0 +1,203 @@
+"""Watches the screen for the waits of a session: each frame is compared in the decoder's thread, while somebody waits.
+
+decoder's thread   frame ── reduced to blocks, once ── compared with the reference of each watch
+                     │
+event loop         frame to the consumers, then each watch's Look to its wait
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from streamer.errors import ConfigurationError, ConnectionLostError
+from streamer.media.frame_decoder import DecodedFrame
+from streamer.media.playback.video import Delivery, VideoOutput
+from streamer.media.playback.video_frames import VideoFrame
+from streamer.pubsub import Subscription
+from streamer.reconnector import Reconnector
+from streamer.watch.change import Blocks, Look, Reference, grid_of
+from streamer.watch.region import Region
+
+OnLook: TypeAlias = Callable[[Look, VideoFrame], None]
+
+WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
+
+
+class BlockMeans:
+    """Reduces frames to blocks, as `watch.change` wants them. It belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, av_frame: av.VideoFrame) -> Blocks:
+        """Return the mean luma of each block."""
+        columns, rows = grid_of(av_frame.width, av_frame.height)
+        # One thread: to wake others would take longer than the work.
+        reduced = self._reformatter.reformat(
+            av_frame, columns, rows, "gray8", interpolation=Interpolation.AREA, threads=1
+        )
+        return np.asarray(reduced.to_ndarray(), dtype=np.uint8)
+
+
+class Watch:
+    """The screen as one wait sees it, from now on. `Watcher.watch` makes it.
+
+    `on_look` is called in the event loop for each frame.
+    """
+
+    def __init__(self, reference: Reference, on_look: OnLook, last: VideoFrame | None, now_ns: int) -> None:
+        self.subscription: Subscription[VideoFrame] = Subscription(_NoMailbox())
+        self.newest = last  # the newest frame
+        self._reference = reference
+        self._on_look = on_look
+        self._uncompared = last  # newer than the reference, and to become it
+        self._compared_ns = -1  # when the reference, or a later frame, came
+        self._error: ConfigurationError | None = None
+        if last is not None:
+            on_look(
+                Look(
+                    rtp_time=last.rtp_time,
+                    arrival_ns=min(last.arrival_ns, now_ns),
+                    size=(last.width, last.height),
+                    is_first=True,
+                ),
+                last,
+            )
+
+    def compare(self, blocks: Blocks, decoded: DecodedFrame, means: BlockMeans) -> Look | None:
+        """Compare a frame in the decoder's thread. None if there is an error, which `next` raises."""
+        last, self._uncompared = self._uncompared, None
+        try:
+            if last is not None and last.arrival_ns > self._compared_ns:
+                self._look(means(last.av_frame), last.av_frame, last.rtp_time, last.arrival_ns)
+            self._compared_ns = decoded.unit.arrival_ns
+            return self._look(blocks, decoded.av_frame, decoded.unit.rtp_time, decoded.unit.arrival_ns)
+        except ConfigurationError as error:
+            self._error = error
+            return None
+
+    def deliver(self, frame: VideoFrame, look: Look | None) -> None:
+        """Take a frame in the event loop, with its comparison; None if it came before the watch."""
+        self.newest = frame
+        if look is None:
+            self._uncompared = frame
+            look = Look(
+                rtp_time=frame.rtp_time, arrival_ns=frame.arrival_ns, size=(frame.width, frame.height), is_first=True
+            )
+        self._on_look(replace(look, follows_loss=True) if frame.discontinuity else look, frame)
+
+    async def next(self, until_ns: int | None = None) -> None:
+        """Return when a frame has come, or at `until_ns` (monotonic).
+
+        Raises what ended the session, and ConfigurationError if there is nothing to watch on this screen.
+        """
+        subscription = self.subscription
+        if self._error is not None:
+            raise self._error
+        if subscription.has_ended:
+            raise subscription.error or ConnectionLostError("cannot watch the screen: the session is closed")
+        timeout_s = None if until_ns is None else max(until_ns - time.monotonic_ns(), 0) / 1e9
+        subscription.waiter = asyncio.get_running_loop().create_future()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await subscription.waiter
+        finally:
+            subscription.waiter = None
+
+    def _look(self, blocks: Blocks, av_frame: av.VideoFrame, rtp_time: int, arrival_ns: int) -> Look:
+        size = av_frame.width, av_frame.height
+        return self._reference.compare(blocks, size, rtp_time=rtp_time, arrival_ns=arrival_ns)
+
+
+class Watcher:
+    """Compare frames for the waits of a session. Nothing is decoded for it while nobody waits."""
+
+    def __init__(self, frames: VideoOutput, reconnector: Reconnector) -> None:
+        self._frames = frames
+        self._reconnector = reconnector
+        self._watches: tuple[Watch, ...] = ()  # replaced as a whole: the decoder's thread reads it
+        self._means = BlockMeans()  # the decoder's thread's
+        frames.inspect = self._inspect
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the stream is up, and each frame that came is decoded and compared."""
+        return self._frames.is_up_to_date and not self._reconnector.is_interrupted
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether packets of the video are known to be missing."""
+        return any(receiver.is_video_incomplete for receiver in self._reconnector.receivers)
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """The round-trip time to the phone, smoothed; None before it is measured."""
+        measured = (receiver.round_trip for receiver in self._reconnector.receivers if receiver.round_trip.is_measured)
+        return next((round_trip.smoothed_ns / 1e9 for round_trip in measured), None)
+
+    def request_keyframe(self) -> None:
+        """Ask the phone for a keyframe."""
+        self._reconnector.connection.request_keyframe()
+
+    async def ask(self) -> bool:
+        """Ask the phone for an answer; return whether it came. It takes up to 1.5 s for each transport."""
+        peer = self._reconnector.connection.peer
+        return peer is not None and await peer.probe()
+
+    @contextlib.contextmanager
+    def watch(self, on_look: OnLook, *, region: Region | None, ignore: Sequence[Region]) -> Iterator[Watch]:
+        """Watch the screen, or a region of it, within the block. The newest frame, if it is known, is the reference.
+
+        Raises ConfigurationError if too many wait, in another loop, or if there is nothing to watch on this screen.
+        """
+        hub = self._frames.hub
+        hub.loop.check()
+        if len(self._watches) >= WATCHES_LIMIT:
+            raise ConfigurationError(f"expected at most {WATCHES_LIMIT} waits at once, got more: wait for fewer things")
+        reference = Reference(region=region, ignore=ignore)
+        if hub.last is not None:
+            reference.check((hub.last.width, hub.last.height))  # a still screen sends no frame for the thread to do it
+        watch = Watch(reference, on_look, hub.last, time.monotonic_ns())
+        self._watches = (*self._watches, watch)
+        hub.add(watch.subscription)
+        try:
+            yield watch
+        finally:
+            self._watches = tuple(other for other in self._watches if other is not watch)
+            hub.unsubscribe(watch.subscription)
+
+    def _inspect(self, decoded: DecodedFrame) -> Delivery:
+        """Compare a frame, in the decoder's thread; return how its comparisons get to the waits."""
+        watches = self._watches
+        looks: dict[Watch, Look | None] = {}
+        if watches:
+            blocks = self._means(decoded.av_frame)
+            looks = {watch: watch.compare(blocks, decoded, self._means) for watch in watches}
+
+        def deliver(frame: VideoFrame) -> None:
+            for watch in self._watches:
+                watch.deliver(frame, looks.get(watch))
+
+        return deliver
+
+
+class _NoMailbox:
+    """Keeps nothing: while it is subscribed, frames are decoded."""
+
+    dropped = 0
+    is_idle = False
+
+    def put(self, item: VideoFrame) -> None:
+        """Let the frame pass."""
+
+    def take(self) -> VideoFrame | None:
+        """Return nothing."""
+        return None
