@@ -26,7 +26,8 @@ from streamer.cli.options import (
 
 app = typer.Typer(
     cls=Group,
-    help="Record a Huawei KooPhone cloud phone's screen and audio, save its frames, and see what the cloud says of it.",
+    help="Record a Huawei KooPhone cloud phone's screen and audio, save its frames, start its apps, and see what the "
+    "cloud says of it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -196,6 +196,14 @@ def facts_table() -> Table:
     return table
 
 
+def entries_table(*columns: str) -> Table:
+    """Return a table with a line for each entry of a list."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def half_blocks(frame: npt.NDArray[np.uint8], columns: int = 36) -> Text:
     """Return a frame drawn with two pixels a character cell."""
     height, width = frame.shape[:2]

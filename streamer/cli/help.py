@@ -29,7 +29,7 @@ def sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
             is_argument = parameter.param_type_name == "argument"
             heading = "Arguments" if is_argument else getattr(parameter, "rich_help_panel", None) or MESSAGES
             name, text = record
-            found.setdefault(heading, []).append((re.sub(r" <(str|path)>$", "", name), _plain(text)))
+            found.setdefault(heading, []).append((re.sub(r" <(str|path|list\[str\])>$", "", name), _plain(text)))
     return found
 
 
@@ -65,7 +65,7 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what follows the command's name."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        return [re.sub(r"[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):

@@ -115,7 +115,12 @@ async def run_inside(code: Any, names: set[str], fleet: emulator.Fleet) -> None:
     async with contextlib.AsyncExitStack() as stack:
         if "phone" in names:
             given["phone"] = await stack.enter_async_context(
-                streamer.connect(given["instance"], endpoint=fleet.endpoint, credentials=given["credentials"])
+                streamer.connect(
+                    given["instance"],
+                    endpoint=fleet.endpoint,
+                    credentials=given["credentials"],
+                    calls_per_minute=1000,  # the emulator takes any number
+                )
             )
         if (running := eval(code, given)) is not None:
             await running
