@@ -16,7 +16,7 @@ async def small() -> AsyncIterator[emulator.EmulatedPhone]:
 
 
 @pytest.mark.parametrize("release", [False, True])
-async def test_cancelled_at_each_of_its_own_waits_a_program_leaves_nothing(
+async def test_a_program_cancelled_at_any_of_its_own_waits_leaves_nothing(
     small: emulator.EmulatedPhone, release: bool
 ) -> None:
     swept = await sweep(small, is_whole=False, release=release)
@@ -24,7 +24,7 @@ async def test_cancelled_at_each_of_its_own_waits_a_program_leaves_nothing(
     assert swept.points >= swept.waits > 10
 
 
-async def test_cancelled_whenever_anything_of_the_session_waits_a_program_leaves_nothing(
+async def test_a_program_cancelled_while_any_part_of_the_session_waits_leaves_nothing(
     small: emulator.EmulatedPhone,
 ) -> None:
     swept = await sweep(small, is_whole=True, release=True, every=3)  # python -m tests.faults tries them all
@@ -32,7 +32,7 @@ async def test_cancelled_whenever_anything_of_the_session_waits_a_program_leaves
     assert swept.points > 20
 
 
-async def test_cancelled_while_it_reconnects_a_program_leaves_nothing(small: emulator.EmulatedPhone) -> None:
+async def test_a_program_cancelled_while_it_reconnects_leaves_nothing(small: emulator.EmulatedPhone) -> None:
     swept = await sweep(small, is_whole=True, release=True, reconnects=True, every=9)
     assert not swept.faults
     assert swept.points > 10

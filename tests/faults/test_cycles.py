@@ -5,7 +5,7 @@ from tests.faults.cycles import cycle
 GROWTH_LIMIT_KB = 8 * 1024  # over 30 cycles; a leaked session is more than that in a few
 
 
-def test_after_forty_times_nothing_has_grown() -> None:
+def test_nothing_grows_over_forty_cycles() -> None:
     first, *_, last = cycle(40)
     assert last.tasks == first.tasks == 1
     assert last.usage.threads <= first.usage.threads

@@ -41,7 +41,7 @@ async def test_a_device_token_that_expired_before_it_was_used_is_a_device_token_
     assert caught.code == -2
 
 
-async def test_servers_that_did_not_help_are_named_in_the_error(
+async def test_the_error_names_the_ice_servers_that_did_not_help(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caught = await fail(connect, Faults(no_media=True), ice_servers=["stun:nobody.invalid:3478", "carrier-pigeon:x"])
@@ -72,7 +72,7 @@ async def test_a_phone_that_dies_ends_the_stream_with_an_error(connect: Connect)
     ],
     ids=str,
 )
-async def test_a_fault_that_another_connection_mends_leaves_the_frames_going(connect: Connect, faults: Faults) -> None:
+async def test_frames_go_on_after_a_fault_that_a_new_connection_heals(connect: Connect, faults: Faults) -> None:
     async with (
         emulator.serve(width=360, height=640, faults=faults) as phone,
         connect(phone, reconnect=streamer.Reconnect(max_delay_s=0.2)) as session,

@@ -84,7 +84,7 @@ def assert_quiet(said: str) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_recording_that_is_interrupted_at_any_moment_says_no_traceback_and_leaves_no_half_file(
+async def test_a_recording_interrupted_at_any_moment_prints_no_traceback_and_leaves_no_half_file(
     tmp_path: Path, times: int
 ) -> None:
     async def one(index: int, moment_s: float, number: signal.Signals, way: Sequence[str]) -> None:

@@ -46,15 +46,13 @@ async def _try_all(rows: list[Row], at_once: int) -> list[Outcome | Exception]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_a_fault_is_what_it_is_said_to_be(outcomes: Outcomes, row: Row) -> None:
+async def test_a_fault_has_the_documented_outcome(outcomes: Outcomes, row: Row) -> None:
     _check(row, outcomes[str(row)])
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", PEERS_ROWS, ids=str)
-async def test_a_fault_with_peers_that_are_not_ours_is_what_it_is_said_to_be(
-    peers_outcomes: Outcomes, name: str
-) -> None:
+async def test_a_fault_among_real_peers_has_the_documented_outcome(peers_outcomes: Outcomes, name: str) -> None:
     _check(PEERS_ROWS[name], peers_outcomes[name])
 
 

@@ -47,7 +47,7 @@ async def small() -> AsyncIterator[emulator.EmulatedPhone]:
 
 
 @pytest.mark.parametrize("ending", _ENDINGS)
-async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(
+async def test_a_program_that_ends_with_an_open_session_leaves_its_file_and_prints_nothing(
     small: emulator.EmulatedPhone, tmp_path: Path, ending: str
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -63,9 +63,9 @@ async def test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_no
     assert frame_count(path) > 0  # without its end it holds what was written by then, as a killed process leaves it
 
 
-async def test_a_call_that_is_tried_again_is_nothing_to_warn_of(small: emulator.EmulatedPhone, tmp_path: Path) -> None:
+async def test_a_repeated_call_logs_no_warning(small: emulator.EmulatedPhone, tmp_path: Path) -> None:
     small.faults.auth_code, small.faults.auth_status, small.faults.auth_times = "KOOPHONE.API.9999", 500, 2
-    await test_a_program_that_ends_with_a_session_open_leaves_a_file_and_says_nothing(small, tmp_path, "sys.exit")
+    await test_a_program_that_ends_with_an_open_session_leaves_its_file_and_prints_nothing(small, tmp_path, "sys.exit")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
