@@ -17,7 +17,7 @@ from streamer.rtc._aiortc.input_channels import BYTES_LIMIT
 from tests.support.webrtc_pair import LIMIT_S, Pair
 
 
-async def test_the_phone_hears_of_our_input_channel_and_gets_what_is_sent() -> None:
+async def test_the_phone_sees_our_input_channel_and_receives_what_is_sent() -> None:
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         pair.sender.createDataChannel("status")
         announced: asyncio.Queue[RTCDataChannel] = asyncio.Queue()
@@ -69,7 +69,7 @@ async def open_nonsense(sctp: Any) -> None:
         (open_nonsense, "the phone sent something on them that makes no sense"),
     ],
 )
-async def test_data_channels_have_bounds_and_beyond_them_the_media_goes_on(
+async def test_media_goes_on_when_data_channels_exceed_their_bounds(
     exceed: Callable[[Any], Awaitable[None] | None], problem: str
 ) -> None:
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
@@ -88,7 +88,7 @@ async def test_data_channels_have_bounds_and_beyond_them_the_media_goes_on(
         assert pair.peer.state == "connected"
 
 
-async def test_input_that_the_path_does_not_take_is_refused_and_not_queued() -> None:
+async def test_input_beyond_what_the_path_takes_is_refused_rather_than_queued() -> None:
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         pair.sender.createDataChannel("status")
         await pair.connect()

@@ -50,7 +50,7 @@ async def test_packets_arrive_decrypted_and_aiortc_decodes_nothing() -> None:
         assert [track.kind for track in media.tracks] == ["video", "audio"]
 
 
-async def test_a_connection_does_not_wait_out_the_pace_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_does_not_wait_for_the_pace_of_ice_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "CHECK_INTERVAL_S", 3600.0)
 
     def checking() -> list[asyncio.Task[Any]]:
@@ -62,7 +62,7 @@ async def test_a_connection_does_not_wait_out_the_pace_of_its_checks(monkeypatch
     assert not checking()
 
 
-async def test_checks_of_consent_tell_the_round_trip_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_consent_checks_measure_the_round_trip_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         begin_ns = time.monotonic_ns()
@@ -72,7 +72,7 @@ async def test_checks_of_consent_tell_the_round_trip_time(monkeypatch: pytest.Mo
             assert 0 < await media.round_trips.get() < time.monotonic_ns() - begin_ns
 
 
-async def test_the_sender_hears_our_rtcp() -> None:
+async def test_the_sender_receives_our_rtcp() -> None:
     from streamer.media.rtp.rtcp import picture_loss_indication  # noqa: PLC0415
 
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
@@ -133,7 +133,7 @@ async def test_reception_begins_once_for_each_receiver_with_encryption_in_place(
     assert second == (first, "connected", True)  # BUNDLE: one transport
 
 
-async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
+async def test_a_closed_connection_leaves_nothing() -> None:
     # The loop's own pool has one thread from the first connection on: a larger one grows on a busy machine.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     before = open_sockets()
@@ -157,7 +157,7 @@ async def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
-async def test_a_connection_that_comes_up_may_be_closed_at_any_moment(rounds: int) -> None:
+async def test_a_connection_may_be_closed_at_any_moment_of_its_setup(rounds: int) -> None:
     """Whatever it leaves running, or lets fall into the loop, is found by the fixture that watches every test."""
     async with Pair() as pair:
         answer = await pair.peer.answer(await pair.offer())
@@ -171,7 +171,7 @@ async def test_a_connection_that_comes_up_may_be_closed_at_any_moment(rounds: in
         assert pair.peer.ended.is_set()
 
 
-async def test_other_connections_of_the_process_are_as_aiortc_made_them() -> None:
+async def test_other_connections_of_the_process_stay_as_aiortc_made_them() -> None:
     def methods() -> list[object]:
         return [inspect.getattr_static(RTCRtpReceiver, "receive"), *map(_found, CALLABLES)]
 
@@ -208,7 +208,7 @@ def _found(name: str) -> object:
     return found
 
 
-async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept_nor_answered() -> None:
+async def test_datagrams_of_a_stranger_are_dropped_unanswered_and_media_goes_on() -> None:
     unreadable = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"PRIORITY": 1})
     no_number = bytes(unreadable).replace(b"\x00\x24\x00\x04", b"\x00\x24\x00\x03")
     unsigned = bytes(stun.Message(stun.Method.BINDING, stun.Class.REQUEST))
@@ -246,7 +246,7 @@ async def test_a_stranger_s_datagrams_neither_stop_the_media_nor_are_kept_nor_an
                 stranger.recv(2048)
 
 
-async def test_many_dtls_records_in_a_datagram_are_all_read() -> None:
+async def test_every_dtls_record_of_a_datagram_is_read() -> None:
     """aiortc 1.16 reads one of each datagram, and keeps the others."""
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         pair.sender.createDataChannel("any")
@@ -271,7 +271,7 @@ async def test_many_dtls_records_in_a_datagram_are_all_read() -> None:
             ours._ssl.recv(1500)
 
 
-async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() -> None:
+async def test_packets_that_fail_authentication_are_dropped_and_the_stream_goes_on() -> None:
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
         (media,) = pair.inputs
@@ -294,7 +294,7 @@ async def test_what_does_not_authenticate_is_dropped_and_the_stream_goes_on() ->
 
 @given(st.lists(st.binary(min_size=12, max_size=1600), max_size=6))
 @examples(100)
-def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[bytes]) -> None:
+def test_decrypting_in_one_call_gives_what_the_library_gives(payloads: list[bytes]) -> None:
     """The law: what was protected comes out as `Session.unprotect` gives it, once; all else is None."""
     key = bytes(range(30))
     policy = {"key": key, "srtp_profile": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80}
@@ -317,7 +317,7 @@ def test_decrypting_in_one_call_is_as_decrypting_by_the_library(payloads: list[b
         assert unprotect(payload) is None  # never protected
 
 
-async def test_a_path_is_probed_and_what_comes_over_it_is_a_sign_of_life() -> None:
+async def test_a_path_is_probed_and_every_datagram_on_it_is_a_sign_of_life() -> None:
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
         peer = pair.peer
@@ -332,7 +332,7 @@ async def test_a_path_is_probed_and_what_comes_over_it_is_a_sign_of_life() -> No
     assert not await path.probe(transport)  # closed
 
 
-async def test_a_jump_of_packet_numbers_is_healed_and_named() -> None:
+async def test_a_jump_of_sequence_numbers_is_recovered_and_logged() -> None:
     """The same over a connection: the key of the phone's packets is the one that DTLS agreed on."""
     async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
@@ -359,7 +359,7 @@ async def test_a_jump_of_packet_numbers_is_healed_and_named() -> None:
         assert pair.peer.refused_since_ns(time.monotonic_ns()) is None
 
 
-async def test_a_loop_that_cannot_watch_sockets_connects_and_hears_no_strangers(
+async def test_a_loop_that_cannot_watch_sockets_connects_and_ignores_strangers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Windows' default loop."""
@@ -379,6 +379,6 @@ async def test_a_loop_that_cannot_watch_sockets_connects_and_hears_no_strangers(
         await pair.inputs[0].arrived.wait()
 
 
-def test_a_relay_keeps_the_socket_that_it_is_reached_by_under_a_known_name() -> None:
+def test_a_turn_transport_keeps_its_socket_under_the_expected_name() -> None:
     client: Any = object()
     assert turn.TurnTransport(client)._TurnTransport__inner_protocol is client  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from streamer.rtc.ice import parse_ice_servers, usable_candidate
 from tests.support.webrtc_pair import LIMIT_S, Pair
 
 
-async def test_the_answer_is_there_before_a_server_that_never_answers_is_given_up() -> None:
+async def test_the_answer_does_not_wait_for_a_server_that_never_answers() -> None:
     servers, _ = parse_ice_servers(
         ["stun:127.0.0.1:9", {"urls": "turn:127.0.0.1:9", "username": "u", "credential": "p"}]
     )
@@ -58,7 +58,7 @@ async def test_any_profile_of_h264_is_accepted_as_it_was_offered(profile: str) -
     assert "nack pli" in answer
 
 
-async def test_a_section_that_nobody_can_decode_is_refused_and_the_rest_goes_on() -> None:
+async def test_an_undecodable_section_is_refused_and_the_others_go_on() -> None:
     async with Pair() as pair:
         offer = (await pair.offer()).replace("opus/48000/2", "speex/16000")
         offer = "\r\n".join(line for line in offer.splitlines() if "PCM" not in line and "G722" not in line) + "\r\n"
@@ -71,7 +71,7 @@ async def test_a_section_that_nobody_can_decode_is_refused_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     "offer", ["", "v=0", "nonsense", "v=0\r\nm=video\r\n", "v=0\r\ns=-\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"]
 )
-async def test_an_offer_that_is_none_is_a_failed_negotiation(offer: str) -> None:
+async def test_an_invalid_offer_is_a_failed_negotiation(offer: str) -> None:
     async with Pair() as pair:
         with pytest.raises(ConnectionFailedError) as caught:
             await pair.peer.answer(offer)
@@ -136,7 +136,7 @@ async def test_an_offer_whose_audio_is_refused_connects_with_its_video() -> None
         assert [track.kind for track in media.tracks] == ["video"]
 
 
-async def test_no_candidate_is_an_error_whatever_it_says_before_the_offer_or_after() -> None:
+async def test_a_candidate_never_raises_whatever_it_says_before_or_after_the_offer() -> None:
     odd = [
         "",
         "nonsense",
@@ -161,7 +161,7 @@ async def test_no_candidate_is_an_error_whatever_it_says_before_the_offer_or_aft
                 await pair.peer.add_candidate(candidate, *where)
 
 
-async def test_an_offer_with_any_lines_missing_repeated_or_broken_is_answered_or_a_failed_negotiation() -> None:
+async def test_an_offer_with_missing_repeated_or_broken_lines_is_answered_or_a_failed_negotiation() -> None:
     """The law: whatever was done to a few lines of an offer, nothing but ConnectionFailedError is raised."""
     async with Pair() as pair:
         pair.sender.createDataChannel("status")

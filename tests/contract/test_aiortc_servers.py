@@ -18,7 +18,7 @@ needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no loopba
 @pytest.mark.parametrize(
     ("host", "seen"), [("127.0.0.1", "198.51.100.7"), pytest.param("::1", "2001:db8::7", marks=needs_ipv6)]
 )
-async def test_what_a_stun_server_says_is_trickled(host: str, seen: str) -> None:
+async def test_a_candidate_from_a_stun_server_is_trickled(host: str, seen: str) -> None:
     async with stun_server(tell_address, host) as address, asyncio.timeout(LIMIT_S):
         servers, _ = parse_ice_servers([f"stun:{address}"])
         async with Pair(servers=servers, loopback=LOOPBACKS) as pair:
@@ -30,7 +30,9 @@ async def test_what_a_stun_server_says_is_trickled(host: str, seen: str) -> None
 
 
 @needs_ipv6
-async def test_a_stun_server_whose_name_has_both_families_is_asked_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stun_server_with_addresses_of_both_families_is_asked_over_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     both_families_of("stun.example", monkeypatch)
     async with stun_server(tell_address) as address, asyncio.timeout(LIMIT_S):
         port = int(address.rpartition(":")[2])
@@ -44,7 +46,7 @@ async def test_a_stun_server_whose_name_has_both_families_is_asked_by_both(monke
 
 
 @needs_ipv6
-async def test_a_stun_server_that_answers_by_one_family_alone_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stun_server_that_answers_over_one_family_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 0.5)
     both_families_of("stun.example", monkeypatch)
     async with stun_server(tell_address) as address, asyncio.timeout(LIMIT_S):
@@ -70,7 +72,7 @@ async def test_a_server_of_a_family_that_this_machine_lacks_is_named(monkeypatch
 
 
 @needs_ipv6
-async def test_a_server_that_refuses_by_one_family_and_is_silent_by_the_other_refuses(
+async def test_a_server_that_refuses_over_one_family_and_is_silent_over_the_other_has_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 1.0)
@@ -90,7 +92,7 @@ async def test_a_server_that_refuses_by_one_family_and_is_silent_by_the_other_re
 
 
 @pytest.mark.parametrize("url", ["stun:{}", "turn:{}"])
-async def test_a_server_that_refuses_is_told_in_a_sentence_without_its_password(url: str) -> None:
+async def test_a_refusing_server_is_reported_without_its_password(url: str) -> None:
     def refuse(request: bytes, _: tuple[str, int]) -> bytes:
         kind = 0x0110 | int.from_bytes(request[:2])
         code = attribute(0x0009, b"\x00\x00\x04\x01Unauthorized")
@@ -109,9 +111,7 @@ async def test_a_server_that_refuses_is_told_in_a_sentence_without_its_password(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_what_a_turn_server_says_without_sense_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, transport: str
-) -> None:
+async def test_nonsense_from_a_turn_server_is_ignored(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
     def say(request: bytes, _: tuple[str, int]) -> bytes:
         return message(0x0113, request, attribute(0x0024, b"\x01"))  # a number of one byte
 
@@ -134,7 +134,7 @@ async def test_what_a_turn_server_says_without_sense_is_passed_over(
             assert await pair.problems.get() == f"{url}: no answer"
 
 
-async def test_a_server_that_never_answers_is_told_after_the_answer_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_never_answers_is_reported_after_the_sdp_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "SERVER_TIMEOUT_S", 0.3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))

@@ -13,15 +13,15 @@ NAMES = [name for hook in hooks.HOOKS for name in hook.names]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_where_and_as_it_is_expected(name: str) -> None:
+def test_a_private_name_has_the_expected_place_and_shape(name: str) -> None:
     assert hooks.found_as(name) == name
 
 
-def test_a_name_has_one_row() -> None:
+def test_each_private_name_has_one_row() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
-def test_every_private_name_that_is_used_is_in_the_table_of_its_user_and_no_other_is() -> None:
+def test_the_tables_list_exactly_the_private_names_in_use() -> None:
     used: dict[str, set[str]] = {}
     for module, names in users().items():
         used.setdefault(module.partition("/")[0], set()).update(names)
@@ -47,7 +47,7 @@ def private_names(names: Iterable[str]) -> set[str]:
         "aioice.vanished:Connection._queue",
     ],
 )
-def test_a_library_that_has_changed_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_changed_library_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(hooks, "HOOKS", (hooks.Hook("aioice 9", "a test", "never", (name,)),))
     hooks.check_hooks.cache_clear()
     try:
@@ -58,7 +58,7 @@ def test_a_library_that_has_changed_is_named_in_one_sentence(monkeypatch: pytest
         hooks.check_hooks.cache_clear()
 
 
-def test_a_method_with_other_parameters_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_with_changed_parameters_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aioice.ice.Connection.sort_check_list", lambda self, order: None)
     hooks.check_hooks.cache_clear()
     try:

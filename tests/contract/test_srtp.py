@@ -75,7 +75,7 @@ class Path:
 @pytest.mark.parametrize("profile", KEYS)
 @given(st.integers(0, 65_535), st.integers(1 << 15, 1 << 18))
 @examples(25)
-def test_after_a_jump_of_any_length_packets_are_accepted_again(profile: int, first: int, jump: int) -> None:
+def test_packets_are_accepted_again_after_a_jump_of_any_length(profile: int, first: int, jump: int) -> None:
     """The law: whatever number a source begins with and however far it jumps, packets are soon accepted again, as they
     were sent, and it was told if some were refused."""
     path = Path(profile)
@@ -110,7 +110,7 @@ def test_a_jump_too_far_to_be_found_is_given_up() -> None:
     assert path.refused_since_ns() is not None
 
 
-def test_old_packets_sent_again_are_never_accepted_and_do_no_harm() -> None:
+def test_replayed_packets_are_never_accepted_and_do_no_harm() -> None:
     """An old packet authenticates at an earlier roll-over: the source must not be led back to it."""
     path = Path()
     old = [path.protect(index) for index in range(40_000, 40_100)]
@@ -154,7 +154,7 @@ def test_sources_of_reports_are_sources_too() -> None:
     assert path.take(path.protect(1, 9)) is not None
 
 
-def test_a_stranger_s_junk_is_counted_and_says_nothing_of_the_phone() -> None:
+def test_junk_from_a_stranger_is_counted_and_says_nothing_about_the_phone() -> None:
     path = Path()
     assert path.take(path.protect(1)) is not None
     for number in range(500):
@@ -164,7 +164,7 @@ def test_a_stranger_s_junk_is_counted_and_says_nothing_of_the_phone() -> None:
     assert path.refused_since_ns() is None
 
 
-def test_forged_packets_of_the_phone_s_source_say_nothing_while_its_own_come() -> None:
+def test_forged_packets_with_the_phones_ssrc_prove_nothing_while_real_ones_arrive() -> None:
     path = Path()
     for number in range(1, 100, 2):
         assert path.take(path.protect(number)) is not None
@@ -175,7 +175,7 @@ def test_forged_packets_of_the_phone_s_source_say_nothing_while_its_own_come() -
 
 
 @pytest.mark.parametrize("ssrc", [7, 1000])
-def test_junk_makes_no_more_than_a_slice_of_searching_in_20_ms(ssrc: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_junk_causes_at_most_one_slice_of_searching_in_20_ms(ssrc: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The law: however fast junk comes, whether it bears the phone's SSRC or another, searching takes bounded time."""
     slices = 0
     advance = srtp._Search.advance
@@ -194,7 +194,7 @@ def test_junk_makes_no_more_than_a_slice_of_searching_in_20_ms(ssrc: int, monkey
     assert 1 < slices <= 2 * S // srtp._SLICE_EVERY_NS
 
 
-def test_a_jump_is_found_although_a_stranger_sends_junk_all_the_time() -> None:
+def test_a_jump_is_found_while_a_stranger_sends_junk() -> None:
     path = Path()
     for index in range(10):
         assert path.take(path.protect(index)) is not None
@@ -206,7 +206,7 @@ def test_a_jump_is_found_although_a_stranger_sends_junk_all_the_time() -> None:
     assert None not in found[-30:]
 
 
-def test_packets_of_an_offered_source_that_never_authenticate_say_that_the_path_brings_nothing() -> None:
+def test_a_path_fails_if_packets_of_an_offered_source_never_authenticate() -> None:
     path = Path(offered={7})
     begun_ns = path.now_ns
     for number in range(50):
@@ -222,7 +222,7 @@ def test_packets_of_an_offered_source_that_never_authenticate_say_that_the_path_
     sources=st.lists(st.integers(1000, 1003), min_size=1, max_size=4),
 )
 @examples(30)
-def test_a_strangers_junk_says_nothing_about_the_path(before: str, offered: bool, sources: list[int]) -> None:
+def test_junk_from_a_stranger_says_nothing_about_the_path(before: str, offered: bool, sources: list[int]) -> None:
     path = Path(offered={7} if offered else frozenset())
     if before == "RTP":
         assert path.take(path.protect(1)) is not None
@@ -237,7 +237,7 @@ def test_a_strangers_junk_says_nothing_about_the_path(before: str, offered: bool
         assert liveness.poll(path.now_ns, path.now_ns, path.refused_since_ns()).state == "alive"
 
 
-def test_refused_packets_of_a_source_that_reported_say_that_the_path_brings_nothing() -> None:
+def test_a_path_fails_if_packets_of_a_source_that_sent_reports_are_refused() -> None:
     path = Path()
     assert path.inbound.unprotect_rtcp(path.phone.protect_rtcp(struct.pack("!BBHI", 0x80, 201, 1, 7))) is not None
     for number in range(50):

@@ -30,7 +30,7 @@ class Client(TurnOverTcp):
         self.copied += len(self.buffer)
 
 
-def test_a_read_full_of_the_smallest_messages_is_not_copied_for_each_of_them() -> None:
+def test_a_read_full_of_small_messages_is_not_copied_for_each_of_them() -> None:
     client = Client()
     client.data_received(struct.pack("!HH", 0x4000, 0) * (READ // 4))
     assert len(client.messages) == READ // 4
@@ -38,7 +38,7 @@ def test_a_read_full_of_the_smallest_messages_is_not_copied_for_each_of_them() -
 
 
 @given(st.lists(st.binary(max_size=9000), max_size=6), st.data())
-def test_messages_come_whole_however_the_stream_is_cut(contents: list[bytes], data: st.DataObject) -> None:
+def test_messages_arrive_whole_however_the_stream_is_cut(contents: list[bytes], data: st.DataObject) -> None:
     messages = [struct.pack("!HH", 0x4000, len(each)) + each + bytes(-len(each) % 4) for each in contents]
     stream = b"".join(messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
