@@ -87,14 +87,12 @@ async def drawn(page: Page) -> int:
     return int(await page.evaluate("phone.screen.counter - 1"))
 
 
-async def test_every_frame_decodes_and_the_counter_in_it_moves_on(
-    browser: Chromium, signaling_server: SignalingServer
-) -> None:
+async def test_every_frame_decodes_and_its_counter_rises(browser: Chromium, signaling_server: SignalingServer) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, after=await drawn(page))
 
 
-async def test_a_phone_without_transport_wide_feedback_learns_from_us_what_the_path_carries(
+async def test_a_phone_without_transport_wide_feedback_gets_our_bandwidth_estimate(
     browser: Chromium, signaling_server: SignalingServer
 ) -> None:
     left_out = "transport-cc,transport-wide-cc"  # the feedback and its header extension
@@ -107,7 +105,7 @@ async def test_a_phone_without_transport_wide_feedback_learns_from_us_what_the_p
 
 
 @pytest.mark.parametrize("codecs", ["H264/4d00", "VP8,H264"])
-async def test_what_h264_profile_is_offered_and_beside_what_does_not_matter(
+async def test_any_h264_profile_is_accepted_beside_any_other_codec(
     browser: Chromium, signaling_server: SignalingServer, codecs: str
 ) -> None:
     async with streaming(browser, signaling_server, codecs=codecs) as (page, phone):
@@ -116,7 +114,7 @@ async def test_what_h264_profile_is_offered_and_beside_what_does_not_matter(
 
 
 @pytest.mark.parametrize("codecs", ["VP8", "VP9,VP8", "AV1"])
-async def test_a_phone_without_h264_sends_what_it_prefers(
+async def test_a_phone_without_h264_sends_its_preferred_codec(
     browser: Chromium, signaling_server: SignalingServer, codecs: str
 ) -> None:
     async with streaming(browser, signaling_server, codecs=codecs, **SMALL) as (page, phone):
@@ -125,7 +123,7 @@ async def test_a_phone_without_h264_sends_what_it_prefers(
 
 
 @pytest.mark.parametrize(("codec", "mode"), [("VP9", "L2T3"), ("AV1", "L2T2")])
-async def test_of_several_spatial_layers_the_whole_frame_is_received(
+async def test_a_frame_of_several_spatial_layers_is_received_whole(
     browser: Chromium, signaling_server: SignalingServer, codec: str, mode: str
 ) -> None:
     async with streaming(browser, signaling_server, codecs=codec, scalability=mode, **SMALL) as (page, phone):
@@ -133,7 +131,7 @@ async def test_of_several_spatial_layers_the_whole_frame_is_received(
         assert await page.evaluate("phone.scalabilityMode()") == mode
 
 
-async def test_the_tone_that_the_phone_plays_is_heard_in_a_recording(
+async def test_a_recording_holds_the_tone_that_the_phone_plays(
     browser: Chromium, signaling_server: SignalingServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "chromium.mp4"
@@ -148,7 +146,7 @@ async def test_the_tone_that_the_phone_plays_is_heard_in_a_recording(
 
 
 @pytest.mark.parametrize("opened_by", ["phone", "client"])
-async def test_input_opens_whoever_opens_it(
+async def test_the_input_channel_opens_from_either_side(
     browser: Chromium, signaling_server: SignalingServer, opened_by: str
 ) -> None:
     async with streaming(browser, signaling_server, inputOpenedBy=opened_by) as (page, phone):
@@ -157,16 +155,14 @@ async def test_input_opens_whoever_opens_it(
         await page.wait_for("phone.input?.readyState === 'open'")
 
 
-async def test_a_phone_that_is_turned_goes_on_in_the_other_shape(
-    browser: Chromium, signaling_server: SignalingServer
-) -> None:
+async def test_a_rotated_phone_goes_on_in_its_new_size(browser: Chromium, signaling_server: SignalingServer) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, count=5)
         await page.evaluate("phone.rotate()")
         await watch(phone, shape=PORTRAIT[::-1])
 
 
-async def test_a_single_frame_on_a_still_screen_is_delivered_to_who_looks(
+async def test_a_single_frame_of_a_still_screen_reaches_a_consumer(
     browser: Chromium, signaling_server: SignalingServer
 ) -> None:
     async with streaming(browser, signaling_server) as (page, phone), phone.frames() as frames:
@@ -177,9 +173,7 @@ async def test_a_single_frame_on_a_still_screen_is_delivered_to_who_looks(
                 pass
 
 
-async def test_who_comes_to_a_still_screen_sees_what_is_on_it(
-    browser: Chromium, signaling_server: SignalingServer
-) -> None:
+async def test_a_new_client_sees_a_still_screen(browser: Chromium, signaling_server: SignalingServer) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, count=5)
         alone = await page.evaluate("phone.drawAlone()")

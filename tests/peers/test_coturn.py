@@ -84,7 +84,7 @@ async def _ask(url: str, *, tls: ssl.SSLContext | None = None, password: str = P
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_a_relay_candidate_comes_over_each_way(coturn: Coturn, way: str) -> None:
+async def test_a_relay_candidate_is_gathered_over_each_transport(coturn: Coturn, way: str) -> None:
     tls = ssl.create_default_context(cafile=str(coturn.certificate))
     line = await _ask(coturn.url(way), tls=tls)
     assert line.split()[4] == "127.0.0.1"
@@ -92,25 +92,25 @@ async def test_a_relay_candidate_comes_over_each_way(coturn: Coturn, way: str) -
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_a_relay_candidate_comes_by_ipv6_over_each_way(coturn6: Coturn, way: str) -> None:
+async def test_a_relay_candidate_is_gathered_over_each_transport_by_ipv6(coturn6: Coturn, way: str) -> None:
     tls = ssl.create_default_context(cafile=str(coturn6.certificate))
     line = await _ask(coturn6.url(way), tls=tls)
     assert line.split()[4] == "::1"
     assert line.split()[6:8] == ["typ", "relay"]
 
 
-async def test_any_certificate_will_do_where_verification_is_off(coturn: Coturn) -> None:
+async def test_any_certificate_is_accepted_without_verification(coturn: Coturn) -> None:
     assert " typ relay" in await _ask(coturn.url("tls"), tls=await context_from(False))
 
 
 @pytest.mark.parametrize("has_context", [False, True])
-async def test_a_certificate_that_is_not_trusted_is_refused_and_named(coturn: Coturn, has_context: bool) -> None:
+async def test_an_untrusted_certificate_is_refused_and_named(coturn: Coturn, has_context: bool) -> None:
     problem = await _ask(coturn.url("tls"), tls=await context_from(True) if has_context else None)
     assert problem.startswith(f"{coturn.url('tls')}: its TLS certificate is not trusted (")
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp"])
-async def test_a_wrong_password_is_named_and_not_told(coturn: Coturn, way: str) -> None:
+async def test_a_wrong_password_is_reported_and_not_shown(coturn: Coturn, way: str) -> None:
     problem = await _ask(coturn.url(way), password="wrong-horse")
     assert problem.startswith(f"{coturn.url(way)}: refused: ")
     assert "401" in problem
@@ -118,7 +118,7 @@ async def test_a_wrong_password_is_named_and_not_told(coturn: Coturn, way: str) 
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_servers_that_are_gone_do_not_hold_up_who_leaves(
+async def test_unreachable_servers_do_not_delay_closing(
     coturn: Coturn, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, spellings = coturn.url(way), ("127.0.0.1", "127.0.1", "127.1", "2130706433", "0x7f.1", "0177.1")
@@ -165,7 +165,7 @@ async def test_a_session_trusts_a_turn_server_as_it_trusts_the_api(
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Connect, way: str) -> None:
+async def test_media_flows_through_the_relay_alone(coturn: Coturn, connect: Connect, way: str) -> None:
     entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn.certificate))
     async with contextlib.AsyncExitStack() as stack:
@@ -191,7 +191,7 @@ async def test_media_comes_through_the_relay_alone(coturn: Coturn, connect: Conn
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, connect: Connect, way: str) -> None:
+async def test_media_flows_by_ipv6_through_the_relay_alone(coturn6: Coturn, connect: Connect, way: str) -> None:
     entry = {"urls": coturn6.url(way), "username": USER, "credential": PASSWORD}
     trust = ssl.create_default_context(cafile=str(coturn6.certificate))
     async with contextlib.AsyncExitStack() as stack:
@@ -206,14 +206,14 @@ async def test_media_comes_by_ipv6_through_the_relay_alone(coturn6: Coturn, conn
             assert pair.remote_candidate.host == "::1"
 
 
-async def test_relays_alone_without_a_turn_server_is_one_clear_sentence(connect: Connect) -> None:
+async def test_relay_only_without_a_turn_server_raises_one_clear_sentence(connect: Connect) -> None:
     async with emulator.serve(ice_servers=["stun:127.0.0.1:9"]) as emulated:
         with pytest.raises(ConnectionFailedError, match="expected a TURN server for relay_only"):
             async with connect(emulated, relay_only=True):
                 pass
 
 
-async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect: Connect) -> None:
+async def test_relay_only_fails_at_once_if_the_relays_refuse(coturn: Coturn, connect: Connect) -> None:
     entry = {"urls": coturn.url("udp"), "username": USER, "credential": "wrong-horse"}
     async with emulator.serve(ice_servers=[entry]) as emulated:
         with pytest.raises(ConnectionFailedError, match=r"no TURN server gave a relay candidate: turn:.* refused"):
@@ -222,9 +222,7 @@ async def test_relays_alone_that_refuse_are_told_at_once(coturn: Coturn, connect
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp"])
-async def test_a_stream_goes_on_after_its_relay_was_killed_and_started_again(
-    coturn: Coturn, connect: Connect, way: str
-) -> None:
+async def test_a_stream_goes_on_after_its_relay_was_restarted(coturn: Coturn, connect: Connect, way: str) -> None:
     entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     quick = streamer.Reconnect(max_delay_s=0.5, give_up_after_s=None)
     heard: list[streamer.Event] = []

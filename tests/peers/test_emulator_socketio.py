@@ -55,7 +55,7 @@ async def come_to_offer(phone: EmulatedPhone, client: Script) -> dict[str, Any]:
     return message
 
 
-async def test_the_conversation_comes_to_the_phones_offer(start_socketio_client: StartClient) -> None:
+async def test_the_conversation_leads_to_the_phones_offer(start_socketio_client: StartClient) -> None:
     async with serve() as phone, connected(phone, start_socketio_client) as client:
         offer = (await come_to_offer(phone, client))["payload"]
     assert offer["type"] == "offer"
@@ -85,7 +85,7 @@ async def test_a_client_that_sends_no_pings_is_dropped() -> None:
                 pass
 
 
-async def test_the_npm_client_notices_that_pings_are_not_answered(start_socketio_client: StartClient) -> None:
+async def test_the_npm_client_notices_unanswered_pings(start_socketio_client: StartClient) -> None:
     async with serve(ping_interval_s=PING_INTERVAL_S, ping_timeout_s=PING_TIMEOUT_S) as phone:
         phone.faults.no_pong = True
         async with connected(phone, start_socketio_client) as client:

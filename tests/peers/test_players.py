@@ -76,7 +76,7 @@ async def probe(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-async def test_a_recording_is_probed_and_decoded_without_a_complaint(
+async def test_ffmpeg_probes_and_decodes_a_recording_without_a_complaint(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -97,7 +97,7 @@ async def test_a_recording_is_probed_and_decoded_without_a_complaint(
 
 
 @pytest.mark.parametrize(("suffix", "codec"), HELD)
-async def test_every_kind_of_recording_is_read_without_a_complaint_whole_or_killed(
+async def test_every_kind_of_recording_is_read_without_a_complaint_even_after_a_kill(
     tmp_path: Path, suffix: str, codec: str
 ) -> None:
     whole, killed = tmp_path / f"whole{suffix}", tmp_path / f"killed{suffix}"
@@ -110,7 +110,7 @@ async def test_every_kind_of_recording_is_read_without_a_complaint_whole_or_kill
         assert int(tone["nb_read_frames"]) > 180
 
 
-async def test_a_player_at_the_end_of_a_pipe_shows_frames_while_they_come(phone: emulator.EmulatedPhone) -> None:
+async def test_a_player_behind_a_pipe_shows_frames_as_they_arrive(phone: emulator.EmulatedPhone) -> None:
     """As in `streamer record … -o - | ffplay -`; this player writes what it shows."""
     ffmpeg = require_peer("ffmpeg", shutil.which("ffmpeg"))
     environment = os.environ | {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": phone.tenant_token}
@@ -216,7 +216,7 @@ async def test_chromium_plays_a_recording_through_and_seeks_in_it(
     assert played["audioBytes"] > 0
 
 
-async def test_chromium_plays_what_a_killed_process_has_left_and_seeks_in_it(player: Page, tmp_path: Path) -> None:
+async def test_chromium_plays_the_file_of_a_killed_process_and_seeks_in_it(player: Page, tmp_path: Path) -> None:
     left = write(tmp_path / "a.mp4", "h264")
     (tmp_path / "a.mp4").write_bytes(left)
     loaded = await player.evaluate("load('a.mp4')")
@@ -228,7 +228,7 @@ async def test_chromium_plays_what_a_killed_process_has_left_and_seeks_in_it(pla
     assert played["sizes"] == ["160x128", "128x160"]
 
 
-async def test_chromium_shows_the_phone_s_frame_of_each_moment(
+async def test_chromium_shows_the_right_frame_at_each_time(
     phone: emulator.EmulatedPhone, connect: Connect, player: Page, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -263,7 +263,7 @@ def write_allowing_reordering(path: Path, codec: str) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-async def test_ffmpeg_shows_each_frame_at_its_time_although_the_phone_allowed_reordering(
+async def test_ffmpeg_shows_each_frame_at_its_time_even_if_the_phone_allows_reordering(
     tmp_path: Path, suffix: str, codec: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -282,7 +282,7 @@ async def test_ffmpeg_shows_each_frame_at_its_time_although_the_phone_allowed_re
 @pytest.mark.parametrize("bidirectional", [1, 3])
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-async def test_ffmpeg_plays_reordered_frames_without_a_complaint_each_at_its_time(
+async def test_ffmpeg_plays_each_reordered_frame_at_its_time_without_a_complaint(
     tmp_path: Path, suffix: str, codec: str, bidirectional: int
 ) -> None:
     path, killed, pixels = tmp_path / f"a{suffix}", tmp_path / f"killed{suffix}", tmp_path / "pixels"
@@ -314,7 +314,7 @@ async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-async def test_chromium_shows_each_frame_at_its_time_although_the_phone_allowed_reordering(
+async def test_chromium_shows_each_frame_at_its_time_even_if_the_phone_allows_reordering(
     player: Page, tmp_path: Path, suffix: str
 ) -> None:
     write_allowing_reordering(tmp_path / f"a{suffix}", "h264")
@@ -324,7 +324,7 @@ async def test_chromium_shows_each_frame_at_its_time_although_the_phone_allowed_
         assert number_in(av.VideoFrame.from_ndarray(frame_of(shown), format="rgb24")) == number
 
 
-async def test_chromium_plays_a_recording_that_began_before_it_was_asked_for(player: Page, tmp_path: Path) -> None:
+async def test_chromium_plays_a_recording_with_preroll(player: Page, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(path, "h264", start_ns=eventful("h264")[0].arrival_ns + 700_000_000)
     loaded = await player.evaluate("load('a.mp4')")

@@ -81,7 +81,7 @@ async def test_a_candidate_may_come_before_the_offer(stage: Stage) -> None:
     assert await next_event(stage.signaling) == Offer(SDP)
 
 
-async def test_base64_data_says_the_same_as_payload(stage: Stage) -> None:
+async def test_base64_data_is_read_like_payload(stage: Stage) -> None:
     await stage.come_to_init()
     candidate = {"label": 0, "id": "0", "candidate": CANDIDATE}
     for kind, content in (("candidate", candidate), ("offer", {"type": "offer", "sdp": SDP})):
@@ -104,7 +104,7 @@ async def test_a_binary_event_from_the_phone_carries_its_content_in_the_attachme
     assert await next_event(stage.signaling) == Offer(SDP)
 
 
-async def test_binary_attachments_stand_where_their_placeholders_stood(stage: Stage) -> None:
+async def test_binary_attachments_replace_their_placeholders(stage: Stage) -> None:
     await stage.come_to_init()
     data = base64.b64encode(json.dumps({"type": "offer", "sdp": SDP}).encode())
     first, second, third = ({"$base64": base64.b64encode(part).decode()} for part in (b"\x04one", b"", data))
@@ -112,7 +112,7 @@ async def test_binary_attachments_stand_where_their_placeholders_stood(stage: St
     assert await next_event(stage.signaling) == Offer(SDP)
 
 
-async def test_an_event_that_wants_an_acknowledgement_is_an_event_and_gets_none(stage: Stage) -> None:
+async def test_an_event_that_requests_an_acknowledgement_is_read_and_gets_none(stage: Stage) -> None:
     await stage.come_to_offer()
     await stage.server.tell("emitForAcknowledgement", "message", BARE_CANDIDATE)
     assert await next_event(stage.signaling) == RemoteCandidate(CANDIDATE, None, None)
@@ -122,7 +122,7 @@ async def test_an_event_that_wants_an_acknowledgement_is_an_event_and_gets_none(
         answer = await stage.server.wait_for("message")
 
 
-async def test_what_happens_in_another_namespace_is_nothing_to_us(stage: Stage) -> None:
+async def test_events_of_another_namespace_are_ignored(stage: Stage) -> None:
     await stage.come_to_offer()
     await stage.server.tell("emitIn", "/other", "close", {"reason": "1402"})
     await stage.server.tell("emit", "message", BARE_CANDIDATE)

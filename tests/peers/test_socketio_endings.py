@@ -79,7 +79,7 @@ async def test_a_server_that_is_killed_is_a_closed_conversation(
 
 
 @pytest.mark.parametrize("step", ["open", "connect", "authorize"])
-async def test_silence_before_the_token_is_judged_is_a_time_out_of_that_step(
+async def test_silence_before_the_verdict_on_the_token_times_out_in_that_step(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(conversation, "HANDSHAKE_TIMEOUT_S", 1.0)
@@ -89,7 +89,7 @@ async def test_silence_before_the_token_is_judged_is_a_time_out_of_that_step(
     assert (error.step, error.retryable) == (step, True)
 
 
-async def test_silence_after_start_is_a_time_out_of_that_step(
+async def test_silence_after_start_times_out_in_that_step(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation, "START_TIMEOUT_S", 0.2)
@@ -99,7 +99,7 @@ async def test_silence_after_start_is_a_time_out_of_that_step(
     assert error.step == "start"
 
 
-async def test_silence_of_the_phone_is_a_time_out_of_the_offer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_phone_times_out_before_the_offer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "OFFER_TIMEOUT_S", 0.2)
     error = await error_of(stage.signaling)
     assert isinstance(error, SignalingTimeoutError)
@@ -140,7 +140,7 @@ async def test_a_message_over_the_limit_ends_the_conversation(stage: Stage) -> N
     assert type(await error_of(stage.signaling)) is SignalingProtocolError
 
 
-async def test_more_events_than_may_wait_end_the_conversation_after_those_that_came(
+async def test_too_many_unread_events_end_the_conversation_after_those_that_fit(
     start_signaling_server: StartServer, start_socketio_client: StartClient
 ) -> None:
     soon: dict[str, Any] = {

@@ -13,7 +13,7 @@ from tests.support.peers.socketio_stage import TOKEN, error_of, request
 
 
 @pytest.mark.parametrize(("codes", "code"), [({}, -1), ({TOKEN: -2}, -2)])
-async def test_a_token_that_is_not_accepted_has_its_code(
+async def test_a_rejected_token_raises_its_code(
     start_signaling_server: StartServer, codes: dict[str, int], code: int
 ) -> None:
     async with start_signaling_server(codes=codes) as server, SignalingClient(request(server.url)) as signaling:
@@ -22,14 +22,14 @@ async def test_a_token_that_is_not_accepted_has_its_code(
     assert error.code == code
 
 
-async def test_a_start_that_is_refused_has_its_code_and_its_text(start_signaling_server: StartServer) -> None:
+async def test_a_refused_start_raises_its_code_and_its_text(start_signaling_server: StartServer) -> None:
     async with start_signaling_server() as server, SignalingClient(request(server.url)) as signaling:
         with pytest.raises(SignalingRefusedError, match="the phone is not here") as caught:
             raise await error_of(signaling)
     assert caught.value.code == 404
 
 
-async def test_a_refusal_by_middleware_is_an_error_with_its_text(start_signaling_server: StartServer) -> None:
+async def test_a_refusal_by_middleware_raises_its_text(start_signaling_server: StartServer) -> None:
     async with (
         start_signaling_server(refuse="no such box") as server,
         SignalingClient(request(server.url)) as signaling,
@@ -39,9 +39,7 @@ async def test_a_refusal_by_middleware_is_an_error_with_its_text(start_signaling
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_an_http_refusal_of_the_upgrade_is_not_asked_for_twice(
-    start_signaling_server: StartServer, status: int
-) -> None:
+async def test_an_upgrade_refused_by_http_is_not_tried_again(start_signaling_server: StartServer, status: int) -> None:
     async with start_signaling_server(status=status) as server:
         with pytest.raises(SignalingUnreachableError, match=f"HTTP {status}") as caught:
             await SignalingClient(request(server.url)).__aenter__()
@@ -50,7 +48,7 @@ async def test_an_http_refusal_of_the_upgrade_is_not_asked_for_twice(
         assert server.waiting_events() == []
 
 
-async def test_an_http_failure_of_the_upgrade_is_tried_again_and_then_an_error(
+async def test_an_upgrade_that_fails_by_http_is_tried_again_and_then_raises(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "_ATTEMPT_PAUSE_S", 0.01)
@@ -70,7 +68,7 @@ async def test_a_server_that_hangs_up_during_the_handshake_is_unreachable(start_
             await SignalingClient(request(f"{server.url}/elsewhere"), open_attempts=1).__aenter__()
 
 
-async def test_a_port_at_which_nobody_listens_is_unreachable(
+async def test_a_port_without_a_listener_is_unreachable(
     start_signaling_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "_ATTEMPT_PAUSE_S", 0.01)
@@ -81,7 +79,7 @@ async def test_a_port_at_which_nobody_listens_is_unreachable(
 
 
 @pytest.mark.parametrize("url", [f"http://{'a' * 70}.example", "http://a..b", "http://host:99999", "http://host:0"])
-def test_a_url_that_no_server_can_have_is_a_configuration_error(url: str) -> None:
+def test_an_impossible_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="expected a signaling URL"):
         SignalingClient(request(url))
 
