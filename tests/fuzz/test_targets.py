@@ -39,7 +39,7 @@ def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_law_holds_for_the_corpus_and_for_nothing(target: str) -> None:
+def test_the_law_holds_for_the_corpus_and_for_empty_input(target: str) -> None:
     for data in [b"", *seeds(target)]:
         TARGETS[target](data)
 
