@@ -52,7 +52,7 @@ async def test_every_call_gets_another_device_token() -> None:
     assert len(tokens) == 3
 
 
-async def test_every_phone_has_another_tenant_token_unless_given() -> None:
+async def test_every_phone_has_its_own_tenant_token_unless_one_is_given() -> None:
     async with emulator.serve() as one, emulator.serve() as other, emulator.serve(tenant_token="mine") as third:
         assert one.tenant_token != other.tenant_token
         assert third.tenant_token == "mine"
@@ -119,7 +119,7 @@ async def test_an_injected_error_code_comes_with_its_status() -> None:
     assert (reply.status_code, reply.json()["error_code"]) == (500, "KOOPHONE.API.9999")
 
 
-async def test_an_injected_error_that_happens_once_is_over_then() -> None:
+async def test_an_injected_error_may_happen_only_once() -> None:
     async with emulator.serve(faults=Faults(auth_code="KOOPHONE.API.2005", auth_times=1)) as phone:
         codes = [(await call_auth(phone)).json()["error_code"] for _ in range(2)]
     assert codes == ["KOOPHONE.API.2005", "0"]
@@ -155,13 +155,13 @@ async def test_the_older_shape_has_no_ice_signaling_level() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "phone.example"])
 @pytest.mark.parametrize("token", [None, "", "fifteen-letters"])
-async def test_where_others_can_reach_it_the_phone_demands_a_token(host: str, token: str | None) -> None:
+async def test_the_phone_demands_a_token_if_others_can_reach_it(host: str, token: str | None) -> None:
     with pytest.raises(ConfigurationError, match="expected a token of at least 16 characters"):
         async with emulator.serve(host=host, tenant_token=token):
             pass
 
 
-async def test_with_a_token_the_phone_listens_where_others_can_reach_it() -> None:
+async def test_a_phone_with_a_token_listens_where_others_can_reach_it() -> None:
     async with emulator.serve(host="0.0.0.0", tenant_token="sixteen-letters!") as phone:
         assert phone.tenant_token == "sixteen-letters!"
         by_name = phone.endpoint.replace("127.0.0.1", "localhost")
@@ -171,7 +171,7 @@ async def test_with_a_token_the_phone_listens_where_others_can_reach_it() -> Non
             assert urlsplit(ticket.signaling_url).hostname == name
 
 
-async def test_an_address_of_version_6_stands_in_brackets() -> None:
+async def test_an_ipv6_address_stands_in_brackets() -> None:
     async with emulator.serve(host="::1") as phone:
         assert phone.endpoint.startswith("http://[::1]:")
         assert phone.signaling_url.startswith("http://[::1]:")

@@ -71,7 +71,7 @@ async def test_an_odd_request_gets_an_answer(request_line: str, status: int) -> 
         assert (await ask(phone, f"{request_line}\r\nHost: x\r\n\r\n".encode())).startswith(b"HTTP/1.1 %d" % status)
 
 
-async def test_a_host_that_is_no_host_gets_the_usual_signaling_url() -> None:
+async def test_an_invalid_host_header_gets_the_usual_signaling_url() -> None:
     async with emulator.serve(host="0.0.0.0", tenant_token="at-least-sixteen-characters") as phone:
         reply = await call_auth(phone, host="[")
         assert reply.json()["data"]["resource"]["rtc"]["ice_signaling"]["signaling_url"] == phone.signaling_url
@@ -108,7 +108,7 @@ async def test_what_a_client_says_cannot_forge_a_line_of_the_log(caplog: pytest.
     assert all(message.isprintable() for message in messages)
 
 
-async def test_a_request_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slowly_dripping_request_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "REQUEST_S", 0.5)
 
     async def drip(writer: asyncio.StreamWriter) -> None:
@@ -139,7 +139,7 @@ async def test_a_client_that_reads_no_replies_is_dropped(monkeypatch: pytest.Mon
         await phone_api.close()
 
 
-async def test_one_connection_more_than_the_limit_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_beyond_the_limit_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "CONNECTIONS_LIMIT", 1)
     async with emulator.serve() as phone, connected(phone.endpoint) as (_, first):
         first.write(b"POST / HTTP/1.1\r\n")
@@ -196,7 +196,7 @@ async def test_a_client_that_reads_no_pongs_is_dropped(monkeypatch: pytest.Monke
                 await asyncio.sleep(0.02)
 
 
-async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unauthorized_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "UNAUTHORIZED_S", 0.2)
     async with emulator.serve() as phone, signaling(phone, "never-given-out") as client:
         assert not (await client.event("authorize"))["authorized"]
@@ -214,7 +214,7 @@ async def test_a_client_that_is_not_authorized_is_sent_away(monkeypatch: pytest.
     ],
     ids=["nested deeply", "with many parts", "nested deeply in base64", "of other types"],
 )
-async def test_an_event_that_cannot_be_read_is_passed_over(frame: str) -> None:
+async def test_an_unreadable_event_is_ignored(frame: str) -> None:
     async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send(frame)
@@ -228,7 +228,7 @@ async def test_an_event_that_cannot_be_read_is_passed_over(frame: str) -> None:
     ["", "v=0", "v=0\r\nm=", "v=0\r\nm=video 9 X 96\r\na=setup:nobody\r\n", "a=ssrc:1 x\r\n" * 9000],
     ids=["nothing", "no section", "cut off", "an unknown role", "too long"],
 )
-async def test_after_an_answer_that_cannot_be_used_a_good_one_is_taken(sdp: str) -> None:
+async def test_a_good_answer_is_taken_after_an_unusable_one(sdp: str) -> None:
     async with emulator.serve() as phone, signaling(phone) as client:
         await client.start()
         await client.send("answer", {"type": "answer", "sdp": sdp})

@@ -34,7 +34,7 @@ async def test_each_phone_of_a_fleet_streams_under_its_own_name_and_disturbs_no_
                 pass
 
 
-async def test_a_phone_of_a_fleet_is_prepared_and_given_back_by_itself() -> None:
+async def test_each_phone_of_a_fleet_is_prepared_and_released_alone() -> None:
     async with serve_fleet(2, prepare_s=0.2, **SMALL) as fleet, asyncio.timeout(LIMIT_S):
         async with streamer.connect(
             "demo-phone-2",
@@ -48,7 +48,7 @@ async def test_a_phone_of_a_fleet_is_prepared_and_given_back_by_itself() -> None
         assert fleet.phones[1].lifecycle.calls
 
 
-async def test_one_phone_has_no_number_and_nonsense_is_answered() -> None:
+async def test_a_single_phone_has_no_number_and_nonsense_is_refused() -> None:
     async with serve_fleet(1, tenant_token="mine") as fleet, httpx.AsyncClient() as client:
         assert [phone.instance_id for phone in fleet.phones] == ["demo-phone"]
         assert fleet.tenant_token == "mine"
@@ -61,7 +61,7 @@ async def test_one_phone_has_no_number_and_nonsense_is_answered() -> None:
             assert reply.status_code == 400
 
 
-async def test_the_first_port_that_is_free_is_taken() -> None:
+async def test_the_first_free_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         async with serve_fleet(1, ports=(taken, 0)) as fleet:
@@ -80,7 +80,7 @@ async def test_an_address_of_another_machine_is_refused(host: str) -> None:
             pass
 
 
-async def test_a_phone_tells_of_each_client_that_comes_streams_and_leaves(connect: Connect) -> None:
+async def test_a_phone_reports_each_client_that_arrives_streams_and_leaves(connect: Connect) -> None:
     async with serve_fleet(1, **SMALL) as fleet, asyncio.timeout(LIMIT_S):
         (phone,) = fleet.phones
         told: list[str] = []

@@ -56,7 +56,7 @@ async def test_frames_decode_in_order_from_a_keyframe_on() -> None:
     assert [later - earlier for earlier, later in itertools.pairwise(counters)] == [1] * 19
 
 
-async def test_a_still_screen_sends_its_frame_again_when_a_keyframe_is_asked_for() -> None:
+async def test_a_still_screen_answers_a_keyframe_request_with_its_frame() -> None:
     async with filming() as media:
         reader = Reader(media.join("video"))
         await reader.next()
@@ -97,7 +97,7 @@ async def test_a_client_that_does_not_read_costs_a_bounded_number_of_packets() -
         assert not held or held[0].is_keyframe
 
 
-async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
+async def test_nothing_is_drawn_without_readers_and_time_goes_on() -> None:
     async with filming() as media:
         assert media.frames_sent == 0
         waits = media.join("video")  # of a client that is not connected yet
@@ -120,7 +120,7 @@ async def test_nothing_is_drawn_while_nobody_reads_and_time_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("fault", "is_reordered"), [("reordering_sps", False), ("b_frames", True)])
-async def test_an_encoder_that_may_reorder_sends_every_frame_also_the_last_of_a_still_screen(
+async def test_a_reordering_encoder_sends_every_frame_even_the_last_of_a_still_screen(
     fault: str, is_reordered: bool
 ) -> None:
     async with filming(faults=Faults.parse([fault])) as media:
@@ -156,7 +156,7 @@ async def settled(media: PhoneMedia) -> int:
     return drawn
 
 
-async def test_audio_goes_on_at_its_own_time_after_a_silence_in_which_nobody_listened() -> None:
+async def test_audio_keeps_its_own_time_while_nobody_listens() -> None:
     media = PhoneMedia(width=360, height=640, fps=30, bitrate_bps=1_000_000, audio=True)
     try:
         async with asyncio.timeout(LIMIT_S):

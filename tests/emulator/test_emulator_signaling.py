@@ -40,7 +40,7 @@ async def test_a_client_that_does_not_ping_is_dropped() -> None:
             await client.frame()
 
 
-async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_served_when_one_has_left(
+async def test_a_client_beyond_the_limit_is_refused_until_another_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(phone_module, "CLIENTS_LIMIT", 2)
@@ -64,7 +64,7 @@ async def test_one_client_more_than_the_limit_is_refused_and_the_next_one_is_ser
             assert (await fourth.event("authorize"))["authorized"]
 
 
-async def test_a_token_that_was_never_given_out_is_invalid() -> None:
+async def test_a_token_that_was_never_issued_is_invalid() -> None:
     async with emulator.serve() as phone, signaling(phone, "never-given-out") as client:
         assert await client.event("authorize") == {"authorized": False, "code": -1}
 
@@ -75,7 +75,7 @@ async def test_a_token_expires() -> None:
 
 
 @pytest.mark.parametrize(("judged", "code"), [("invalid", -1), ("expired", -2)])
-async def test_a_good_token_may_be_judged_bad(judged: str, code: int) -> None:
+async def test_a_valid_token_can_be_rejected_on_demand(judged: str, code: int) -> None:
     async with emulator.serve(faults=Faults(token=judged)) as phone, signaling(phone) as client:
         assert await client.event("authorize") == {"authorized": False, "code": code}
 
@@ -109,7 +109,7 @@ async def test_events_with_an_ack_id_or_a_namespace_are_understood() -> None:
 @pytest.mark.parametrize(
     "frame", ["", "4", "42", "42[", "42{}", "42[1]", '42["message"]', '42["message",7]', "9?", "43"]
 )
-async def test_a_frame_that_makes_no_sense_is_passed_over(frame: str) -> None:
+async def test_a_senseless_frame_is_ignored(frame: str) -> None:
     async with emulator.serve() as phone, signaling(phone) as client:
         await client.event("authorize")
         await client.websocket.send(frame)
@@ -127,7 +127,7 @@ async def test_a_message_over_the_limit_ends_the_connection_with_1009() -> None:
         assert closed.value.rcvd.code == 1009
 
 
-async def test_a_refusal_leaves_the_websocket_open_and_says_nothing_more() -> None:
+async def test_a_refusal_leaves_the_websocket_open_and_sends_nothing_more() -> None:
     async with emulator.serve(faults=Faults(refuse="not today")) as phone, signaling(phone) as client:
         assert (await client.frame())[0] == "0"
         assert await client.frame() == '44"not today"'
@@ -136,7 +136,7 @@ async def test_a_refusal_leaves_the_websocket_open_and_says_nothing_more() -> No
 
 
 @pytest.mark.parametrize(("step", "frames"), [("open", []), ("connect", ["0"]), ("authorize", ["0", "4"])])
-async def test_silence_begins_at_the_step_asked_for(step: str, frames: list[str]) -> None:
+async def test_silence_begins_at_the_requested_step(step: str, frames: list[str]) -> None:
     async with emulator.serve(faults=Faults(silent_at=step)) as phone, signaling(phone) as client:
         assert [(await client.frame())[0] for _ in frames] == frames
         await client.websocket.send("2")
@@ -156,7 +156,7 @@ async def test_later_silence_leaves_the_earlier_steps_alone(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["open", "connect", "authorize", "start", "offer"])
-async def test_the_websocket_is_cut_at_the_step_asked_for(step: str) -> None:
+async def test_the_websocket_is_cut_at_the_requested_step(step: str) -> None:
     async with emulator.serve(faults=Faults(drop_at=step)) as phone, signaling(phone) as client:
         with pytest.raises(ConnectionClosed) as closed:
             await client.start()
@@ -197,6 +197,6 @@ async def test_messages_may_carry_base64_data() -> None:
         assert json.loads(base64.b64decode(message["data"]))["type"] == "offer"
 
 
-async def test_an_offer_may_be_no_sdp() -> None:
+async def test_an_offer_may_be_invalid_sdp() -> None:
     async with emulator.serve(faults=Faults(bad_offer=True)) as phone, signaling(phone) as client:
         assert "m=" not in (await client.start())["payload"]["sdp"]

@@ -53,7 +53,7 @@ async def ask_for_keyframe(viewer: Viewer) -> None:
     await receiver._send_rtcp_pli(ssrc)
 
 
-async def test_frames_come_one_after_the_other_and_none_is_missing() -> None:
+async def test_frames_arrive_in_order_without_a_gap() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         seen = await counters(viewer, 60)
         assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [1] * 59
@@ -99,7 +99,7 @@ async def test_a_frame_loss_indication_is_answered_by_a_keyframe() -> None:
         assert phone.keyframe_requests == before + 1
 
 
-async def test_a_still_phone_sends_its_frame_again_to_who_asks_for_a_keyframe() -> None:
+async def test_a_still_phone_answers_a_keyframe_request_with_its_frame() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 10)
         await go_still(phone, viewer)
@@ -119,7 +119,7 @@ async def test_a_still_phone_shows_its_frame_to_a_late_client() -> None:
                 await hear(second, 1)
 
 
-async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
+async def test_a_rotated_phone_goes_on_in_its_new_size() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 5)
         phone.rotate()
@@ -130,7 +130,7 @@ async def test_a_phone_that_is_turned_goes_on_in_the_other_shape() -> None:
         assert (frame.width, frame.height) == (640, 360)
 
 
-async def test_a_still_phone_sends_no_frames_while_its_audio_goes_on_and_wakes_again() -> None:
+async def test_a_still_phone_sends_audio_alone_until_it_wakes() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 10)
         await go_still(phone, viewer)
@@ -197,7 +197,7 @@ async def open_input(viewer: Viewer, phone_opens: bool) -> None:
 
 
 @pytest.mark.parametrize("phone_opens", [False, True], ids=["opened by the client", "announced by the phone"])
-async def test_an_input_frame_arrives_whoever_opened_the_channel(phone_opens: bool) -> None:
+async def test_an_input_frame_arrives_over_either_sides_channel(phone_opens: bool) -> None:
     async with (
         serve_small(announce_input=phone_opens) as phone,
         viewing(phone, opens_input=not phone_opens) as viewer,
@@ -213,7 +213,7 @@ async def test_an_input_frame_arrives_whoever_opened_the_channel(phone_opens: bo
         assert phone.inputs[0] == Key(0, 4, 0, 1.0)
 
 
-async def test_nothing_of_the_phone_runs_on_after_its_block() -> None:
+async def test_nothing_of_the_phone_runs_after_its_block() -> None:
     async with serve_small() as phone, viewing(phone) as viewer:
         await counters(viewer, 5)
     names = {thread.name for thread in threading.enumerate()}
