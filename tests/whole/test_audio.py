@@ -32,7 +32,7 @@ def beeps(frames: list[streamer.AudioFrame]) -> list[int]:
     return [int(after) for before, after in itertools.pairwise([-10_000, *loud]) if after - before > 9600]
 
 
-async def test_audio_comes_without_a_gap_and_says_what_it_is(connect: Connect) -> None:
+async def test_audio_arrives_without_a_gap_and_describes_itself(connect: Connect) -> None:
     async with emulator.serve(width=360, height=640, flash_and_beep=True) as phone, connect(phone) as session:
         frames = await take(session, 3.5)
         assert session.stats().frames_decoded == 0  # who listens need not look
@@ -50,7 +50,7 @@ async def test_audio_comes_without_a_gap_and_says_what_it_is(connect: Connect) -
     assert steps == pytest.approx([48_000] * len(steps), abs=48)
 
 
-async def test_on_a_lossy_path_there_is_as_much_audio_as_time_and_what_is_made_up_is_told() -> None:
+async def test_audio_over_a_lossy_path_has_no_gap_and_marks_what_is_concealed() -> None:
     options = {"width": 360, "height": 640, "path": relay_path(20)}
     with Child("tests.support.phone_process", json.dumps(options)) as phone:
         place = await asyncio.to_thread(phone.hear)

@@ -59,7 +59,7 @@ async def test_every_beep_of_a_recording_is_within_20_ms_of_its_flash(connect: C
 
 
 @pytest.mark.parametrize(("volume", "peak"), [(0, 0.0), (25, 0.09), (100, 0.37)])
-async def test_the_phone_plays_as_loud_as_was_asked_for(
+async def test_the_phone_plays_at_the_requested_volume(
     volume: int, peak: float, connect: Connect, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mkv"
@@ -75,6 +75,6 @@ async def test_the_phone_plays_as_loud_as_was_asked_for(
 
 
 @pytest.mark.parametrize("volume", [-1, 101, 0.5])
-def test_a_volume_that_is_none_is_refused(volume: float) -> None:
+def test_an_invalid_volume_is_refused(volume: float) -> None:
     with pytest.raises(streamer.ConfigurationError, match="volume from 0 to 100"):
         streamer.connect("a", endpoint="http://a", credentials=streamer.Token("a"), volume=volume)  # type: ignore[arg-type]

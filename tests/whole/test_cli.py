@@ -25,7 +25,7 @@ from tests.support.tls import behind_tls, make_certificate
 @pytest.mark.parametrize(
     ("command", "name"), [("record", "a[b].mp4"), ("screenshot", "a[b].png"), ("audio", "a[b].wav")]
 )
-async def test_a_file_is_replaced_only_if_that_is_asked_for(
+async def test_a_file_is_replaced_only_with_overwrite(
     phone: EmulatedPhone, empty_folder: Path, command: str, name: str
 ) -> None:
     path = empty_folder / name
@@ -44,14 +44,14 @@ async def test_a_file_is_replaced_only_if_that_is_asked_for(
     assert path.read_bytes() != b"kept"
 
 
-async def test_a_name_that_is_not_given_says_which_phone_and_when(phone: EmulatedPhone, empty_folder: Path) -> None:
+async def test_a_default_name_has_the_phone_and_the_time(phone: EmulatedPhone, empty_folder: Path) -> None:
     ended = await run("screenshot", phone.instance_id, "--quiet", env=environment(phone))
     assert ended == (0, "", "")
     (path,) = empty_folder.iterdir()
     assert re.fullmatch(r"demo-phone-\d{8}-\d{6}\.png", path.name)
 
 
-async def test_frames_go_on_numbering_where_there_are_some(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_the_numbers_of_frames_continue_after_existing_ones(phone: EmulatedPhone, tmp_path: Path) -> None:
     (tmp_path / "000007.png").write_bytes(b"kept")
     words = ("frames", phone.instance_id, "-o", tmp_path, "--fps", 20, "--count", 2, "--json")
     ended = await run(*words, env=environment(phone))
@@ -61,7 +61,7 @@ async def test_frames_go_on_numbering_where_there_are_some(phone: EmulatedPhone,
     assert len([*tmp_path.iterdir()]) == 3
 
 
-async def test_info_prints_no_secret_and_nothing_that_a_terminal_obeys(phone: EmulatedPhone) -> None:
+async def test_info_prints_no_secret_and_no_control_codes(phone: EmulatedPhone) -> None:
     ticket = phone._ticket
 
     def hostile(signaling_url: str) -> Any:
@@ -78,7 +78,7 @@ async def test_info_prints_no_secret_and_nothing_that_a_terminal_obeys(phone: Em
         assert "http://host/" in ended.out
 
 
-async def test_several_embedded_phones_share_an_api_and_say_so_in_json() -> None:
+async def test_several_emulated_phones_share_an_api_and_are_listed_in_json() -> None:
     words = ("phone", "--port", 0, "--size", "90x90", "--count", 2, "--json")
     async with running(*words, env=environment()) as process:
         assert process.stdout is not None
@@ -94,7 +94,7 @@ async def test_several_embedded_phones_share_an_api_and_say_so_in_json() -> None
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-async def test_frames_are_saved_as_frames_numbered(phone: EmulatedPhone, tmp_path: Path, suffix: str) -> None:
+async def test_frames_are_saved_with_numbers(phone: EmulatedPhone, tmp_path: Path, suffix: str) -> None:
     target = tmp_path / "new" / "frames"
     words = ("frames", phone.instance_id, "-o", target, "--fps", 10, "--count", 3, "--format", suffix)
     ended = await run(*words, env=environment(phone))
@@ -135,7 +135,7 @@ async def test_a_screenshot_shows_the_screen(phone: EmulatedPhone, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-async def test_a_screenshot_into_a_pipe_is_nothing_but_the_frame(phone: EmulatedPhone) -> None:
+async def test_a_screenshot_into_a_pipe_is_the_image_alone(phone: EmulatedPhone) -> None:
     words = ("screenshot", phone.instance_id, "-o", "-", "--format", "jpg", "--size", "180x320")
     async with running(*words, env=environment(phone)) as process:
         out, err = await process.communicate()
@@ -145,7 +145,7 @@ async def test_a_screenshot_into_a_pipe_is_nothing_but_the_frame(phone: Emulated
         assert (image.format, image.size) == ("JPEG", (180, 320))
 
 
-async def test_a_screenshot_that_does_not_come_ends_with_5_and_says_what_did(phone: EmulatedPhone) -> None:
+async def test_a_screenshot_that_times_out_exits_with_5_and_says_what_arrived(phone: EmulatedPhone) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     words = ("screenshot", phone.instance_id, "-o", "-", "--timeout", 1)
     ended = await run(*words, env=environment(phone))
@@ -211,7 +211,7 @@ async def test_info_shows_what_the_cloud_says_in_a_table(phone: EmulatedPhone, i
         assert fact in ended.out
 
 
-async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_a_phone_behind_tls_is_reached_with_ca_or_insecure(phone: EmulatedPhone, tmp_path: Path) -> None:
     certificate, _ = make_certificate(tmp_path)
     path = tmp_path / "phone.mp4"
     record = ("record", phone.instance_id, "-o", path, "--duration", "0.5")
@@ -230,7 +230,7 @@ async def test_a_phone_behind_tls_is_reached_by_who_is_told_whom_to_trust(phone:
 
 
 @pytest.mark.parametrize("command", ["record", "frames", "screenshot", "audio", "info"])
-async def test_a_file_that_holds_no_authority_is_named(command: str, empty_folder: Path) -> None:
+async def test_a_file_without_an_authority_is_named(command: str, empty_folder: Path) -> None:
     (empty_folder / "authority.pem").write_text("no certificate")
     words = (command, "any", "--endpoint", "https://127.0.0.1:9", "--ca", "authority.pem")
     ended = await run(*words, env=environment(STREAMER_AUTH_TOKEN="token"))
@@ -240,7 +240,7 @@ async def test_a_file_that_holds_no_authority_is_named(command: str, empty_folde
     )
 
 
-async def test_the_embedded_phone_says_how_to_reach_it_and_ends_with_ctrl_c() -> None:
+async def test_the_emulator_says_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     words = ("phone", "--port", 0, "--size", "360x640", "--fps", 15)
     async with running(*words, env=environment()) as process:
         assert process.stdout is not None
@@ -264,14 +264,14 @@ async def test_the_embedded_phone_says_how_to_reach_it_and_ends_with_ctrl_c() ->
     assert told == ["connected", "streams", "left"]
 
 
-async def test_the_embedded_phone_lists_its_faults() -> None:
+async def test_the_emulator_lists_its_faults() -> None:
     ended = await run("phone", "--fault", "list", env=environment())
     assert ended.code == 0
     for name in Faults.describe():
         assert name in ended.out
 
 
-async def test_the_demo_records_the_embedded_phone_and_finds_no_gap(tmp_path: Path) -> None:
+async def test_the_demo_records_the_emulator_without_a_gap(tmp_path: Path) -> None:
     path = tmp_path / "made" / "demo.mp4"
     ended = await run("demo", "-o", path, "--duration", 2, env=environment())
     assert ended.code == 0, ended.out + ended.err
@@ -349,7 +349,7 @@ async def test_a_setting_that_is_missing_or_wrong_is_named_before_a_file_is_made
     ],
     ids=" ".join,
 )
-async def test_wrong_words_end_with_2_and_one_message(phone: EmulatedPhone, words: tuple[str, ...]) -> None:
+async def test_wrong_arguments_exit_with_2_and_one_message(phone: EmulatedPhone, words: tuple[str, ...]) -> None:
     named = [phone.instance_id if word == "any" else word for word in words]
     ended = await run(*named, env=environment(phone))
     assert ended.code == 2, ended
@@ -381,7 +381,7 @@ async def test_each_kind_of_failure_has_its_exit_code_and_one_sentence(
     "words",
     [("record", "-o", "file/phone.mp4"), ("frames", "-o", "file/frames"), ("screenshot", "-o", "file/a.png")],
 )
-async def test_what_cannot_be_written_ends_with_6(
+async def test_output_that_cannot_be_written_exits_with_6(
     phone: EmulatedPhone, tmp_path: Path, words: tuple[str, str, str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -392,7 +392,7 @@ async def test_what_cannot_be_written_ends_with_6(
 
 
 @pytest.mark.parametrize("command", ["", "record", "frames", "screenshot", "clip", "audio", "info", "phone", "demo"])
-def test_help_tells_every_exit_code(command: str) -> None:
+def test_help_lists_every_exit_code(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     text = " ".join(result.output.split())
@@ -401,7 +401,7 @@ def test_help_tells_every_exit_code(command: str) -> None:
         assert f" {code} {meaning}" in text.partition("Exit codes:")[2]
 
 
-def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> None:
+def test_every_error_has_the_exit_code_of_its_nearest_class() -> None:
     codes = dict(cli.EXIT_CODES)
     assert codes[streamer.ConnectionFailedError] == codes[streamer.ConnectionLostError] == 5
     kinds = [kind for kind, _ in cli.EXIT_CODES]
@@ -410,7 +410,7 @@ def test_every_error_of_the_package_has_an_exit_code_and_the_nearest_one() -> No
     assert kinds[-1] is streamer.StreamerError
 
 
-async def test_an_instance_is_prepared_and_given_back(tmp_path: Path) -> None:
+async def test_an_instance_is_prepared_and_released(tmp_path: Path) -> None:
     async with emulator.serve(width=360, height=640, prepare_s=1) as phone:
         ended = await run(
             *("frames", phone.instance_id, "-o", tmp_path, "--count", 1, "--prepare-for", "me", "--release"),

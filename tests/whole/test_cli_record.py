@@ -18,7 +18,7 @@ from streamer.emulator import EmulatedPhone, Faults
 from tests.support.commands import end, environment, run, running, size_of, streams, until_written
 
 
-async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_record_writes_the_given_seconds_and_shows_its_progress(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     words = ("record", phone.instance_id, "-o", path, "--duration", 1.5)
     ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))  # the progress is for terminals
@@ -31,7 +31,7 @@ async def test_record_writes_so_many_seconds_and_shows_how_it_goes(phone: Emulat
         assert word in ended.err
 
 
-async def test_statistics_are_printed_when_asked_for_and_only_then(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_statistics_are_printed_only_on_request(phone: EmulatedPhone, tmp_path: Path) -> None:
     words = ("frames", phone.instance_id, "-o", tmp_path, "--fps", 20, "--count", 3)
     ended = await run(*words, "--stats", env=environment(phone))
     assert ended.code == 0, ended.err
@@ -59,7 +59,7 @@ async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp
     assert f"{len(lines)} files  5.5s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
 
 
-async def test_a_recording_is_encoded_anew_if_that_is_asked_for(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_a_recording_is_transcoded_on_request(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.webm"
     words = ("record", phone.instance_id, "-o", path, "--duration", 2, "--codec", "vp9", "--fps", 12, "--height", 320)
     ended = await run(*words, "--burn-time", env=environment(phone))
@@ -77,9 +77,7 @@ async def test_a_recording_ends_before_it_is_too_large(phone: EmulatedPhone, tmp
     assert 50_000 < path.stat().st_size <= 200_000
 
 
-async def test_audio_writes_so_many_seconds_of_audio_and_shows_how_loud_it_is(
-    phone: EmulatedPhone, tmp_path: Path
-) -> None:
+async def test_audio_writes_the_given_seconds_and_shows_the_level(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
     words = ("audio", phone.instance_id, "-o", path, "--duration", 1.5, "--rate", 16000, "--layout", "mono")
     ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))
@@ -118,7 +116,7 @@ async def test_a_pipe_gets_bare_samples(phone: EmulatedPhone) -> None:
     assert re.search(r"audio +[1-9]\d* packets · [1-9]\d* decoded · 0 refused", err.decode())
 
 
-async def test_a_phone_without_audio_is_an_error_and_leaves_what_is_there(tmp_path: Path) -> None:
+async def test_a_phone_without_audio_is_an_error_and_the_existing_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "audio.wav"
     path.write_bytes(b"dear")
     async with emulator.serve(width=360, height=640, audio=False) as phone:
@@ -129,7 +127,7 @@ async def test_a_phone_without_audio_is_an_error_and_leaves_what_is_there(tmp_pa
     assert path.read_bytes() == b"dear"
 
 
-async def test_audio_that_cannot_be_written_ends_with_6(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_audio_that_cannot_be_written_exits_with_6(phone: EmulatedPhone, tmp_path: Path) -> None:
     ended = await run("audio", phone.instance_id, "-o", tmp_path / "no" / "audio.wav", env=environment(phone))
     assert ended.code == 6
     assert "cannot write" in ended.err
@@ -144,7 +142,7 @@ async def test_audio_that_cannot_be_written_ends_with_6(phone: EmulatedPhone, tm
     assert err == ""
 
 
-async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_a_pipe_gets_mpeg_ts_and_messages_go_elsewhere(phone: EmulatedPhone, tmp_path: Path) -> None:
     words = ("record", phone.instance_id, "-o", "-", "--duration", 1.5, "--stats")
     async with running(*words, env=environment(phone)) as process:
         out, err = await process.communicate()
@@ -159,7 +157,7 @@ async def test_a_pipe_gets_mpeg_ts_and_the_words_go_elsewhere(phone: EmulatedPho
     assert "packets" in err.decode()
 
 
-async def test_a_pipe_whose_reader_goes_away_ends_with_6_and_without_a_word(phone: EmulatedPhone) -> None:
+async def test_a_pipe_whose_reader_goes_away_exits_with_6_and_no_message(phone: EmulatedPhone) -> None:
     async with running("record", phone.instance_id, "-o", "-", env=environment(phone)) as process:
         assert process.stdout is not None
         assert await process.stdout.readexactly(188)
@@ -201,9 +199,7 @@ async def test_a_recording_that_is_interrupted_twice_ends_at_once_and_is_whole(
     assert streams(path)[1] > 0
 
 
-async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file(
-    phone: EmulatedPhone, tmp_path: Path
-) -> None:
+async def test_a_recording_without_frames_exits_with_6_and_leaves_no_file(phone: EmulatedPhone, tmp_path: Path) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     path = tmp_path / "phone.mp4"
     ended = await run("record", phone.instance_id, "-o", path, "--duration", 1, env=environment(phone))
@@ -212,7 +208,7 @@ async def test_a_recording_to_which_no_frame_came_ends_with_6_and_leaves_no_file
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: EmulatedPhone, tmp_path: Path) -> None:
+async def test_a_recording_under_nohup_goes_on_when_the_terminal_closes(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is begun inherits that
     try:
@@ -228,9 +224,7 @@ async def test_a_recording_under_nohup_goes_on_when_the_terminal_goes(phone: Emu
     assert streams(path)[1] > 0
 
 
-async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_said(
-    phone: EmulatedPhone, tmp_path: Path
-) -> None:
+async def test_a_recording_that_another_device_ends_is_whole_and_says_why(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     async with running("record", phone.instance_id, "-o", path, env=environment(phone)) as process:
         await until_written(process, path)
@@ -241,9 +235,7 @@ async def test_a_recording_that_another_device_ends_is_whole_and_the_reason_is_s
     assert streams(path)[1] > 0
 
 
-async def test_a_recording_takes_screenshots_beside_it_every_while_and_on_a_signal(
-    phone: EmulatedPhone, tmp_path: Path
-) -> None:
+async def test_a_recording_takes_screenshots_at_intervals_and_on_a_signal(phone: EmulatedPhone, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     words = ("record", phone.instance_id, "-o", path, "--screenshot-every", "1h", "--json")
     async with running(*words, env=environment(phone)) as process:
@@ -269,7 +261,7 @@ async def test_a_recording_takes_screenshots_beside_it_every_while_and_on_a_sign
             assert image.size == (phone.media.width, phone.media.height)
 
 
-async def test_a_recording_goes_on_when_the_connection_is_lost_unless_told_otherwise(tmp_path: Path) -> None:
+async def test_a_recording_goes_on_after_a_lost_connection_unless_reconnection_is_off(tmp_path: Path) -> None:
     async with emulator.serve(width=360, height=640, faults=Faults(cut_after_s=2)) as phone:
         path, env, manifest = tmp_path / "a.mp4", environment(phone), tmp_path / "a.jsonl"
         words = ("record", phone.instance_id, "-o", path, "--duration", 4, "--manifest", manifest)

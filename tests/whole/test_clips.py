@@ -55,7 +55,7 @@ def expected(seen: list[tuple[float, int]], start_s: float, count: int, fps: flo
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".gif", ".mp4"])
-async def test_a_clip_shows_the_seconds_that_were_asked_for(
+async def test_a_clip_shows_the_requested_seconds(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path, target = tmp_path / "a.mp4", tmp_path / f"clip{suffix}"
@@ -72,7 +72,7 @@ async def test_a_clip_shows_the_seconds_that_were_asked_for(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-async def test_a_recording_that_grows_has_clips_and_does_not_suffer(
+async def test_clips_of_a_growing_recording_do_not_disturb_it(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -118,7 +118,7 @@ async def test_a_clip_goes_on_from_one_file_into_the_next(
     assert all(counter in may for counter, may in zip(counters(target), allowed, strict=True))
 
 
-async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path) -> None:
+async def test_a_rotated_phone_stays_within_the_clips_size(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     turned = encoded(15, size=(128, 160), keyframe_every=15)
     units = [*video(encoded(15, keyframe_every=15)), *video(turned, start=900_000 + 45_000)]
@@ -130,7 +130,7 @@ async def test_a_phone_that_is_turned_stays_within_the_clips_size(tmp_path: Path
     assert frames[-1][:, :4].max() < 40  # beside it
 
 
-async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) -> None:
+async def test_the_file_of_a_killed_recording_has_clips(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     await transcoded(path, interleaved(video(encoded(60, keyframe_every=15)), audio(100)), crf=10)
     data = path.read_bytes()
@@ -157,7 +157,7 @@ async def test_a_file_that_was_killed_while_it_grew_has_clips(tmp_path: Path) ->
         ((0, 1), "a.gif", {"width": 2}, "expected a width of at least 16 pixels, got 2"),
     ],
 )
-async def test_what_is_no_clip_is_named_and_nothing_is_written(
+async def test_an_impossible_clip_is_named_and_nothing_is_written(
     tmp_path: Path, seconds: tuple[float, float], name: str, options: dict[str, Any], said: str
 ) -> None:
     path = tmp_path / "phone.mp4"
@@ -185,7 +185,7 @@ async def test_a_recording_is_never_replaced_by_its_own_clip(tmp_path: Path, way
     assert path.read_bytes() == before
 
 
-async def test_a_clip_replaces_a_file_only_if_that_is_asked_for(tmp_path: Path) -> None:
+async def test_a_clip_replaces_a_file_only_with_overwrite(tmp_path: Path) -> None:
     path, target = tmp_path / "phone.mp4", tmp_path / "clip.gif"
     recording = await transcoded(path, video(encoded(60, keyframe_every=15)))
     target.write_bytes(b"kept")
@@ -214,7 +214,7 @@ async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes |
     assert caught.value.reason == "read"
 
 
-async def test_nothing_and_a_pipe_have_no_clips(
+async def test_an_empty_recording_and_a_pipe_have_no_clips(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
@@ -229,7 +229,7 @@ async def test_nothing_and_a_pipe_have_no_clips(
                 await each.stop()
 
 
-async def test_a_clip_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_cancelled_clip_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
     await transcoded(path, video(), lasts_s=40, fps=60)
     making = asyncio.create_task(streamer.clip(path, 0, None, tmp_path / "a.webp", fps=30))

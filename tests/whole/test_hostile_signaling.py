@@ -106,7 +106,7 @@ FLOODS: Final = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_ends_the_conversation_and_holds_nobody_up(flood: str) -> None:
+async def test_a_flood_ends_the_conversation_and_blocks_nobody(flood: str) -> None:
     with flooding(FLOODS[flood]) as port:
         async with asyncio.timeout(LIMIT_S), meter() as held_s:
             async with SignalingClient(request(port)) as signaling:
@@ -172,7 +172,7 @@ async def test_a_server_that_does_not_read_ends_the_conversation_in_time(monkeyp
         assert caught.value.step == "send"
 
 
-async def test_a_step_is_overdue_in_time_although_the_server_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_step_times_out_even_if_the_server_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SEND_TIMEOUT_S", 60)
     monkeypatch.setattr(conversation, "HANDSHAKE_TIMEOUT_S", 0.3)
     async with at_a_server_that_reads_nothing() as signaling:
@@ -181,7 +181,7 @@ async def test_a_step_is_overdue_in_time_although_the_server_does_not_read(monke
         assert caught.value.step == "authorize"
 
 
-async def test_what_a_server_does_not_read_has_a_bound() -> None:
+async def test_unread_output_to_a_server_is_bounded() -> None:
     async with at_a_server_that_reads_nothing() as signaling:
         with pytest.raises(SignalingTimeoutError) as caught:
             while True:
@@ -190,7 +190,7 @@ async def test_what_a_server_does_not_read_has_a_bound() -> None:
         assert len(signaling._outgoing) <= client.OUTGOING_LIMIT
 
 
-async def test_leaving_a_server_that_does_not_read_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_takes_a_second_if_the_server_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SEND_TIMEOUT_S", 60)
     async with at_a_server_that_reads_nothing() as signaling:
         began = time.monotonic()
@@ -198,7 +198,7 @@ async def test_leaving_a_server_that_does_not_read_takes_a_second(monkeypatch: p
         assert time.monotonic() - began < client._CLOSE_TIMEOUT_S + 1
 
 
-async def test_answers_to_pings_of_websockets_own_that_nobody_reads_have_a_bound(
+async def test_unread_websocket_pongs_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ping = asyncio.Event()
@@ -232,7 +232,7 @@ async def test_connecting_keeps_its_time_out(connect: Connect, reads_nothing: st
         assert time.monotonic() - began < 3 + 1
 
 
-async def test_giving_up_and_leaving_keep_their_times(connect: Connect, reads_nothing: str) -> None:
+async def test_giving_up_and_closing_keep_their_time_limits(connect: Connect, reads_nothing: str) -> None:
     policy = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=3)
     async with emulator.serve(fps=5, width=180, height=320, audio=False) as phone:
         async with connect(phone, reconnect=policy) as session, asyncio.timeout(LIMIT_S):
@@ -248,7 +248,7 @@ async def test_giving_up_and_leaving_keep_their_times(connect: Connect, reads_no
         assert time.monotonic() - began < 2
 
 
-async def test_leaving_while_the_stream_is_renewed_there_keeps_its_time(connect: Connect, reads_nothing: str) -> None:
+async def test_closing_during_a_renewal_there_keeps_its_time_limit(connect: Connect, reads_nothing: str) -> None:
     async with emulator.serve(fps=5, width=180, height=320, audio=False, expires_in_s=4, allow_many=True) as phone:
         async with connect(phone) as session, asyncio.timeout(LIMIT_S):
             phone.signaling_url = reads_nothing

@@ -29,7 +29,7 @@ async def taken_phone() -> AsyncIterator[emulator.EmulatedPhone]:
         yield phone
 
 
-async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect) -> None:
+async def test_an_instance_is_prepared_and_the_progress_is_reported(connect: Connect) -> None:
     async with emulator.serve(width=360, height=640, prepare_s=1.5) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.CloudRefusalError, match="being restored"):
             async with connect(phone):
@@ -53,7 +53,7 @@ async def test_an_instance_is_prepared_and_the_progress_is_told(connect: Connect
     assert calls[-1] == PREPARE_PATH  # and it was ready
 
 
-async def test_an_instance_that_does_not_get_ready_is_an_error_and_is_given_back(connect: Connect) -> None:
+async def test_an_instance_that_does_not_become_ready_is_an_error_and_is_released(connect: Connect) -> None:
     faults = Faults(prepare_fails=True)
     async with emulator.serve(width=360, height=640, prepare_s=60, faults=faults) as phone, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.CloudRefusalError, match="the cloud could not prepare demo-phone: ") as caught:
@@ -136,7 +136,7 @@ async def test_a_session_that_is_not_released_leaves_the_instance_taken(
     assert not taken_phone.lifecycle.calls
 
 
-async def test_an_instance_is_given_back_when_the_block_is_left(
+async def test_an_instance_is_released_when_the_block_ends(
     taken_phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with asyncio.timeout(LIMIT_S):
@@ -146,7 +146,7 @@ async def test_an_instance_is_given_back_when_the_block_is_left(
     assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH] * 2
 
 
-async def test_an_instance_is_given_back_after_an_error(taken_phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_an_instance_is_released_after_an_error(taken_phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(ZeroDivisionError):
             async with connect(taken_phone, release=True):
@@ -158,7 +158,7 @@ async def test_an_instance_is_given_back_after_an_error(taken_phone: emulator.Em
     assert list(taken_phone.lifecycle.calls) == [STOP_PATH, RELEASE_PATH] * 2
 
 
-async def test_an_instance_is_given_back_however_often_the_block_is_cancelled(
+async def test_an_instance_is_released_however_often_the_block_is_cancelled(
     taken_phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     entered = asyncio.Event()
@@ -195,7 +195,7 @@ async def test_an_instance_that_was_refused_or_taken_over_is_left_alone(
     assert not phone.lifecycle.calls
 
 
-async def test_giving_back_is_bounded_and_hides_no_error(
+async def test_releasing_is_bounded_and_hides_no_error(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(provisioning, "RELEASE_LIMIT_S", 0.3)
@@ -218,7 +218,7 @@ async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def test_a_user_id_that_is_none_is_refused_before_anything_is_sent(
+async def test_an_invalid_user_id_is_refused_before_anything_is_sent(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     for user_id in ("", "x" * 33):

@@ -15,7 +15,7 @@ from tests.support.lossy import Path, Simulation
     seed=st.integers(0, 2**32),
 )
 @examples(25)
-def test_whatever_the_path_does_no_broken_frame_is_given_out(
+def test_no_broken_frame_comes_out_whatever_the_path_does(
     loss: float, delay_ms: float, jitter_ms: float, seed: int
 ) -> None:
     """The law: every access unit given out is, bit for bit, one that was sent, each at most once."""
@@ -33,12 +33,12 @@ def test_freezes_stay_short_on_a_lossy_path(loss: float, freeze_ms: float, share
         assert outcome.delivered >= share * outcome.sent
 
 
-def test_packets_that_only_overtake_each_other_are_hardly_ever_asked_for() -> None:
+def test_reordered_packets_are_hardly_ever_requested() -> None:
     outcome = Simulation(Path(loss=0, delay_ms=30, jitter_ms=5), seconds=20).run()
     assert outcome.retransmissions < 0.01 * outcome.sent * 10
 
 
-def test_a_path_without_faults_delivers_every_frame_and_is_asked_for_one_keyframe_at_the_start() -> None:
+def test_a_faultless_path_delivers_every_frame_after_one_keyframe_request() -> None:
     outcome = Simulation(Path(loss=0, delay_ms=30, jitter_ms=0), seconds=5).run()
     assert outcome.delivered == outcome.sent
     assert outcome.keyframe_requests == 1

@@ -92,7 +92,7 @@ async def test_an_iterator_that_is_read_outside_the_sessions_loop_names_the_brid
                 await asyncio.to_thread(elsewhere, lambda: anext(iterator))
 
 
-async def test_the_bridge_that_is_named_works(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_the_named_bridge_works(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LIMIT_S), connect(phone) as session:
 

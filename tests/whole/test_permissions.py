@@ -67,7 +67,7 @@ async def test_every_file_has_the_permissions_that_the_umask_leaves(
     assert set(drafts) == {expected}
 
 
-async def test_a_file_that_was_private_stays_private_when_it_is_written_anew(
+async def test_a_private_file_stays_private_when_it_is_replaced(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, drafts: list[int]
 ) -> None:
     places = [tmp_path / name for name in ("a.mp4", "screen.png")]
@@ -85,7 +85,7 @@ async def test_a_file_that_was_private_stays_private_when_it_is_written_anew(
     assert drafts == [0o600] * 2
 
 
-def test_a_link_where_a_draft_is_to_be_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_in_the_place_of_a_draft_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim, place = tmp_path / "victim", tmp_path / "screen.png"
     victim.write_bytes(b"precious")
     monkeypatch.setattr(os, "getpid", lambda: 1)

@@ -87,7 +87,7 @@ async def test_a_stray_frame_costs_nothing(phone: emulator.EmulatedPhone, connec
 
 
 @pytest.mark.parametrize("outlives_signaling_s", [0.0, LIMIT_S])
-async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
+async def test_a_session_without_reconnection_ends_with_the_first_error(
     phone: emulator.EmulatedPhone, connect: Connect, outlives_signaling_s: float
 ) -> None:
     async with connect(phone, reconnect=None) as session, asyncio.timeout(LIMIT_S):
@@ -106,7 +106,7 @@ async def test_a_session_that_is_not_to_reconnect_ends_with_the_first_error(
     assert len(phone.device_tokens) == 1
 
 
-async def test_media_that_still_flows_outlives_its_signaling_without_a_gap(connect: Connect) -> None:
+async def test_media_goes_on_without_a_gap_when_signaling_is_lost(connect: Connect) -> None:
     async with (
         emulator.serve(width=360, height=640, allow_many=True, faults=Faults(outlives_signaling_s=LIMIT_S)) as phone,
         connect(phone, reconnect=QUICK) as session,
@@ -128,7 +128,7 @@ async def test_media_that_still_flows_outlives_its_signaling_without_a_gap(conne
     assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {-1, 0, 1}
 
 
-async def test_a_phone_that_serves_one_client_at_a_time_and_lost_its_signaling_is_reconnected_with_a_short_gap(
+async def test_a_phone_for_one_client_reconnects_with_a_short_gap_when_signaling_is_lost(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -147,7 +147,7 @@ async def test_a_phone_that_serves_one_client_at_a_time_and_lost_its_signaling_i
     assert len(phone.device_tokens) == 2
 
 
-async def test_a_stream_whose_local_address_goes_is_followed_by_another_within_seconds(
+async def test_a_stream_is_replaced_within_seconds_when_its_local_address_goes(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -167,7 +167,7 @@ async def test_a_stream_whose_local_address_goes_is_followed_by_another_within_s
     assert f"lost the local address {gone.pop()}" in str(heard[1].reason)
 
 
-async def test_a_still_screen_outlives_its_signaling(connect: Connect) -> None:
+async def test_a_still_screen_goes_on_when_signaling_is_lost(connect: Connect) -> None:
     faults = Faults(outlives_signaling_s=LIMIT_S)
     async with (
         emulator.serve(width=360, height=640, audio=False, allow_many=True, faults=faults) as phone,
@@ -185,7 +185,7 @@ async def test_a_still_screen_outlives_its_signaling(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("reason", "error"), [("1402", streamer.TakenOverError), ("1401", streamer.SignalingClosedError)]
 )
-async def test_what_another_try_cannot_mend_is_not_tried_again(
+async def test_a_final_error_is_not_tried_again(
     phone: emulator.EmulatedPhone, connect: Connect, reason: str, error: type[Exception]
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -195,7 +195,7 @@ async def test_what_another_try_cannot_mend_is_not_tried_again(
     assert len(phone.device_tokens) == 1
 
 
-async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_a_final_refusal_ends_the_attempts(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         phone.faults.auth_code = "KOOPHONE.API.1001"
         await phone.cut_signaling()
@@ -204,7 +204,7 @@ async def test_a_refusal_that_cannot_heal_ends_the_attempts(phone: emulator.Emul
 
 
 @pytest.mark.parametrize("policy", [{"attempts": 2}, {"give_up_after_s": 1.0}])
-async def test_attempts_end_at_the_limits_that_were_set(
+async def test_attempts_end_at_their_limits(
     phone: emulator.EmulatedPhone, connect: Connect, policy: dict[str, float]
 ) -> None:
     policy |= {"max_delay_s": 0.2}
@@ -220,9 +220,7 @@ async def test_attempts_end_at_the_limits_that_were_set(
     assert isinstance(heard[-1].error, streamer.SignalingClosedError)
 
 
-async def test_an_attempt_that_hangs_is_ended_when_it_is_time_to_give_up(
-    phone: emulator.EmulatedPhone, connect: Connect
-) -> None:
+async def test_a_hanging_attempt_ends_at_the_time_to_give_up(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     policy = streamer.Reconnect(max_delay_s=0.1, give_up_after_s=1)
     async with connect(phone, reconnect=policy) as session, asyncio.timeout(LIMIT_S):
         phone.faults.silent_at = "offer"
@@ -231,7 +229,7 @@ async def test_an_attempt_that_hangs_is_ended_when_it_is_time_to_give_up(
             await session.wait_ended()
 
 
-async def test_a_device_token_that_expired_on_the_way_is_replaced_once(connect: Connect) -> None:
+async def test_an_expired_device_token_is_replaced_once(connect: Connect) -> None:
     async with emulator.serve(width=360, height=640, faults=Faults(token="expired", token_times=1)) as phone:
         async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
             await anext(aiter(session))
@@ -243,7 +241,7 @@ async def test_a_device_token_that_expired_on_the_way_is_replaced_once(connect: 
         assert len(phone.device_tokens) == 4
 
 
-async def test_who_connects_is_told_at_once_that_it_failed(connect: Connect) -> None:
+async def test_the_first_connection_raises_at_once_if_it_fails(connect: Connect) -> None:
     async with emulator.serve(width=360, height=640, faults=Faults(refuse="go away")) as phone:
         connecting = connect(phone, reconnect=QUICK)
         events = connecting.events()
@@ -254,7 +252,7 @@ async def test_who_connects_is_told_at_once_that_it_failed(connect: Connect) -> 
         assert len(phone.device_tokens) == 1
 
 
-async def test_a_path_that_is_cut_for_a_moment_is_told_of_and_needs_no_new_connection(
+async def test_a_short_cut_of_the_path_is_reported_and_needs_no_new_connection(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -275,7 +273,7 @@ async def test_a_path_that_is_cut_for_a_moment_is_told_of_and_needs_no_new_conne
 
 
 @pytest.mark.parametrize("is_still", [False, True])
-async def test_a_path_that_is_gone_is_dead_after_some_10_s_and_the_session_reconnects(
+async def test_a_lost_path_is_dead_after_10_s_and_the_session_reconnects(
     connect: Connect, tmp_path: Path, is_still: bool
 ) -> None:
     async with (
@@ -351,7 +349,7 @@ async def test_an_offer_that_restarts_ice_moves_the_stream_to_another_path(
 
 
 @pytest.mark.parametrize("lingers_s", [0.0, 30.0])
-async def test_another_path_takes_over_from_a_still_screen_that_sends_no_keyframe(
+async def test_another_path_takes_over_a_still_screen_without_a_keyframe(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, lingers_s: float
 ) -> None:
     """At once when the former path ends, else after some seconds; audio comes over it, and then frames."""
@@ -397,7 +395,7 @@ async def test_the_phone_may_restart_ice_many_times(phone: emulator.EmulatedPhon
     assert len(phone.device_tokens) == 1
 
 
-async def test_leaving_while_interrupted_leaves_nothing(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_closing_while_interrupted_leaves_nothing(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone, reconnect=streamer.Reconnect(max_delay_s=30)) as session, asyncio.timeout(LIMIT_S):
         events = session.events()
         phone.faults.drop_at = "authorize"

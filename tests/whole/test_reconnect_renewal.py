@@ -29,7 +29,7 @@ async def overlook(client: Client, reason: str) -> None:
     """Let a stream go on though its time is up."""
 
 
-async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
+async def test_a_stream_is_renewed_without_a_gap_before_its_time_is_up(
     short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Client, "end", overlook)  # a busy machine may need longer than the second that is left
@@ -43,7 +43,7 @@ async def test_a_stream_whose_time_is_almost_up_is_renewed_without_a_gap(
     assert {later - earlier for earlier, later in itertools.pairwise(counters)} <= {-1, 0, 1}
 
 
-async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_once(
+async def test_a_renewal_whose_keyframe_precedes_its_connection_is_reported_once(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -55,7 +55,7 @@ async def test_a_renewal_whose_keyframe_is_quicker_than_its_connection_is_told_o
     assert [event.kind for event in heard].count("streaming") == 1
 
 
-async def test_a_phone_that_serves_one_client_at_a_time_is_renewed_with_a_short_gap(connect: Connect) -> None:
+async def test_a_phone_for_one_client_is_renewed_with_a_short_gap(connect: Connect) -> None:
     """There the renewal itself ends the former stream, with the code of a take-over: it is our own."""
     async with (
         emulator.serve(width=360, height=640, expires_in_s=4) as phone,
@@ -109,7 +109,7 @@ async def test_a_session_that_outlives_its_token_warns_of_it(
 
 
 @pytest.mark.parametrize("code", ["1400", "1403"])
-async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_by_another(
+async def test_a_stream_that_expired_while_the_machine_slept_is_replaced(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     phone.expires_in_s = 3600
@@ -125,7 +125,7 @@ async def test_a_stream_whose_time_ran_out_while_the_machine_slept_is_followed_b
     assert any("the stream reached its limit of 3600 s" in str(event.reason) for event in heard)
 
 
-async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
+async def test_a_renewal_missed_while_the_machine_slept_is_made_late(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconnector, "CHECK_EVERY_S", 0.1)
@@ -140,7 +140,7 @@ async def test_a_renewal_that_came_due_while_the_machine_slept_is_made_up_for(
         await hear(events, "streaming", "renewed")
 
 
-async def test_a_reply_that_cannot_be_understood_does_not_end_a_session_that_has_streamed(
+async def test_an_unreadable_reply_does_not_end_a_session_that_has_streamed(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -151,7 +151,7 @@ async def test_a_reply_that_cannot_be_understood_does_not_end_a_session_that_has
     assert sum(isinstance(event.error, streamer.CloudReplyError) for event in heard) == 2
 
 
-async def test_a_machine_without_descriptors_is_tried_again(
+async def test_running_out_of_descriptors_is_tried_again(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -173,7 +173,7 @@ async def test_a_machine_without_descriptors_is_tried_again(
     assert all(isinstance(event.error, streamer.StreamerError | None) for event in heard)
 
 
-async def test_a_stream_that_was_not_renewed_in_time_is_followed_by_another(
+async def test_a_stream_that_was_not_renewed_in_time_is_replaced(
     short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -202,7 +202,7 @@ def overstay(phone: emulator.EmulatedPhone) -> None:
 
 
 @pytest.mark.parametrize("code", ["1300", "1403", "1415", "1401"])
-async def test_whatever_a_phone_closes_with_when_the_time_is_up_is_followed_by_another_stream_unless_the_user_left(
+async def test_a_close_at_expiry_starts_another_stream_unless_the_user_left(
     short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setattr(reconnector, "SHORTEST_S", 100)  # it is not renewed before
@@ -236,7 +236,7 @@ async def give_way(session: streamer.Session, phone: emulator.EmulatedPhone, con
         assert len(phone.device_tokens) == tokens
 
 
-async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_another_devices(
+async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_by_another_device(
     strict: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(strict, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -246,7 +246,7 @@ async def test_a_take_over_before_the_phone_knows_of_a_renewal_is_another_device
         await give_way(session, strict, connect)
 
 
-async def test_a_take_over_after_a_renewal_is_served_is_another_devices(
+async def test_a_take_over_after_a_served_renewal_is_by_another_device(
     strict: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     """The phone closes the former link for the renewal, and the renewal for the other device."""
@@ -260,7 +260,7 @@ async def test_a_take_over_after_a_renewal_is_served_is_another_devices(
         await give_way(session, strict, connect)
 
 
-async def test_a_take_over_while_a_renewal_is_not_served_is_another_devices(
+async def test_a_take_over_during_an_unserved_renewal_is_by_another_device(
     strict: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close may be the renewal's doing, so that it is given its time; then it was not."""
@@ -273,7 +273,7 @@ async def test_a_take_over_while_a_renewal_is_not_served_is_another_devices(
         await give_way(session, strict, connect)
 
 
-async def test_a_renewal_that_is_taken_over_ends_the_session_also_while_the_former_link_streams(
+async def test_a_take_over_of_the_renewal_ends_the_session_while_the_old_stream_runs(
     short_lived: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(short_lived, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
@@ -286,7 +286,7 @@ async def test_a_renewal_that_is_taken_over_ends_the_session_also_while_the_form
     assert len(short_lived.device_tokens) == 2
 
 
-async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(connect: Connect) -> None:
+async def test_a_renewal_takes_over_a_still_screen_without_a_keyframe(connect: Connect) -> None:
     async with (
         emulator.serve(width=360, height=640, expires_in_s=4, allow_many=True) as phone,
         connect(phone, reconnect=QUICK) as session,
@@ -306,7 +306,7 @@ async def test_a_renewal_takes_over_from_a_still_screen_that_sends_no_keyframe(c
     assert len(phone.device_tokens) == 2
 
 
-async def test_a_stream_that_falls_silent_gives_way_to_its_renewal_before_a_keyframe(
+async def test_a_silent_stream_yields_to_its_renewal_before_a_keyframe(
     short_lived: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handover, "KEYFRAME_LIMIT_S", 2 * LIMIT_S)

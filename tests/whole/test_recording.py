@@ -27,7 +27,7 @@ def matching(path: Path, kind: str, sent: list[Sent]) -> tuple[list[float], list
 
 
 @pytest.mark.parametrize(("suffix", "exact_s"), [(".mp4", 1e-4), (".mkv", 1.1e-3)])
-async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned_and_still(
+async def test_the_file_holds_what_the_phone_sent_bit_for_bit_at_its_time_rotated_and_still(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, suffix: str, exact_s: float
 ) -> None:
     sent = listen(phone)
@@ -59,7 +59,7 @@ async def test_what_the_phone_sent_is_in_the_file_bit_for_bit_at_its_time_turned
     assert set(shapes) == {(960, 360), (540, 640)}
 
 
-async def test_a_recording_begins_before_it_was_asked_for(
+async def test_a_recording_may_begin_before_it_is_started(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -84,9 +84,7 @@ async def test_a_recording_begins_before_it_was_asked_for(
     assert recording.segments[0].started_at == pytest.approx(asked_at - 2, abs=0.5)
 
 
-async def test_no_past_is_kept_unless_it_was_asked_for(
-    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
-) -> None:
+async def test_no_past_is_kept_without_preroll(phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path) -> None:
     for seconds in (-1, 121):
         with pytest.raises(streamer.ConfigurationError, match="expected preroll_s from 0 to 120"):
             connect(phone, preroll_s=seconds)
@@ -96,7 +94,7 @@ async def test_no_past_is_kept_unless_it_was_asked_for(
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
+async def test_a_still_screen_that_answers_no_keyframe_request_is_recorded(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -119,7 +117,7 @@ async def test_a_still_screen_that_answers_no_request_is_recorded_all_the_same(
         assert (container.duration or 0) / av.time_base > 1
 
 
-async def test_a_kind_of_file_that_cannot_hold_what_the_phone_offers_is_refused_at_once(
+async def test_a_container_that_cannot_hold_the_offered_codecs_is_refused_at_once(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session:

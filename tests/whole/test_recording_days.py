@@ -115,7 +115,7 @@ def record(directory: Path, case: Case, transcode: Transcode | None = None) -> t
     ],
     ids=str,
 )
-def test_thirty_hours_of_a_clock_that_drifts_are_thirty_hours(tmp_path: Path, case: Case) -> None:
+def test_thirty_hours_on_a_drifting_clock_are_thirty_hours(tmp_path: Path, case: Case) -> None:
     """Law: lengths, names, manifest, audio and video are within 40 ms of when everything was."""
     written, _ = record(tmp_path, case)
     true = [number * case.every_s for number in range(HOURS_30 // case.every_s)]
@@ -142,7 +142,7 @@ def test_thirty_hours_of_a_clock_that_drifts_are_thirty_hours(tmp_path: Path, ca
     ],
     ids=str,
 )
-def test_thirty_hours_encoded_anew_are_thirty_hours_with_the_right_stamps(tmp_path: Path, case: Case) -> None:
+def test_thirty_hours_transcoded_are_thirty_hours_with_the_right_stamps(tmp_path: Path, case: Case) -> None:
     """Law: as above, and the time that is drawn on each frame is within 40 ms of when it was captured."""
     written, stamps_off = record(tmp_path, case, Transcode(fps=0.1))
     steps = HOURS_30 // 10

@@ -12,7 +12,7 @@ SMALL = {"width": 360, "height": 640}
 
 
 @pytest.mark.alone
-async def test_every_kind_of_file_holds_what_the_phone_sent_turned_and_still(tmp_path: Path) -> None:
+async def test_every_kind_of_file_holds_what_the_phone_sent_rotated_and_still(tmp_path: Path) -> None:
     found = await proofs.exact(tmp_path, seconds=20, **SMALL)
     assert (found["lost"], found["dropped"]) == (0, 0)
     for path, of in found["files"].items():
@@ -26,7 +26,7 @@ async def test_every_kind_of_file_holds_what_the_phone_sent_turned_and_still(tmp
     assert len(found["counters"]) == found["recordings"][0].frames
 
 
-async def test_who_is_killed_at_any_moment_leaves_files_that_open_and_hold_all_but_the_last_moments(
+async def test_a_process_killed_at_any_moment_leaves_files_that_lack_only_the_last_moments(
     tmp_path: Path,
 ) -> None:
     for left in await proofs.killed(tmp_path, times=10, seed=2, longest_s=4, at_once=5):
@@ -38,7 +38,9 @@ async def test_who_is_killed_at_any_moment_leaves_files_that_open_and_hold_all_b
         assert left["video"].packets or left["after_s"] < 5
 
 
-async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_other(tmp_path: Path) -> None:
+async def test_a_full_disk_ends_a_recording_with_an_error_and_a_whole_file_and_spares_the_others(
+    tmp_path: Path,
+) -> None:
     try:
         *ended, beside = await proofs.full(tmp_path, **SMALL, bitrate_bps=3_000_000)
     except OSError as error:
@@ -57,7 +59,7 @@ async def test_a_full_disk_ends_a_recording_with_a_word_and_a_whole_file_and_no_
         assert item["video"].missing == 0
 
 
-async def test_a_pipe_that_nobody_reads_hurts_no_consumer_and_the_recording_goes_on_at_a_keyframe(
+async def test_an_unread_pipe_harms_no_consumer_and_its_recording_resumes_at_a_keyframe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "INBOX_LIMIT", 160)  # two seconds

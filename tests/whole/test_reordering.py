@@ -44,9 +44,7 @@ async def test_a_screenshot_of_a_still_screen_is_its_last_frame(connect: Connect
 
 
 @pytest.mark.parametrize("fault", ["reordering_sps", "b_frames"])
-async def test_every_frame_comes_with_its_own_times_also_the_last_of_a_still_screen(
-    connect: Connect, fault: str
-) -> None:
+async def test_every_frame_has_its_own_times_even_the_last_of_a_still_screen(connect: Connect, fault: str) -> None:
     faults = Faults.parse([fault])
     frames: list[streamer.VideoFrame] = []
     async with (

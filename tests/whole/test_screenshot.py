@@ -64,7 +64,7 @@ async def test_a_screenshot_takes_nothing_from_a_consumer(phone: emulator.Emulat
     assert counters == list(range(counters[0], counters[0] + 30))
 
 
-async def test_a_screenshot_follows_the_phone_round(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_a_screenshot_follows_a_rotation(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
         phone.rotate()
@@ -72,7 +72,7 @@ async def test_a_screenshot_follows_the_phone_round(phone: emulator.EmulatedPhon
             await asyncio.sleep(0.05)
 
 
-async def test_a_screenshot_that_does_not_come_says_what_did(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_a_screenshot_that_times_out_says_what_arrived(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.ConnectionFailedError, match=r"no frame came within 0\.3 s: .* 0 frames"):
@@ -82,16 +82,14 @@ async def test_a_screenshot_that_does_not_come_says_what_did(phone: emulator.Emu
         assert session._frames.hub.is_watched is False
 
 
-async def test_a_screenshot_of_a_session_that_was_left_is_an_error(
-    phone: emulator.EmulatedPhone, connect: Connect
-) -> None:
+async def test_a_screenshot_of_a_closed_session_is_an_error(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session:
         pass
     with pytest.raises(streamer.ConnectionLostError, match="the session is closed"):
         await session.screenshot()
 
 
-async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
+async def test_a_pending_screenshot_raises_what_ends_the_session(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     phone.media._hand_out = lambda *_: None  # type: ignore[method-assign]
@@ -103,7 +101,7 @@ async def test_a_screenshot_that_is_waited_for_ends_with_what_ends_the_session(
             await waiting
 
 
-async def test_a_screenshot_waits_while_the_stream_is_interrupted_and_is_of_what_comes_then(
+async def test_a_screenshot_of_an_interrupted_stream_waits_for_the_next_frame(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     reconnect = streamer.Reconnect(max_delay_s=0.2, give_up_after_s=LIMIT_S)
@@ -127,7 +125,7 @@ async def test_a_screenshot_waits_while_the_stream_is_interrupted_and_is_of_what
         assert after.received_at > event.at
 
 
-async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_is_its_last_frame(
+async def test_a_screenshot_of_a_still_screen_after_an_interruption_is_its_last_frame(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamer.session.STILL_AFTER_S", 0.5)
@@ -151,7 +149,7 @@ async def test_a_screenshot_of_a_screen_that_stands_still_after_an_interruption_
         assert phone.keyframe_requests > asked
 
 
-async def test_a_screenshot_of_a_session_that_has_ended_is_what_ended_it(
+async def test_a_screenshot_of_an_ended_session_raises_what_ended_it(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):

@@ -62,7 +62,7 @@ def serve(**options: Any) -> Any:
     return emulator.serve(width=360, height=640, tenant_token=TENANT_TOKEN, ice_servers=ICE_SERVERS, **options)
 
 
-async def test_a_whole_session_tells_no_secret(
+async def test_a_whole_session_shows_no_secret(
     connect: Connect, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     async with serve() as phone:
@@ -87,7 +87,7 @@ async def test_a_whole_session_tells_no_secret(
     assert {"httpx", "httpcore.http11", "aioice.ice"} <= loggers
 
 
-async def test_what_holds_a_secret_does_not_show_it() -> None:
+async def test_an_object_with_a_secret_does_not_show_it() -> None:
     async with serve() as phone:
         token = streamer.Token(TENANT_TOKEN)
         async with CloudClient(phone.endpoint, token) as cloud:
@@ -128,7 +128,7 @@ async def test_what_holds_a_secret_does_not_show_it() -> None:
     ],
     ids=lambda faults: " ".join(f"{name}={getattr(faults, name)}" for name in changed(faults)),
 )
-async def test_an_error_tells_no_secret(
+async def test_an_error_shows_no_secret(
     connect: Connect, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, faults: Faults
 ) -> None:
     for name in ("HANDSHAKE_TIMEOUT_S", "START_TIMEOUT_S", "OFFER_TIMEOUT_S"):
@@ -148,7 +148,7 @@ def changed(faults: Faults) -> list[str]:
 
 
 @pytest.mark.parametrize("words", [("info", "--json"), ("record", "--duration", "0.5")], ids=" ".join)
-async def test_the_command_line_with_debug_tells_no_secret(tmp_path: Path, words: tuple[str, ...]) -> None:
+async def test_the_command_line_with_debug_shows_no_secret(tmp_path: Path, words: tuple[str, ...]) -> None:
     async with serve() as phone:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streamer", words[0], phone.instance_id, *words[1:], "--debug"),

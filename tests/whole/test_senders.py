@@ -28,7 +28,7 @@ FRAMES = 60
     ],
     ids=" ".join,
 )
-async def test_every_frame_is_right_and_comes_once_the_last_of_a_still_screen_too(
+async def test_every_frame_is_right_and_arrives_once_even_the_last_of_a_still_screen(
     connect: Connect, faults: list[str]
 ) -> None:
     frames: list[streamer.VideoFrame] = []

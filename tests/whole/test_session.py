@@ -20,7 +20,7 @@ from tests.support.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize("announce", [False, True])
-async def test_the_input_channel_opens_whoever_announces_it(connect: Connect, announce: bool) -> None:
+async def test_the_input_channel_opens_from_either_side(connect: Connect, announce: bool) -> None:
     async with emulator.serve(width=360, height=640, announce_input=announce) as phone, connect(phone) as session:
         async with asyncio.timeout(LIMIT_S):
             await session.wait_input()
@@ -65,23 +65,21 @@ async def test_connecting_may_be_cancelled_at_every_step(phone: emulator.Emulate
             task.result()
 
 
-async def test_a_server_that_never_answers_does_not_hold_the_stream_up(connect: Connect) -> None:
+async def test_an_ice_server_that_never_answers_does_not_delay_the_stream(connect: Connect) -> None:
     unreachable: list[Any] = ["stun:127.0.0.1:9", {"uri": "turn:127.0.0.1:9?transport=udp", "usr": "u", "pwd": "p"}]
     async with emulator.serve(width=360, height=640, ice_servers=unreachable) as phone, connect(phone) as session:
         await take(session.frames(), 1)
         assert session.state == "streaming"  # and the servers are still being asked
 
 
-async def test_a_phone_that_was_never_connected_to_needs_no_closing(
-    phone: emulator.EmulatedPhone, connect: Connect
-) -> None:
+async def test_an_unused_connect_needs_no_closing(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     connecting = connect(phone)
     assert not phone.device_tokens
     del connecting
     gc.collect()  # a warning would be an error
 
 
-async def test_the_whole_way_to_the_phone_is_bounded(connect: Connect) -> None:
+async def test_one_time_limit_covers_all_steps_of_connecting(connect: Connect) -> None:
     async with emulator.serve(width=360, height=640, faults=Faults(silent_at="offer")) as phone:
         async with asyncio.timeout(LIMIT_S):
             with pytest.raises(streamer.ConnectionFailedError, match=r"after 0\.5 s waiting for the phone") as caught:
@@ -91,7 +89,7 @@ async def test_the_whole_way_to_the_phone_is_bounded(connect: Connect) -> None:
     assert caught.value.retryable
 
 
-async def test_an_api_that_says_nothing_is_named_when_the_time_is_up() -> None:
+async def test_a_silent_api_is_named_when_the_time_is_up() -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     with silent:
         async with asyncio.timeout(LIMIT_S):

@@ -16,9 +16,7 @@ from tests.support.waiting import LIMIT_S
 
 
 @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no loopback by IPv6 (::1)")
-async def test_frames_come_by_ipv6_from_a_phone_on_its_loopback(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_frames_arrive_from_a_phone_on_ipv6_loopback(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])  # as without any network
     async with emulator.serve(host="::1", width=360, height=640) as phone, connect(phone) as session:
         assert phone.endpoint.startswith("http://[::1]:")
@@ -29,7 +27,7 @@ async def test_frames_come_by_ipv6_from_a_phone_on_its_loopback(
         assert (pair.remote_candidate.host, pair.local_candidate.host) == ("::1", "::1")
 
 
-async def test_frames_come_decoded_in_order_and_say_what_they_are(
+async def test_frames_arrive_decoded_in_order_and_describe_themselves(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
@@ -46,7 +44,7 @@ async def test_frames_come_decoded_in_order_and_say_what_they_are(
     assert session.state == "closed"
 
 
-async def test_a_keyframe_comes_when_it_is_asked_for(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_a_requested_keyframe_arrives(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, session.frames("every") as frames, asyncio.timeout(LIMIT_S):
         while (await anext(frames)).is_keyframe:
             pass
@@ -66,7 +64,7 @@ async def test_every_frame_carries_the_audio_port_in_force(phone: emulator.Emula
     )
 
 
-async def test_nothing_is_decoded_after_loops_that_were_left_by_break_or_ran_out_of_time(
+async def test_nothing_is_decoded_after_loops_that_ended_by_break_or_time_out(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -103,7 +101,7 @@ async def test_every_gives_each_frame_once_and_latest_the_newest(
     assert latest.skipped > 0
 
 
-async def test_a_consumer_of_every_frame_that_falls_behind_is_told(
+async def test_a_slow_consumer_of_every_frame_gets_an_overflow_error(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:
@@ -119,7 +117,7 @@ async def test_a_consumer_of_every_frame_that_falls_behind_is_told(
         assert caught.value.limit == 3
 
 
-async def test_the_last_frame_of_a_still_screen_is_there_at_once_for_who_comes_late(
+async def test_a_late_consumer_gets_the_last_frame_of_a_still_screen_at_once(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
     async with connect(phone) as session:

@@ -13,7 +13,7 @@ from tests.support.recordings import boxes
 from tests.support.waiting import LIMIT_S, until
 
 
-async def test_a_session_that_is_left_finishes_its_recordings(
+async def test_leaving_a_session_finishes_its_recordings(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -23,7 +23,7 @@ async def test_a_session_that_is_left_finishes_its_recordings(
     assert len(recorded_counters(recording.path)) == recording.frames
 
 
-async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
+async def test_a_closed_session_refuses_to_record_and_to_be_entered_again(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     connecting = connect(phone)
@@ -37,7 +37,7 @@ async def test_a_session_that_was_left_records_no_more_and_is_not_entered_again(
             pass
 
 
-async def test_a_session_that_has_ended_says_why_it_records_no_more(
+async def test_an_ended_session_says_why_it_refuses_to_record(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
@@ -64,7 +64,7 @@ async def test_a_recording_that_the_phone_ends_is_whole_and_says_why(
     assert len(recorded_counters(recording.path)) >= 10
 
 
-async def test_a_session_that_is_left_waits_for_recordings_that_are_just_ending(
+async def test_leaving_a_session_waits_for_recordings_that_are_ending(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):

@@ -12,7 +12,7 @@ from tests.support.everywhere import Connect
 from tests.support.waiting import LIMIT_S
 
 
-async def test_the_statistics_tell_of_every_stage(
+async def test_the_statistics_cover_every_stage(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)  # each check of consent is a measurement
@@ -45,7 +45,7 @@ async def test_the_statistics_tell_of_every_stage(
     assert session.stats().frames_decoded >= stats.frames_decoded
 
 
-async def test_the_statistics_tell_of_losses_and_of_what_was_done_about_them(
+async def test_the_statistics_count_losses_and_retransmissions(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance, receive = random.Random(1), ReceiverDriver.on_rtp

@@ -33,7 +33,7 @@ def stall(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def test_a_pong_that_came_while_the_event_loop_was_held_up_counts() -> None:
+async def test_a_pong_that_arrived_while_the_event_loop_was_blocked_counts() -> None:
     async def handle(websocket: ServerConnection) -> None:
         await greet(websocket)
         assert await websocket.recv() == "2"
@@ -89,7 +89,7 @@ def reset(websocket: ServerConnection) -> None:
 @pytest.mark.parametrize(
     ("end", "said"), [(end_without_a_word, r"closed the connection \(without a close code\)"), (reset, "was reset")]
 )
-async def test_a_connection_that_is_reset_is_told_from_one_that_is_closed(
+async def test_a_reset_connection_is_distinguished_from_a_closed_one(
     end: Callable[[ServerConnection], None], said: str
 ) -> None:
     async def handle(websocket: ServerConnection) -> None:

@@ -69,18 +69,18 @@ async def _said(*arguments: str, proxy: str | None = None) -> str:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("what", ["API", "signaling"])
-async def test_a_slow_host_name(what: str, scheme: str) -> None:
+async def test_a_slow_host_name_does_not_delay_the_time_out(what: str, scheme: str) -> None:
     said = await _said(what, f"{scheme}://{_SLOW}:9")
     assert ("timed out" if what == "API" else "no answer within 0.3 s") in said
 
 
 @pytest.mark.parametrize("what", ["API", "signaling"])
-async def test_the_slow_name_of_a_proxy(what: str) -> None:
+async def test_the_slow_name_of_a_proxy_does_not_delay_the_time_out(what: str) -> None:
     said = await _said(what, f"http://{_FAR}:9", proxy=f"http://{_SLOW}:9")
     assert f"through the proxy {_SLOW}" in said
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file whose opening hangs")
-async def test_a_token_file_that_does_not_open(tmp_path: Path) -> None:
+async def test_a_token_file_that_does_not_open_does_not_delay_the_time_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "token")
     assert "timed out" in await _said("API", str(tmp_path / "token"))

@@ -105,7 +105,7 @@ async def test_loopback_does_not_go_through_the_proxy(
     assert not proxy.asked
 
 
-async def test_a_proxys_credentials_reach_it_and_nobody_else(
+async def test_only_the_proxy_gets_its_credentials(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)  # of every library
@@ -134,7 +134,7 @@ async def test_a_host_without_a_proxy_is_reached_directly(
 @pytest.mark.parametrize(
     "proxy", ["socks5://{}@127.0.0.1:9", "ftp://{}@127.0.0.1:9", "http://{}@127.0.0.1:99999", "http://{}@[bad"]
 )
-async def test_a_proxy_that_cannot_be_used_is_a_configuration_error(
+async def test_an_unusable_proxy_is_a_configuration_error(
     proxy: str, name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, proxy.format(USER))
@@ -145,7 +145,7 @@ async def test_a_proxy_that_cannot_be_used_is_a_configuration_error(
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "WS_PROXY"])
-async def test_a_proxy_that_is_not_there_is_named(
+async def test_an_unreachable_proxy_is_named(
     name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, f"http://{USER}@127.0.0.1:{_closed_port()}")
@@ -156,7 +156,7 @@ async def test_a_proxy_that_is_not_there_is_named(
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "WS_PROXY"])
-async def test_a_proxy_that_demands_other_credentials_is_asked_once_and_named(
+async def test_a_proxy_that_rejects_the_credentials_is_asked_once_and_named(
     name: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Proxy(demands=BASIC).running() as proxy:
@@ -181,7 +181,7 @@ async def secure(phone: emulator.EmulatedPhone, certificate: Path) -> AsyncItera
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
+async def test_a_proxy_in_front_of_tls_sees_only_the_destination(
     scheme: str,
     secure: emulator.EmulatedPhone,
     connect: Connect,
@@ -203,7 +203,7 @@ async def test_a_proxy_in_front_of_tls_sees_where_it_goes_and_nothing_else(
 
 
 @pytest.mark.parametrize("of", ["the API", "signaling"])
-async def test_a_certificate_that_is_not_trusted_behind_a_proxy_is_named(
+async def test_an_untrusted_certificate_behind_a_proxy_is_named(
     of: str, phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -218,7 +218,7 @@ async def test_a_certificate_that_is_not_trusted_behind_a_proxy_is_named(
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "WSS_PROXY"])
-async def test_an_https_proxy_that_is_not_trusted_is_named_and_sent_nothing(
+async def test_an_untrusted_https_proxy_is_named_and_gets_nothing(
     name: str,
     secure: emulator.EmulatedPhone,
     connect: Connect,

@@ -28,7 +28,7 @@ def check_audio(path: Path, sent: list[Sent]) -> None:
 
 
 @pytest.mark.alone
-async def test_the_rate_is_constant_moving_and_still_and_each_frame_is_where_it_was(
+async def test_the_rate_is_constant_and_each_frame_keeps_its_time(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     sent = listen(phone)
@@ -60,7 +60,7 @@ async def test_the_rate_is_constant_moving_and_still_and_each_frame_is_where_it_
     check_audio(path, sent["audio"])
 
 
-async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_unhurt(
+async def test_a_slow_encoder_drops_and_counts_frames_and_spares_the_stream(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     sent = listen(phone)
@@ -79,7 +79,7 @@ async def test_an_encoder_that_is_too_slow_drops_and_counts_and_the_stream_is_un
     check_audio(path, sent["audio"])
 
 
-async def test_segments_that_are_encoded_follow_each_other_and_the_phone_is_turned(
+async def test_transcoded_segments_follow_each_other_through_a_rotation(
     phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
 ) -> None:
     options = streamer.Transcode(codec="vp9", fps=15, height=320)
