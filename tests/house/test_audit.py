@@ -14,6 +14,6 @@ def test_a_finding_fails_and_says_what_helps(capsys: pytest.CaptureFixture[str])
     assert "bad 2.0: PYSEC-1; fixed in 2.1" in capsys.readouterr().out
 
 
-def test_what_could_not_be_audited_is_told_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_package_that_cannot_be_audited_is_reported_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge([FINE, UNKNOWN]) == 0
     assert "1 of 2 packages audited, 0 findings" in capsys.readouterr().out

@@ -41,5 +41,5 @@ def test_each_wait_on_a_peer_s_connection_has_a_limit(path: Path) -> None:
         ("async with asyncio.timeout(1):\n    async def g():\n        await writer.drain()", [3]),
     ],
 )
-def test_the_law_is_looked_at(source: str, lines: list[int]) -> None:
+def test_the_check_finds_a_wait_without_a_limit(source: str, lines: list[int]) -> None:
     assert unlimited(ast.parse(source)) == lines

@@ -34,7 +34,7 @@ def bound(name: str, operator: str) -> Version | None:
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_lowest_versions_that_are_run_are_the_lower_bounds(name: str) -> None:
+def test_the_lowest_tested_versions_are_the_lower_bounds(name: str) -> None:
     """`make test-lowest` reads the bounds with a regular expression, which has to find each of them."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     pattern = re.search(r"grep -oE '([^']+)' pyproject.toml", makefile)
@@ -44,7 +44,7 @@ def test_the_lowest_versions_that_are_run_are_the_lower_bounds(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_a_library_whose_private_names_are_used_is_pinned_to_the_versions_that_were_looked_at(name: str) -> None:
+def test_a_library_with_private_names_in_use_is_pinned_to_the_examined_versions(name: str) -> None:
     lower, upper = bound(name, ">="), bound(name, "<")
     assert lower is not None
     hooks = [hook for hook in HOOKS if hook.seen.startswith(f"{name} ")]
@@ -54,7 +54,7 @@ def test_a_library_whose_private_names_are_used_is_pinned_to_the_versions_that_w
     assert str(Requirement(VERSIONS[name])) == f"{name}{NEEDED[name].specifier}"
 
 
-def test_a_version_of_av_that_was_not_run_is_not_installed() -> None:
+def test_an_untested_version_of_av_is_not_installed() -> None:
     assert Version("19.0.0") not in NEEDED["av"].specifier
 
 

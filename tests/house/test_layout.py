@@ -53,11 +53,11 @@ def test_each_unit_test_is_named_after_the_module_that_it_tests() -> None:
         ("nowhere/test_receiver.py", False),
     ],
 )
-def test_the_law_of_names_is_looked_at(test: str, is_there: bool) -> None:
+def test_the_check_finds_a_test_without_its_module(test: str, is_there: bool) -> None:
     assert has_its_module(UNIT / test) == is_there
 
 
-def test_what_several_unit_tests_need_lies_in_support() -> None:
+def test_shared_parts_of_unit_tests_are_in_support() -> None:
     assert {path.name for path in UNIT.rglob("*.py")} - {path.name for path in UNIT_TESTS} == {"conftest.py"}
 
 
@@ -73,11 +73,11 @@ def too_long(root: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("folder", ["streamer", "tests", "benchmarks", "examples"])
-def test_no_file_is_too_long_to_read_at_once(folder: str) -> None:
+def test_no_file_has_more_lines_than_the_limit(folder: str) -> None:
     assert too_long(ROOT / folder) == []
 
 
-def test_the_length_of_a_file_is_looked_at(tmp_path: Path) -> None:
+def test_the_check_finds_a_file_that_is_too_long(tmp_path: Path) -> None:
     for name, lines in (("long.py", LINES_LIMIT + 1), ("short.py", LINES_LIMIT)):
         (tmp_path / name).write_text("\n" * lines)
     assert too_long(tmp_path) == [str(tmp_path / "long.py")]
@@ -95,5 +95,5 @@ def test_the_length_of_a_file_is_looked_at(tmp_path: Path) -> None:
         ("from streamer.media import history", False),
     ],
 )
-def test_the_law_of_imports_is_looked_at(source: str, is_refused: bool) -> None:
+def test_the_check_finds_a_forbidden_import(source: str, is_refused: bool) -> None:
     assert any(map(is_forbidden, imported(source))) == is_refused

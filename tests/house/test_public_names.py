@@ -17,7 +17,7 @@ def test_a_public_name_means_the_same_wherever_it_is_looked_for(name: str) -> No
     assert name in dir(streamer)
 
 
-def test_a_name_that_is_none_is_no_attribute() -> None:
+def test_an_unknown_name_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'streamer' has no attribute 'conect'"):
         streamer.conect  # type: ignore[attr-defined]  # noqa: B018 - it is looked for
 

@@ -9,13 +9,13 @@ from tests.support.spread import TOGETHER, unit_of
 ROOT: Final = Path(__file__).parents[2]
 
 
-def test_tests_that_share_a_run_are_one_piece_and_all_others_are_pieces_of_their_own() -> None:
+def test_tests_that_share_a_run_go_to_one_worker_and_all_others_alone() -> None:
     matrix = "tests/faults/test_matrix.py"
     assert unit_of(f"{matrix}::test_x[at first: HTTP 401]") == unit_of(f"{matrix}::test_y") == matrix
     assert unit_of("tests/unit/media/rtp/test_packet.py::test_x[1]") == "tests/unit/media/rtp/test_packet.py::test_x[1]"
 
 
-def test_each_module_whose_tests_share_a_run_is_named() -> None:
+def test_each_module_whose_tests_share_a_run_is_listed() -> None:
     """A fixture of a module, or of the session, that runs something: every worker would run it again."""
     cheap = {"certificate", "node"}
     sharing = set()

@@ -75,6 +75,6 @@ def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_a_test_that_tells_a_token_fails_and_says_where(leak: str, said: str) -> None:
+def test_a_test_that_shows_a_token_fails_and_says_where(leak: str, said: str) -> None:
     found = re.search(rf" teardown of test_{leak} _+\n+(?:\[gw0].*\n)?{_WORDS} (.*)\n", said)
     assert (found[1] if found else "") == LEAKS[leak][1]
