@@ -17,7 +17,7 @@ from tests.support.cloud_calls import (
 from tests.support.scripted_http import Answer, in_turn, reply, serve
 
 
-async def test_a_given_token_that_is_refused_is_not_tried_again() -> None:
+async def test_a_refused_plain_token_is_not_tried_again() -> None:
     async with serve(in_turn(UNAUTHORIZED)) as server:
         with failing_with(CredentialsError, "check the tenant's credentials") as failure:
             await fetch(server.url)
@@ -26,7 +26,7 @@ async def test_a_given_token_that_is_refused_is_not_tried_again() -> None:
 
 
 @pytest.mark.parametrize("answer", [UNAUTHORIZED, reply(401, b"<html>"), reply(403, {"error_code": "APIGW.0301"})])
-async def test_a_providers_token_that_is_refused_is_renewed_once(answer: Answer) -> None:
+async def test_a_refused_token_of_a_provider_is_renewed_once(answer: Answer) -> None:
     async with serve(in_turn(answer, GOOD)) as server:
         await fetch(server.url, provider())
     assert [request.headers["x-auth-token"] for request in server.requests] == [TENANT_TOKEN, NEW_TENANT_TOKEN]
@@ -36,7 +36,7 @@ async def test_a_providers_token_that_is_refused_is_renewed_once(answer: Answer)
     assert len(server.requests) == 2
 
 
-async def test_an_async_provider_is_asked_for_the_token_that_is_sent() -> None:
+async def test_an_async_provider_gives_the_token_that_is_sent() -> None:
     async def provide() -> str:
         return NEW_TENANT_TOKEN
 

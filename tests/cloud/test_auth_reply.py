@@ -30,16 +30,14 @@ from tests.support.scripted_http import Answer, in_turn, raw, reply, serve
     ],
     ids=["HTML", "HTML 404", "empty", "204", "cut JSON", "array", "no data", "oversized", "packed, unasked"],
 )
-async def test_an_answer_that_cannot_be_understood_is_a_reply_error_and_asked_for_once(
-    answer: Answer, words: str
-) -> None:
+async def test_an_unreadable_answer_is_a_reply_error_and_is_requested_once(answer: Answer, words: str) -> None:
     async with serve(in_turn(answer)) as server:
         with failing_with(CloudReplyError, words):
             await fetch(server.url)
     assert len(server.requests) == 1
 
 
-async def test_a_reply_of_the_limits_size_is_read() -> None:
+async def test_a_reply_as_large_as_the_limit_is_read() -> None:
     body = json.dumps(TICKET).encode().ljust(BODY_LIMIT)
     async with serve(in_turn(reply(200, body))) as server:
         assert (await fetch(server.url)).device_id == "device-1"
@@ -54,13 +52,13 @@ async def test_a_reply_of_the_limits_size_is_read() -> None:
     ],
     ids=["gzip", "byte-order mark", "UTF-16"],
 )
-async def test_a_reply_that_a_gateway_has_changed_is_read(body: bytes, headers: dict[str, str]) -> None:
+async def test_a_reply_in_another_encoding_is_read(body: bytes, headers: dict[str, str]) -> None:
     async with serve(in_turn(reply(200, body, **headers))) as server:
         assert (await fetch(server.url)).device_id == "device-1"
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
-async def test_a_redirect_is_not_followed_and_named(status: int) -> None:
+async def test_a_redirect_is_named_and_not_followed(status: int) -> None:
     async with serve(in_turn(GOOD)) as other, serve(in_turn(reply(status, Location=f"{other.url}/x"))) as server:
         with failing_with(CloudReplyError, "redirects to 127.0.0.1") as failure:
             await fetch(server.url)
@@ -68,7 +66,7 @@ async def test_a_redirect_is_not_followed_and_named(status: int) -> None:
     assert (len(server.requests), len(other.requests)) == (1, 0)
 
 
-async def test_the_host_of_a_redirect_is_shown_with_a_limit() -> None:
+async def test_a_long_host_of_a_redirect_is_shortened() -> None:
     async with serve(in_turn(reply(302, Location=f"http://{'a.' * 500}example/"))) as server:
         with failing_with(CloudReplyError, "…") as failure:
             await fetch(server.url)
@@ -96,7 +94,7 @@ def test_any_bytes_on_the_wire_give_a_documented_error(content: bytes) -> None:
     asyncio.run(run())
 
 
-async def test_a_server_that_echoes_the_tenant_token_does_not_get_it_into_the_error() -> None:
+async def test_an_echoed_tenant_token_does_not_reach_the_error() -> None:
     refusal = {"error_code": f"X.{TENANT_TOKEN}", "error_msg": f"no:\n{TENANT_TOKEN}\x1b[31m" + "y" * 5000}
     async with serve(in_turn(reply(400, json.dumps(refusal).encode()))) as server:
         with pytest.raises(CloudRefusalError) as caught:

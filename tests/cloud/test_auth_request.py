@@ -31,7 +31,7 @@ async def test_the_call_is_a_post_with_the_tenants_token_and_no_body() -> None:
     assert ticket.device_token.reveal() == DEVICE_TOKEN
 
 
-async def test_what_happens_is_logged_at_debug(log: io.StringIO) -> None:
+async def test_the_request_and_the_reply_are_logged_at_debug(log: io.StringIO) -> None:
     async with serve(in_turn(GOOD)) as server:
         await fetch(server.url)
     assert "> POST /v1/instances/instance-1/auth\n" in log.getvalue()
@@ -66,7 +66,7 @@ async def test_an_instance_id_is_percent_encoded(instance_id: str, sent: str) ->
 @pytest.mark.parametrize(
     "instance_id", ["", ".", "..", "a/b", "a\\b", "a b", "a?b", "a#b", "a\nb", "\ud800", "x" * 129]
 )
-async def test_what_cannot_be_an_instance_id_is_refused_before_anything_is_sent(instance_id: str) -> None:
+async def test_an_invalid_instance_id_is_refused_before_anything_is_sent(instance_id: str) -> None:
     async with serve(in_turn(GOOD)) as server:
         with failing_with(ConfigurationError, "instance id"):
             await fetch(server.url, instance_id=instance_id)

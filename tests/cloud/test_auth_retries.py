@@ -25,7 +25,7 @@ from tests.support.scripted_http import Answer, in_turn, raw, reply, reset, serv
     ],
     ids=["cut body", "cut chunk", "cut head", "closed", "another protocol", "reset"],
 )
-async def test_an_answer_that_breaks_off_is_asked_for_again(answer: Answer, words: str) -> None:
+async def test_a_truncated_answer_is_requested_again(answer: Answer, words: str) -> None:
     async with serve(in_turn(answer)) as server:
         with failing_with(CloudUnreachableError, words) as failure:
             await fetch(server.url)
@@ -72,7 +72,7 @@ async def test_a_name_that_does_not_resolve_is_named() -> None:
     ],
     ids=["429", "429 HTML", "9999", "9999 with 400", "2005 with 200", "502 HTML", "503 empty"],
 )
-async def test_an_answer_that_asks_to_wait_is_asked_for_again(answer: Answer) -> None:
+async def test_an_answer_that_asks_to_wait_is_requested_again(answer: Answer) -> None:
     async with serve(in_turn(answer)) as server:
         with pytest.raises(CloudError) as caught:
             await fetch(server.url)
@@ -95,7 +95,7 @@ async def test_an_answer_that_asks_to_wait_is_asked_for_again(answer: Answer) ->
         (404, "common.00000404"),
     ],
 )
-async def test_a_final_refusal_is_asked_for_once(status: int, code: str) -> None:
+async def test_a_final_refusal_is_requested_once(status: int, code: str) -> None:
     async with serve(in_turn(reply(status, {"error_code": code, "error_msg": "no"}))) as server:
         with failing_with(CloudRefusalError, code) as failure:
             await fetch(server.url)

@@ -28,16 +28,14 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return server_context(certificate)
 
 
-async def test_a_certificate_that_is_not_trusted_is_named_and_nothing_is_sent(tls: ssl.SSLContext) -> None:
+async def test_an_untrusted_certificate_is_named_and_nothing_is_sent(tls: ssl.SSLContext) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
         with failing_with(CloudUnreachableError, "its TLS certificate is not trusted (self-signed certificate"):
             await fetch(server.url, verify=True)
     assert server.requests == []
 
 
-async def test_a_certificate_may_be_trusted_by_a_context_or_not_be_checked(
-    tls: ssl.SSLContext, certificate: Path
-) -> None:
+async def test_a_certificate_is_trusted_by_a_context_or_not_checked(tls: ssl.SSLContext, certificate: Path) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
         with failing_with(CloudUnreachableError, "its TLS certificate is not trusted"):
             async with CloudClient(server.url, Token(TENANT_TOKEN)) as cloud:  # checked unless told otherwise
@@ -55,7 +53,7 @@ async def test_a_trusted_certificate_of_another_host_is_named(tls: ssl.SSLContex
     assert server.requests == []
 
 
-async def test_what_weakens_encryption_is_warned_of(
+async def test_weakened_encryption_is_warned_of(
     tls: ssl.SSLContext, certificate: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serve(in_turn(GOOD), tls=tls) as server:
@@ -70,7 +68,7 @@ async def test_what_weakens_encryption_is_warned_of(
     assert "= TLS certificates are not verified" in caplog.text
 
 
-async def test_tls_towards_a_server_without_it_is_named() -> None:
+async def test_tls_to_a_plain_server_is_named() -> None:
     async with serve(in_turn(GOOD)) as server:
         with failing_with(CloudUnreachableError, "TLS failed (WRONG_VERSION_NUMBER): check the scheme and the port"):
             await fetch(server.url.replace("http://", "https://"))

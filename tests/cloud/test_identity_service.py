@@ -65,7 +65,7 @@ async def test_a_password_asks_for_a_token_as_keystone_documents(project: str | 
     ],
     ids=["a day", "an hour, written in a time zone", "empty", "null", "no date", "nested without end"],
 )
-async def test_a_token_that_lasts_or_does_not_say_is_fetched_once(answer: Answer) -> None:
+async def test_a_token_that_lasts_or_has_no_expiry_is_fetched_once(answer: Answer) -> None:
     async with (
         serve(by_path(tokens=in_turn(answer), auth=in_turn(GOOD))) as server,
         client(server.url, password(server.url)) as cloud,
@@ -90,7 +90,7 @@ async def test_a_token_that_is_about_to_expire_is_not_used_again(zone: timezone)
     assert used == [TENANT_TOKEN, NEW_TENANT_TOKEN, NEW_TENANT_TOKEN]
 
 
-async def test_a_token_that_is_refused_is_fetched_anew_exactly_once() -> None:
+async def test_a_refused_token_is_fetched_again_exactly_once() -> None:
     tokens = in_turn(identity(), identity(NEW_TENANT_TOKEN))
     async with serve(by_path(tokens=tokens, auth=in_turn(UNAUTHORIZED, GOOD))) as server:
         await fetch(server.url, password(server.url))
@@ -166,7 +166,7 @@ async def test_cancelling_a_call_does_not_hurt_the_others() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_wrong_password_is_named_by_its_user_and_tried_once(status: int) -> None:
+async def test_a_wrong_password_is_tried_once_and_the_error_names_the_user(status: int) -> None:
     refusal = reply(status, {"error": {"code": status, "message": "The username or password is wrong."}})
     async with serve(by_path(tokens=in_turn(refusal))) as server:
         with failing_with(CredentialsError, "refused user 'user-1' of domain 'domain-1'") as failure:
@@ -194,7 +194,7 @@ async def test_an_identity_service_that_gives_no_token_is_a_reply_error(answer: 
     assert len(server.requests) == count
 
 
-async def test_an_identity_service_that_is_away_is_named() -> None:
+async def test_an_unreachable_identity_service_is_named() -> None:
     async with serve(by_path(tokens=in_turn(reset))) as server:
         with failing_with(CloudUnreachableError, "the connection closed during the reply"):
             await fetch(server.url, password(server.url))

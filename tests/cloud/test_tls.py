@@ -29,7 +29,7 @@ def test_the_systems_authorities_and_mozillas_are_trusted(monkeypatch: pytest.Mo
     assert trusted >= set(ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True))
 
 
-def test_a_file_of_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_named_by_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)[0]
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = _read_authorities()
@@ -38,7 +38,7 @@ def test_a_file_of_the_environment_is_trusted_alone(monkeypatch: pytest.MonkeyPa
     assert context.cert_store_stats() == alone.cert_store_stats()
 
 
-async def test_verification_is_off_only_for_who_says_so() -> None:
+async def test_verification_is_off_only_on_request() -> None:
     context = await context_from(False)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
     assert (await context_from(True)).verify_mode == ssl.CERT_REQUIRED
@@ -88,7 +88,7 @@ def test_a_file_of_authorities_is_trusted_alone(tmp_path: Path) -> None:
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate can be read in it"),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_a_sentence(content: str | None, reason: str, tmp_path: Path) -> None:
+def test_a_file_without_authorities_is_refused_in_a_sentence(content: str | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)
