@@ -73,7 +73,7 @@ async def test_audio_ports(phone: EmulatedPhone, capsys: pytest.CaptureFixture[s
     assert "came while the audio port was AudioPort(address='10.83.71.187'" in output
 
 
-async def test_the_viewer_shows_the_phone_follows_it_round_and_closes(phone: EmulatedPhone) -> None:
+async def test_the_viewer_shows_the_phone_follows_a_rotation_and_closes(phone: EmulatedPhone) -> None:
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         viewer = tasks.create_task(load("viewer").main(phone.instance_id))
         for turned in (False, True):
@@ -104,7 +104,7 @@ async def test_the_viewer_closes_while_the_screen_is_still_and_before_it_is_conn
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
-def test_an_example_without_what_it_needs_says_so_in_a_sentence(
+def test_an_example_says_in_a_sentence_what_it_lacks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*words: str) -> tuple[int, str]:

@@ -109,7 +109,7 @@ def test_the_tree_of_errors_is_that_of_the_code() -> None:
     assert set(drawn) == {name for name in streamer.__all__ if name.endswith("Error")}
 
 
-def test_what_to_do_is_said_of_each_error() -> None:
+def test_each_error_has_advice() -> None:
     page = TEXTS["docs/howto/errors.md"]
     told = first_column(page, "| error | it means | do |\n") | {"StreamerError", "CloudError", "SignalingError"}
     assert told == {name for name in streamer.__all__ if name.endswith("Error")}

@@ -32,7 +32,7 @@ def test_every_link_leads_to_a_file(target: str) -> None:
     assert (ROOT / target).exists()
 
 
-def test_it_says_on_the_first_screen_what_it_is_and_how_sure() -> None:
+def test_the_first_screen_says_what_it_is_and_how_sure() -> None:
     first = README.partition("![")[0]
     assert "gives your Python program" in first
     assert "Status: beta. Not yet tested against a real KooPhone." in first
