@@ -17,7 +17,7 @@ async def test_a_block_that_takes_too_long_ends_with_the_named_error() -> None:
             await asyncio.Event().wait()
 
 
-async def test_a_time_out_from_inside_the_block_is_not_taken_for_the_limits_own() -> None:
+async def test_a_time_out_inside_the_block_is_not_mistaken_for_the_limits() -> None:
     with pytest.raises(TimeoutError, match="another"):
         async with within(5, _late):
             raise TimeoutError("another")
@@ -28,7 +28,7 @@ async def test_without_a_limit_the_block_just_runs() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_alarm_rings_once_at_the_moment_that_was_set_last() -> None:
+async def test_an_alarm_rings_once_at_the_moment_set_last() -> None:
     rang: asyncio.Queue[float] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     alarm = Alarm(lambda: rang.put_nowait(loop.time()))

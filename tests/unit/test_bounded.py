@@ -66,7 +66,7 @@ def test_a_rate_limit_lets_through_no_more_than_its_rates_allow(
             assert sum(size for _, size in passed[first : last + 1]) <= bytes_per_s * allowed_s
 
 
-def test_a_rate_limit_takes_for_ever_what_comes_at_its_rate() -> None:
+def test_a_rate_limit_always_passes_what_arrives_at_its_rate() -> None:
     limit = RateLimit(items_per_s=10, bytes_per_s=100, burst_s=1)
     assert all(limit.take(10, 50) for _ in range(10))
     assert not limit.take(0, 50)

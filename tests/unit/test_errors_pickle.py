@@ -90,16 +90,16 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_reply_that_cannot_be_understood_is_worth_another_try_if_its_status_says_so(status: int) -> None:
+def test_an_unreadable_reply_is_retryable_if_its_status_says_so(status: int) -> None:
     assert errors.CloudReplyError("what happened", status=status).retryable
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 404])
-def test_any_other_reply_that_cannot_be_understood_is_not_worth_another_try(status: int) -> None:
+def test_any_other_unreadable_reply_is_not_retryable(status: int) -> None:
     assert not errors.CloudReplyError("what happened", status=status).retryable
 
 
-def test_a_phone_that_was_taken_over_is_never_worth_another_try() -> None:
+def test_a_take_over_is_never_retryable() -> None:
     assert not errors.TakenOverError("what happened").retryable
 
 

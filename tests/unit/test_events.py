@@ -19,7 +19,7 @@ async def test_every_listener_hears_everything_from_the_present_state_on() -> No
     assert [event.kind async for event in hub.iterate()] == ["closed"]
 
 
-async def test_an_event_wakes_who_waits_for_it_and_carries_the_error() -> None:
+async def test_an_event_wakes_its_waiters_and_carries_the_error() -> None:
     hub = EventHub()
     waiting = asyncio.ensure_future(anext(hub.iterate()))
     await asyncio.sleep(0)
@@ -29,7 +29,7 @@ async def test_an_event_wakes_who_waits_for_it_and_carries_the_error() -> None:
     assert (event.reason, event.error, event.retry_in_s) == ("gone", error, 3)
 
 
-async def test_a_listener_that_falls_behind_misses_the_oldest_and_can_see_how_many() -> None:
+async def test_a_slow_listener_misses_the_oldest_events_and_sees_how_many() -> None:
     hub = EventHub()
     listener = hub.iterate()
     for number in range(EVENTS_LIMIT + 5):
@@ -64,7 +64,7 @@ def test_an_interruption_lasts_from_its_first_event_until_the_stream_is_resumed(
     assert [each.until for each in meter.between(0, 60)] == [19.5, 52]
 
 
-def test_the_reasons_that_are_remembered_have_a_limit_and_the_count_has_none() -> None:
+def test_remembered_reasons_have_a_limit_and_the_count_has_none() -> None:
     meter = Interruptions()
     for number in range(INTERRUPTIONS_LIMIT + 5):
         meter.take("interrupted", str(number), 2 * number)

@@ -41,7 +41,7 @@ def test_a_candidate_takes_over_with_its_first_keyframe(handover: Handover[str])
     assert (handover.in_force, handover.candidate, handover.deadline) == ("candidate", None, None)
 
 
-def test_a_keyframe_may_be_quicker_than_the_connection(handover: Handover[str]) -> None:
+def test_a_keyframe_may_precede_the_connection(handover: Handover[str]) -> None:
     assert handover.advance("candidate", "keyframe", 1.0) == TookOver("candidate", "former")
     assert handover.advance("candidate", "connected", 1.1) is None
     assert handover.propose("next") is None
@@ -63,13 +63,13 @@ def test_a_candidate_that_is_not_connected_has_no_limit(handover: Handover[str])
     assert handover.poll(1000.0) is None
 
 
-def test_a_connected_candidate_takes_over_when_the_former_stream_ends(handover: Handover[str]) -> None:
+def test_a_connected_candidate_takes_over_when_the_old_stream_ends(handover: Handover[str]) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.end("former", LOST) == TookOver("candidate", None, LOST)
     assert handover.in_force == "candidate"
 
 
-def test_a_candidate_that_comes_up_after_the_former_stream_has_ended_needs_no_keyframe(
+def test_a_candidate_that_connects_after_the_old_stream_ended_needs_no_keyframe(
     handover: Handover[str],
 ) -> None:
     assert handover.end("former", LOST) == Interrupted(LOST)
@@ -77,24 +77,24 @@ def test_a_candidate_that_comes_up_after_the_former_stream_has_ended_needs_no_ke
     assert handover.advance("candidate", "connected", 1.0) == TookOver("candidate", None)
 
 
-def test_a_stream_that_falls_silent_gives_way_to_a_connected_candidate_at_once(handover: Handover[str]) -> None:
+def test_a_silent_stream_yields_to_a_connected_candidate_at_once(handover: Handover[str]) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.note_silence("former", is_silent=True, now=2.0) == TookOver("candidate", "former")
 
 
-def test_a_candidate_that_comes_up_beside_a_silent_stream_needs_no_keyframe(handover: Handover[str]) -> None:
+def test_a_candidate_that_connects_beside_a_silent_stream_needs_no_keyframe(handover: Handover[str]) -> None:
     assert handover.note_silence("former", is_silent=True, now=1.0) is None
     assert handover.advance("candidate", "connected", 2.0) == TookOver("candidate", "former")
 
 
-def test_a_stream_that_is_heard_again_keeps_its_place(handover: Handover[str]) -> None:
+def test_a_stream_that_resumes_stays_in_force(handover: Handover[str]) -> None:
     handover.note_silence("former", is_silent=True, now=1.0)
     assert handover.note_silence("former", is_silent=False, now=2.0) is None
     assert handover.advance("candidate", "connected", 3.0) is None
     assert handover.deadline == 3.0 + KEYFRAME_LIMIT_S
 
 
-def test_a_silent_candidate_does_not_take_over_until_it_is_heard_again(handover: Handover[str]) -> None:
+def test_a_silent_candidate_does_not_take_over_until_it_resumes(handover: Handover[str]) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.note_silence("candidate", is_silent=True, now=3.0) is None
     assert handover.deadline is None
@@ -110,14 +110,14 @@ def test_the_limit_begins_again_when_a_candidates_silence_ends(handover: Handove
     assert handover.deadline == 4.0 + KEYFRAME_LIMIT_S
 
 
-def test_a_stream_that_was_never_connected_gives_way_at_once() -> None:
+def test_a_stream_that_never_connected_yields_at_once() -> None:
     handover: Handover[str] = Handover()
     handover.begin("former")
     handover.propose("candidate")
     assert handover.advance("candidate", "connected", 1.0) == TookOver("candidate", "former")
 
 
-def test_a_candidate_that_fails_costs_nothing_and_another_one_may_follow(handover: Handover[str]) -> None:
+def test_a_failed_candidate_costs_nothing_and_another_may_follow(handover: Handover[str]) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.end("candidate", LOST) == CandidateFailed(LOST)
     assert (handover.in_force, handover.candidate, handover.deadline) == ("former", None, None)
@@ -125,7 +125,7 @@ def test_a_candidate_that_fails_costs_nothing_and_another_one_may_follow(handove
     assert handover.advance("next", "keyframe", 2.0) == TookOver("next", "former")
 
 
-def test_a_further_candidate_replaces_the_one_there_is(handover: Handover[str]) -> None:
+def test_a_new_candidate_replaces_the_earlier_one(handover: Handover[str]) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.propose("next") == "candidate"
     assert handover.deadline is None
@@ -134,7 +134,7 @@ def test_a_further_candidate_replaces_the_one_there_is(handover: Handover[str]) 
     assert handover.in_force == "former"
 
 
-def test_both_have_ended(handover: Handover[str]) -> None:
+def test_the_end_of_both_streams_ends_the_handover(handover: Handover[str]) -> None:
     handover.end("former", LOST)
     error = SignalingClosedError("the connection to the signaling server was reset")
     assert handover.end("candidate", error) == Over(error)
@@ -147,17 +147,17 @@ def test_a_stream_without_a_candidate_ends_the_handover(handover: Handover[str])
 
 
 @pytest.mark.parametrize("stream", ["former", "candidate", "one before"])
-def test_a_fault_of_ours_ends_both(handover: Handover[str], stream: str) -> None:
+def test_an_internal_error_ends_both(handover: Handover[str], stream: str) -> None:
     handover.advance("candidate", "connected", 1.0)
     assert handover.end(stream, FAULT) == Over(FAULT)
     assert (handover.in_force, handover.candidate) == (None, None)
 
 
-def test_a_take_over_before_the_phone_knows_of_the_candidate_is_another_devices(handover: Handover[str]) -> None:
+def test_a_take_over_before_the_phone_knows_of_the_candidate_is_by_another_device(handover: Handover[str]) -> None:
     assert handover.end("former", TAKEN) == Over(TAKEN)
 
 
-def test_a_take_over_after_the_phone_has_started_the_candidate_is_our_own(handover: Handover[str]) -> None:
+def test_a_take_over_after_the_phone_has_started_the_candidate_is_by_ourselves(handover: Handover[str]) -> None:
     handover.advance("candidate", "started", 1.0)
     verdict = handover.end("former", TAKEN)
     assert isinstance(verdict, Interrupted)
@@ -167,7 +167,7 @@ def test_a_take_over_after_the_phone_has_started_the_candidate_is_our_own(handov
     assert handover.end("candidate", LOST) == Over(LOST)
 
 
-def test_a_take_over_without_an_offer_to_the_candidate_was_another_devices_after_all(
+def test_a_take_over_without_an_offer_to_the_candidate_was_by_another_device(
     handover: Handover[str],
 ) -> None:
     handover.advance("candidate", "started", 1.0)
@@ -175,7 +175,7 @@ def test_a_take_over_without_an_offer_to_the_candidate_was_another_devices_after
     assert handover.end("candidate", LOST) == Over(TAKEN)
 
 
-def test_a_candidate_that_is_taken_over_ends_the_former_stream_too(handover: Handover[str]) -> None:
+def test_a_take_over_of_the_candidate_ends_the_old_stream_too(handover: Handover[str]) -> None:
     handover.advance("candidate", "offered", 1.0)
     assert handover.end("candidate", TAKEN) == Over(TAKEN)
 

@@ -11,13 +11,13 @@ def test_a_counter_that_rises_once_is_no_lasting_problem() -> None:
     assert [troubles.look({"a": count}) for count in (1, 1, 1, 2, 2, 3)] == [[]] * 6
 
 
-def test_a_counter_that_keeps_rising_is_told_once() -> None:
+def test_a_counter_that_keeps_rising_is_reported_once() -> None:
     troubles = LastingProblems()
     told = [troubles.look({"a": count, "b": 0}) for count in range(20)]
     assert told == [[]] * LASTING + [["a"]] + [[]] * (19 - LASTING)
 
 
-def test_it_is_told_again_after_it_was_over() -> None:
+def test_a_problem_that_returns_is_reported_again() -> None:
     troubles = LastingProblems()
     counts = [1, 2, 3] + [3] * OVER + [4, 5]
     assert [name for count in counts for name in troubles.look({"a": count})] == ["a", "a"]
@@ -27,7 +27,7 @@ def test_it_is_told_again_after_it_was_over() -> None:
 
 
 @given(st.lists(st.integers(0, 3), max_size=60))
-def test_a_trouble_is_told_where_it_rose_at_looks_in_a_row(rises: list[int]) -> None:
+def test_a_problem_is_reported_where_its_counter_rose_at_consecutive_looks(rises: list[int]) -> None:
     """The law: nothing is told unless the counter rose at each of the last LASTING looks; the first such is told."""
     troubles, count, told = LastingProblems(), 0, []
     for place, rise in enumerate(rises):

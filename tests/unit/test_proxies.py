@@ -27,7 +27,7 @@ def test_loopback_never_goes_through_a_proxy(name: str, host: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("host", ["localhost.example", "notlocalhost", "128.0.0.1", "::2", "example"])
-def test_other_hosts_are_no_loopback(host: str) -> None:
+def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -40,7 +40,9 @@ def test_other_hosts_are_no_loopback(host: str) -> None:
         ("WSS_PROXY", {"wss"}),
     ],
 )
-def test_the_api_and_signaling_choose_alike(name: str, schemes: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_and_signaling_choose_the_same_proxy(
+    name: str, schemes: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, PROXY)
     chosen = {scheme for scheme in ("http", "https", "ws", "wss") if proxy_url_of(f"{scheme}://host.example/")}
     assert chosen == schemes
@@ -53,7 +55,7 @@ def test_a_proxy_is_shown_without_its_credentials(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("place", ["proxy example", "pröxy..example", "\u2028", "proxy.example/\x01", "[::1", ":0", ""])
-def test_what_is_no_proxy_is_refused_without_its_credentials(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_proxy_is_refused_without_its_credentials(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", f"http://user:hunter2@{place}")
     with pytest.raises(ConfigurationError) as caught:
         proxy_of("https://host.example")

@@ -170,7 +170,7 @@ def held(iterator: HubIterator[Any]) -> list[Any]:
     return [mailbox._item] if hasattr(mailbox, "_item") else list(mailbox._items)
 
 
-async def test_what_a_freed_iterator_skipped_stays_counted() -> None:
+async def test_items_that_a_freed_iterator_skipped_stay_counted() -> None:
     rig = Rig("latest")
     iterator, other = rig.iterate(), rig.iterate()
     rig.publish(4)
@@ -203,7 +203,7 @@ async def test_a_task_that_waits_keeps_its_iterator(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", WATCHED)
-async def test_an_iterator_may_be_freed_in_any_thread_and_the_owner_is_told_in_the_loop(kind: str) -> None:
+async def test_an_iterator_freed_in_any_thread_notifies_its_owner_in_the_loop(kind: str) -> None:
     rig = Rig(kind)
     told: list[int] = []
     rig.hub._on_watch = lambda _: told.append(threading.get_ident())
@@ -231,7 +231,7 @@ def test_an_iterator_may_outlive_its_loop() -> None:
 # Idle
 
 
-async def test_who_reads_again_after_a_long_pause_gets_the_newest_frame_and_decoding_goes_on() -> None:
+async def test_a_reader_that_returns_after_a_long_pause_gets_the_newest_frame() -> None:
     watched: list[bool] = []
     hub = FrameHub(watched.append)
     iterator = hub.iterate("latest")
@@ -246,7 +246,7 @@ async def test_who_reads_again_after_a_long_pause_gets_the_newest_frame_and_deco
     assert (await waiting).sequence == 1
 
 
-async def test_a_still_screen_makes_nobody_idle_and_neither_does_a_task_that_waits_for_its_turn() -> None:
+async def test_neither_a_still_screen_nor_a_waiting_task_makes_a_consumer_idle() -> None:
     hub = FrameHub(lambda _: None)
     iterator = hub.iterate("latest", max_fps=0.001)
     hub.publish(FRAMES[0])

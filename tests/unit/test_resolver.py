@@ -65,7 +65,7 @@ async def test_a_thread_that_cannot_start_is_an_os_error_and_takes_no_place(
     assert await resolver.resolve("phone.example") == ["192.0.2.1", "2001:db8::1"]
 
 
-async def test_a_slow_name_holds_up_neither_the_pool_nor_more_than_its_threads(tarpit: threading.Event) -> None:
+async def test_a_slow_name_blocks_neither_the_pool_nor_more_than_its_threads(tarpit: threading.Event) -> None:
     waiting = [asyncio.ensure_future(resolver.resolve("slow.example")) for _ in range(resolver.THREADS_LIMIT)]
     await asyncio.sleep(0)
     assert await asyncio.to_thread(lambda: 1) == 1
@@ -119,7 +119,7 @@ async def test_the_addresses_of_both_families_are_tried_in_turn(monkeypatch: pyt
     assert host.tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]
 
 
-async def test_an_address_that_does_not_answer_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_that_does_not_answer_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, "2001:db8::1", "192.0.2.1", "192.0.2.2")
     host.answers["192.0.2.1"].set_result(None)
     assert await host.connect() == "192.0.2.1"
@@ -137,7 +137,7 @@ async def test_of_two_connections_at_once_one_is_closed(monkeypatch: pytest.Monk
     assert {await connecting, *host.closed} == set(host.tried)
 
 
-async def test_who_stops_waiting_leaves_no_attempt_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_connect_leaves_no_attempt_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, "2001:db8::1", "192.0.2.1")
     connecting = host.connect()
     while len(host.tried) < 2:
@@ -147,7 +147,7 @@ async def test_who_stops_waiting_leaves_no_attempt_behind(monkeypatch: pytest.Mo
     assert all(answer.cancelled() for answer in host.answers.values())
 
 
-async def test_who_stops_waiting_while_the_others_are_closed_leaves_no_connection_behind(
+async def test_a_connect_cancelled_while_the_others_close_leaves_no_connection_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = Host(monkeypatch, "2001:db8::1", "192.0.2.1")

@@ -59,7 +59,7 @@ def test_every_delay_is_within_the_limits(
         now += delay_s
 
 
-def test_delays_double_up_to_the_longest_and_jitter_takes_at_most_half_of_them() -> None:
+def test_delays_double_up_to_the_limit_and_jitter_takes_at_most_half_of_them() -> None:
     for jitter, part in ((0.0, 1.0), (1.0, 0.5)):
         backoff = Backoff(Reconnect(max_delay_s=3, give_up_after_s=None), 0)
         delays = [backoff.next_delay(LOST, 0, jitter) for _ in range(5)]
@@ -71,18 +71,18 @@ def test_attempts_without_a_limit_never_end_and_never_overflow() -> None:
     assert [backoff.next_delay(LOST, 0, 0) for _ in range(2000)][-1] == 30
 
 
-def test_what_the_vendor_asks_to_wait_for_is_tried_slowly() -> None:
+def test_errors_that_ask_to_wait_are_retried_slowly() -> None:
     delay_s = Backoff(Reconnect(max_delay_s=100), 0).next_delay(BUSY, 0, 1)
     assert delay_s == SLOW_DELAY_S / 2
 
 
-def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come() -> None:
+def test_the_last_attempt_is_made_at_the_time_to_give_up() -> None:
     backoff = Backoff(Reconnect(give_up_after_s=10), 0)
     assert backoff.next_delay(BUSY, 4, 0) == 6
     assert backoff.next_delay(BUSY, 10, 0) is None
 
 
-def test_a_reply_that_cannot_be_understood_may_pass_once_others_were() -> None:
+def test_an_unreadable_reply_is_retried_only_after_readable_ones() -> None:
     html = streamer.CloudReplyError("expected JSON, got HTML", status=200)
     assert not html.retryable  # to whoever connects: the endpoint may be wrong
     assert Backoff(Reconnect(), 0).next_delay(html, 0, 0) is None
@@ -96,7 +96,7 @@ def test_a_call_of_the_api_is_repeated_twice_within_seconds() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"attempts": 0}, {"max_delay_s": 0}, {"give_up_after_s": -1.0}])
-def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
+def test_an_invalid_limit_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(streamer.ConfigurationError, match=next(iter(limits))):
         Reconnect(**limits)  # type: ignore[arg-type]
 
@@ -131,7 +131,7 @@ ENDS = st.one_of(
 
 
 @given(ENDS, st.floats(0, 10_000), st.none() | st.floats(0, 10_000))
-def test_what_ends_a_stream_whose_time_is_up_never_ends_the_session_unless_somebody_meant_it(
+def test_the_end_of_an_expired_stream_ends_the_session_only_if_it_was_deliberate(
     error: streamer.StreamerError, lasted_s: float, lasts_s: float | None
 ) -> None:
     """The law: a close or a refusal is worth another try from three quarters of the time on, or 5 s before

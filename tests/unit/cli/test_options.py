@@ -39,7 +39,7 @@ def test_a_time_is_seconds_or_has_units(words: str, value: float) -> None:
 @pytest.mark.parametrize(
     "words", ["", "inf", "nan", "-1", "-1s", "1x", "s", "1h30", "10 s", "1s1m", "\u0661s", "1e999", "∞"]
 )
-def test_what_is_no_time_is_refused_with_one_sentence(words: str) -> None:
+def test_an_invalid_time_is_refused_with_one_sentence(words: str) -> None:
     with pytest.raises(typer.BadParameter, match="expected a time of at least 0s, such as 90s, 15m or 1h30m, got"):
         seconds()(words)
 
@@ -57,7 +57,7 @@ def test_any_words_are_a_finite_time_or_refused(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "nan", "inf", "-inf", "0.5", "121", "ten"])
-def test_a_number_beyond_its_limits_or_none_at_all_is_refused(words: str) -> None:
+def test_an_invalid_number_or_one_outside_its_limits_is_refused(words: str) -> None:
     assert number(1, 120)("1") == 1
     assert number(1, 120)("120.0") == 120
     with pytest.raises(typer.BadParameter, match="expected a number from 1 to 120, got"):
@@ -65,7 +65,7 @@ def test_a_number_beyond_its_limits_or_none_at_all_is_refused(words: str) -> Non
 
 
 @pytest.mark.parametrize("words", ["", "1.5", "-1", "0", "121", "ten", "\u0661", "1_0", "9" * 5000])
-def test_what_is_no_whole_number_within_its_limits_is_refused(words: str) -> None:
+def test_a_whole_number_outside_its_limits_is_refused(words: str) -> None:
     assert whole(1, 120)("120") == 120
     with pytest.raises(typer.BadParameter, match="expected a whole number from 1 to 120, got"):
         whole(1, 120)(words)
@@ -87,14 +87,14 @@ def test_any_instance_id_makes_a_plain_file_name(instance: str) -> None:
     assert Path(name).name == name
 
 
-def test_a_default_name_says_which_phone_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_name_has_the_phone_and_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda _: "20261128-150000")
     assert default_name("Q39YyZvI", ".mp4") == Path("Q39YyZvI-20261128-150000.mp4")
     assert default_name("../{x}") == Path("x_-20261128-150000")
     assert default_name("..") == Path("phone-20261128-150000")
 
 
-def test_numbers_of_images_go_on() -> None:
+def test_the_numbers_of_images_continue_after_existing_ones() -> None:
     assert next_number([]) == 0
     assert next_number(["000000.png", "000007.jpg", "a.png", "7.png", "000009.txt", "screen-000099.png"]) == 8
 
@@ -112,7 +112,7 @@ def test_every_command_has_json_and_a_short_help_option(command: str) -> None:
     assert (result.exit_code, "--json" in result.output) == (0, True)
 
 
-def test_what_the_command_line_gives_by_default_is_what_the_package_does() -> None:
+def test_the_defaults_of_the_command_line_are_those_of_the_package() -> None:
     defaults = {name: given.default for name, given in inspect.signature(cli.commands.clip).parameters.items()}
     assert (defaults["width"], defaults["fps"]) == (clips.WIDTH, clips.FPS)
     text = CliRunner().invoke(cli.app, ["audio", "-h"], env={"COLUMNS": "200"}).output
@@ -144,7 +144,7 @@ def test_help_says_which_credentials_the_environment_may_hold() -> None:
     assert "Credentials" not in CliRunner().invoke(cli.app, ["clip", "--help"]).output
 
 
-def test_an_instance_that_is_missing_is_asked_for_with_its_variable() -> None:
+def test_the_error_about_a_missing_instance_names_its_variable() -> None:
     result = CliRunner().invoke(cli.app, ["info"], env={"STREAMER_INSTANCE": ""})
     assert result.exit_code == 2
     assert "'INSTANCE': expected a value, got none: give one, or set STREAMER_INSTANCE" in result.output

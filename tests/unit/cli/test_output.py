@@ -42,7 +42,7 @@ def table_of(text: str) -> Table:
 
 
 @given(st.text())
-def test_no_text_of_others_reaches_a_terminal_as_a_command_or_as_markup(text: str) -> None:
+def test_foreign_text_reaches_a_terminal_without_control_codes_and_markup(text: str) -> None:
     for thing in (text, table_of(text), styled("before ", (text, "bold"))):
         out = shown(thing)
         assert all(character.isprintable() or character == "\n" for character in out), repr(out)
@@ -90,7 +90,7 @@ def test_a_result_beside_a_pipe_goes_to_the_error_output(capsys: pytest.CaptureF
 
 @pytest.mark.edge
 @pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
-def test_what_a_code_page_lacks_is_replaced(encoding: str) -> None:
+def test_characters_that_a_code_page_lacks_are_replaced(encoding: str) -> None:
     program = (
         "import sys; from streamer import __main__, cli\n"
         "from streamer.cli.output import out, styled\n"
@@ -105,7 +105,7 @@ def test_what_a_code_page_lacks_is_replaced(encoding: str) -> None:
 
 
 @pytest.mark.edge
-def test_a_reader_of_words_that_goes_away_ends_a_command_quietly() -> None:
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
     program = (
         "from streamer import __main__, cli; from streamer.cli.output import show_result\n"
         "cli.app = lambda: [show_result({'a': 1}, '', as_json=True) for _ in range(100_000)]\n"
@@ -129,7 +129,7 @@ def _a_line_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_a_line_at_once")
 @pytest.mark.parametrize("quiet", [False, True])
-async def test_without_a_terminal_a_line_is_added_now_and_then(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+async def test_without_a_terminal_a_line_is_added_at_intervals(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
     output.be_quiet(quiet)
     asked = asyncio.Event()
     count = 0
@@ -152,7 +152,7 @@ async def test_without_a_terminal_a_line_is_added_now_and_then(capsys: pytest.Ca
     )
 
 
-def test_a_bar_says_how_far_and_how_long_still() -> None:
+def test_a_bar_shows_the_progress_and_the_time_left() -> None:
     assert display.bar(0, 90).plain.endswith("━  1m30s left")
     assert display.bar(5400, 9000).plain.endswith("━  1h00m00s left")
     assert display.bar(91, 90).plain.endswith("━  0s left")
@@ -225,7 +225,7 @@ def test_a_warning_that_an_error_quotes_is_not_shown_beside_it(capsys: pytest.Ca
     assert capsys.readouterr().err.endswith("  warning: turn:b: refused\n")
 
 
-async def test_a_signal_that_asks_for_something_does_not_end_anything() -> None:
+async def test_a_signal_with_an_action_does_not_end_the_command() -> None:
     asked = asyncio.Event()
     assert runtime.SCREENSHOT is not None
     with runtime.on_signal(asked.set, numbers=[runtime.SCREENSHOT]):
@@ -234,7 +234,7 @@ async def test_a_signal_that_asks_for_something_does_not_end_anything() -> None:
             await asked.wait()
 
 
-async def test_a_line_is_drawn_in_the_event_loop_to_which_a_session_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_is_drawn_in_the_event_loop_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output.notes, "_force_terminal", True)
     monkeypatch.setattr(output.notes, "_file", io.StringIO())
     callers = set()

@@ -148,7 +148,7 @@ async def test_a_providers_own_exception_passes_through() -> None:
         " \n",
     ],
 )
-def test_an_endpoint_that_is_none_is_refused_by_every_class_that_takes_one(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_refused_by_every_class_that_takes_one(endpoint: str) -> None:
     with pytest.raises(ConfigurationError) as of_password:
         Password(iam_endpoint=endpoint, domain="domain", user="user", password=VALUE)
     with pytest.raises(ConfigurationError) as of_client:
@@ -365,7 +365,7 @@ async def test_a_text_is_a_token_wherever_credentials_are_expected() -> None:
 @pytest.mark.parametrize(
     "wrong", [None, 5, b"abc", Token, AccessKey, lambda: VALUE, {"token": VALUE}, "", f"{VALUE}\n"]
 )
-def test_what_is_no_credentials_is_refused_at_the_call(wrong: object) -> None:
+def test_invalid_credentials_are_refused_at_the_call(wrong: object) -> None:
     with pytest.raises(ConfigurationError, match=r"expected (credentials|a tenant token)") as caught:
         streamer.connect("any", endpoint="https://api.example", credentials=wrong)  # type: ignore[arg-type]
     assert VALUE not in str(caught.value)

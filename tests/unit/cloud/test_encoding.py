@@ -56,14 +56,14 @@ def test_gzip_has_a_limited_number_of_members() -> None:
 
 
 @pytest.mark.parametrize("encodings", ["gzip", "deflate"])
-def test_a_body_that_is_not_compressed_although_it_says_so_is_taken_as_it_is(encodings: str) -> None:
+def test_a_body_falsely_marked_as_compressed_is_taken_as_it_is(encodings: str) -> None:
     assert decode(BODY, encodings) == BODY
     assert decode(b"", encodings) == b""
 
 
 @pytest.mark.edge
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate])
-def test_what_comes_of_a_body_has_a_limit(compress: Callable[[bytes], bytes]) -> None:
+def test_a_decompressed_body_has_a_limit(compress: Callable[[bytes], bytes]) -> None:
     encodings = "gzip" if compress is gzip.compress else "deflate"
     assert decode(compress(bytes(LIMIT)), encodings) == bytes(LIMIT)
     with pytest.raises(UnreadableBodyError, match="longer than"):
@@ -75,7 +75,7 @@ def test_what_comes_of_a_body_has_a_limit(compress: Callable[[bytes], bytes]) ->
 @pytest.mark.parametrize(
     "encodings", ["br", "zstd", "compress", "x" * 1000, ", ".join(["gzip"] * (ENCODINGS_LIMIT + 1))]
 )
-def test_what_is_not_known_is_refused(encodings: str) -> None:
+def test_an_unknown_encoding_is_refused(encodings: str) -> None:
     with pytest.raises(UnreadableBodyError, match=r"has an unknown compression|is compressed"):
         decode(BODY, encodings)
 

@@ -12,7 +12,7 @@ NOTHING_HELPS = {
 
 
 @pytest.mark.parametrize("number", sorted(WAITING_HELPS))
-def test_codes_that_ask_to_wait_are_worth_another_try(number: str) -> None:
+def test_codes_that_ask_to_wait_are_retryable(number: str) -> None:
     meaning = meaning_of(f"KOOPHONE.API.{number}")
     assert meaning is not None
     assert meaning.retryable
@@ -45,7 +45,7 @@ def test_a_code_outside_the_table_has_no_meaning(code: str) -> None:
 
 
 @given(st.text())
-def test_any_text_may_be_asked_for(code: str) -> None:
+def test_any_text_may_be_looked_up(code: str) -> None:
     """Law: whatever the code, the answer is a row of the table or None."""
     meaning = meaning_of(code)
     assert meaning is None or meaning.text

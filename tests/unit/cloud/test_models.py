@@ -91,7 +91,7 @@ def test_any_json_in_any_field_gives_a_ticket_or_a_documented_error(changes: lis
 
 
 @given(st.integers(0, len(json.dumps(REPLY)) - 1))
-def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
+def test_a_reply_cut_anywhere_is_a_reply_error(length: int) -> None:
     """Law: no proper beginning of a reply is a reply."""
     with pytest.raises(CloudReplyError):
         read_ticket(json.dumps(REPLY).encode()[:length])
@@ -109,7 +109,7 @@ def test_a_reply_that_is_cut_anywhere_is_a_reply_error(length: int) -> None:
     ],
     ids=["open", "of too many lists", "closed", "in a field that is kept"],
 )
-def test_a_reply_that_is_nested_without_end_or_has_too_many_parts_is_a_reply_error(body: bytes) -> None:
+def test_a_reply_nested_too_deeply_or_with_too_many_parts_is_a_reply_error(body: bytes) -> None:
     with pytest.raises(CloudReplyError):
         read_ticket(body)
 
@@ -178,7 +178,7 @@ def test_a_port_whose_leaves_are_all_null_is_no_port() -> None:
     assert read_ticket(changed(("data.resource.sdk.internal", nothing))).audio_ports.internal is None
 
 
-def test_ice_servers_of_every_shape_are_carried_as_they_came() -> None:
+def test_ice_servers_of_every_shape_are_passed_on_unchanged() -> None:
     servers = ["stun:a", {"uri": "turn:b", "usr": "u", "pwd": "p"}, {"urls": ["turn:c"], "username": None}]
     assert read_ticket(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == tuple(servers)
 
@@ -263,7 +263,7 @@ def test_an_optional_field_of_a_wrong_type_is_a_problem_that_names_its_path(path
 @pytest.mark.parametrize(
     "path", ["data.resource.sdk.internal.aport", "data.resource.sdk.external.atype", f"{SIGNALING}.expired_time"]
 )
-def test_what_is_no_usable_number_is_a_problem(path: str, wrong: object) -> None:
+def test_an_unusable_number_is_a_problem(path: str, wrong: object) -> None:
     ticket = read_ticket(changed((path, wrong)))
     assert ticket == dataclasses.replace(read_ticket(changed((path, None))), problems=ticket.problems)
     assert [path in problem for problem in ticket.problems] == [True]
@@ -273,7 +273,7 @@ def test_what_is_no_usable_number_is_a_problem(path: str, wrong: object) -> None
     ("servers", "expected"),
     [("", ()), ({}, ()), ("stun:a", ("stun:a",)), ({"uri": "turn:b"}, ({"uri": "turn:b"},)), (None, ())],
 )
-def test_ice_servers_that_are_no_list_are_one_or_none(servers: object, expected: tuple[object, ...]) -> None:
+def test_ice_servers_outside_a_list_are_one_or_none(servers: object, expected: tuple[object, ...]) -> None:
     assert read_ticket(changed((f"{SIGNALING}.ice_servers", servers))).ice_servers == expected
 
 
@@ -308,7 +308,7 @@ def test_the_scheme_of_a_signaling_url_may_be_in_capitals() -> None:
     assert read_ticket(changed((f"{SIGNALING}.signaling_url", "HTTPS://host/x"))).signaling_url == "https://host/x"
 
 
-def test_what_is_no_object_has_no_path() -> None:
+def test_a_reply_that_is_not_an_object_has_no_path() -> None:
     with pytest.raises(CloudReplyError) as caught:
         parse_ticket(b"[]", "instance-1", status=200)
     assert caught.value.path is None

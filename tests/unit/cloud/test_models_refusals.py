@@ -29,7 +29,7 @@ def test_an_http_error_refuses_even_with_code_0() -> None:
     assert (caught.value.status, caught.value.error_code) == (400, "0")
 
 
-def test_an_unknown_code_is_shown_as_it_came() -> None:
+def test_an_unknown_code_is_shown_unchanged() -> None:
     with pytest.raises(CloudRefusalError) as caught:
         read_ticket({"error_code": "KOOPHONE.API.7777", "error_msg": "a new reason"})
     assert caught.value.error_code == "KOOPHONE.API.7777"
@@ -50,7 +50,7 @@ def test_an_unknown_code_is_shown_as_it_came() -> None:
         (200, "KOOPHONE.API.7777", False),
     ],
 )
-def test_the_table_decides_about_another_try_and_else_the_status(status: int, code: str, retryable: bool) -> None:
+def test_the_table_decides_about_retrying_and_otherwise_the_status(status: int, code: str, retryable: bool) -> None:
     with pytest.raises(CloudRefusalError) as caught:
         read_ticket({"error_code": code}, status=status)
     assert caught.value.retryable is retryable
@@ -72,14 +72,14 @@ def test_flow_control_is_not_about_credentials() -> None:
     assert caught.value.retryable
 
 
-def test_a_401_without_json_is_about_credentials_all_the_same() -> None:
+def test_a_401_without_json_is_about_credentials_too() -> None:
     with pytest.raises(CredentialsError) as caught:
         read_ticket(b"<html>401</html>", status=401)
     assert caught.value.error_code is None
 
 
 @pytest.mark.parametrize(("body", "word"), [(b"", "nothing"), (b" \r\n", "nothing"), (b"\n<html>", "HTML")])
-def test_what_is_no_json_is_named_for_what_it_is(body: bytes, word: str) -> None:
+def test_a_reply_that_is_not_json_is_described(body: bytes, word: str) -> None:
     with pytest.raises(CloudReplyError, match=f"got {word}") as caught:
         read_ticket(body)
     assert caught.value.path is None
@@ -114,7 +114,7 @@ def test_an_instance_is_ready_when_the_reply_to_prepare_says_so_of_it() -> None:
         assert not parse_prepared(empty, "a", status=200)
 
 
-def test_progress_says_what_the_vendor_says_and_unknown_numbers_as_they_came() -> None:
+def test_progress_has_the_vendors_words_and_unknown_numbers_unchanged() -> None:
     progress = parse_progress(b'{"data": {"status": 1, "waitingCount": "4"}}', status=200)
     assert str(progress) == "queuing, waiting count 4"
     assert not progress.is_ready
@@ -124,13 +124,13 @@ def test_progress_says_what_the_vendor_says_and_unknown_numbers_as_they_came() -
 
 
 @pytest.mark.parametrize("body", [b'{"data": {}}', b'{"data": []}', b"<html>", b'{"data": {"status": "soon"}}'])
-def test_progress_of_another_form_is_named_as_what_it_is(body: bytes) -> None:
+def test_progress_of_another_form_is_a_reply_error(body: bytes) -> None:
     with pytest.raises(CloudReplyError):
         parse_progress(body, status=200)
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_replies_are_they_are_read_or_refused(body: bytes) -> None:
+def test_any_replies_are_read_or_refused(body: bytes) -> None:
     """The law: any bytes yield a result or the documented error."""
     for read in (lambda: parse_prepared(body, "a", status=200), lambda: parse_progress(body, status=200)):
         with contextlib.suppress(CloudReplyError):

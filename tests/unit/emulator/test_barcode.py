@@ -16,7 +16,7 @@ sides = st.integers(90, 700)
 
 
 @given(counter=numbers, clock_ms=numbers, width=sides, height=sides, colour=st.booleans())
-def test_what_is_drawn_is_read_whatever_the_size(
+def test_a_drawn_barcode_is_read_at_any_size(
     counter: int, clock_ms: int, width: int, height: int, colour: bool
 ) -> None:
     image = np.full((height, width, 3) if colour else (height, width), 119, np.uint8)
@@ -41,11 +41,11 @@ def test_one_wrong_cell_makes_the_strip_unreadable(cell: int, counter: int, cloc
 
 
 @pytest.mark.parametrize("shade", [0, 127, 255])
-def test_a_plain_frame_says_nothing(shade: int) -> None:
+def test_a_plain_frame_has_no_barcode(shade: int) -> None:
     assert read_barcode(np.full((1280, 720), shade, np.uint8)) is None
 
 
-def test_the_strip_has_the_place_and_the_bits_that_other_readers_rely_on() -> None:
+def test_the_strip_has_the_place_and_bits_that_other_readers_rely_on() -> None:
     image = np.full((1280, 720), 119, np.uint8)
     draw_barcode(image, 1, 0xA5000000)
     assert cell_size(720, 1280) == 16

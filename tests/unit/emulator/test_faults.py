@@ -6,7 +6,7 @@ from streamer.emulator import Faults
 from streamer.errors import ConfigurationError
 
 
-def test_no_words_are_no_faults() -> None:
+def test_an_empty_text_has_no_faults() -> None:
     assert Faults.parse([]) == Faults()
 
 
@@ -16,7 +16,7 @@ def test_each_kind_of_fault_is_read() -> None:
 
 
 @pytest.mark.parametrize("word", ["nonsense", "no_pong=1", "auth_code", "refuse_start=soon", "close_after_s=x"])
-def test_a_word_that_is_no_fault_is_refused_by_name(word: str) -> None:
+def test_an_unknown_fault_is_refused_by_name(word: str) -> None:
     with pytest.raises(ConfigurationError, match=word.partition("=")[0]):
         Faults.parse([word])
 

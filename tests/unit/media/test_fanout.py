@@ -68,7 +68,7 @@ def test_latest_gives_the_newest_item_once_and_counts_the_others(order: list[str
 
 
 @given(operations, st.integers(1, 5), st.integers(0, 5))
-def test_every_gives_all_items_in_order_until_it_overflowed_and_then_says_so(
+def test_every_gives_all_items_in_order_until_it_overflows_and_then_raises(
     order: list[str], limit: int, forget_after: int
 ) -> None:
     """The law: for any puts and takes, items leave in order without a gap; after an overflow exactly those that were

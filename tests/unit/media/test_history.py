@@ -50,7 +50,7 @@ def test_by_default_the_last_group_is_kept_and_no_audio() -> None:
     st.lists(st.tuples(st.integers(0, 3 * S), st.sampled_from(["key", "other", "audio"])), max_size=60),
     st.integers(0, 20),
 )
-def test_what_is_kept_begins_with_a_keyframe_covers_the_time_asked_for_and_lacks_nothing(
+def test_the_history_begins_with_a_keyframe_and_covers_the_requested_time_without_a_gap(
     steps: list[tuple[int, str]], seconds: int
 ) -> None:
     """Law: from the newest keyframe that is old enough on, every frame; and every audio of the time asked for."""
@@ -78,7 +78,7 @@ def test_what_is_kept_begins_with_a_keyframe_covers_the_time_asked_for_and_lacks
     assert [unit.arrival_ns for unit in found] == sorted(unit.arrival_ns for unit in found)
 
 
-def test_a_part_of_what_is_kept_begins_with_the_keyframe_before_it() -> None:
+def test_a_part_of_the_history_begins_with_the_keyframe_before_it() -> None:
     phone = Phone(100)
     units = [phone.show(n * S, key=n % 3 == 0) for n in range(10)]
     assert phone.history.since(4 * S) == units[3:]
@@ -87,7 +87,7 @@ def test_a_part_of_what_is_kept_begins_with_the_keyframe_before_it() -> None:
     assert phone.history.since(-5 * S) == units
 
 
-def test_a_group_that_is_too_long_is_not_kept_and_a_keyframe_is_asked_for() -> None:
+def test_a_too_long_group_is_not_kept_and_a_keyframe_is_requested() -> None:
     phone = Phone()
     phone.show(0, key=True)
     for number in range(1, GROUP_LIMIT):
@@ -112,7 +112,7 @@ def test_too_many_bytes_cost_the_oldest_groups_and_then_the_last_one(monkeypatch
     assert len(phone.history.last_group) == 1
 
 
-def test_who_keeps_a_past_asks_for_keyframes_once_for_each() -> None:
+def test_a_history_with_preroll_requests_each_keyframe_once() -> None:
     phone = Phone(10)
     phone.show(0, key=True)
     for number in range(1, 20):
@@ -131,14 +131,14 @@ def test_a_screen_is_still_when_nothing_new_has_come_for_a_while() -> None:
     assert phone.history.is_still(10 * S + STILL_NS + 1)
 
 
-def test_the_number_of_units_that_are_kept_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_kept_units_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UNITS_LIMIT", 50)
     phone = Phone(seconds=60)
     shown = [phone.show(n * MS, key=n % 10 == 0, size=0) for n in range(100)]
     assert phone.history.since(0) == shown[50:]
 
 
-def test_the_audio_that_is_kept_is_bounded_in_bytes_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_audio_is_bounded_in_bytes_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AUDIO_LIMIT", 30)
     monkeypatch.setattr(module, "AUDIO_BYTES_LIMIT", 100)
     phone = Phone(seconds=60)

@@ -62,7 +62,7 @@ def test_a_stream_that_flows_and_rests_is_never_frozen() -> None:
 
 
 @pytest.mark.parametrize("place", [0, -1])
-def test_what_was_waited_for_is_a_freeze_though_it_came_in_the_end(place: int) -> None:
+def test_a_long_wait_for_a_packet_is_a_freeze_even_if_it_arrives(place: int) -> None:
     watcher, missing = Watcher(), PACKETS[40][place]
     watcher.play(0, 50, without=missing)
     watcher.receive(missing)

@@ -65,7 +65,7 @@ frames = st.lists(
 
 @given(frames)
 @examples(300)
-def test_a_freeze_is_what_webrtc_stats_calls_one_if_something_was_missing(sent: list[tuple[int, bool]]) -> None:
+def test_a_freeze_follows_webrtc_stats_if_something_was_missing(sent: list[tuple[int, bool]]) -> None:
     """The law: an interval of at least max(3δ, δ + 150 ms), δ the mean of the 30 before it; after a gap only."""
     meter, now_ns, expected = FreezeMeter(), 0, []
     intervals: list[int] = []

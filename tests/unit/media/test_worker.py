@@ -57,7 +57,7 @@ async def test_a_full_inbox_refuses_and_can_be_emptied() -> None:
     assert job.done == [0, 9]
 
 
-async def test_after_closing_nothing_is_taken_and_closing_again_does_no_harm() -> None:
+async def test_a_closed_worker_takes_nothing_and_closing_again_does_no_harm() -> None:
     job = Job()
     job.permission.set()
     await asyncio.gather(job.worker.aclose(), job.worker.aclose())
@@ -66,7 +66,7 @@ async def test_after_closing_nothing_is_taken_and_closing_again_does_no_harm() -
     assert (job.done, job.finished) == ([], 1)
 
 
-async def test_who_is_cancelled_while_closing_leaves_and_the_thread_ends_all_the_same() -> None:
+async def test_a_cancelled_close_returns_and_the_thread_still_ends() -> None:
     job = Job()
     job.worker.put(1)
     closing = asyncio.ensure_future(job.worker.aclose())
@@ -112,7 +112,7 @@ async def test_closing_returns_even_if_finish_raises() -> None:
     assert not running()
 
 
-def test_a_loop_that_has_gone_does_not_keep_the_thread() -> None:
+def test_a_closed_loop_does_not_keep_the_thread() -> None:
     async def leave() -> Job:
         return Job()
 
@@ -149,7 +149,7 @@ class PacedJob:
         self.ticked.set()
 
 
-async def test_a_paced_worker_ticks_after_what_has_come_and_when_nothing_has() -> None:
+async def test_a_paced_worker_ticks_after_items_and_without_any() -> None:
     job = PacedJob()
     assert await asyncio.to_thread(job.ticked.wait, LIMIT_S)
     for number in range(50):

@@ -73,13 +73,13 @@ def test_a_url_has_the_defaults_of_rfc_7064_and_rfc_7065(url: str, meant: str) -
         "turn:h?transport=x",
     ],
 )
-def test_a_url_that_is_none_is_told_in_a_sentence(url: str) -> None:
+def test_an_invalid_url_is_reported_in_a_sentence(url: str) -> None:
     servers, (problem,) = parse_ice_servers([url])
     assert servers == []
     assert problem.startswith("expected ")
 
 
-def test_servers_are_told_once_and_several_urls_share_their_credentials() -> None:
+def test_each_server_is_listed_once_and_urls_share_their_credentials() -> None:
     servers, problems = parse_ice_servers(
         [{"urls": ["stun:a", "turn:a", 7, "stun:a:3478"], "username": "u", "credential": "p"}, "stun:a", "stun:a"]
     )
@@ -87,7 +87,7 @@ def test_servers_are_told_once_and_several_urls_share_their_credentials() -> Non
     assert problems == []
 
 
-def test_servers_have_a_limit_and_so_have_entries_that_are_none() -> None:
+def test_servers_and_invalid_entries_have_a_limit() -> None:
     servers, problems = parse_ice_servers([f"stun:h{number}" for number in range(SERVERS_LIMIT)])
     assert (len(servers), problems) == (SERVERS_LIMIT, [])
     servers, (problem,) = parse_ice_servers([f"stun:h{number}" for number in range(100_000)])
@@ -98,7 +98,7 @@ def test_servers_have_a_limit_and_so_have_entries_that_are_none() -> None:
     assert len(parse_ice_servers([None] * 100_000)[1]) == SERVERS_LIMIT + 1
 
 
-def test_a_connection_takes_so_many_different_candidates_and_known_ones_again() -> None:
+def test_a_connection_limits_different_candidates_and_takes_known_ones_again() -> None:
     candidates = RemoteCandidates()
     lines = [f"1 1 udp 1 192.0.2.1 {port} typ host" for port in range(1, CANDIDATES_LIMIT + 2)]
     assert not candidates.takes("1 1 tcp 1 192.0.2.1 9 typ host")
@@ -106,7 +106,7 @@ def test_a_connection_takes_so_many_different_candidates_and_known_ones_again() 
     assert candidates.takes(lines[0])
 
 
-def test_a_password_in_a_url_that_is_none_is_not_told() -> None:
+def test_a_password_in_an_invalid_url_is_not_shown() -> None:
     _, problems = parse_ice_servers(
         [
             "http://user:hunter2@h.example",

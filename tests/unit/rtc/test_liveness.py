@@ -29,7 +29,7 @@ def states(liveness: Liveness, signs: list[int], until_ns: int) -> list[tuple[in
 
 
 @given(gaps=st.lists(st.integers(1, INTERRUPTED_AFTER_NS - 1), max_size=30))
-def test_a_path_with_a_sign_of_life_now_and_then_is_never_interrupted(gaps: list[int]) -> None:
+def test_a_path_with_occasional_signs_of_life_is_never_interrupted(gaps: list[int]) -> None:
     """The law: with no silence as long as the limit, every verdict is "alive", whenever it is asked for."""
     signs = [START]
     for gap in gaps:
@@ -38,7 +38,7 @@ def test_a_path_with_a_sign_of_life_now_and_then_is_never_interrupted(gaps: list
 
 
 @given(gaps=st.lists(st.integers(1, DEAD_AFTER_NS - 1), max_size=30))
-def test_a_path_is_interrupted_while_it_is_silent_and_dead_only_after_it_was_for_long(gaps: list[int]) -> None:
+def test_a_silent_path_is_interrupted_and_after_a_long_silence_dead(gaps: list[int]) -> None:
     """The law: the state is a function of how long ago the latest sign came; after the last one death is punctual."""
     signs = [START]
     for gap in gaps:
@@ -57,13 +57,13 @@ def test_a_silent_path_is_probed_every_second_until_it_is_dead() -> None:
     assert probes == list(range(PROBE_AFTER_NS, DEAD_AFTER_NS, PROBE_EVERY_NS))
 
 
-def test_a_path_that_is_busy_is_not_probed() -> None:
+def test_a_busy_path_is_not_probed() -> None:
     signs = list(range(START, START + 10 * S, S // 10))
     assert not any(probe for _, _, probe in states(Liveness(START), signs, signs[-1]))
 
 
 @given(stalled_s=st.floats(0.6, 1000))
-def test_time_in_which_nobody_listened_is_not_silence(stalled_s: float) -> None:
+def test_time_without_listening_is_not_silence(stalled_s: float) -> None:
     """The law: however long a loop was held up, the path is judged by what was listened to."""
     liveness = Liveness(START)
     late_ns = liveness.deadline_ns + round(stalled_s * S)

@@ -68,7 +68,7 @@ def frame(count: int, number: int = 0) -> list[bytes]:
     return [head + bytes((number,)) + position.to_bytes(2) + bytes(1000) for position, head in enumerate(heads)]
 
 
-async def test_a_frame_that_has_come_is_handed_over_in_one_burst(stage: Stage) -> None:
+async def test_a_whole_frame_is_handed_over_in_one_burst(stage: Stage) -> None:
     stage.send(*frame(10))
     assert await stage.burst() == frame(10)
 
@@ -83,14 +83,14 @@ async def test_the_beginning_of_a_frame_waits_for_its_end(stage: Stage) -> None:
     assert await stage.burst() == whole
 
 
-async def test_a_frame_whose_end_does_not_come_is_handed_over_all_the_same(stage: Stage) -> None:
+async def test_a_frame_without_its_end_is_handed_over_too(stage: Stage) -> None:
     stage.send(*frame(4)[:2])
     assert await stage.burst() == frame(4)[:2]
     stage.send(*frame(2, number=1))
     assert await stage.burst() == frame(2, number=1)
 
 
-async def test_a_frame_that_keeps_coming_is_handed_over_in_pieces_and_in_order(stage: Stage) -> None:
+async def test_an_endless_frame_is_handed_over_in_pieces_and_in_order(stage: Stage) -> None:
     whole = frame(600)
     taken: list[bytes] = []
     for start in range(0, 600, 50):
@@ -108,13 +108,13 @@ async def test_audio_does_not_wait(stage: Stage) -> None:
     assert not stage.transport.is_pausing
 
 
-async def test_what_is_not_media_goes_to_the_protocol_at_once(stage: Stage) -> None:
+async def test_datagrams_without_media_go_to_the_protocol_at_once(stage: Stage) -> None:
     stage.send(STUN, *frame(2), STUN)
     assert await stage.burst() == frame(2)
     assert stage.others == [STUN, STUN]
 
 
-async def test_media_goes_to_the_protocol_until_somebody_takes_it(stage: Stage) -> None:
+async def test_media_goes_to_the_protocol_until_a_receiver_takes_it(stage: Stage) -> None:
     stage.transport.on_media = None
     stage.send(*frame(2), STUN)
     async with asyncio.timeout(LIMIT_S):
@@ -123,7 +123,7 @@ async def test_media_goes_to_the_protocol_until_somebody_takes_it(stage: Stage) 
     assert stage.others == [*frame(2), STUN]
 
 
-async def test_closed_in_the_middle_of_a_frame_it_hands_over_nothing_more(stage: Stage) -> None:
+async def test_a_transport_closed_within_a_frame_hands_over_nothing_more(stage: Stage) -> None:
     stage.send(*frame(4)[:2])
     while not stage.transport.is_pausing:
         await asyncio.sleep(0)
@@ -150,7 +150,7 @@ class Plain(asyncio.DatagramProtocol):
         self.taken.put_nowait(data)
 
 
-async def test_a_loop_that_cannot_watch_sockets_gets_asyncio_s_own_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_cannot_watch_sockets_gets_asyncios_own_transport(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows' default loop."""
     monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", _cannot)
     protocol = await open_udp("127.0.0.1", Plain)
@@ -164,7 +164,7 @@ async def test_a_loop_that_cannot_watch_sockets_gets_asyncio_s_own_transport(mon
     await protocol.lost.wait()
 
 
-async def test_an_address_that_is_not_this_machine_s_cannot_be_opened() -> None:
+async def test_an_address_of_another_machine_cannot_be_opened() -> None:
     with pytest.raises(OSError, match="address"):
         await open_udp("192.0.2.1", Plain)
 

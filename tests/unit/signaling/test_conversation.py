@@ -150,7 +150,7 @@ def test_a_second_offer_is_an_event_like_the_first() -> None:
 
 
 @pytest.mark.parametrize("frame", [event("providerUpdate", {"load": 1}), event("later", 1, 2), event("bare")])
-def test_an_event_that_is_not_known_asks_for_nothing(frame: str, skipped: Skipped) -> None:
+def test_an_unknown_event_gets_no_reply(frame: str, skipped: Skipped) -> None:
     conversation = conversation_at("close")
     conversation.receive(frame, 0)
     assert (conversation.events(), conversation.frames_to_send(), skipped()) == ([], [], 0)
@@ -192,14 +192,14 @@ def test_an_event_with_an_acknowledgement_id_is_an_event_and_gets_no_acknowledge
         message("never heard of", payload={}),
     ],
 )
-def test_what_makes_no_sense_is_skipped(frame: str, skipped: Skipped) -> None:
+def test_senseless_messages_are_skipped(frame: str, skipped: Skipped) -> None:
     conversation = conversation_at("close")
     conversation.receive(frame, 0)
     assert (conversation.events(), conversation.frames_to_send(), skipped()) == ([], [], 1)
 
 
 @pytest.mark.parametrize("frame", ["6", "5", "3", "40"])
-def test_what_asks_for_nothing_is_not_skipped(frame: str, skipped: Skipped) -> None:
+def test_messages_that_need_no_reply_are_not_counted_as_skipped(frame: str, skipped: Skipped) -> None:
     conversation = conversation_at("close")
     conversation.receive(frame, 0)
     assert (conversation.events(), conversation.frames_to_send(), skipped()) == ([], [], 0)
@@ -224,7 +224,7 @@ def test_each_step_has_its_own_time_out(step: str) -> None:
     assert caught.value.step == step
 
 
-def test_after_the_offer_only_pongs_are_waited_for() -> None:
+def test_after_the_offer_only_pongs_have_a_time_limit() -> None:
     conversation = conversation_at("close")
     now = 0.0
     for _ in range(10):
@@ -235,7 +235,7 @@ def test_after_the_offer_only_pongs_are_waited_for() -> None:
         conversation.receive("3", now)
 
 
-def test_a_pong_that_does_not_come_is_a_time_out() -> None:
+def test_a_missing_pong_is_a_time_out() -> None:
     conversation = conversation_at("close")
     conversation.poll(INTERVAL_S)
     conversation.receive(OFFER, INTERVAL_S + TIMEOUT_S - 1)  # only a pong is one
@@ -245,7 +245,7 @@ def test_a_pong_that_does_not_come_is_a_time_out() -> None:
     assert caught.value.step == "pong"
 
 
-def test_pings_go_out_while_a_step_is_waited_for() -> None:
+def test_pings_go_out_while_a_step_is_awaited() -> None:
     conversation = Conversation(REQUEST, 0)
     conversation.receive('0{"sid":"x","pingInterval":1000,"pingTimeout":1000}', 0)
     assert conversation.deadline == 1
@@ -276,7 +276,7 @@ MALFORMED: Final[list[str | bytes]] = [
 
 @pytest.mark.parametrize("step", [step for step in [*WAY, "close"] if step != "open"])
 @pytest.mark.parametrize("frame", MALFORMED)
-def test_a_frame_that_cannot_be_understood_is_skipped(step: str, frame: str | bytes, skipped: Skipped) -> None:
+def test_an_unreadable_frame_is_skipped(step: str, frame: str | bytes, skipped: Skipped) -> None:
     conversation, other = conversation_at(step), conversation_at(step)
     conversation.receive(frame, 1)
     assert (conversation.events(), conversation.frames_to_send(), skipped()) == ([], [], 1)
@@ -319,7 +319,7 @@ def test_malformed_frames_have_a_limit_a_minute() -> None:
 
 
 @pytest.mark.parametrize("head", ['451-["x",{"_placeholder":true,"num":0}]', '452-["x"]'])
-def test_an_attachment_that_does_not_come_costs_its_event_alone(head: str, skipped: Skipped) -> None:
+def test_a_missing_attachment_costs_only_its_event(head: str, skipped: Skipped) -> None:
     conversation = conversation_at("close")
     conversation.receive(head, 0)
     conversation.receive(CANDIDATE, 0)
@@ -384,7 +384,7 @@ def test_a_candidate_at_the_limit_passes() -> None:
     assert conversation.events() == [RemoteCandidate("x" * CANDIDATE_LIMIT, None, None)]
 
 
-def test_events_that_nobody_takes_have_a_limit() -> None:
+def test_unread_events_have_a_limit() -> None:
     conversation = conversation_at("close")
     for _ in range(EVENTS_LIMIT):
         conversation.receive(CANDIDATE, 0)

@@ -49,7 +49,7 @@ def test_the_end_of_signaling_alone_is_not_the_phones_end_of_the_stream(frame: s
 
 
 @pytest.mark.parametrize("head", ['451-/other,["x",', "461-1["])
-def test_attachments_of_what_is_skipped_are_skipped_with_it(head: str) -> None:
+def test_attachments_of_a_skipped_event_are_skipped_with_it(head: str) -> None:
     talk = conversation_at("authorize")
     talk.receive(head + '{"_placeholder":true,"num":0}]', 1.0)
     talk.receive(b"\x04rest", 1.0)
@@ -77,7 +77,7 @@ def test_a_token_that_the_server_echoes_percent_encoded_is_not_shown() -> None:
         ("yes", None, "no reason"),
     ],
 )
-def test_a_token_that_is_not_accepted_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
+def test_a_rejected_token_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
     with pytest.raises(DeviceTokenError, match=meaning) as caught:
         conversation_at("authorize").receive(event("authorize", payload), 0)
     assert caught.value.code == code
@@ -94,7 +94,7 @@ def test_a_token_that_is_not_accepted_has_its_error(payload: Any, code: int | No
         (None, None, "no reason"),
     ],
 )
-def test_a_start_that_is_refused_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
+def test_a_refused_start_has_its_error(payload: Any, code: int | None, meaning: str) -> None:
     with pytest.raises(SignalingRefusedError, match=meaning) as caught:
         conversation_at("start").receive(event("start", payload), 0)
     assert (caught.value.code, caught.value.retryable) == (code, True)

@@ -77,14 +77,14 @@ def test_the_client_pings_every_interval_as_long_as_pongs_come() -> None:
         heartbeat.pong(now)
 
 
-def test_a_ping_that_is_not_answered_in_time_means_dead() -> None:
+def test_an_unanswered_ping_means_dead() -> None:
     heartbeat = Heartbeat(Handshake("x", 25, 5), now=0)
     assert heartbeat.poll(25) == "ping"
     assert heartbeat.poll(29.999) is None
     assert heartbeat.poll(30) == "dead"
 
 
-def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
+def test_an_unrequested_pong_changes_nothing() -> None:
     heartbeat = Heartbeat(Handshake("x", 25, 5), now=0)
     heartbeat.pong(20)
     assert heartbeat.deadline == 25

@@ -26,7 +26,7 @@ def url_of(signaling_url: str, *, device_id: str = "box", token: str = "token", 
 
 
 @given(device_id=texts, token=texts, streaming_id=texts)
-def test_every_value_arrives_as_it_was(device_id: str, token: str, streaming_id: str) -> None:
+def test_every_value_arrives_unchanged(device_id: str, token: str, streaming_id: str) -> None:
     url = url_of("http://192.0.2.1:18082", device_id=device_id, token=token, streaming_id=streaming_id)
     assert url.isascii()
     assert parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True) == {
@@ -67,7 +67,7 @@ def test_the_scheme_is_translated_and_a_prefix_is_kept(signaling_url: str, start
     "signaling_url",
     ["", "host", "host:18082", "//host", "ftp://host", "http://", "http:///path", "http://[::1", "http:host"],
 )
-def test_what_is_no_signaling_url_is_a_configuration_error(signaling_url: str) -> None:
+def test_an_invalid_signaling_url_is_a_configuration_error(signaling_url: str) -> None:
     with pytest.raises(ConfigurationError, match="expected a signaling URL"):
         url_of(signaling_url)
 

@@ -49,7 +49,7 @@ packets = st.builds(
 
 
 @given(packets)
-def test_what_was_encoded_is_decoded(packet: SocketPacket) -> None:
+def test_an_encoded_packet_is_decoded(packet: SocketPacket) -> None:
     assert decode(encode(packet)) == packet
 
 
@@ -91,7 +91,7 @@ def test_any_text_is_a_packet_or_a_protocol_error(text: str) -> None:
         ('52-/ns,3["a"]', SocketPacket(type="5", attachments=2, namespace="/ns", ack_id=3, data=["a"])),
     ],
 )
-def test_every_part_that_may_be_there_is_found(text: str, packet: SocketPacket) -> None:
+def test_every_optional_part_is_found(text: str, packet: SocketPacket) -> None:
     assert decode(text) == packet
 
 
@@ -116,7 +116,7 @@ def test_every_part_that_may_be_there_is_found(text: str, packet: SocketPacket) 
         "2" + "[" * 100_000,
     ],
 )
-def test_what_is_no_packet_is_a_protocol_error(text: str) -> None:
+def test_an_invalid_packet_is_a_protocol_error(text: str) -> None:
     with pytest.raises(SignalingProtocolError):
         decode(text)
 

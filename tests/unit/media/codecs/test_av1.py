@@ -71,7 +71,7 @@ def given_out(payloads: list[bytes]) -> tuple[bytes, bool]:
 
 @given(st.data())
 @examples(60)
-def test_a_temporal_unit_cut_in_any_allowed_way_comes_out_as_it_was(data: st.DataObject) -> None:
+def test_a_temporal_unit_cut_in_any_allowed_way_comes_out_unchanged(data: st.DataObject) -> None:
     """The law: for any choice of where packets end, of whether elements are counted, and of which OBUs keep their size,
     what comes out is the low-overhead stream that the encoder made."""
     unit = UNITS[data.draw(st.integers(0, 5))]
@@ -92,7 +92,7 @@ def test_a_temporal_unit_cut_in_any_allowed_way_comes_out_as_it_was(data: st.Dat
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
-def test_a_delimiter_that_a_sender_left_in_is_there_once(pix_fmt: str) -> None:
+def test_a_delimiter_that_the_sender_left_in_appears_once(pix_fmt: str) -> None:
     units = encoded_as("av1", 2, pix_fmt=pix_fmt)
     finished = []
     for unit in units:
@@ -116,7 +116,7 @@ def test_only_a_shown_key_frame_with_a_sequence_header_is_a_keyframe() -> None:
     assert not given_out([payload([obu(*header), *reversed(layers)])])[1]
 
 
-def test_what_holds_no_frame_is_no_picture() -> None:
+def test_a_unit_without_a_frame_is_dropped() -> None:
     _, header, _ = obus(UNITS[0])
     assert finish([payload([obu(*header)])]) is None
     assert finish([payload([obu(METADATA, b"\x04x"), obu(PADDING, b"")])]) is None
@@ -128,12 +128,12 @@ def test_extensions_are_kept_and_every_obu_gets_its_size() -> None:
     assert data == b"\x12\x00" + b"\x36\x08\xc8\x01" + bytes(200) + b"\x26\x10\x02ab"
 
 
-def test_lengths_may_be_written_longer_than_they_need_be() -> None:
+def test_lengths_may_be_written_longer_than_necessary() -> None:
     element = obu(FRAME, b"content")
     assert given_out([b"\x00" + leb128(len(element), size=5) + element]) == given_out([payload([element])])
 
 
-def test_the_first_packet_of_a_coded_video_sequence_is_known() -> None:
+def test_the_first_packet_of_a_coded_video_sequence_is_recognized() -> None:
     element = obu(FRAME, b"content")
     assert Av1Depacketizer.starts_unit(payload([element], n=True))
     assert not Av1Depacketizer.starts_unit(payload([element]))
@@ -157,7 +157,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_a_malformed_payload_is_told(fault: str) -> None:
+def test_a_malformed_payload_raises(fault: str) -> None:
     depacketizer = Av1Depacketizer()
     *before, last = MALFORMED[fault]
     for data in before:
@@ -166,7 +166,7 @@ def test_a_malformed_payload_is_told(fault: str) -> None:
         depacketizer.add(last)
 
 
-def test_a_unit_that_ends_inside_an_obu_is_malformed_and_gone() -> None:
+def test_a_unit_that_ends_inside_an_obu_is_malformed_and_dropped() -> None:
     depacketizer = Av1Depacketizer()
     depacketizer.add(b"\x50\x32ab")
     with pytest.raises(MalformedPayload, match="without its end"):

@@ -48,7 +48,7 @@ def test_every_codec_that_is_offered_can_be_depacketized_and_no_other() -> None:
 
 @pytest.mark.parametrize("packet_size", [60, 300, 1400])
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_units_come_out_as_they_were_and_the_keyframes_are_known(codec: str, packet_size: int) -> None:
+def test_units_come_out_unchanged_and_keyframes_are_recognized(codec: str, packet_size: int) -> None:
     of = depacketizer(codec)
     finished = [finish(of, payloads) for payloads in payloads_of(codec, NOISE[codec], packet_size=packet_size)]
     assert [content(codec, data) for data, _ in finished] == [content(codec, unit) for unit in NOISE[codec]]
@@ -56,7 +56,7 @@ def test_units_come_out_as_they_were_and_the_keyframes_are_known(codec: str, pac
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_what_comes_out_decodes_to_the_same_frames_from_any_keyframe_on(codec: str) -> None:
+def test_the_output_decodes_to_the_same_frames_from_any_keyframe_on(codec: str) -> None:
     of = depacketizer(codec)
     finished = [finish(of, payloads)[0] for payloads in payloads_of(codec, NOISE[codec])]
     sent = decoded(codec, NOISE[codec])
@@ -66,7 +66,7 @@ def test_what_comes_out_decodes_to_the_same_frames_from_any_keyframe_on(codec: s
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_the_first_payload_of_a_keyframe_is_known_for_one_and_no_later_one_is_taken_for_one(codec: str) -> None:
+def test_only_the_first_payload_of_a_keyframe_is_recognized_as_its_start(codec: str) -> None:
     of = depacketizer(codec)
     units = payloads_of(codec, NOISE[codec], packet_size=300)
     assert all(of.starts_unit(payloads[0]) for payloads in units[::KEYFRAME_EVERY])
@@ -75,7 +75,7 @@ def test_the_first_payload_of_a_keyframe_is_known_for_one_and_no_later_one_is_ta
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_a_unit_that_is_dropped_leaves_nothing_behind(codec: str) -> None:
+def test_a_dropped_unit_leaves_nothing_behind(codec: str) -> None:
     of = depacketizer(codec)
     first, second, *_ = payloads_of(codec, NOISE[codec], packet_size=60)
     for payload in first[:-1]:
@@ -88,7 +88,7 @@ def test_a_unit_that_is_dropped_leaves_nothing_behind(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_padding_is_passed_over(codec: str) -> None:
+def test_padding_is_ignored(codec: str) -> None:
     of = depacketizer(codec)
     of.add(b"")
     assert of.finish() is None
@@ -107,7 +107,7 @@ MIDDLES = {
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_a_unit_without_end_is_refused_before_it_fills_the_memory(codec: str) -> None:
+def test_an_endless_unit_is_refused_before_it_fills_the_memory(codec: str) -> None:
     first, middle = MIDDLES[codec]
     of = depacketizer(codec)
     of.add(first + bytes(60_000))

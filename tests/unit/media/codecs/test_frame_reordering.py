@@ -84,7 +84,7 @@ class Watching:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_streams_like_these_come_late_without_us(codec: str) -> None:
+def test_libavcodec_alone_delays_the_frames_of_these_streams(codec: str) -> None:
     """What the other tests rest on: libavcodec alone keeps frames back, and the last ones for good."""
     context = open_decoder(codec)
     came = [len(context.decode(av.Packet(unit.data))) for unit in units(codec, bidirectional=0)]
@@ -93,7 +93,7 @@ def test_streams_like_these_come_late_without_us(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_each_frame_comes_with_its_own_unit_if_nothing_is_reordered_whatever_is_allowed(codec: str) -> None:
+def test_each_frame_comes_with_its_own_unit_even_if_reordering_is_allowed(codec: str) -> None:
     watching = Watching()
     assert [watching.put(unit) for unit in units(codec, bidirectional=0)] == [1] * 40
     assert watching.numbers == list(range(40))
@@ -101,7 +101,7 @@ def test_each_frame_comes_with_its_own_unit_if_nothing_is_reordered_whatever_is_
     assert [frame.unit.is_keyframe for frame in watching.frames] == [number % 10 == 0 for number in range(40)]
 
 
-def test_a_parameter_set_that_says_nothing_of_reordering_delays_nothing() -> None:
+def test_a_parameter_set_that_does_not_mention_reordering_delays_nothing() -> None:
     watching = Watching()
     for unit in units("h264", bidirectional=0):
         bare = [without_vui(nal_unit) if h264_sequence_set(nal_unit) else nal_unit for nal_unit in nal_units(unit.data)]
@@ -130,7 +130,7 @@ def test_reordered_frames_come_in_order_each_with_its_own_unit(codec: str, bidir
     assert watching.damages == 0
 
 
-def test_a_sender_that_reorders_and_does_not_say_how_much_loses_no_frame() -> None:
+def test_a_sender_that_reorders_by_an_unknown_depth_loses_no_frame() -> None:
     watching = Watching()
     for unit in units("h264", bidirectional=3):
         bare = [without_vui(nal_unit) if h264_sequence_set(nal_unit) else nal_unit for nal_unit in nal_units(unit.data)]
@@ -156,7 +156,7 @@ def test_held_frames_are_released_at_any_moment_and_decoding_goes_on(codec: str)
         assert sorted(watching.numbers) == list(range(40))
 
 
-def test_a_release_stops_when_it_is_wanted_no_longer() -> None:
+def test_a_release_stops_when_it_is_no_longer_wanted() -> None:
     watching = Watching()
     for unit in units("h264", bidirectional=2)[:18]:
         watching.put(unit)
@@ -171,7 +171,7 @@ def test_a_release_stops_when_it_is_wanted_no_longer() -> None:
 
 @pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_stream_that_ceases_to_reorder_is_at_once_again(codec: str) -> None:
+def test_a_stream_that_stops_reordering_is_no_longer_delayed(codec: str) -> None:
     watching = Watching()
     for unit in units(codec, bidirectional=2):
         watching.put(unit)
@@ -186,7 +186,7 @@ def test_a_stream_that_ceases_to_reorder_is_at_once_again(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_change_of_size_takes_no_held_frame_along(codec: str) -> None:
+def test_a_change_of_size_loses_no_held_frame(codec: str) -> None:
     watching = Watching()
     for unit in units(codec, bidirectional=2):
         watching.put(unit)
@@ -252,7 +252,7 @@ def noisy(frames: int) -> list[AccessUnit]:
     ]
 
 
-def test_a_frame_that_libavcodec_made_up_in_part_is_counted_and_never_handed_out_nor_what_refers_to_it() -> None:
+def test_a_partly_concealed_frame_is_counted_and_never_handed_out_nor_its_dependents() -> None:
     watching = Watching()
     sent = noisy(18)
     came = [watching.put(broken(unit) if number == 2 else unit) for number, unit in enumerate(sent)]
@@ -262,7 +262,7 @@ def test_a_frame_that_libavcodec_made_up_in_part_is_counted_and_never_handed_out
     assert (counters.corrupt, counters.passed_over, counters.errors, counters.decoded) == (1, 3, 0, 14)
 
 
-def test_a_keyframe_that_is_made_up_in_part_is_not_begun_with() -> None:
+def test_decoding_does_not_begin_with_a_partly_concealed_keyframe() -> None:
     watching = Watching()
     sent = noisy(12)
     assert [watching.put(broken(unit) if number == 0 else unit) for number, unit in enumerate(sent)] == [0] * 6 + [
@@ -271,7 +271,7 @@ def test_a_keyframe_that_is_made_up_in_part_is_not_begun_with() -> None:
     assert watching.damages == 1
 
 
-def test_of_a_stream_that_reorders_nothing_is_handed_out_from_a_damaged_frame_on() -> None:
+def test_a_reordering_stream_hands_out_nothing_after_a_damaged_frame() -> None:
     watching = Watching()
     sent = units("h264", bidirectional=2)
     damaged = next(number for number, unit in enumerate(sent) if unit.rtp_time // 3000 == 23)
@@ -284,7 +284,7 @@ def test_of_a_stream_that_reorders_nothing_is_handed_out_from_a_damaged_frame_on
 
 
 @pytest.mark.parametrize("seen", [0, 6])
-def test_a_stream_refreshed_bit_by_bit_gives_frames_once_the_refresh_is_complete(seen: int) -> None:
+def test_a_gradually_refreshed_stream_gives_frames_once_the_refresh_is_complete(seen: int) -> None:
     """Begun, or gone on with after a loss, amid periodic intra refreshes: no frame refers to what is lost."""
     made = encoded(60, x264=":intra-refresh=1:keyint=10")
     reference = open_decoder("h264")
@@ -309,7 +309,7 @@ def test_a_stream_refreshed_bit_by_bit_gives_frames_once_the_refresh_is_complete
 # What it costs, and what is kept
 
 
-def test_a_stream_that_cannot_reorder_goes_to_the_decoder_as_it_is() -> None:
+def test_a_stream_that_cannot_reorder_goes_to_the_decoder_unchanged() -> None:
     reordering = Reordering("h264")
     for data in encoded(20, keyframe_every=5):
         assert not reordering.add(data)
@@ -322,14 +322,14 @@ def test_a_stream_that_cannot_reorder_goes_to_the_decoder_as_it_is() -> None:
         assert not reordering.can_delay
 
 
-def test_only_keyframes_are_written_anew() -> None:
+def test_only_keyframes_are_rewritten() -> None:
     reordering = Reordering("h264")
     for unit in units("h264", bidirectional=0):
         assert not reordering.add(unit.data)
         assert (reordering.prepared(unit.data) is unit.data) == (not unit.is_keyframe)
 
 
-def test_what_is_kept_to_be_decoded_anew_is_bounded() -> None:
+def test_units_kept_for_decoding_again_are_bounded() -> None:
     watching = Watching()
     first, second, *_ = units("h264", bidirectional=0)
     watching.put(first)

@@ -64,7 +64,7 @@ def types(annex_b: bytes) -> list[int]:
 
 @pytest.mark.parametrize("slices", [1, 4])
 @pytest.mark.parametrize("packetizer", PACKETIZERS)
-def test_the_nal_units_come_out_bit_for_bit_and_the_keyframes_are_known(packetizer: str, slices: int) -> None:
+def test_the_nal_units_come_out_bit_for_bit_and_the_keyframes_are_recognized(packetizer: str, slices: int) -> None:
     units = encoded(7, slices=slices, keyframe_every=3, noise=True)
     finished = given_out(units, PACKETIZERS[packetizer])
     assert [nal_units(data) for data, _ in finished] == [nal_units(unit) for unit in units]
@@ -87,7 +87,7 @@ def test_a_keyframe_of_more_than_400_packets_comes_out_whole(packetizer: str) ->
     assert nal_units(finished[0]) == nal_units(units[0])
 
 
-def test_what_comes_out_decodes_to_the_same_pictures() -> None:
+def test_the_output_decodes_to_the_same_frames() -> None:
     units = encoded(6, slices=3, keyframe_every=4, noise=True)
     finished = given_out(units, packets_by_libavformat)
     for sent, received in zip(pictures(units), pictures(data for data, _ in finished), strict=True):
@@ -109,7 +109,7 @@ def test_parameter_sets_out_of_band_are_put_before_every_keyframe() -> None:
         assert len(pictures(data)) == 5 - start
 
 
-def test_a_keyframe_whose_parameter_sets_nobody_knows_is_none() -> None:
+def test_a_keyframe_with_unknown_parameter_sets_is_not_one() -> None:
     (keyframe,) = encoded(1, in_band=False)
     finished = unit_of(H264Depacketizer(), next(packets_by_aiortc([keyframe])))
     assert finished is not None
@@ -118,7 +118,7 @@ def test_a_keyframe_whose_parameter_sets_nobody_knows_is_none() -> None:
 
 
 @pytest.mark.parametrize("withheld", [SPS, PPS])
-def test_a_keyframe_with_half_of_its_parameter_sets_is_completed_or_is_none(withheld: int) -> None:
+def test_a_keyframe_with_half_of_its_parameter_sets_is_completed_or_not_one(withheld: int) -> None:
     first, second = encoded(2, keyframe_every=1)
     halved = [[unit for unit in nal_units(keyframe) if unit[0] & 0x1F != withheld] for keyframe in (first, second)]
 
@@ -137,7 +137,7 @@ def test_a_keyframe_with_half_of_its_parameter_sets_is_completed_or_is_none(with
     assert len(pictures([data])) == 1
 
 
-def test_parameter_sets_that_come_as_a_unit_of_their_own_wait_for_the_next_keyframe() -> None:
+def test_parameter_sets_in_their_own_unit_wait_for_the_next_keyframe() -> None:
     depacketizer = H264Depacketizer()
     sps, pps, *rest = nal_units(SMALL[0])
     for unit in (sps, pps):
@@ -151,7 +151,7 @@ def test_parameter_sets_that_come_as_a_unit_of_their_own_wait_for_the_next_keyfr
     assert finished[1]
 
 
-def test_parameter_sets_are_told_apart_by_their_ids() -> None:
+def test_parameter_sets_are_distinguished_by_their_ids() -> None:
     """libx264 numbers both sets as it is told; with ids 0, 1, 7, 30 and 31 each stays known, and each is replaced."""
     depacketizer = H264Depacketizer()
     newest: dict[int, list[bytes]] = {}
@@ -170,12 +170,12 @@ def test_parameter_sets_are_told_apart_by_their_ids() -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", "?", "Z0", "Zw==", "aA==,Zw==", "Z\u00e9==", "Z0LADdoFB+g=,"])
-def test_parameter_sets_in_the_sdp_that_are_none_are_passed_over(text: str) -> None:
+def test_invalid_parameter_sets_in_the_sdp_are_ignored(text: str) -> None:
     depacketizer = H264Depacketizer({"sprop-parameter-sets": text})
     assert unit_of(depacketizer, next(packets_by_aiortc(SMALL))) is not None
 
 
-def test_only_a_delimiter_or_a_parameter_set_can_but_be_the_first_of_a_unit() -> None:
+def test_only_a_delimiter_or_a_parameter_set_always_starts_a_unit() -> None:
     units = encoded(2, x264=":aud=1")
     for packetizer in PACKETIZERS.values():
         keyframe, other = packetizer(units)
@@ -244,7 +244,7 @@ def test_hoarded_parameter_sets_cannot_make_small_keyframes_large(size: int) -> 
     assert set(sets) < set(nal_units(finished[0]))
 
 
-def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
+def test_the_parameter_sets_before_a_keyframe_count_towards_its_size() -> None:
     depacketizer = H264Depacketizer()
     for payload in (*nal_units(SMALL[0])[:2], hoarded(PPS, 7, 7_000)):
         depacketizer.add(payload)
@@ -264,13 +264,13 @@ def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
     [b"\x78" + b"\x00\x01\x09" * 20_000, b"\x09" + b"\x00\x00\x01\x09" * 16_000],
     ids=["an aggregate", "start codes"],
 )
-def test_a_picture_has_a_bounded_number_of_nal_units(payload: bytes) -> None:
+def test_a_frame_has_a_bounded_number_of_nal_units(payload: bytes) -> None:
     depacketizer = H264Depacketizer()
     with pytest.raises(MalformedPayload, match="8192 NAL units"):
         depacketizer.add(payload)
 
 
-def test_a_picture_of_tiny_payloads_is_refused_before_they_fill_the_memory() -> None:
+def test_a_frame_of_tiny_payloads_is_refused_before_they_fill_the_memory() -> None:
     depacketizer = H264Depacketizer()
     depacketizer.add(b"\x7c\x85x")
     with pytest.raises(MalformedPayload, match="more than"):
@@ -290,7 +290,7 @@ def recovers(unit: bytes) -> bool | None:
     return finished and finished[1]
 
 
-def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
+def test_a_recovery_point_is_a_keyframe_only_where_it_may_serve_as_one() -> None:
     assert [number for number, unit in enumerate(REFRESHED) if is_keyframe(unit)] == [0]
     assert [number for number, unit in enumerate(REFRESHED) if recovers(unit)] == [0, 20]
     finished = unit_of(H264Depacketizer(), list(packets_by_aiortc(REFRESHED))[20])
@@ -298,7 +298,7 @@ def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
     assert not finished[1]
 
 
-def test_a_recovery_point_without_parameter_sets_gets_them_or_is_none() -> None:
+def test_a_recovery_point_without_parameter_sets_gets_them_or_is_not_one() -> None:
     bare = [unit for unit in nal_units(REFRESHED[20]) if unit[0] & 0x1F not in {SPS, PPS}]
     assert not recovers(b"".join(b"\x00\x00\x01" + unit for unit in bare))
     depacketizer = H264Depacketizer()
@@ -311,7 +311,7 @@ def test_a_recovery_point_without_parameter_sets_gets_them_or_is_none() -> None:
     assert types(finished[0]) == [SPS, PPS, 6, 1]
 
 
-def test_a_slice_goes_on_with_its_picture_unless_it_is_the_first() -> None:
+def test_a_slice_continues_its_frame_unless_it_is_the_first() -> None:
     slices = [unit for unit in nal_units(encoded(1, slices=4)[0]) if unit[0] & 0x1F == IDR]
     for wrap in (
         lambda unit: unit,
@@ -337,7 +337,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_a_malformed_payload_is_told_and_the_next_unit_is_whole_again(fault: str) -> None:
+def test_a_malformed_payload_raises_and_the_next_unit_is_whole_again(fault: str) -> None:
     depacketizer = H264Depacketizer()
     *before, last = MALFORMED[fault]
     for payload in before:
@@ -351,7 +351,7 @@ def test_a_malformed_payload_is_told_and_the_next_unit_is_whole_again(fault: str
     assert nal_units(finished[0]) == nal_units(SMALL[0])
 
 
-def test_a_unit_that_ends_inside_a_fragmented_nal_unit_is_malformed_and_gone() -> None:
+def test_a_unit_that_ends_inside_a_fragmented_nal_unit_is_malformed_and_dropped() -> None:
     depacketizer = H264Depacketizer()
     depacketizer.add(b"\x7c\x85abc")
     with pytest.raises(MalformedPayload):
@@ -360,7 +360,7 @@ def test_a_unit_that_ends_inside_a_fragmented_nal_unit_is_malformed_and_gone() -
     assert depacketizer.finish() is None
 
 
-def test_a_unit_without_end_is_refused_before_it_fills_the_memory() -> None:
+def test_an_endless_unit_is_refused_before_it_fills_the_memory() -> None:
     depacketizer = H264Depacketizer()
     payload = b"\x7c\x05" + bytes(60_000)
     depacketizer.add(b"\x7c\x85" + bytes(60_000))

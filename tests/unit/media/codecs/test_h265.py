@@ -54,14 +54,14 @@ def test_parameter_sets_out_of_band_are_put_before_every_keyframe() -> None:
         assert len(decoded("h265", data)) == 5 - start
 
 
-def test_a_keyframe_whose_parameter_sets_nobody_knows_is_none() -> None:
+def test_a_keyframe_with_unknown_parameter_sets_is_not_one() -> None:
     data, is_keyframe = finish(H265Depacketizer(), bare(UNITS[0]))
     assert nal_units(data) == bare(UNITS[0])
     assert not is_keyframe
 
 
 @pytest.mark.parametrize("withheld", [VPS, SPS, PPS])
-def test_a_keyframe_without_one_of_its_parameter_sets_is_completed_or_is_none(withheld: int) -> None:
+def test_a_keyframe_without_one_of_its_parameter_sets_is_completed_or_not_one(withheld: int) -> None:
     first, second = (
         [nal_unit for nal_unit in nal_units(UNITS[number]) if nal_unit[0] >> 1 != withheld] for number in (0, 2)
     )
@@ -73,7 +73,7 @@ def test_a_keyframe_without_one_of_its_parameter_sets_is_completed_or_is_none(wi
     assert len(decoded("h265", [data])) == 1
 
 
-def test_parameter_sets_that_come_as_a_unit_of_their_own_wait_for_the_next_keyframe() -> None:
+def test_parameter_sets_in_their_own_unit_wait_for_the_next_keyframe() -> None:
     of = H265Depacketizer()
     for nal_unit in SETS:
         of.add(nal_unit)
@@ -122,7 +122,7 @@ def sps_with_profiles(filler: int) -> bytes:
     return bytes((SPS << 1, 1, 0x05, *[0x11] * 12, 0b11_01_0000, 0, *[filler] * 13, 0b00110_100))
 
 
-def test_a_parameter_set_takes_the_place_of_that_with_its_id_and_of_no_other() -> None:
+def test_a_parameter_set_replaces_only_the_one_with_its_id() -> None:
     plain, with_sub_layers = sets_of((128, 160)), sets_of((160, 128), x265=":temporal-layers=2")
     assert b"\x00\x00\x03" in plain[1]
     others = [numbered(plain[0], 15), sps_with_profiles(0x90), numbered(plain[2], 1), numbered(plain[2], 63)]
@@ -137,7 +137,7 @@ def test_a_parameter_set_takes_the_place_of_that_with_its_id_and_of_no_other() -
 
 
 @pytest.mark.parametrize("text", ["", ",", "?", "Qg==", "QgE=", "Z\u00e9==", "QgEB", "RAHA,", "QgEO/w=="])
-def test_parameter_sets_in_the_sdp_that_are_none_are_passed_over(text: str) -> None:
+def test_invalid_parameter_sets_in_the_sdp_are_ignored(text: str) -> None:
     of = H265Depacketizer({"sprop-vps": text, "sprop-sps": text, "sprop-pps": text})
     data, is_keyframe = finish(of, nal_units(UNITS[0]))
     assert nal_units(data) == nal_units(UNITS[0])
@@ -145,13 +145,13 @@ def test_parameter_sets_in_the_sdp_that_are_none_are_passed_over(text: str) -> N
 
 
 @pytest.mark.parametrize("nal_type", range(32))
-def test_keyframes_are_the_pictures_at_which_a_decoder_may_start(nal_type: int) -> None:
+def test_keyframes_are_the_frames_at_which_a_decoder_may_start(nal_type: int) -> None:
     of = H265Depacketizer(sprop(SETS))
     assert finish(of, [bytes((nal_type << 1, 1, 0x80))])[1] == (nal_type in range(16, 22))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=9), st.data())
-def test_nal_units_cut_and_collected_in_any_way_come_out_as_they_were(bodies: list[bytes], data: st.DataObject) -> None:
+def test_nal_units_cut_and_collected_in_any_way_come_out_unchanged(bodies: list[bytes], data: st.DataObject) -> None:
     """The law: single NAL unit packets, aggregation packets and fragmentation units, made as RFC 7798 sections 4.4.1 to
     4.4.3 say, of any NAL units, joined are those NAL units."""
     units = [bytes((TRAIL << 1, 1)) + body for body in bodies]
@@ -221,7 +221,7 @@ def test_hoarded_parameter_sets_cannot_make_small_keyframes_large(size: int) -> 
     assert len(joined) <= 8192 + 66 * 4 + sum(map(len, bare(UNITS[0])))
 
 
-def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
+def test_the_parameter_sets_before_a_keyframe_count_towards_its_size() -> None:
     of = H265Depacketizer()
     for nal_unit in (*SETS, bytes((PPS << 1, 1, 0x40)) + bytes(7_000)):
         of.add(nal_unit)
@@ -235,7 +235,7 @@ def test_the_parameter_sets_before_a_keyframe_count_to_its_size() -> None:
     assert of.is_empty
 
 
-def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
+def test_a_recovery_point_is_a_keyframe_only_where_it_may_serve_as_one() -> None:
     sei = bytes.fromhex("4e01 0602 0514 80")  # recovery_poc_cnt 20
     of = H265Depacketizer(sprop(SETS))
     for may_recover in (True, False):
@@ -247,7 +247,7 @@ def test_a_recovery_point_is_a_keyframe_to_whom_it_serves_as_one() -> None:
         assert types(finished[0])[:3] == ([VPS, SPS, PPS] if may_recover else [39, TRAIL])
 
 
-def test_a_slice_goes_on_with_its_picture_unless_it_is_the_first() -> None:
+def test_a_slice_continues_its_frame_unless_it_is_the_first() -> None:
     first, later = bytes((IDR << 1, 1, 0x80)) + bytes(40), bytes((IDR << 1, 1, 0x40)) + bytes(40)
     for wrap in (
         lambda unit: unit,
@@ -281,7 +281,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_a_malformed_payload_is_told_and_the_next_unit_is_whole_again(fault: str) -> None:
+def test_a_malformed_payload_raises_and_the_next_unit_is_whole_again(fault: str) -> None:
     of = H265Depacketizer()
     *before, last = MALFORMED[fault]
     for payload in before:
@@ -292,7 +292,7 @@ def test_a_malformed_payload_is_told_and_the_next_unit_is_whole_again(fault: str
     assert nal_units(finish(of, nal_units(UNITS[0]))[0]) == nal_units(UNITS[0])
 
 
-def test_a_unit_that_ends_inside_a_fragmented_nal_unit_is_malformed_and_gone() -> None:
+def test_a_unit_that_ends_inside_a_fragmented_nal_unit_is_malformed_and_dropped() -> None:
     of = H265Depacketizer()
     of.add(b"\x62\x01\x81abc")
     with pytest.raises(MalformedPayload, match="without an end"):

@@ -52,7 +52,7 @@ def test_the_table_of_contents_is_read_as_the_rfc_has_it(packet: bytes, samples:
 
 
 @given(st.integers(1, 20_000), st.binary(min_size=1, max_size=3))
-def test_what_stands_for_loss_is_as_long_as_was_asked_for_and_of_so_many_channels(samples: int, like: bytes) -> None:
+def test_a_packet_for_concealment_has_the_requested_length_and_channels(samples: int, like: bytes) -> None:
     """Law: rounded up to 2.5 ms, and never more."""
     packets = concealment_packets(samples, like=like)
     durations = [duration(packet) or 0 for packet in packets]

@@ -32,7 +32,7 @@ from tests.support.senders import allowing_reordering, drawn, encoded, encoded_a
 @given(
     st.lists(st.one_of(st.tuples(st.just("u"), st.integers(0, 255)), st.tuples(st.just("ue"), st.integers(0, 70_000))))
 )
-def test_what_is_written_is_read(codes: list[tuple[str, int]]) -> None:
+def test_written_bits_are_read_back(codes: list[tuple[str, int]]) -> None:
     writer = BitWriter()
     for kind, value in codes:
         if kind == "u":
@@ -53,7 +53,7 @@ def test_emulation_prevention_is_undone(payload: bytes) -> None:
     assert unescaped(escaped(payload + b"\x80")) == payload + b"\x80"
 
 
-def test_bits_that_are_missing_are_a_violation() -> None:
+def test_missing_bits_are_a_violation() -> None:
     with pytest.raises(SyntaxViolation):
         BitReader(b"\x00").u(9)
     with pytest.raises(SyntaxViolation):
@@ -233,7 +233,7 @@ def is_rewritten(known: SequenceSet, frames: int) -> None:
 
 
 @given(h264_sets(), st.integers(0, 16))
-def test_an_h264_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
+def test_an_h264_sps_of_any_contents_is_read_and_rewritten(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
     nal_unit, said = made
     known = h264_sequence_set(nal_unit)
     assert known is not None
@@ -243,7 +243,7 @@ def test_an_h264_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes,
 
 
 @given(h265_sets(), st.integers(0, 15))
-def test_an_h265_sps_of_any_contents_is_read_and_written_anew(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
+def test_an_h265_sps_of_any_contents_is_read_and_rewritten(made: tuple[bytes, dict[str, Any]], frames: int) -> None:
     nal_unit, said = made
     known = h265_sequence_set(nal_unit)
     assert known is not None
@@ -266,7 +266,7 @@ def test_any_bytes_are_no_sps_or_give_a_valid_one(made: tuple[bytes, dict[str, A
             is_rewritten(known, 0)
 
 
-def test_an_sps_that_is_too_long_is_none() -> None:
+def test_a_too_long_sps_is_not_read() -> None:
     for codec, parse in PARSERS.items():
         (sps,) = (unit for unit in nal_units(encoded_as(codec, 1)[0]) if parse(unit) is not None)
         assert parse(sps + bytes(MAX_SET_BYTES)) is None
@@ -348,7 +348,7 @@ def test_a_rewritten_sps_is_otherwise_equal(case: str) -> None:
         assert shown(codec, written) == shown(codec, units)
 
 
-def test_an_sps_without_a_word_of_reordering_gets_one() -> None:
+def test_an_sps_that_does_not_mention_reordering_gets_a_limit() -> None:
     units = [data for _, data in allowing_reordering("h264", 4)]
     (known,) = [sequence for unit in nal_units(units[0]) if (sequence := h264_sequence_set(unit)) is not None]
     bare = h264_sequence_set(without_vui(known.nal_unit))
@@ -360,7 +360,7 @@ def test_an_sps_without_a_word_of_reordering_gets_one() -> None:
     assert shown("h264", changed)[3] == shown("h264", keyframe)[3]
 
 
-def test_the_baseline_of_this_packages_own_phone_cannot_reorder() -> None:
+def test_the_emulators_baseline_profile_cannot_reorder() -> None:
     (known,) = [sequence for unit in nal_units(encoded(1)[0]) if (sequence := h264_sequence_set(unit)) is not None]
     assert not known.may_reorder
     assert known.with_reordering(0) == known.nal_unit or known.reorder is None
@@ -375,7 +375,7 @@ def reordered(codec: str) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
-def test_a_slice_tells_where_its_frame_is_shown(codec: str) -> None:
+def test_a_slice_gives_the_output_order_of_its_frame(codec: str) -> None:
     sequences: dict[int, SequenceSet] = {}
     pictures: dict[int, PictureSet] = {}
     slice_order = {"h264": h264_slice_order, "h265": h265_slice_order}[codec]
@@ -396,7 +396,7 @@ def test_a_slice_tells_where_its_frame_is_shown(codec: str) -> None:
 
 
 @given(st.binary(min_size=1, max_size=90), st.one_of(h264_sets(), h265_sets()))
-def test_any_bytes_are_a_slice_or_none(data: bytes, made: tuple[bytes, dict[str, Any]]) -> None:
+def test_any_bytes_give_a_slice_or_none(data: bytes, made: tuple[bytes, dict[str, Any]]) -> None:
     sequence = h264_sequence_set(made[0]) or h265_sequence_set(made[0])
     assert sequence is not None
     pictures = {number: PictureSet(number, sequence.set_id, number % 4, bool(number % 2)) for number in range(8)}

@@ -19,7 +19,7 @@ def finish(payloads: list[bytes]) -> tuple[bytes, bool] | None:
     return depacketizer.finish()
 
 
-def test_what_aiortc_encodes_and_packetises_is_decoded() -> None:
+def test_frames_that_aiortc_encodes_and_packetizes_decode() -> None:
     encoder = Vp8Encoder()
     size, units = (640, 480), []
     for number in range(6):
@@ -53,7 +53,7 @@ LATER = (0, 0), (0, 1), (1, 1), (0, 7), (1, 7)
 
 
 @given(descriptors(FIRST), descriptors(*LATER), st.binary(min_size=1, max_size=20), st.binary(min_size=1, max_size=20))
-def test_descriptors_of_any_form_are_taken_off(
+def test_descriptors_of_any_form_are_removed(
     first: VpxPayloadDescriptor, second: VpxPayloadDescriptor, one: bytes, other: bytes
 ) -> None:
     """The law: whatever fields a descriptor has, what is given out is what followed it; and a frame begins with the

@@ -86,7 +86,7 @@ descriptors = st.builds(
 
 
 @given(descriptors, st.binary(min_size=1, max_size=20))
-def test_descriptors_of_any_form_are_taken_off(descriptor: Descriptor, data: bytes) -> None:
+def test_descriptors_of_any_form_are_removed(descriptor: Descriptor, data: bytes) -> None:
     """The law: whatever fields a descriptor has, what is given out is what followed it; and a picture begins where a
     frame of its lowest layer begins."""
     payload = bytes(descriptor) + data
@@ -115,7 +115,7 @@ def test_a_payload_that_ends_within_its_descriptor_is_malformed(descriptor: Desc
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p"])
-def test_keyframes_are_known_in_both_profiles_of_eight_bits(pix_fmt: str) -> None:
+def test_keyframes_are_recognized_in_both_profiles_of_eight_bits(pix_fmt: str) -> None:
     units = encoded_as("vp9", 4, keyframe_every=2, pix_fmt=pix_fmt)
     finished = [finish([bytes(Descriptor(inter=number % 2 == 1)) + unit]) for number, unit in enumerate(units)]
     assert finished == [(unit, number % 2 == 0) for number, unit in enumerate(units)]
@@ -126,7 +126,7 @@ def test_keyframes_are_known_in_both_profiles_of_eight_bits(pix_fmt: str) -> Non
     [(0b10000010, True), (0b10000110, False), (0b10001000, False), (0b10110001, True), (0b10110011, False)],
     ids=["a key frame", "another", "one shown again", "a key frame of profile 3", "another of profile 3"],
 )
-def test_keyframes_are_known_by_the_uncompressed_header(header: int, is_keyframe: bool) -> None:
+def test_keyframes_are_recognized_by_the_uncompressed_header(header: int, is_keyframe: bool) -> None:
     """VP9 bitstream specification, section 6.2."""
     assert finish([bytes(Descriptor()) + bytes((header, 0))]) == (bytes((header, 0)), is_keyframe)
 
@@ -186,7 +186,7 @@ def test_a_superframe_has_the_frames_that_it_was_made_of(sizes: list[int]) -> No
     assert [bytes(frame) for frame in splitting.filter(av.Packet(finished[0]))] == frames
 
 
-def test_more_frames_than_a_superframe_can_have_are_malformed_and_gone() -> None:
+def test_more_frames_than_a_superframe_can_have_are_malformed_and_dropped() -> None:
     depacketizer = Vp9Depacketizer()
     for _ in range(8):
         depacketizer.add(bytes(Descriptor()) + b"\x82")

@@ -77,7 +77,7 @@ def loudness(samples: npt.NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(np.square(samples.astype(float)))))
 
 
-def test_what_is_decoded_is_what_was_encoded() -> None:
+def test_decoded_audio_is_what_was_encoded() -> None:
     samples, counters = heard(units(range(60)))
     assert samples.shape == (60 * 960, 2)
     difference = samples[4800:].astype(float) - tone(60 * 960)[4800 - LOOKAHEAD : -LOOKAHEAD]
@@ -86,7 +86,7 @@ def test_what_is_decoded_is_what_was_encoded() -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_a_lost_packet_is_concealed_by_something_like_what_was_there(lost: int) -> None:
+def test_a_lost_packet_is_concealed_by_similar_audio(lost: int) -> None:
     """A tone goes on: silence would be no louder than the noise floor."""
     kept = [*range(20), *range(20 + lost, 40)]
     samples, counters = heard(units(kept, lost_before=[20 + lost]))
@@ -109,7 +109,7 @@ def test_a_pause_fades_and_counts_as_no_loss() -> None:
 
 @examples(40)
 @given(st.lists(st.tuples(st.binary(max_size=40), st.integers(-2000, 4000), st.booleans()), max_size=12))
-def test_whatever_comes_for_packets_the_line_has_as_many_samples_as_its_times_say(
+def test_a_line_has_the_samples_that_its_times_say_whatever_arrives(
     packets: list[tuple[bytes, int, bool]],
 ) -> None:
     """Law: garbage is counted, never raised; each piece is as long as planned, and follows the one before."""
@@ -145,7 +145,7 @@ def pcm(samples: npt.NDArray[np.int16], rtp_time: int, *, discontinuity: bool = 
     sample_format=st.sampled_from(["s16", "f32"]),
     new_at=st.integers(0, 20),
 )
-def test_at_any_rate_a_line_has_as_many_samples_as_its_time_is_long(
+def test_a_line_has_the_samples_of_its_duration_at_any_rate(
     lengths: list[int], rate: int, layout: Layout, sample_format: SampleFormat, new_at: int
 ) -> None:
     """Law: rounded up, whatever the pieces; each says of its first sample when that is; a new line drops nothing."""
@@ -179,7 +179,7 @@ def test_at_any_rate_a_line_has_as_many_samples_as_its_time_is_long(
 
 
 @pytest.mark.parametrize("rate", [8000, 44_100, 48_000])
-def test_a_tone_stays_where_it_is_and_as_loud_as_it_is_at_any_rate(rate: int) -> None:
+def test_a_tone_keeps_its_place_and_its_level_at_any_rate(rate: int) -> None:
     converter = Converter("f32", rate=rate, layout="mono")
     frames = [
         frame
@@ -209,7 +209,7 @@ def test_levels_are_those_of_full_scale() -> None:
 
 
 @pytest.mark.parametrize("sample_format", ["s16", "f32"])
-def test_a_frame_is_an_array_for_numpy_and_goes_to_another_process(sample_format: SampleFormat) -> None:
+def test_numpy_reads_a_frame_as_an_array_and_another_process_gets_it(sample_format: SampleFormat) -> None:
     (audio,) = Converter(sample_format, rate=48_000, layout="mono").convert(pcm(tone(960), 0), is_new=True)
     assert np.shares_memory(np.asarray(audio), audio.samples)
     assert audio.shape == np.asarray(audio).shape == (960, 1)
@@ -257,7 +257,7 @@ async def test_several_consumers_get_the_same_audio_and_it_is_decoded_once() -> 
     assert others[0].samples.any()
 
 
-async def test_nothing_is_decoded_while_nobody_listens_and_who_comes_later_begins_a_line() -> None:
+async def test_nothing_is_decoded_without_listeners_and_a_later_one_begins_a_line() -> None:
     async with sounding() as audio:
         for unit in units(range(5)):
             audio.put(unit)
@@ -278,7 +278,7 @@ async def test_nothing_is_decoded_while_nobody_listens_and_who_comes_later_begin
     assert [frame.discontinuity for frame in frames] == [True, *[False] * 4, True, *[False] * 2]
 
 
-async def test_who_falls_behind_loses_the_oldest_and_is_told_where() -> None:
+async def test_a_slow_listener_loses_the_oldest_audio_and_sees_where() -> None:
     async with sounding() as audio:
         slow, other = (audio.audio("s16", rate=48_000, layout="stereo") for _ in range(2))
         for unit in units(range(10)):
@@ -296,7 +296,7 @@ async def test_who_falls_behind_loses_the_oldest_and_is_told_where() -> None:
     assert not any(frame.discontinuity for frame in frames[1:])
 
 
-async def test_an_iterator_ends_with_the_session_after_what_it_holds_and_with_its_error() -> None:
+async def test_an_iterator_gives_what_it_holds_and_then_ends_with_the_sessions_error() -> None:
     audio = AudioOutput("test", audio_port=lambda: None)
     first, second = (audio.audio("s16", rate=16_000, layout="stereo") for _ in range(2))
     for unit in units(range(3)):
@@ -317,7 +317,7 @@ async def test_an_iterator_ends_with_the_session_after_what_it_holds_and_with_it
 @pytest.mark.parametrize(
     ("fault", "raised"), [(UnknownCodecError("libopus"), IncompatibleLibraryError), (ZeroDivisionError(), None)]
 )
-async def test_a_fault_of_the_decoder_ends_the_iterators_instead_of_leaving_them_waiting(
+async def test_a_failure_of_the_decoder_ends_the_iterators(
     fault: Exception, raised: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def create(*_: object) -> None:
@@ -337,7 +337,7 @@ async def test_a_fault_of_the_decoder_ends_the_iterators_instead_of_leaving_them
     ("sample_format", "rate", "layout"),
     [("u8", 48_000, "mono"), ("s16", 7999, "mono"), ("s16", 96_000, "mono"), ("s16", 48_000, "5.1")],
 )
-async def test_what_cannot_be_had_is_refused(sample_format: Any, rate: int, layout: Any) -> None:
+async def test_an_impossible_format_is_refused(sample_format: Any, rate: int, layout: Any) -> None:
     async with sounding() as audio:
         with pytest.raises(ConfigurationError, match="expected"):
             audio.audio(sample_format, rate=rate, layout=layout)

@@ -80,7 +80,7 @@ def told(plan: Continuity, arrived: list[AccessUnit]) -> list[list[object]]:
 
 @examples(60)
 @given(st.lists(st.one_of(usual, usual, usual, jumps), min_size=1, max_size=12))
-def test_a_line_has_every_sample_once_and_says_of_each_where_it_is_from(packets: list[Packet]) -> None:
+def test_a_line_has_every_sample_once_and_names_the_source_of_each(packets: list[Packet]) -> None:
     """Law: whatever is lost, paused, doubled or begun anew, the steps are the model's samples, in order."""
     arrived = units(packets)
     assert told(Continuity(), arrived) == model(arrived)
@@ -108,7 +108,7 @@ def of(data: bytes, rtp_time: int, *, lost_before: bool = False, ssrc: int = 1) 
     return access_unit(data, rtp_time, codec=OPUS, discontinuity=lost_before, ssrc=ssrc)
 
 
-def test_what_was_lost_and_what_was_a_pause_are_told_apart() -> None:
+def test_losses_and_pauses_are_distinguished() -> None:
     plan = Continuity()
     plan.take(of(b"\xf8", 0))
     assert [(step.samples, step.is_lost) for step in plan.take(of(b"\xf8", 2880, lost_before=True))] == [
@@ -136,7 +136,7 @@ def test_another_ssrc_is_another_line() -> None:
     assert anew.discontinuity
 
 
-def test_a_packet_that_is_none_is_counted_and_made_up_for() -> None:
+def test_an_invalid_packet_is_counted_and_concealed() -> None:
     plan = Continuity()
     plan.take(of(b"\xf8", 0))
     assert plan.take(of(b"\xfb", 960)) == []

@@ -62,18 +62,18 @@ def test_a_better_jpeg_is_larger_and_nearer_to_the_frame() -> None:
 
 
 @pytest.mark.parametrize("options", [{"quality": 0}, {"quality": 101}, {"image_format": "gif"}, {"size": (0, 1)}])
-def test_what_is_no_image_is_refused(options: dict[str, Any]) -> None:
+def test_an_impossible_image_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
         video_frame().encode(**options)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")])
-def test_the_name_says_what_is_written(tmp_path: Path, name: str, kind: str) -> None:
+def test_the_name_decides_the_format(tmp_path: Path, name: str, kind: str) -> None:
     video_frame(luma=200).save(tmp_path / name, size=(32, 16))
     assert read((tmp_path / name).read_bytes(), kind).shape == (16, 32, 3)
 
 
-def test_another_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_name_of_no_known_format_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"ends in \.png, \.jpg or \.jpeg, got 'a\.gif'"):
         video_frame().save(tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
@@ -82,7 +82,7 @@ def test_another_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
 # Files that are there whole or not at all
 
 
-def test_a_file_is_written_over_and_has_the_usual_rights(tmp_path: Path) -> None:
+def test_a_file_is_replaced_and_has_the_usual_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for data in (b"one", b"another"):
         write_atomically(path, data)
@@ -116,7 +116,7 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "write", [check_writable, lambda path: write_atomically(path, b"data")], ids=["check", "write"]
 )
-def test_what_cannot_be_written_is_named_and_nothing_is_left(
+def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left(
     tmp_path: Path, name: str, write: Callable[[Path], None]
 ) -> None:
     (tmp_path / "directory").mkdir()
@@ -129,7 +129,7 @@ def test_what_cannot_be_written_is_named_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("data", [None, b"old"])
-def test_whether_a_file_could_be_written_is_found_out_without_a_trace(tmp_path: Path, data: bytes | None) -> None:
+def test_checking_whether_a_file_can_be_written_leaves_no_trace(tmp_path: Path, data: bytes | None) -> None:
     path = tmp_path / "a.png"
     if data is not None:
         path.write_bytes(data)
@@ -145,7 +145,7 @@ def test_a_full_disk_is_named() -> None:
     assert caught.value.reason == "disk-full"
 
 
-def test_a_file_that_outgrows_what_is_allowed_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_file_that_outgrows_the_limit_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -45,7 +45,7 @@ class Phone:
         await self.frames.aclose()
 
 
-async def test_frames_tell_what_is_known_of_them() -> None:
+async def test_frames_describe_themselves() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         phone.port = AudioPort(address="192.0.2.1", port=5, type=1, address_ipv6=None)
         frames = phone.watch()
@@ -66,7 +66,7 @@ async def test_frames_tell_what_is_known_of_them() -> None:
     ("codec", "pix_fmt"),
     [("h265", "yuv420p10le"), ("h265", "yuv444p"), ("vp9", "yuv444p"), ("vp9", "gbrp"), ("av1", "yuv420p10le")],
 )
-async def test_frames_of_more_colour_or_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
+async def test_frames_of_any_chroma_and_depth_become_the_same_arrays(codec: str, pix_fmt: str) -> None:
     """Only profiles of eight bits are accepted, but AV1's main profile has ten bits too."""
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
@@ -82,7 +82,7 @@ async def test_frames_of_more_colour_or_depth_become_the_same_arrays(codec: str,
             assert frame.to_ndarray("yuv420p").shape == (192, 160)
 
 
-async def test_nothing_is_decoded_while_nobody_looks() -> None:
+async def test_nothing_is_decoded_without_consumers() -> None:
     async with Phone() as phone:
         for unit in units():
             phone.put(unit)
@@ -90,7 +90,7 @@ async def test_nothing_is_decoded_while_nobody_looks() -> None:
         assert (phone.asked, phone.frames.hub.published) == (0, 0)
 
 
-async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come() -> None:
+async def test_a_consumer_before_the_first_keyframe_requests_one() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for unit in units()[1:3]:
             phone.put(unit)
@@ -102,7 +102,7 @@ async def test_a_keyframe_is_asked_for_when_somebody_looks_before_any_has_come()
         assert (await anext(frames)).rtp_time == units()[6].rtp_time
 
 
-async def test_who_looks_again_gets_the_newest_frame_and_those_that_follow() -> None:
+async def test_a_returning_consumer_gets_the_newest_frame_and_those_that_follow() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for unit in sent[:4]:
@@ -118,7 +118,7 @@ async def test_who_looks_again_gets_the_newest_frame_and_those_that_follow() -> 
     assert phone.asked == 0
 
 
-async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_asked_for() -> None:
+async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_requested() -> None:
     keyframe, following = units()[:2]
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         phone.put(keyframe)
@@ -131,7 +131,7 @@ async def test_a_group_too_long_to_catch_up_with_is_not_kept_and_a_keyframe_is_a
         assert (await anext(frames)).is_keyframe
 
 
-async def test_who_looks_again_behind_more_than_is_kept_waits_for_a_keyframe() -> None:
+async def test_a_consumer_that_returns_after_a_too_long_group_waits_for_a_keyframe() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:
@@ -146,7 +146,7 @@ async def test_who_looks_again_behind_more_than_is_kept_waits_for_a_keyframe() -
         assert phone.frames.counters.awaiting_keyframe == 1
 
 
-async def test_who_looks_again_pays_for_what_came_between_only() -> None:
+async def test_a_returning_consumer_decodes_only_what_arrived_between() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         for number, unit in enumerate(sent):
@@ -160,7 +160,7 @@ async def test_who_looks_again_pays_for_what_came_between_only() -> None:
 
 
 @pytest.mark.parametrize("has_gap", [False, True])
-async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_again(
+async def test_an_unread_iterator_stops_the_decoder_until_it_is_read_again(
     monkeypatch: pytest.MonkeyPatch, has_gap: bool
 ) -> None:
     """It then gets the newest frame, and is told of a gap also if nothing of that time was decoded."""
@@ -185,7 +185,7 @@ async def test_an_iterator_that_nobody_reads_stops_the_decoder_until_it_is_read_
         assert (await anext(frames)).rtp_time == sent[9].rtp_time
 
 
-async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_whole_group() -> None:
+async def test_a_consumer_that_returns_after_a_decode_error_gets_the_whole_group() -> None:
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:
@@ -201,7 +201,7 @@ async def test_after_a_unit_that_could_not_be_decoded_who_looks_again_gets_the_w
         assert phone.frames.counters.decoded == 1 + 3
 
 
-async def test_the_last_frame_of_a_still_screen_comes_at_once_to_who_comes_late() -> None:
+async def test_a_late_consumer_gets_the_last_frame_of_a_still_screen_at_once() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         async with phone.watch() as frames:
             phone.put(units()[0])
@@ -210,7 +210,7 @@ async def test_the_last_frame_of_a_still_screen_comes_at_once_to_who_comes_late(
 
 
 @pytest.mark.parametrize("is_decoded_before", [True, False])
-async def test_a_frame_that_is_no_longer_on_the_screen_is_not_given_to_who_comes_late(
+async def test_a_late_consumer_gets_no_frame_that_has_left_the_screen(
     is_decoded_before: bool,
 ) -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
@@ -252,7 +252,7 @@ async def test_a_gap_before_a_unit_that_gave_no_frame_shows_at_the_next_frame() 
         assert phone.frames.counters.errors == 0
 
 
-async def test_audio_is_no_frame() -> None:
+async def test_audio_gives_no_frame() -> None:
     async with Phone() as phone, asyncio.timeout(LIMIT_S):
         frames = phone.watch()
         phone.put(units()[0])
@@ -261,7 +261,7 @@ async def test_audio_is_no_frame() -> None:
         assert phone.frames.counters.errors == 0
 
 
-async def test_the_end_ends_the_iterators_with_their_error_and_the_thread() -> None:
+async def test_closing_ends_the_iterators_with_their_error_and_the_thread() -> None:
     phone = Phone()
     frames, waiting = phone.watch(), asyncio.ensure_future(anext(phone.watch()))
     await phone.frames.aclose(ZeroDivisionError("lost"))

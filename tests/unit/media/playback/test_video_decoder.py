@@ -77,7 +77,7 @@ async def decoding() -> AsyncIterator[tuple[Decoder[None], Screen]]:
         await decoder.aclose()
 
 
-async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes_on(
+async def test_a_missing_decoder_is_named_and_other_codecs_still_decode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(CODECS, "av1", replace(CODECS["av1"], decoder="libnone"))
@@ -92,7 +92,9 @@ async def test_a_decoder_that_libavcodec_lacks_is_named_and_one_that_it_has_goes
         assert screen.troubles == 0
 
 
-async def test_a_fault_of_the_decoder_is_told_and_later_frames_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_of_the_decoder_is_reported_and_later_frames_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with decoding() as (decoder, screen):
         with monkeypatch.context() as patch:
             patch.setattr(FrameDecoder, "decode", lambda *_: 1 // 0)
@@ -104,7 +106,7 @@ async def test_a_fault_of_the_decoder_is_told_and_later_frames_are_decoded(monke
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-async def test_each_frame_leaves_with_the_unit_that_holds_it_and_not_with_the_next(codec: str) -> None:
+async def test_each_frame_leaves_with_its_own_unit_and_not_with_the_next(codec: str) -> None:
     stream = encoded_as(codec, 12, keyframe_every=6)
     async with decoding() as (decoder, screen):
         for number, unit in enumerate(coded_units(codec, stream)):
@@ -115,7 +117,7 @@ async def test_each_frame_leaves_with_the_unit_that_holds_it_and_not_with_the_ne
         assert np.array_equal(frame.to_ndarray(), known)
 
 
-async def test_of_several_layers_the_frame_of_the_highest_is_handed_on() -> None:
+async def test_the_frame_of_the_highest_layer_is_handed_on() -> None:
     layers = Vp9Depacketizer()
     for size in ((80, 64), (160, 128)):
         layers.add(b"\x08" + encoded_as("vp9", 1, size=size)[0])
@@ -149,7 +151,7 @@ async def test_decoding_begins_with_a_keyframe() -> None:
     assert screen.numbers == list(range(6, 12))
 
 
-async def test_units_that_are_caught_up_with_give_the_frame_of_the_last_one() -> None:
+async def test_catching_up_gives_the_frame_of_the_last_unit() -> None:
     async with decoding() as (decoder, screen):
         sent = units()
         decoder.catch_up(sent[:4])
@@ -169,7 +171,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("codec", BROKEN)
-async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted(codec: str) -> None:
+async def test_an_undecodable_unit_is_counted_and_a_keyframe_is_requested(codec: str) -> None:
     async with decoding() as (decoder, screen):
         sent = coded_units(codec, encoded_as(codec, 12, keyframe_every=6))
         decoder.put(sent[0])
@@ -185,7 +187,7 @@ async def test_a_unit_that_cannot_be_decoded_is_counted_and_a_keyframe_is_wanted
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-async def test_a_frame_that_is_too_large_is_counted_as_such_and_smaller_ones_go_on(
+async def test_a_too_large_frame_is_counted_as_such_and_smaller_ones_go_on(
     codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(libav, "PIXELS_LIMIT", 192 * 128)  # decoders count whole blocks of 64 pixels
@@ -199,7 +201,7 @@ async def test_a_frame_that_is_too_large_is_counted_as_such_and_smaller_ones_go_
     assert "the decoder drops frames of more than" in caplog.text
 
 
-async def test_a_keyframe_that_claims_to_be_of_12288_by_12288_pixels_is_not_decoded() -> None:
+async def test_a_keyframe_that_claims_12288_by_12288_pixels_is_not_decoded() -> None:
     """It has 700 bytes, and its decoder would take 400 MB."""
     sps = bytes.fromhex("67 42 c0 3e da 00 30 00 06 01 10")  # level 6.2; 768 by 768 macroblocks
     made = [sps if nal_unit[0] & 0x1F == 7 else nal_unit for nal_unit in nal_units(STREAM[0])]
@@ -209,7 +211,7 @@ async def test_a_keyframe_that_claims_to_be_of_12288_by_12288_pixels_is_not_deco
     assert (decoder.counters.too_large, decoder.counters.decoded) == (1, 0)
 
 
-async def test_who_sends_faster_than_can_be_decoded_gets_the_next_keyframe_decoded_and_the_rest_counted() -> None:
+async def test_a_flood_is_decoded_again_from_the_next_keyframe_and_the_rest_is_counted() -> None:
     stream = encoded(30, size=(1280, 720), noise=True, keyframe_every=10)
     async with decoding() as (decoder, screen):
         flood = [*units(stream), *units(stream, start=30), *units(stream, start=60)]
@@ -236,7 +238,7 @@ async def test_the_size_may_change_in_the_stream() -> None:
     assert [(p.width, p.height) for _, p in screen.frames] == [(128, 160)] * 3 + [(160, 128)] * 3
 
 
-async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
+async def test_the_inbox_is_decoded_before_the_end() -> None:
     async with decoding() as (decoder, screen):
         for unit in units():
             decoder.put(unit)
@@ -245,7 +247,7 @@ async def test_what_is_in_the_inbox_is_decoded_before_the_end() -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("last", [0, 1, 5, 11])
-async def test_the_last_frame_before_a_still_screen_comes_without_another_unit(codec: str, last: int) -> None:
+async def test_the_last_frame_before_a_still_screen_needs_no_further_unit(codec: str, last: int) -> None:
     """Also of a stream that is allowed to reorder, or does: what is held back comes once the screen stands still."""
     for bidirectional in (0, 2):
         made = allowing_reordering(codec, 12, bidirectional=bidirectional)
@@ -265,7 +267,7 @@ async def test_the_last_frame_before_a_still_screen_comes_without_another_unit(c
         assert screen.troubles == 0
 
 
-async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last() -> None:
+async def test_catching_up_gives_the_frame_that_is_shown_last() -> None:
     made = allowing_reordering("h264", 12, bidirectional=2)
     sent = [access_unit(data, 3000 * number, keyframe=number == 0) for number, data in made]
     for count in range(2, 13):
@@ -278,7 +280,7 @@ async def test_units_that_are_caught_up_with_give_the_frame_that_is_shown_last()
 
 
 @pytest.mark.parametrize("before", [0, 5])
-def test_from_a_recovery_point_on_frames_are_withheld_until_they_are_right(before: int) -> None:
+def test_frames_after_a_recovery_point_are_withheld_until_they_are_right(before: int) -> None:
     """A stream of periodic intra refresh begins there, or goes on there after a loss."""
     stream = encoded(60, x264=":intra-refresh=1:keyint=20")
     right = decoded("h264", stream)
@@ -298,7 +300,7 @@ def test_from_a_recovery_point_on_frames_are_withheld_until_they_are_right(befor
         assert np.array_equal(frame.av_frame.to_ndarray(), right[number])
 
 
-async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_wanted() -> None:
+async def test_a_corrupt_frame_is_counted_and_a_keyframe_is_requested() -> None:
     sent = units(encoded(12, keyframe_every=6, noise=True))
     async with decoding() as (decoder, screen):
         decoder.put(sent[0])

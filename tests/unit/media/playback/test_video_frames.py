@@ -46,7 +46,7 @@ async def read_all(iterator: FrameIterator) -> list[int]:
 
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=64), st.sampled_from([1, 2, 5, 60]))
-async def test_every_frame_reaches_who_wants_every_one_or_an_error_does(schedule: list[str], limit: int) -> None:
+async def test_a_consumer_of_every_frame_gets_each_one_or_an_error(schedule: list[str], limit: int) -> None:
     """The law: for any schedule of frames and reads, what "every" reads has no gap, and the first frame that would
     be missing is an error that names the limit. Unread while 60 more come, the kept ones are missing too."""
     hub = make_hub()
@@ -77,7 +77,7 @@ async def test_every_frame_reaches_who_wants_every_one_or_an_error_does(schedule
 
 
 @given(st.lists(st.sampled_from(["publish", "read"]), max_size=50))
-async def test_the_newest_frame_reaches_who_wants_the_latest_and_the_others_are_counted(schedule: list[str]) -> None:
+async def test_a_consumer_of_the_latest_frame_gets_the_newest_and_counts_the_others(schedule: list[str]) -> None:
     """The law: for any schedule, a read gives the frame published last, and read + skipped + held = published."""
     hub = make_hub()
     iterator = latest(hub)
@@ -151,7 +151,7 @@ async def test_a_rate_limit_does_not_hide_a_gap() -> None:
         assert not (await anext(iterator)).discontinuity
 
 
-async def test_a_frame_that_needs_no_other_mark_is_the_same_object_for_everybody() -> None:
+async def test_consumers_share_a_frame_that_needs_no_other_mark() -> None:
     hub = make_hub()
     one, two = latest(hub), every(hub)
     for frame in (AFTER_GAP[0], FRAMES[1]):
@@ -162,7 +162,7 @@ async def test_a_frame_that_needs_no_other_mark_is_the_same_object_for_everybody
 # Late, several, and gone consumers
 
 
-async def test_who_comes_late_gets_the_last_frame_at_once_and_nothing_once_it_is_forgotten() -> None:
+async def test_a_late_consumer_gets_the_last_frame_at_once_unless_it_was_forgotten() -> None:
     hub = make_hub()
     hub.publish(FRAMES[0])
     hub.publish(FRAMES[1])
@@ -212,7 +212,7 @@ async def test_the_hub_is_watched_from_the_first_consumer_to_the_last() -> None:
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError("the session's")])
 @pytest.mark.parametrize("make", [latest, every])
-async def test_an_iterator_ends_as_the_session_did_once_it_has_given_what_it_holds(
+async def test_an_iterator_gives_what_it_holds_and_then_ends_as_the_session_did(
     make: Callable[[FrameHub], FrameIterator], error: Exception | None
 ) -> None:
     hub = make_hub()
@@ -242,7 +242,7 @@ async def test_a_reader_that_waits_ends_when_its_iterator_is_closed() -> None:
     assert await read_all(iterator) == []
 
 
-async def test_a_second_task_that_reads_is_told_instead_of_hanging() -> None:
+async def test_a_second_reading_task_gets_an_error_instead_of_hanging() -> None:
     hub = make_hub()
     iterator = latest(hub)
     first = asyncio.ensure_future(anext(iterator))
@@ -265,7 +265,7 @@ async def test_a_cancelled_read_takes_no_frame_with_it() -> None:
     assert [(await anext(iterator)).sequence for _ in range(2)] == [0, 1]
 
 
-async def test_a_reader_with_a_time_limit_of_its_own_reads_on_afterwards() -> None:
+async def test_a_reader_reads_on_after_its_own_time_out() -> None:
     hub = make_hub()
     iterator = every(hub)
     with pytest.raises(TimeoutError):
@@ -278,7 +278,7 @@ async def test_a_reader_with_a_time_limit_of_its_own_reads_on_afterwards() -> No
 # Rates
 
 
-async def test_a_rate_limit_gives_the_newest_frame_each_time_and_no_more_than_so_many() -> None:
+async def test_a_rate_limit_gives_the_newest_frame_and_no_more_than_its_rate() -> None:
     hub = make_hub()
     loop = asyncio.get_running_loop()
     times = []
@@ -296,7 +296,7 @@ async def test_a_rate_limit_gives_the_newest_frame_each_time_and_no_more_than_so
 
 
 @pytest.mark.parametrize("end", [lambda hub, _: hub.end(None), lambda _, iterator: iterator.close()])
-async def test_a_rate_limit_does_not_hold_up_the_end(end: Callable[[FrameHub, FrameIterator], Any]) -> None:
+async def test_a_rate_limit_does_not_delay_the_end(end: Callable[[FrameHub, FrameIterator], Any]) -> None:
     hub = make_hub()
     iterator = latest(hub, max_fps=0.001)
     hub.publish(FRAMES[0])
@@ -366,7 +366,7 @@ def test_a_repeating_iterator_gives_the_last_frame_again_at_a_steady_rate() -> N
     in_virtual_time(main())
 
 
-def test_a_repeating_iterator_that_is_read_too_slowly_skips_beats_and_never_bursts() -> None:
+def test_a_slowly_read_repeating_iterator_skips_beats_and_never_bursts() -> None:
     async def main() -> None:
         hub, loop, begin = make_hub(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
         hub.publish(FRAMES[0])
@@ -415,9 +415,7 @@ async def test_a_repeating_iterator_needs_a_rate_and_the_latest_frame(policy: An
         ("every", None, -1),
     ],
 )
-async def test_a_policy_rate_or_limit_that_makes_no_sense_is_refused(
-    policy: Any, max_fps: float | None, limit: int
-) -> None:
+async def test_an_invalid_policy_rate_or_limit_is_refused(policy: Any, max_fps: float | None, limit: int) -> None:
     hub = make_hub()
     with pytest.raises(ConfigurationError, match="expected"):
         hub.iterate(policy, max_fps=max_fps, limit=limit)

@@ -55,7 +55,7 @@ def test_colours_are_in_their_order(kind: PixelFormat) -> None:
     assert abs(pixel - ([255, 0, 0] if kind == "rgb24" else [0, 0, 255])).max() < 6
 
 
-def test_a_frame_is_an_array_for_numpy() -> None:
+def test_numpy_reads_a_frame_as_an_array() -> None:
     shown = video_frame(luma=90)
     assert np.array_equal(np.asarray(shown), shown.to_ndarray("rgb24"))
     assert shown.shape == np.asarray(shown).shape == (32, 64, 3)
@@ -70,19 +70,19 @@ def test_a_notebook_shows_a_frame() -> None:
     assert shown._repr_png_() == shown.encode("png")
 
 
-def test_a_frame_cannot_be_pickled_and_says_what_can_be_and_its_copy_is_itself() -> None:
+def test_a_frame_is_its_own_copy_and_pickling_it_says_what_to_pickle() -> None:
     shown = video_frame()
     with pytest.raises(TypeError, match=r"cannot pickle a VideoFrame.*send frame\.to_ndarray\(\) or frame\.encode\(\)"):
         pickle.dumps(shown)
     assert copy.copy(shown) is copy.deepcopy([shown])[0] is shown
 
 
-def test_a_frame_tells_its_age() -> None:
+def test_a_frame_knows_its_age() -> None:
     shown = replace(video_frame(), arrival_ns=time.monotonic_ns() - 5_000_000_000)
     assert 5 <= shown.age_s < 25  # on a busy machine
 
 
-def test_an_image_is_what_the_array_is() -> None:
+def test_an_image_equals_the_array() -> None:
     shown = video_frame(luma=90)
     image = shown.to_image(size=(30, 20))
     assert (image.size, image.mode) == ((30, 20), "RGB")
@@ -96,7 +96,7 @@ def test_an_impossible_size_is_refused(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [None, (63, 32), (64, 31)])
-def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size: tuple[int, int] | None) -> None:
+def test_an_odd_size_is_refused_for_yuv420p_alone(size: tuple[int, int] | None) -> None:
     shown = video_frame(width=63, height=31)
     with pytest.raises(ConfigurationError, match="expected an even size"):
         shown.to_ndarray("yuv420p", size=size)
@@ -107,6 +107,6 @@ def test_a_size_that_yuv420p_cannot_have_is_refused_and_others_can_have_it(size:
 
 
 @pytest.mark.parametrize("kind", ["cmyk", "", "RGB24"])
-def test_a_format_that_is_not_offered_is_refused(kind: Any) -> None:
+def test_an_unknown_format_is_refused(kind: Any) -> None:
     with pytest.raises(ConfigurationError, match="expected a pixel format"):
         video_frame().to_ndarray(kind)

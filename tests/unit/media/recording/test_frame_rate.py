@@ -12,7 +12,7 @@ rates = st.sampled_from([Fraction(1), Fraction(30), Fraction(24), Fraction(60), 
 
 
 @given(rates, st.lists(st.tuples(st.integers(0, S), st.booleans()), max_size=40))
-def test_every_step_is_given_once_in_order_whatever_comes(rate: Fraction, waits: list[tuple[int, bool]]) -> None:
+def test_every_step_is_given_once_in_order_whatever_arrives(rate: Fraction, waits: list[tuple[int, bool]]) -> None:
     """The law: from the first frame on, the steps have no gap and no frame goes back; time gone is steps given."""
     pace: Pace[int] = Pace(rate)
     given_steps: list[tuple[int, int]] = []
@@ -40,20 +40,20 @@ def test_a_rate_that_is_half_the_phones_shows_one_of_two_frames() -> None:
     assert all(abs(shown - 2 * step) <= 1 for step, shown in steps)
 
 
-def test_a_frame_that_comes_too_late_is_shown_from_the_next_step_on() -> None:
+def test_a_late_frame_is_shown_from_the_next_step_on() -> None:
     pace: Pace[str] = Pace(Fraction(10))
     steps = [*pace.put("a", 0), *pace.advance(S)]
     assert len(steps) == 10
     assert [*pace.put("b", S // 2), *pace.advance(S + S // 5)] == [(10, "b"), (11, "b")]
 
 
-def test_what_was_on_the_screen_before_the_beginning_is_shown_at_it() -> None:
+def test_the_frame_before_the_beginning_is_shown_at_it() -> None:
     pace: Pace[str] = Pace(Fraction(10))
     steps = [*pace.put("a", -2 * S), *pace.put("b", -S), *pace.put("c", S // 5)]
     assert steps == [(0, "b"), (1, "b")]
 
 
-def test_nothing_is_shown_before_the_first_frame_and_then_it_is_from_the_beginning() -> None:
+def test_steps_wait_for_the_first_frame_and_then_all_show_it() -> None:
     pace: Pace[str] = Pace(Fraction(10))
     assert list(pace.advance(S)) == []
     assert list(pace.put("a", S)) == []

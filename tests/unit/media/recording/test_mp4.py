@@ -53,7 +53,7 @@ steps = st.lists(st.integers(2, 400_000), min_size=24, max_size=24)
     cuts=st.sets(st.integers(0, 60)),
     late=st.lists(st.integers(0, 90_000), max_size=23),
 )
-def test_whatever_the_times_and_the_fragments_both_forms_hold_every_sample_at_its_time(
+def test_both_forms_hold_every_sample_at_its_time_whatever_the_fragments(
     video_steps: list[int], audio_steps: list[int], audio_start: int, cuts: set[int], late: list[int]
 ) -> None:
     """Law: the samples that go in come out, in either form, byte for byte and tick for tick."""
@@ -92,7 +92,7 @@ def test_whatever_the_times_and_the_fragments_both_forms_hold_every_sample_at_it
     assert abs(decoded_s + last.duration - seconds(end_ns)) < Fraction(1, 45_000)  # the last frame stays until then
 
 
-def test_durations_of_the_regular_form_are_the_steps_and_its_sizes_the_frame_s() -> None:
+def test_the_regular_form_has_the_steps_as_durations_and_the_frames_size() -> None:
     frame, _ = tracks()
     file = File(frame)
     for number, unit in enumerate(UNITS):
@@ -105,7 +105,7 @@ def test_durations_of_the_regular_form_are_the_steps_and_its_sizes_the_frame_s()
     assert (frame.width, frame.height) == (160, 128)
 
 
-def test_a_file_that_ends_in_the_middle_of_a_fragment_s_media_plays_up_to_there() -> None:
+def test_a_file_cut_within_a_fragment_plays_up_to_the_cut() -> None:
     frame, _ = tracks()
     file = File(frame)
     for number, unit in enumerate(UNITS):
@@ -118,7 +118,7 @@ def test_a_file_that_ends_in_the_middle_of_a_fragment_s_media_plays_up_to_there(
         assert [pieces("h264", packet.data) for packet in found[:18]] == [sent(unit) for unit in UNITS[:18]]
 
 
-def test_a_track_of_which_nothing_came_is_not_in_the_regular_form() -> None:
+def test_an_empty_track_is_not_in_the_regular_form() -> None:
     frame, tone = tracks()
     file = File(frame, tone)
     file.mp4.add(frame, video_sample("h264", UNITS[0].data), 0, is_key=True)
@@ -138,7 +138,7 @@ def test_audio_that_goes_quiet_does_not_last_until_the_end() -> None:
     assert {packet.duration for packet in found} == {Fraction(1, 50)}
 
 
-def test_the_index_is_no_larger_than_was_said() -> None:
+def test_the_index_is_no_larger_than_predicted() -> None:
     frame, tone = tracks()
     file = File(frame, tone)
     media = 0
@@ -154,7 +154,7 @@ def test_the_index_is_no_larger_than_was_said() -> None:
         assert len(form) <= media + file.mp4.index_size
 
 
-def test_an_index_that_grows_too_long_is_let_go_and_the_fragments_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_grows_too_long_is_dropped_and_the_fragments_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mp4, "INDEX_LIMIT", 100)
     frame, _ = tracks()
     file = File(frame)
@@ -178,13 +178,13 @@ def test_nal_units_get_their_lengths_whatever_their_start_codes(unit: bytes) -> 
     assert video_sample("h265", unit) == expected
 
 
-def test_the_temporal_delimiter_of_av1_is_left_out_and_others_are_as_they_are() -> None:
+def test_the_temporal_delimiter_of_av1_is_left_out_and_other_data_is_unchanged() -> None:
     assert video_sample("av1", b"\x12\x00\x0a\x01!") == [b"\x0a\x01!"]
     assert video_sample("av1", b"\x0a\x01!") == [b"\x0a\x01!"]
     assert video_sample("vp9", b"\x12\x00!") == [b"\x12\x00!"]
 
 
-def test_a_box_that_is_not_there_is_told() -> None:
+def test_a_missing_box_raises() -> None:
     data = b"\x00\x00\x00\x10moov\x00\x00\x00\x08trak\x00\x00\x00\x00"
     assert find_box(data, b"moov", b"trak") == b""
     with pytest.raises(ValueError, match="there is no box b'mdia'"):

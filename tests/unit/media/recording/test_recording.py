@@ -19,7 +19,7 @@ from tests.support.senders import encoded
 from tests.support.waiting import until
 
 
-async def test_the_file_holds_every_frame_as_it_came_at_its_time(tmp_path: Path) -> None:
+async def test_the_file_holds_every_frame_unchanged_at_its_time(tmp_path: Path) -> None:
     units, opus = video(), audio(20)
     recording = await recorded(tmp_path / "a.mp4", interleaved(units, opus), has_audio=True)
     found = packets(recording.path)
@@ -39,7 +39,7 @@ async def test_the_file_holds_every_frame_as_it_came_at_its_time(tmp_path: Path)
     assert segment.started_at == pytest.approx((NOON_NS + units[0].arrival_ns) / S)
 
 
-async def test_a_recording_begins_with_a_keyframe_which_is_asked_for(tmp_path: Path) -> None:
+async def test_a_recording_requests_a_keyframe_and_begins_with_it(tmp_path: Path) -> None:
     session = Session()
     async with session.record(tmp_path / "a.mp4") as recording:
         assert session.asked == 1
@@ -49,7 +49,7 @@ async def test_a_recording_begins_with_a_keyframe_which_is_asked_for(tmp_path: P
     assert (recording.dropped, session.asked) == (0, 1)
 
 
-async def test_a_recording_of_what_came_before_goes_on_without_a_keyframe(tmp_path: Path) -> None:
+async def test_a_recording_with_preroll_goes_on_without_a_keyframe(tmp_path: Path) -> None:
     session = Session()
     units = video(encoded(20))
     options: dict[str, Any] = {"before": units[:10], "start_ns": units[5].arrival_ns}
@@ -60,7 +60,7 @@ async def test_a_recording_of_what_came_before_goes_on_without_a_keyframe(tmp_pa
     assert times(recording.path)[5:] == pytest.approx([number / 30 for number in range(15)], abs=1e-4)
 
 
-async def test_what_came_before_is_there_although_nothing_comes_after(tmp_path: Path) -> None:
+async def test_a_preroll_is_recorded_even_if_nothing_follows(tmp_path: Path) -> None:
     session = Session()
     async with session.record(tmp_path / "a.mp4", before=video(), start_ns=0) as recording:
         pass
@@ -80,7 +80,7 @@ async def test_the_thread_wakes_by_itself_on_a_still_screen(tmp_path: Path) -> N
     await recording.stop()  # which raises nothing
 
 
-async def test_keyframes_for_segments_are_asked_for_in_the_loop(tmp_path: Path) -> None:
+async def test_keyframes_for_segments_are_requested_in_the_loop(tmp_path: Path) -> None:
     session = Session()
     loop = threading.get_ident()
     asked_in: list[int] = []
@@ -92,7 +92,7 @@ async def test_keyframes_for_segments_are_asked_for_in_the_loop(tmp_path: Path) 
     assert asked_in == [loop, loop]
 
 
-async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
+async def test_file_names_follow_a_wall_clock_that_is_set(tmp_path: Path) -> None:
     session = Session()
     async with session.record(tmp_path / "a-{start:%Y}-{}.mkv", limits=Limits(segment_s=0.1)) as recording:
         session.put(recording, video()[:6])
@@ -107,7 +107,7 @@ async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("max_duration_s", "waits_s"), [(0.5, 10), (60, 60)])
 @pytest.mark.parametrize("transcode", [None, Transcode()])
-async def test_a_recording_that_is_to_end_by_itself_does_so_although_no_frame_comes(
+async def test_a_recording_with_a_limit_ends_by_itself_without_any_frame(
     tmp_path: Path, max_duration_s: float, waits_s: int, transcode: Transcode | None
 ) -> None:
     session = Session()
@@ -125,7 +125,7 @@ async def test_a_recording_that_is_to_end_by_itself_does_so_although_no_frame_co
 
 @pytest.mark.parametrize("transcode", [None, Transcode()])
 @pytest.mark.parametrize("units", [[], audio(3)])
-async def test_a_recording_to_which_no_frame_came_says_so_and_leaves_no_file(
+async def test_a_recording_without_frames_says_so_and_leaves_no_file(
     tmp_path: Path, units: list[AccessUnit], transcode: Transcode | None
 ) -> None:
     session = Session()
@@ -137,7 +137,7 @@ async def test_a_recording_to_which_no_frame_came_says_so_and_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
-async def test_what_comes_after_the_end_is_not_taken_and_stopping_twice_does_no_harm(tmp_path: Path) -> None:
+async def test_units_after_the_end_are_ignored_and_stopping_twice_does_no_harm(tmp_path: Path) -> None:
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     session.put(recording, video()[:6])
@@ -150,7 +150,7 @@ async def test_what_comes_after_the_end_is_not_taken_and_stopping_twice_does_no_
     assert recording.dropped == 0
 
 
-async def test_the_error_that_ended_the_stream_is_told_and_the_file_is_whole(tmp_path: Path) -> None:
+async def test_the_error_that_ended_the_stream_is_raised_and_the_file_is_whole(tmp_path: Path) -> None:
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     session.put(recording, video())
@@ -161,7 +161,7 @@ async def test_the_error_that_ended_the_stream_is_told_and_the_file_is_whole(tmp
     assert recording.segments[0].ended == "lost"
 
 
-async def test_an_error_in_the_block_is_not_covered_by_one_of_ours(tmp_path: Path) -> None:
+async def test_an_error_in_the_block_is_not_hidden_by_one_of_ours(tmp_path: Path) -> None:
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     with pytest.raises(ZeroDivisionError):
@@ -172,7 +172,7 @@ async def test_an_error_in_the_block_is_not_covered_by_one_of_ours(tmp_path: Pat
     assert len(frames(recording.path)) == 12
 
 
-async def test_who_is_cancelled_while_stopping_leaves_a_file_that_is_closed_all_the_same(tmp_path: Path) -> None:
+async def test_a_cancelled_stop_still_closes_the_file(tmp_path: Path) -> None:
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     session.put(recording, video())

@@ -30,7 +30,7 @@ NOISE = encoded(40, keyframe_every=10, noise=True)
 
 
 @pytest.mark.parametrize(("items", "size"), [(INBOX_LIMIT, None), (0, 200_000)])
-async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
+async def test_a_flood_is_bounded_and_dropped_units_are_counted(
     tmp_path: Path, items: int, size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if size is not None:
@@ -59,7 +59,7 @@ async def test_a_flood_is_bounded_and_what_is_left_out_is_counted(
     assert all(found[place + 1].is_keyframe for place, is_gap in enumerate(gaps) if is_gap)
 
 
-async def test_a_slow_disk_holds_nobody_up_and_the_recording_goes_on_at_a_keyframe_that_is_asked_for(
+async def test_a_slow_disk_blocks_nobody_and_the_recording_resumes_at_a_requested_keyframe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recordings, "INBOX_LIMIT", 20)
@@ -93,7 +93,7 @@ async def test_a_slow_disk_holds_nobody_up_and_the_recording_goes_on_at_a_keyfra
     assert len(frames(recording.path)) == recording.frames == 26
 
 
-async def test_a_disk_that_takes_nothing_any_more_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stalled_disk_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings, "CLOSE_LIMIT_S", 0.05)
     go_on = threading.Event()
     monkeypatch.setattr(Writer, "put", lambda *_: go_on.wait(LIMIT_S))
@@ -108,7 +108,7 @@ async def test_a_disk_that_takes_nothing_any_more_is_given_up(tmp_path: Path, mo
     await until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("record ")])
 
 
-async def test_a_fault_of_ours_ends_the_recording_and_is_told_and_what_was_written_plays(
+async def test_an_internal_error_ends_the_recording_with_its_text_and_a_playable_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session()
@@ -130,7 +130,7 @@ async def test_a_fault_of_ours_ends_the_recording_and_is_told_and_what_was_writt
     assert len(frames(recording.path)) == 12
 
 
-async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
+async def test_a_full_nonblocking_pipe_is_waited_for(tmp_path: Path) -> None:
     out, into = os.pipe()
     os.set_blocking(into, False)
     units = video(NOISE)
@@ -156,7 +156,7 @@ async def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
     assert len(packets(path)) == recording.frames == 40
 
 
-async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unread_pipe_is_given_up_sooner_than_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings, "PIPE_LIMIT_S", 0.2)
     out, into = os.pipe()
     with os.fdopen(out, "rb") as reader, os.fdopen(into, "wb", buffering=0) as pipe:
@@ -176,7 +176,7 @@ async def test_a_pipe_that_nobody_reads_is_given_up_sooner_than_a_disk(monkeypat
 
 
 @pytest.mark.parametrize("room", [0.5, 0.97])
-async def test_a_full_disk_ends_the_recording_by_itself_and_what_was_written_plays(tmp_path: Path, room: float) -> None:
+async def test_a_full_disk_ends_the_recording_and_leaves_a_playable_file(tmp_path: Path, room: float) -> None:
     """The file may not grow beyond a limit: for the process that is a disk that is full."""
     units = [
         replace(unit, rtp_time=unit.rtp_time + 27_000 * number, arrival_ns=unit.arrival_ns + 300_000_000 * number)
@@ -207,7 +207,7 @@ async def test_a_full_disk_ends_the_recording_by_itself_and_what_was_written_pla
     assert recording.frames > 30 * room
 
 
-async def test_a_keyframe_that_is_none_is_an_error_of_the_recording(tmp_path: Path) -> None:
+async def test_an_invalid_keyframe_is_an_error_of_the_recording(tmp_path: Path) -> None:
     session = Session()
     recording = session.record(tmp_path / "a.mp4")
     session.put(recording, [replace(video()[0], data=b"\x00\x00\x00\x01\x65"), *video()[1:]])
@@ -251,7 +251,7 @@ async def killed(path: Path, last: int) -> None:
 
 
 @pytest.mark.edge
-async def test_a_process_that_is_killed_leaves_a_file_that_plays_up_to_its_last_fragment(tmp_path: Path) -> None:
+async def test_a_killed_process_leaves_a_file_that_plays_up_to_its_last_fragment(tmp_path: Path) -> None:
     lasts = random.Random(1).sample(range(30, 160), 3)
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         for last in lasts:

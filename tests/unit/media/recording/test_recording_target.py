@@ -20,7 +20,7 @@ from tests.support.recordings import frames, video
 
 @pytest.mark.parametrize("options", [{}, {"limits": Limits(segment_s=0.2)}, {"transcode": Transcode()}])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-async def test_relative_names_are_relative_to_the_directory_in_which_it_was_begun(
+async def test_relative_names_are_relative_to_the_directory_at_the_start(
     tmp_path: Path, suffix: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, away = tmp_path / "home", tmp_path / "away"
@@ -75,7 +75,7 @@ async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(t
     assert (await recorded(path, video()[:6], overwrite=True)).frames == 6  # now it may
 
 
-async def test_two_recordings_into_one_pattern_take_names_of_their_own(tmp_path: Path) -> None:
+async def test_two_recordings_with_one_pattern_take_different_names(tmp_path: Path) -> None:
     session = Session()
     async with (
         session.record(tmp_path / "a-{}.mp4", limits=Limits(segment_s=0.2)) as one,
@@ -90,7 +90,7 @@ async def test_two_recordings_into_one_pattern_take_names_of_their_own(tmp_path:
     assert sum(len(frames(path)) for path in paths) == 24
 
 
-async def test_a_named_pipe_is_refused_before_it_can_hold_anybody_up(tmp_path: Path) -> None:
+async def test_a_named_pipe_is_refused_before_it_can_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.ts")
     with pytest.raises(RecordingError, match="it is a pipe or a device: open it"):
         check_target(tmp_path / "a.ts")
@@ -99,13 +99,13 @@ async def test_a_named_pipe_is_refused_before_it_can_hold_anybody_up(tmp_path: P
     assert (tmp_path / "a.ts").exists()
 
 
-async def test_a_name_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+async def test_a_name_with_an_unknown_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"ends in \.mp4, \.mkv, \.webm or \.ts"):
         Session().record(tmp_path / "a.avi")
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_kind_that_can_hold_none_of_the_phone_s_codecs_is_refused(tmp_path: Path) -> None:
+async def test_a_container_that_can_hold_none_of_the_phones_codecs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"WebM cannot hold H264: record into \.mp4, \.mkv or \.ts"):
         Session().record(tmp_path / "a.webm", video_codecs=["h264", "h265"])
     assert not list(tmp_path.iterdir())
@@ -113,7 +113,7 @@ async def test_a_kind_that_can_hold_none_of_the_phone_s_codecs_is_refused(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["nowhere/a.mp4", "a.mp4"])
-async def test_what_cannot_be_created_is_told_at_once(tmp_path: Path, name: str) -> None:
+async def test_a_file_that_cannot_be_created_raises_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecordingError, match=rf"cannot write .*{name}.*there is no directory") as caught:
         Session().record(tmp_path / "b.mp4" if name == "a.mp4" else tmp_path / name, manifest=tmp_path / "x" / name)
     assert isinstance(caught.value.__cause__, OSError)
@@ -125,7 +125,7 @@ async def test_what_cannot_be_created_is_told_at_once(tmp_path: Path, name: str)
     ("name", "error"),
     [("a.avi", ConfigurationError), ("nowhere/a.mp4", RecordingError), ("file/a-{}.mp4", RecordingError)],
 )
-async def test_a_file_that_cannot_be_recorded_into_is_told_beforehand(
+async def test_checking_a_target_raises_what_recording_into_it_would(
     tmp_path: Path, name: str, error: type[Exception]
 ) -> None:
     (tmp_path / "file").touch()
@@ -136,13 +136,13 @@ async def test_a_file_that_cannot_be_recorded_into_is_told_beforehand(
     assert str(beforehand.value) == str(begun.value)
 
 
-def test_a_directory_is_no_file_to_record_into(tmp_path: Path) -> None:
+def test_a_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").mkdir()
     with pytest.raises(RecordingError, match="Is a directory"):
         check_target(tmp_path / "a.mp4")
 
 
-def test_looking_beforehand_changes_nothing(tmp_path: Path) -> None:
+def test_checking_a_target_changes_nothing(tmp_path: Path) -> None:
     check_target(sys.stdout.buffer)
     check_target(tmp_path / "new.mp4")
     assert not list(tmp_path.iterdir())
@@ -151,7 +151,7 @@ def test_looking_beforehand_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "old.mp4").read_bytes() == b"kept"
 
 
-async def test_a_file_that_exists_is_refused_and_stays_unless_it_is_given_up(tmp_path: Path) -> None:
+async def test_an_existing_file_is_refused_and_kept_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"kept")
     (tmp_path / "link.mp4").symlink_to(path)
@@ -166,7 +166,7 @@ async def test_a_file_that_exists_is_refused_and_stays_unless_it_is_given_up(tmp
     assert len(frames(path)) == len(video())
 
 
-async def test_two_recordings_that_begin_with_one_name_are_not_mixed(tmp_path: Path) -> None:
+async def test_two_recordings_never_share_a_file(tmp_path: Path) -> None:
     first = Session().record(tmp_path / "a.mp4")
     with pytest.raises(RecordingError, match="the file exists"):
         Session().record(tmp_path / "a.mp4")

@@ -74,7 +74,7 @@ def test_a_still_screen_of_a_minute_is_a_minute_in_the_file(tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_a_phone_that_is_turned_goes_on_in_the_same_file_and_every_frame_decodes(tmp_path: Path, suffix: str) -> None:
+def test_a_rotated_phone_goes_on_in_the_same_file_and_every_frame_decodes(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     turned = video(encoded(5, size=(128, 160)), start=START + 36_000)
     writer = new(path)
@@ -90,7 +90,7 @@ def test_an_mp4_is_regular_and_begins_with_its_index(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_an_mp4_of_a_phone_whose_audio_never_comes_has_none(tmp_path: Path) -> None:
+def test_an_mp4_of_a_phone_that_sends_no_audio_has_none(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(new(path, has_audio=True), video())
     assert streams(path) == ["h264"]
@@ -111,7 +111,7 @@ def test_audio_that_begins_late_is_in_the_file_at_its_time(tmp_path: Path) -> No
     assert times(path, "audio") == pytest.approx([2 + 0.02 * number for number in range(len(late))], abs=1e-4)
 
 
-def test_audio_of_before_the_first_frame_is_left_out_and_none_is_counted_as_dropped(tmp_path: Path) -> None:
+def test_audio_before_the_first_frame_is_left_out_and_not_counted_as_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     early = [replace(unit, arrival_ns=unit.arrival_ns - 100_000_000) for unit in audio(25)]
     writer = new(path, has_audio=True)
@@ -121,13 +121,13 @@ def test_audio_of_before_the_first_frame_is_left_out_and_none_is_counted_as_drop
     assert writer.dropped == 0
 
 
-def test_audio_that_was_not_announced_is_counted(tmp_path: Path) -> None:
+def test_unannounced_audio_is_counted(tmp_path: Path) -> None:
     writer = new(tmp_path / "a.mp4")
     write(writer, interleaved(video(), audio(5)))
     assert writer.dropped == len(audio(5))
 
 
-def test_times_that_stand_still_or_go_back_are_written_rising(tmp_path: Path) -> None:
+def test_repeated_or_falling_times_are_written_as_rising_ones(tmp_path: Path) -> None:
     stuck = [replace(unit, rtp_time=unit.rtp_time - 3000 * (number % 3)) for number, unit in enumerate(video())]
     write(new(tmp_path / "a.mp4"), stuck)
     found = times(tmp_path / "a.mp4")
@@ -135,7 +135,7 @@ def test_times_that_stand_still_or_go_back_are_written_rising(tmp_path: Path) ->
     assert found == sorted(set(found))
 
 
-def test_what_came_before_the_start_takes_no_time_but_is_there_to_be_decoded_from(tmp_path: Path) -> None:
+def test_units_before_the_start_take_no_time_but_serve_decoding(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     units = video(encoded(30))
     start_ns = units[20].arrival_ns - FRAME_NS // 2
@@ -146,7 +146,7 @@ def test_what_came_before_the_start_takes_no_time_but_is_there_to_be_decoded_fro
     assert found[20:] == pytest.approx([(number - 19.5) / 30 for number in range(20, 30)], abs=1e-4)
 
 
-def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+def test_an_empty_recording_leaves_no_file(tmp_path: Path) -> None:
     writer = new(tmp_path / "a.mp4", has_audio=True)
     for unit in audio(3):
         writer.put(unit)
@@ -193,7 +193,7 @@ def test_a_pipe_goes_on_with_another_codec(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_recording_ends_when_it_is_as_long_as_it_may_be(tmp_path: Path, suffix: str) -> None:
+def test_a_recording_ends_at_its_longest_duration(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     writer = new(path, limits=Limits(max_duration_s=2.55))
     write(writer, long_video(4))
@@ -204,7 +204,7 @@ def test_a_recording_ends_when_it_is_as_long_as_it_may_be(tmp_path: Path, suffix
     assert [segment.ended for segment in writer.segments] == ["limit"]
 
 
-def test_a_recording_of_a_still_screen_ends_when_it_is_as_long_as_it_may_be(tmp_path: Path) -> None:
+def test_a_recording_of_a_still_screen_ends_at_its_longest_duration(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     writer = new(path, limits=Limits(max_duration_s=20))
     units = video()
@@ -217,7 +217,7 @@ def test_a_recording_of_a_still_screen_ends_when_it_is_as_long_as_it_may_be(tmp_
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
-def test_a_recording_is_never_larger_than_it_may_be(tmp_path: Path, suffix: str) -> None:
+def test_a_recording_is_never_larger_than_its_limit(tmp_path: Path, suffix: str) -> None:
     for most in range(12_000, 60_000, 7777):
         path = tmp_path / f"{most}{suffix}"
         writer = new(path, has_audio=True, limits=Limits(max_bytes=most))
@@ -237,7 +237,7 @@ def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
     assert (writer.ended, writer.size_bytes) == ("limit", size)
 
 
-def test_a_stream_that_was_lost_ends_with_its_last_sign(tmp_path: Path) -> None:
+def test_a_lost_stream_ends_with_its_last_sign_of_life(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     writer = new(path, has_audio=True)
     units = interleaved(video(), audio(100))

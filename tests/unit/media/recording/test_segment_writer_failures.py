@@ -119,7 +119,7 @@ class Full:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("room", [0, 100, 3000, 7000, 8888])
-def test_a_full_disk_leaves_a_file_that_holds_what_was_whole(
+def test_a_full_disk_leaves_a_file_with_everything_that_was_whole(
     tmp_path: Path, suffix: str, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codec = "vp8" if suffix == ".webm" else "h264"
@@ -147,9 +147,7 @@ def test_a_full_disk_leaves_a_file_that_holds_what_was_whole(
     assert (line["ended"], line["bytes"]) == ("error", path.stat().st_size)
 
 
-def test_an_open_file_that_takes_no_more_keeps_what_was_in_it_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_open_file_keeps_its_earlier_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(b"G" * 188 * 1000)
     opened = muxers.open_media
@@ -170,7 +168,7 @@ def test_an_open_file_that_takes_no_more_keeps_what_was_in_it_before(
     "data", [b"\x00\x00\x00\x01\x65", b"\x00\x00\x00\x01\x67\x42\x00\x0d\x00\x00\x00\x01\x65\x88", b"?"]
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_a_keyframe_that_is_none_is_an_error_and_no_file(tmp_path: Path, suffix: str, data: bytes) -> None:
+def test_an_invalid_keyframe_is_an_error_and_leaves_no_file(tmp_path: Path, suffix: str, data: bytes) -> None:
     writer = new(tmp_path / f"a{suffix}")
     with pytest.raises(RecordingError, match="cannot parse the H264 keyframe") as caught:
         writer.put(access_unit(data, 0, keyframe=True))
@@ -180,7 +178,7 @@ def test_a_keyframe_that_is_none_is_an_error_and_no_file(tmp_path: Path, suffix:
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)
-def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
+def test_a_too_large_keyframe_is_an_error_and_leaves_no_file(
     tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libav, "PIXELS_LIMIT", 160 * 120)
@@ -194,9 +192,7 @@ def test_a_keyframe_that_is_too_large_is_an_error_and_no_file(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_h265_whose_video_parameter_set_ends_too_early_is_an_error_and_no_endless_one(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_a_truncated_h265_video_parameter_set_is_an_error_and_no_endless_loop(tmp_path: Path, suffix: str) -> None:
     """What libavformat would do with it takes minutes."""
     writer = new(tmp_path / f"a{suffix}")
     data = (CORPUS / "recording" / f"h265-endless{suffix.replace('.', '-')}").read_bytes()[1:]
@@ -238,7 +234,7 @@ def test_a_manifest_that_cannot_be_written_is_an_error_of_the_recording(tmp_path
     assert len(frames(tmp_path / "a.mp4")) == 12
 
 
-def test_libavformat_s_errors_are_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_libavformat_are_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = new(tmp_path / "a.mkv")
     writer.put(video()[0])
 

@@ -47,7 +47,7 @@ def times(path: Path) -> list[Times]:
 @pytest.mark.parametrize("bidirectional", [1, 2, 3])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("codec", ["h264", "h265"])
-def test_each_frame_is_shown_at_its_own_time_also_in_what_a_killed_process_leaves(
+def test_each_frame_is_shown_at_its_own_time_even_after_a_kill(
     tmp_path: Path, codec: str, suffix: str, bidirectional: int, has_audio: bool
 ) -> None:
     path, killed = tmp_path / f"a{suffix}", tmp_path / f"killed{suffix}"
@@ -82,7 +82,7 @@ def test_each_frame_is_shown_at_its_own_time_also_in_what_a_killed_process_leave
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("is_allowed", [False, True])
-def test_a_stream_in_order_is_decoded_when_it_is_shown_whatever_is_allowed(
+def test_a_stream_in_order_is_decoded_when_it_is_shown_even_if_it_may_reorder(
     tmp_path: Path, suffix: str, is_allowed: bool
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -155,7 +155,7 @@ def test_a_segment_leaves_out_the_leading_frames_that_refer_to_the_segment_befor
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_what_came_before_the_start_leaves_the_times_after_it_right(tmp_path: Path, suffix: str) -> None:
+def test_units_before_the_start_leave_the_times_after_it_right(tmp_path: Path, suffix: str) -> None:
     units = as_sent("h264", allowing_reordering("h264", 40, bidirectional=2))
     path = tmp_path / f"a{suffix}"
     record(path, units, start_ns=units[0].arrival_ns + 15 * S // 30 + S // 60)
@@ -185,7 +185,7 @@ def test_a_still_screen_among_reordered_frames_stays_as_long_as_it_was(tmp_path:
     st.lists(st.tuples(st.permutations(range(4)), st.integers(0, 10**7)), min_size=1, max_size=20),
     st.lists(st.integers(4 * DECODE_STEP, 24_000), min_size=80, max_size=80),
 )
-def test_whatever_is_shown_before_what_came_first_is_decoded_in_time(
+def test_frames_shown_before_the_first_arrival_are_decoded_in_time(
     groups: list[tuple[list[int], int]], steps: list[int]
 ) -> None:
     """Law: times of decoding rise, and none is later than the frame is shown; in order they are one and the same."""

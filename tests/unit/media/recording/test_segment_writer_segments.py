@@ -84,7 +84,7 @@ def test_each_file_names_the_interruptions_in_its_own_time(tmp_path: Path) -> No
     ]
 
 
-def test_a_segment_that_finds_no_keyframe_goes_on_and_asks_for_one_once(tmp_path: Path) -> None:
+def test_a_segment_without_a_keyframe_goes_on_and_requests_one_once(tmp_path: Path) -> None:
     asked = Asked()
     writer = new(tmp_path / "a-{}.mp4", limits=Limits(segment_s=2), asked=asked)
     write(writer, long_video(6, keyframe_every=1000))
@@ -92,7 +92,7 @@ def test_a_segment_that_finds_no_keyframe_goes_on_and_asks_for_one_once(tmp_path
     assert asked.count == 1
 
 
-def test_a_keyframe_is_asked_for_on_a_still_screen_too(tmp_path: Path) -> None:
+def test_a_keyframe_is_requested_on_a_still_screen_too(tmp_path: Path) -> None:
     asked = Asked()
     writer = new(tmp_path / "a-{}.mp4", limits=Limits(segment_s=10), asked=asked)
     units = video()

@@ -19,9 +19,7 @@ SILENCE = b"\xfc\xff\xfe"
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("hours", [13, 14, 25])
-def test_a_screen_that_is_still_for_hours_is_right_in_a_file_that_ends_properly(
-    tmp_path: Path, suffix: str, hours: int
-) -> None:
+def test_a_screen_still_for_hours_has_the_right_times_in_a_closed_file(tmp_path: Path, suffix: str, hours: int) -> None:
     path = tmp_path / f"a{suffix}"
     writer = new(path, has_audio=True)
     true = [0, 1, 2, hours * HOUR, hours * HOUR + 1, hours * HOUR + 2]
@@ -42,7 +40,7 @@ def test_a_screen_that_is_still_for_hours_is_right_in_a_file_that_ends_properly(
 @pytest.mark.edge
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("held_s", [7, 12])
-def test_a_path_that_is_held_back_makes_a_recording_no_longer(tmp_path: Path, suffix: str, held_s: int) -> None:
+def test_a_delayed_path_does_not_lengthen_a_recording(tmp_path: Path, suffix: str, held_s: int) -> None:
     """Everything of `held_s` comes at once at their end: it lasts as long as it took, and each frame keeps its time."""
     path = tmp_path / f"a{suffix}"
     writer = new(path, has_audio=True)
@@ -68,7 +66,7 @@ def test_a_path_that_is_held_back_makes_a_recording_no_longer(tmp_path: Path, su
 
 @pytest.mark.edge
 @pytest.mark.parametrize("held_s", [7, 12])
-def test_a_path_that_is_held_back_freezes_a_recording_that_is_encoded_anew_for_so_long(held_s: int) -> None:
+def test_a_delayed_path_freezes_a_transcoded_recording_for_as_long(held_s: int) -> None:
     transcoder = Transcoder(Transcode(fps=10), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
     made = []
     units = [replace(access_unit(STREAM[n % 10], 900_000 + 9000 * n), captured_ns=n * S // 10) for n in range(400)]
@@ -86,7 +84,7 @@ def test_a_path_that_is_held_back_freezes_a_recording_that_is_encoded_anew_for_s
     assert late_ns == [0] * 400  # what each shows is of its own moment, or of before: `captured_ns` tells the step's
 
 
-def test_audio_lies_beside_its_frames_although_the_first_frame_was_slow_on_its_way() -> None:
+def test_audio_is_aligned_with_its_frames_after_a_slow_first_frame() -> None:
     """The recording's zero then moves to where the first frame would have been, and the audio moves with it."""
     transcoder = Transcoder(Transcode(fps=10), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
     slow_ns = 4 * S // 10
@@ -109,7 +107,7 @@ def test_audio_lies_beside_its_frames_although_the_first_frame_was_slow_on_its_w
     ]
 
 
-def test_timestamps_that_run_ahead_or_count_frames_make_no_recording_of_another_length(tmp_path: Path) -> None:
+def test_wrong_timestamps_do_not_change_the_length_of_a_recording(tmp_path: Path) -> None:
     for name, step in (("ahead", round(4.9 * 90_000)), ("frames", 3000), ("still", 0)):
         path = tmp_path / f"{name}.mkv"
         writer = new(path, has_audio=True)
@@ -123,7 +121,7 @@ def test_timestamps_that_run_ahead_or_count_frames_make_no_recording_of_another_
         assert len(times(path)) == 200
 
 
-def test_a_segment_is_never_shorter_than_asked_for_and_its_keyframe_is_asked_for_then(tmp_path: Path) -> None:
+def test_a_segment_is_never_shorter_than_requested_and_then_requests_its_keyframe(tmp_path: Path) -> None:
     asked: list[float] = []
     limits = Limits(segment_s=2)
     writer = new(tmp_path / "a-{}.mkv", has_audio=True, limits=limits, asked=lambda: asked.append(now_ns / S))
@@ -140,7 +138,7 @@ def test_a_segment_is_never_shorter_than_asked_for_and_its_keyframe_is_asked_for
     assert all(2 <= at - begin <= 2.06 for at, begin in zip(asked, begins, strict=False))
 
 
-def test_a_wall_clock_that_is_set_is_followed_by_the_next_file_and_leaves_lengths_alone(tmp_path: Path) -> None:
+def test_a_wall_clock_that_is_set_names_the_next_file_and_leaves_lengths_alone(tmp_path: Path) -> None:
     writer = new(tmp_path / "a-{start:%Y%m%d}.mkv", has_audio=True, limits=Limits(segment_s=1))
     for number in range(40):
         writer.put(access_unit(STREAM[number % 10], 900_000 + 9000 * number))

@@ -41,16 +41,16 @@ def names(path: Path, count: int, *, started_at: float = NOON) -> list[str]:
         ("{{x}}-{}.ts", ["{x}-1.ts", "{x}-2.ts", "{x}-3.ts"]),
     ],
 )
-def test_files_are_named_one_after_the_other(tmp_path: Path, pattern: str, expected: list[str]) -> None:
+def test_files_are_numbered_in_order(tmp_path: Path, pattern: str, expected: list[str]) -> None:
     assert names(tmp_path / pattern, 3) == expected
 
 
-def test_a_pattern_s_time_is_the_local_one(tmp_path: Path) -> None:
+def test_the_time_in_a_pattern_is_local(tmp_path: Path) -> None:
     local = dt.datetime.fromtimestamp(NOON).astimezone()
     assert names(tmp_path / "{start:%H%M%S}.mp4", 1) == [f"{local:%H%M%S}.mp4"]
 
 
-def test_what_is_there_is_written_over_by_a_plain_first_name_only(tmp_path: Path) -> None:
+def test_only_a_plain_first_name_replaces_an_existing_file(tmp_path: Path) -> None:
     for name in ("a.mp4", "a-2.mp4", "b-2.mp4", "202603.mp4"):
         (tmp_path / name).touch()
     assert names(tmp_path / "a.mp4", 3) == ["a.mp4", "a-3.mp4", "a-4.mp4"]
@@ -62,13 +62,13 @@ def test_what_is_there_is_written_over_by_a_plain_first_name_only(tmp_path: Path
 @pytest.mark.parametrize(
     "name", ["{.mp4", "}.mp4", "{what}.mp4", "{1}.mp4", "{:zz}.mp4", "{number.x}.mp4", "{0[1]}.mp4"]
 )
-def test_a_pattern_that_is_none_is_refused_with_how_to_write_braces(name: str) -> None:
+def test_an_invalid_pattern_is_refused_with_how_to_write_braces(name: str) -> None:
     said = f"such as clip-{{:04d}}.mp4, got {name!r}: write braces that belong to the name twice"
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         FileNames(name)
 
 
-def test_braces_that_are_written_twice_belong_to_the_name(tmp_path: Path) -> None:
+def test_doubled_braces_belong_to_the_name(tmp_path: Path) -> None:
     assert names(tmp_path / "a{{b}}.mp4", 1) == ["a{b}.mp4"]
 
 
@@ -93,7 +93,7 @@ def segment(number: int = 1) -> Segment:
     )
 
 
-def test_a_manifest_has_a_line_for_each_file_and_goes_on_where_there_is_one(tmp_path: Path) -> None:
+def test_a_manifest_has_a_line_for_each_file_and_an_existing_one_grows(tmp_path: Path) -> None:
     path = tmp_path / "clips.jsonl"
     for number in range(3):
         Manifest(path).add(segment(number))
@@ -114,7 +114,7 @@ def test_a_manifest_has_a_line_for_each_file_and_goes_on_where_there_is_one(tmp_
     assert lines == [expected] * 3
 
 
-def test_a_line_that_finds_no_room_is_not_there_at_all(tmp_path: Path) -> None:
+def test_a_line_without_room_is_not_written_at_all(tmp_path: Path) -> None:
     path = tmp_path / "clips.jsonl"
     manifest = Manifest(path)
     manifest.add(segment())
@@ -132,7 +132,7 @@ def test_a_line_that_finds_no_room_is_not_there_at_all(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, old)
 
 
-def test_a_manifest_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+def test_an_unwritable_manifest_raises_at_once(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         Manifest(tmp_path)
 
@@ -143,16 +143,16 @@ def test_a_segment_is_made_of_plain_facts() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "a.mp4.txt", ".mp4", "a.mov", "a."])
-def test_a_name_that_stands_for_no_kind_of_file_is_refused(name: str) -> None:
+def test_a_name_without_a_known_ending_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"ends in \.mp4, \.mkv, \.webm or \.ts, got"):
         container_of(Path(name))
 
 
-def test_a_kind_of_file_is_told_by_its_ending() -> None:
+def test_a_kind_of_file_is_known_by_its_ending() -> None:
     assert container_of(Path("A.TS")) is MPEG_TS
 
 
-def test_what_a_kind_of_file_cannot_hold_is_told_with_those_that_can() -> None:
+def test_a_codec_that_a_kind_of_file_cannot_hold_raises_with_those_that_can() -> None:
     assert refusal(container_of(Path("a.mp4")), "h264") is None
     assert refusal(container_of(Path("a.mp4")), "vp8") == "MP4 cannot hold VP8: record into .mkv or .webm"
     assert refusal(container_of(Path("a.webm")), "h264") == "WebM cannot hold H264: record into .mp4, .mkv or .ts"

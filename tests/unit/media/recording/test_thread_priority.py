@@ -16,13 +16,13 @@ def policies() -> set[int]:
     return {os.sched_getscheduler(int(entry.name)) for entry in Path("/proc/self/task").iterdir()}
 
 
-def test_an_encoder_of_av1_leaves_every_thread_as_it_was_scheduled() -> None:
+def test_an_av1_encoder_leaves_the_scheduling_of_every_thread_unchanged() -> None:
     before = policies()
     encoded_as("av1", 2)
     assert policies() == before
 
 
-def test_what_is_set_inside_is_undone_for_this_thread_and_for_those_that_began() -> None:
+def test_a_change_inside_is_undone_for_this_thread_and_for_new_ones() -> None:
     go_on, policy = threading.Event(), os.sched_getscheduler(0)
     with ordinary_priority():
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -35,7 +35,7 @@ def test_what_is_set_inside_is_undone_for_this_thread_and_for_those_that_began()
     thread.join()
 
 
-def test_an_error_inside_is_passed_on_and_undone_too() -> None:
+def test_an_error_inside_is_raised_and_the_change_undone() -> None:
     policy = os.sched_getscheduler(0)
     with pytest.raises(ZeroDivisionError), ordinary_priority():
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -71,9 +71,7 @@ def errors_ms(units: Sequence[AccessUnit], *, fps: int = 30) -> list[float]:
 @given(
     ppm=st.integers(-3000, 3000), jitter_ms=st.integers(0, 60), seed=st.integers(0, 1000), fps=st.sampled_from([2, 30])
 )
-def test_a_phone_s_clock_that_runs_wrong_is_followed_without_a_step_that_anybody_sees(
-    ppm: int, jitter_ms: int, seed: int, fps: int
-) -> None:
+def test_a_drifting_clock_is_followed_without_a_visible_step(ppm: int, jitter_ms: int, seed: int, fps: int) -> None:
     """Law: any drift to 3000 ppm and any jitter: within 40 ms and what jitter hides, and steps within 1/SLEW.
 
     The recording's zero goes by the first frame: the others lie where they belong beside it.
@@ -96,9 +94,7 @@ def test_a_phone_s_clock_that_runs_wrong_is_followed_without_a_step_that_anybody
     rate=st.sampled_from([1.3, 2, 10, 1e6]),
     ppm=st.integers(-100, 100),
 )
-def test_a_path_that_is_held_back_leaves_every_frame_where_it_was(
-    begin_s: float, held_s: float, rate: float, ppm: int
-) -> None:
+def test_a_delayed_path_leaves_every_frame_at_its_time(begin_s: float, held_s: float, rate: float, ppm: int) -> None:
     """Law: what is held back and then comes `rate` times as quick as it was sent costs nothing, however long it was."""
 
     def delay_ns(now_ns: int) -> int:
@@ -121,7 +117,7 @@ def test_timestamps_that_run_ahead_stay_near_their_arrival(ahead_ms: int, fps: i
 
 @examples(60)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10 * S), st.booleans()), max_size=60))
-def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
+def test_times_rise_and_are_not_ahead_whatever_the_timestamps_and_arrivals(
     steps: list[tuple[int, int, bool]],
 ) -> None:
     """Law: in each stream no unit lies before the one before it, or more than two seconds after its arrival."""
@@ -141,9 +137,7 @@ def test_whatever_the_timestamps_and_the_arrivals_places_rise_and_are_not_ahead(
 
 @examples(30)
 @given(between=st.integers(1, 8), fps=st.sampled_from([15, 30, 60]), ppm=st.integers(-2000, 2000))
-def test_a_frame_that_is_shown_before_one_that_came_first_keeps_its_step_to_it(
-    between: int, fps: int, ppm: int
-) -> None:
+def test_a_reordered_frame_keeps_its_step_to_the_frame_that_arrived_first(between: int, fps: int, ppm: int) -> None:
     """Law: whatever the order in which a phone sends them, frames lie as they would in the order of their times."""
     in_order = sent(40, ppm=ppm, fps=fps)
     units = [in_order[0]]
@@ -160,7 +154,7 @@ def test_a_frame_that_is_shown_before_one_that_came_first_keeps_its_step_to_it(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.33, 0.9, 1.5])
-def test_timestamps_that_count_frames_are_found_out(share: float) -> None:
+def test_timestamps_that_count_frames_are_detected(share: float) -> None:
     """A clock that runs at a share of the time lies behind by what it loses in six or seven seconds, and no more."""
     units = sent(120, fps=10)
     wrong = [replace(unit, rtp_time=777 + round(9000 * share * number)) for number, unit in enumerate(units)]
@@ -169,7 +163,7 @@ def test_timestamps_that_count_frames_are_found_out(share: float) -> None:
     assert all(-1000 * (7.2 * abs(1 - share) + 1.2) <= p / 90 - 100 * n <= 2100 for n, p in enumerate(places))
 
 
-def test_a_clock_that_stands_still_for_three_seconds_is_found_out_after_five() -> None:
+def test_a_clock_that_stands_still_for_three_seconds_is_detected_after_five() -> None:
     units = sent(30)
     late = [replace(u, rtp_time=u.rtp_time - (270_000 if n >= 300 else 0)) for n, u in enumerate(units)]
     errors = errors_ms(late)
@@ -177,7 +171,7 @@ def test_a_clock_that_stands_still_for_three_seconds_is_found_out_after_five() -
     assert max(abs(error) for error in errors[460:]) < 1
 
 
-def test_after_a_night_s_stillness_the_next_frame_is_laid_by_its_arrival() -> None:
+def test_a_frame_after_a_still_night_is_placed_by_its_arrival() -> None:
     """50 ppm of 14 hours are 2.5 s."""
     night_s = 14 * 3600
     units = sent(10)
@@ -189,14 +183,14 @@ def test_after_a_night_s_stillness_the_next_frame_is_laid_by_its_arrival() -> No
     assert [place / 90_000 - night_s for place in places] == pytest.approx([n / 30 for n in range(300)], abs=0.016)
 
 
-def test_what_came_before_the_start_has_a_negative_time() -> None:
+def test_units_before_the_start_have_negative_times() -> None:
     timeline = Timeline(10 * S)
     assert timeline.place(frame(0, arrival_ns=9 * S)) == -90_000
     assert timeline.place(frame(30, arrival_ns=10 * S)) == 0
 
 
 @pytest.mark.parametrize("jump", [-(10**12), -90_000 * 6, 90_000 * 6, 10**12])
-def test_a_timestamp_that_jumps_is_laid_where_it_arrived(jump: int) -> None:
+def test_a_frame_whose_timestamp_jumps_is_placed_by_its_arrival(jump: int) -> None:
     timeline = Timeline(0)
     assert timeline.place(frame(0, arrival_ns=0)) == 0
     assert timeline.place(frame(1, arrival_ns=33 * MS)) == 3000
@@ -205,35 +199,35 @@ def test_a_timestamp_that_jumps_is_laid_where_it_arrived(jump: int) -> None:
     assert timeline.place(replace(jumped, rtp_time=jumped.rtp_time + 3000, arrival_ns=200 * MS)) == 12_000
 
 
-def test_a_phone_that_begins_a_new_stream_is_laid_where_it_arrived() -> None:
+def test_a_new_stream_is_placed_by_its_arrival() -> None:
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0))
     assert timeline.place(frame(900_000, arrival_ns=2 * S, ssrc=9)) == 180_000
     assert timeline.place(frame(900_001, arrival_ns=3 * S, ssrc=9)) == 183_000
 
 
-def test_a_stall_after_which_everything_comes_at_once_leaves_the_steps_as_they_are() -> None:
+def test_a_burst_after_a_stall_keeps_its_steps() -> None:
     timeline = Timeline(0)
     stall_ns = 12 * S
     placed = [timeline.place(frame(n, arrival_ns=n * S // 30 if n < 10 else stall_ns)) for n in range(30)]
     assert placed == [3000 * n for n in range(30)]
 
 
-def test_audio_is_laid_where_it_arrived_until_the_reports_tell_better() -> None:
+def test_audio_is_placed_by_its_arrival_until_sender_reports_arrive() -> None:
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0))
     assert timeline.place(tone(0, arrival_ns=30 * MS)) == 1440
     assert timeline.place(tone(1, arrival_ns=90 * MS)) == 1440 + 960
 
 
-def test_audio_is_not_laid_by_a_first_frame_that_was_longer_under_way_than_those_behind_it() -> None:
+def test_a_late_first_frame_does_not_misplace_the_audio() -> None:
     timeline = Timeline(90 * MS)
     assert timeline.place(frame(0, arrival_ns=90 * MS)) == 0  # its last packet was sent again
     timeline.place(frame(1, arrival_ns=S // 30 + 20 * MS))
     assert timeline.place(tone(0, arrival_ns=100 * MS)) == 80 * 48  # those of its moment were 20 ms under way
 
 
-def test_audio_that_came_before_the_first_frame_proved_a_little_late_follows_it_in_even_steps() -> None:
+def test_audio_before_a_slightly_late_first_frame_follows_it_in_even_steps() -> None:
     timeline = Timeline(90 * MS)
     timeline.place(frame(0, arrival_ns=90 * MS))  # 18 ms longer under way than those behind it
     placed = [timeline.place(tone(0, arrival_ns=92 * MS))]
@@ -245,7 +239,7 @@ def test_audio_that_came_before_the_first_frame_proved_a_little_late_follows_it_
     assert placed[-1] == pytest.approx((2 + 18) * 48 + 960 * 499, abs=TOLERANCE_NS * 48 // MS)
 
 
-def test_audio_that_came_before_the_first_frame_proved_late_goes_with_it_at_once() -> None:
+def test_audio_before_a_late_first_frame_moves_with_it_at_once() -> None:
     timeline = Timeline(190 * MS)
     timeline.place(frame(0, arrival_ns=190 * MS))  # 170 ms longer under way than those behind it
     assert timeline.place(tone(0, arrival_ns=192 * MS)) == 2 * 48
@@ -253,7 +247,7 @@ def test_audio_that_came_before_the_first_frame_proved_late_goes_with_it_at_once
     assert timeline.place(tone(1, arrival_ns=212 * MS)) == pytest.approx((2 + 20 + 170) * 48, abs=1)
 
 
-def test_audio_that_comes_with_reports_is_laid_beside_the_frame_at_once() -> None:
+def test_audio_with_sender_reports_is_aligned_with_the_frame_at_once() -> None:
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0, captured_ns=NOON_NS))
     late = tone(0, arrival_ns=230 * MS, captured_ns=NOON_NS + 30 * MS)  # 200 ms longer under way than the frame
@@ -282,7 +276,7 @@ def test_reports_move_audio_smoothly_to_its_place_and_never_back(error_ms: int, 
     assert steps[-1] == 960  # and is then left alone
 
 
-def test_reports_that_are_no_more_exact_than_a_sender_s_buffers_leave_audio_in_its_even_steps() -> None:
+def test_imprecise_reports_leave_audio_in_even_steps() -> None:
     timeline = Timeline(0)
     for number in range(300):
         now_ns = number * 20 * MS
@@ -292,7 +286,7 @@ def test_reports_that_are_no_more_exact_than_a_sender_s_buffers_leave_audio_in_i
         assert timeline.place(heard) == 960 * number
 
 
-def test_reports_of_clocks_that_have_nothing_to_do_with_each_other_are_not_believed() -> None:
+def test_reports_of_unrelated_clocks_are_ignored() -> None:
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0, captured_ns=NOON_NS))
     for number in range(10):
@@ -300,7 +294,7 @@ def test_reports_of_clocks_that_have_nothing_to_do_with_each_other_are_not_belie
         assert timeline.place(tone(number, arrival_ns=number * 20 * MS, captured_ns=captured_ns)) == 960 * number
 
 
-def test_what_the_reports_said_of_a_stream_that_is_over_is_forgotten() -> None:
+def test_reports_of_an_ended_stream_are_forgotten() -> None:
     timeline = Timeline(0)
     timeline.place(frame(0, arrival_ns=0, captured_ns=NOON_NS))
     timeline.place(frame(0, arrival_ns=1 * S, ssrc=2))  # its first report is still to come

@@ -52,7 +52,7 @@ async def test_every_codec_and_file_has_a_constant_rate_and_shows_what_was_sent(
 
 
 @pytest.mark.parametrize("codec", ["h265", "vp8", "vp9", "av1"])
-async def test_whatever_the_phone_sends_can_be_encoded_anew(tmp_path: Path, codec: str) -> None:
+async def test_whatever_the_phone_sends_can_be_transcoded(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "a.mp4"
     await transcoded(path, video_as(codec, 8))
     assert streams(path) == ["h264"]
@@ -61,7 +61,7 @@ async def test_whatever_the_phone_sends_can_be_encoded_anew(tmp_path: Path, code
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize(("bidirectional", "right_from"), [(0, 0), (1, 3), (2, 4)])
-async def test_each_step_shows_its_own_frame_also_of_a_phone_that_may_reorder_or_does(
+async def test_each_step_shows_its_own_frame_even_of_a_reordering_phone(
     tmp_path: Path, codec: str, bidirectional: int, right_from: int
 ) -> None:
     """That a phone reorders is seen at its first such frame: before it, some come too late for their steps.
@@ -104,13 +104,13 @@ async def test_a_still_screen_is_repeated_and_the_file_lasts_as_long_as_it_took(
     assert all(is_frame(image, 11) for image in images[len(images) // 2 :])
 
 
-async def test_more_frames_than_the_rate_are_thinned_out_and_are_no_loss(tmp_path: Path) -> None:
+async def test_frames_beyond_the_rate_are_thinned_out_and_are_no_loss(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     recording = await transcoded(path, video(encoded(30, keyframe_every=30)), fps=10)
     assert (recording.frames, recording.dropped) == (10, 0)
 
 
-async def test_audio_is_copied_whole_beside_frames_that_are_encoded(tmp_path: Path) -> None:
+async def test_audio_is_copied_whole_beside_transcoded_frames(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     heard = audio(75)
     await transcoded(path, interleaved(video(encoded(45, keyframe_every=15)), heard), fps=15)
@@ -122,7 +122,7 @@ async def test_audio_is_copied_whole_beside_frames_that_are_encoded(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "size"), [({"height": 64}, (80, 64)), ({"size": (200, 100)}, (200, 100)), ({"height": 256}, (320, 256))]
 )
-async def test_frames_are_scaled_whole_with_black_beside_them(
+async def test_frames_are_scaled_whole_with_black_bars(
     tmp_path: Path, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     path = tmp_path / "a.mkv"
@@ -137,7 +137,7 @@ async def test_frames_are_scaled_whole_with_black_beside_them(
             assert image[:, left + width + 4 :].max(initial=0) < 24
 
 
-async def test_a_phone_that_is_turned_is_shown_whole_in_a_file_of_one_size(tmp_path: Path) -> None:
+async def test_a_rotated_phone_is_shown_whole_in_a_file_of_one_size(tmp_path: Path) -> None:
     turned = encoded(6, size=(128, 160), keyframe_every=6)
     path = tmp_path / "a.mp4"
     await transcoded(path, [*video(encoded(6, keyframe_every=6)), *video(turned, start=900_000 + 18_000)])
@@ -158,7 +158,7 @@ def test_brightness_is_kept_whatever_the_range() -> None:
 # Segments, limits, endings: what holds for copies holds here
 
 
-async def test_segments_begin_with_keyframes_that_are_made_for_them(tmp_path: Path) -> None:
+async def test_each_segment_begins_with_a_keyframe_made_for_it(tmp_path: Path) -> None:
     session = Session()
     async with asyncio.timeout(LIMIT_S):
         async with session.record(
@@ -176,7 +176,7 @@ async def test_segments_begin_with_keyframes_that_are_made_for_them(tmp_path: Pa
         assert segment.duration_s <= 0.9
 
 
-async def test_a_limit_ends_it_with_the_last_whole_step(tmp_path: Path) -> None:
+async def test_a_limit_ends_a_recording_with_the_last_whole_step(tmp_path: Path) -> None:
     session = Session()
     async with asyncio.timeout(LIMIT_S):
         recording = session.record(
@@ -188,7 +188,7 @@ async def test_a_limit_ends_it_with_the_last_whole_step(tmp_path: Path) -> None:
     assert recording.segments[0].ended == "limit"
 
 
-async def test_what_was_before_is_encoded_from_the_moment_that_was_asked_for(tmp_path: Path) -> None:
+async def test_a_preroll_is_encoded_from_the_requested_time_on(tmp_path: Path) -> None:
     before = video(encoded(45, keyframe_every=15))
     session = Session()
     session.now_ns = before[-1].arrival_ns + 60 * S  # it is long ago, and not late
@@ -201,7 +201,7 @@ async def test_what_was_before_is_encoded_from_the_moment_that_was_asked_for(tmp
     assert is_frame(shown(path)[0], 20)
 
 
-async def test_a_frame_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_for(tmp_path: Path) -> None:
+async def test_an_undecodable_frame_is_counted_and_a_keyframe_requested(tmp_path: Path) -> None:
     sent = video()
     sent[2] = access_unit(b"\x00\x00\x00\x01\x41", sent[2].rtp_time)
     session = Session()
@@ -221,7 +221,7 @@ async def test_a_frame_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_fo
 # Too little time
 
 
-def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_audio_stays() -> None:
+def test_a_late_transcoder_skips_and_counts_steps_evenly_and_keeps_the_audio() -> None:
     transcoder = Transcoder(Transcode(), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
     heard = audio(400)
     given: list[AccessUnit] = []
@@ -260,7 +260,7 @@ def test_who_is_late_leaves_steps_out_evenly_and_counts_them_and_the_audio_stays
         ({"crf": 52}, "expected a crf of 0 to 51 for h264, got 52"),
     ],
 )
-def test_what_cannot_be_is_named(options: dict[str, Any], said: str) -> None:
+def test_an_impossible_option_is_named(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Transcode(**options)
 
@@ -275,7 +275,7 @@ async def test_a_file_that_cannot_hold_the_codec_is_refused_at_once(tmp_path: Pa
 
 @pytest.mark.edge
 @pytest.mark.parametrize("codec", CODECS)
-async def test_a_bit_rate_and_a_quality_are_heeded(tmp_path: Path, codec: str) -> None:
+async def test_a_bit_rate_and_a_quality_take_effect(tmp_path: Path, codec: str) -> None:
     sizes = []
     for number, options in enumerate(({"crf": 20}, {"crf": 50}, {"bitrate_bps": 2_000_000}, {"bitrate_bps": 100_000})):
         path = tmp_path / f"{number}.mp4"

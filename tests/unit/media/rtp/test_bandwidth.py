@@ -98,7 +98,7 @@ def test_a_bottleneck_is_used_and_its_queue_stays_short(capacity_bps: float, jit
     assert max(path.queue_ms) < 500
 
 
-def test_on_a_free_path_the_estimate_soon_leads_to_all_that_the_sender_has() -> None:
+def test_the_estimate_on_a_free_path_soon_allows_all_that_the_sender_has() -> None:
     path = Path(1e9, most_bps=10e6)
     path.run(4)
     assert path.allowed_bps == 10e6  # from 300 kbit/s
@@ -115,7 +115,7 @@ def test_jitter_alone_does_not_keep_the_estimate_down(jitter_ns: int) -> None:
     assert (path.arrived_bytes - before) * 8 / 10 > 0.8 * 5e6
 
 
-def test_a_path_that_narrows_is_followed_and_the_queue_it_made_is_let_run_empty() -> None:
+def test_the_estimate_follows_a_narrowing_path_and_its_queue_drains() -> None:
     path = Path(4e6)
     path.run(10)
     path.capacity_bps = 1e6
@@ -128,7 +128,7 @@ def test_a_path_that_narrows_is_followed_and_the_queue_it_made_is_let_run_empty(
     assert path.allowed_bps > 2e6
 
 
-def test_a_screen_at_rest_says_nothing_of_the_path_and_takes_nothing_from_the_estimate() -> None:
+def test_a_screen_at_rest_does_not_lower_the_estimate() -> None:
     path = Path(1e9, most_bps=5e6)
     path.run(5)
     before = path.told[-1][1]
@@ -142,7 +142,7 @@ def test_a_screen_at_rest_says_nothing_of_the_path_and_takes_nothing_from_the_es
     assert min(bps for _, bps in path.told[told:]) >= before
 
 
-def test_where_the_senders_clock_stands_does_not_matter() -> None:
+def test_the_offset_of_the_senders_clock_does_not_matter() -> None:
     paths = [Path(3e6, clock_start=start) for start in (0, 0xFFFFFF - (7 << 18), 123_456_789)]
     for path in paths:
         path.run(15)
@@ -151,7 +151,7 @@ def test_where_the_senders_clock_stands_does_not_matter() -> None:
         assert other == pytest.approx(one, rel=0.001)
 
 
-def test_a_sender_that_sends_a_frame_at_once_is_estimated_too() -> None:
+def test_a_sender_that_bursts_its_frames_is_estimated_too() -> None:
     estimator, now_ns = BandwidthEstimator(RoundTripTime()), 0
     for number in range(300):  # a frame of 50 kbit each 33 ms, over 10 Mbit/s
         for place in range(5):
@@ -166,7 +166,7 @@ def test_a_sender_that_sends_a_frame_at_once_is_estimated_too() -> None:
 # When it is told
 
 
-def test_an_estimate_is_told_at_intervals_while_packets_come_and_a_lower_one_at_once() -> None:
+def test_an_estimate_is_sent_at_intervals_and_a_lower_one_at_once() -> None:
     path = Path(2e6)
     path.run(20)
     falls = 0
@@ -177,7 +177,7 @@ def test_an_estimate_is_told_at_intervals_while_packets_come_and_a_lower_one_at_
     assert falls
 
 
-def test_nothing_is_due_before_a_packet_came() -> None:
+def test_nothing_is_due_before_the_first_packet() -> None:
     estimator = BandwidthEstimator(RoundTripTime())
     assert (estimator.deadline_ns, estimator.due(1 << 60)) == (None, None)
     assert estimator.add([(5, 100)], 7 * MS)
@@ -201,7 +201,7 @@ def test_nothing_is_due_before_a_packet_came() -> None:
     st.booleans(),
 )
 @examples(200)
-def test_any_send_times_are_survived_and_the_estimate_stays_within_its_bounds(
+def test_the_estimate_stays_within_its_bounds_for_any_send_times(
     packets: list[tuple[int, int, int]], relative: bool
 ) -> None:
     """The law: for any send times, sizes and pauses the estimate is within its bounds, and polling at the deadline
@@ -218,7 +218,7 @@ def test_any_send_times_are_survived_and_the_estimate_stays_within_its_bounds(
             assert estimator.due(1 << 70) is None
 
 
-def test_what_is_remembered_does_not_grow() -> None:
+def test_the_memory_of_the_estimate_does_not_grow() -> None:
     estimator, sizes = BandwidthEstimator(RoundTripTime()), []
     chance = random.Random(1)
     for number in range(60_000):

@@ -144,7 +144,7 @@ def with_gap(*absent: int, hold_ns: int = 500 * MS) -> tuple[JitterBuffer, Retra
     return buffer, RetransmissionRequests(buffer, round_trip), round_trip
 
 
-def test_a_missing_packet_is_asked_for_at_once_then_each_time_an_answer_is_overdue_until_it_is_given_up() -> None:
+def test_a_missing_packet_is_requested_at_once_and_after_each_overdue_answer_until_given_up() -> None:
     buffer, requests, round_trip = with_gap(3)
     retry_ns = round_trip.retry_after_ns
     asked = []
@@ -158,7 +158,7 @@ def test_a_missing_packet_is_asked_for_at_once_then_each_time_an_answer_is_overd
     assert buffer.lost == 1
 
 
-def test_a_packet_that_came_is_not_asked_for_again() -> None:
+def test_a_packet_that_arrived_is_not_requested_again() -> None:
     buffer, requests, _ = with_gap(3, 5)
     assert requests.due(0) == [3, 5]
     buffer.insert(packet(3), 10 * MS)
@@ -168,7 +168,7 @@ def test_a_packet_that_came_is_not_asked_for_again() -> None:
     assert requests.deadline_ns is None
 
 
-def test_more_than_one_message_names_are_asked_for_in_messages_right_after_each_other() -> None:
+def test_more_packets_than_one_message_names_are_requested_in_consecutive_messages() -> None:
     _, requests, _ = with_gap(*range(1, 601))
     sizes = []
     while (requests.deadline_ns or 0) <= 0:
@@ -176,7 +176,7 @@ def test_more_than_one_message_names_are_asked_for_in_messages_right_after_each_
     assert sizes == [250, 250, 100]
 
 
-def test_the_time_an_answer_takes_is_learnt_from_requests_that_were_put_once() -> None:
+def test_the_round_trip_is_learnt_from_requests_that_were_sent_once() -> None:
     buffer, requests, round_trip = with_gap(3, 5)
     requests.due(0)
     requests.came(buffer.missing[0x10000 + 3], 40 * MS, retransmitted=True)
@@ -187,7 +187,7 @@ def test_the_time_an_answer_takes_is_learnt_from_requests_that_were_put_once() -
     assert round_trip.smoothed_ns == 40 * MS
 
 
-def test_where_packets_overtake_each_other_a_request_waits_as_long_as_they_were_late() -> None:
+def test_a_request_waits_as_long_as_reordered_packets_were_late() -> None:
     buffer, requests, _ = with_gap(3)
     requests.came(buffer.missing[0x10000 + 3], 12 * MS, retransmitted=False)
     buffer.insert(packet(3), 12 * MS)
@@ -198,7 +198,7 @@ def test_where_packets_overtake_each_other_a_request_waits_as_long_as_they_were_
     assert requests.due(32 * MS) == [5]
 
 
-def test_the_wait_for_overtaken_packets_never_exceeds_a_round_trip_and_fades_with_loss() -> None:
+def test_the_wait_for_reordered_packets_never_exceeds_a_round_trip_and_fades_with_loss() -> None:
     buffer, requests, round_trip = with_gap(3)
     requests.came(buffer.missing[0x10000 + 3], 400 * MS, retransmitted=False)
     buffer.insert(packet(3), 400 * MS)
@@ -223,7 +223,7 @@ def test_the_wait_for_overtaken_packets_never_exceeds_a_round_trip_and_fades_wit
     st.lists(st.tuples(st.integers(1, 30), st.integers(0, 50 * MS)), min_size=1, max_size=40),
     st.lists(st.integers(0, 100 * MS), max_size=40),
 )
-def test_whoever_polls_at_the_deadline_asks_for_everything_and_for_nothing_too_often(
+def test_polling_at_the_deadline_requests_everything_and_nothing_too_often(
     arrivals: list[tuple[int, int]], late_polls: list[int]
 ) -> None:
     """The law: for any arrivals and any lateness of the polls, a number is asked for only while it is missing, first
@@ -257,7 +257,7 @@ def test_whoever_polls_at_the_deadline_asks_for_everything_and_for_nothing_too_o
 # Keyframe requests
 
 
-def test_a_keyframe_is_asked_for_at_once_and_then_at_intervals_until_it_has_come() -> None:
+def test_a_keyframe_is_requested_at_once_and_at_intervals_until_it_arrives() -> None:
     requests = KeyframeRequests()
     assert (requests.deadline_ns, requests.due(0)) == (None, False)
     requests.need()
@@ -362,7 +362,7 @@ steps = st.lists(
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 1 << 60), steps, st.integers(1, 6), st.randoms(use_true_random=False))
 @examples(200)
-def test_congestion_feedback_tells_what_came_and_when_and_what_did_not(
+def test_congestion_feedback_reports_arrivals_with_their_times_and_losses(
     first: int, start_ns: int, waits: list[tuple[int, int]], overtaking: int, chance: object
 ) -> None:
     """The law: for any loss, reordering and pauses, the messages together name every packet that came once, with its
@@ -403,7 +403,7 @@ def test_feedback_is_due_an_interval_after_the_first_packet_or_when_a_message_is
     assert feedback.deadline_ns == 100 * MS
 
 
-def test_messages_are_counted_and_a_packet_that_comes_after_its_message_is_told_in_the_next() -> None:
+def test_messages_are_counted_and_a_late_packet_is_reported_in_the_next() -> None:
     feedback = TransportFeedback()
     counts = []
     for turn in range(300):

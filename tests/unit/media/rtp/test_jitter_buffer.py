@@ -94,7 +94,7 @@ def test_the_buffer_does_what_its_description_says(steps: list[tuple[int, int]],
 
 @given(arrivals, st.integers(0, 0xFFFF))
 @examples(300)
-def test_indices_leave_in_rising_order_and_everything_that_came_in_time_has_left_after_the_hold_time(
+def test_indices_rise_and_everything_in_time_has_left_after_the_hold_time(
     steps: list[tuple[int, int]], first: int
 ) -> None:
     """The law: indices rise strictly, so nothing leaves twice; in the end what came is what left and what was late."""
@@ -136,7 +136,7 @@ def test_without_loss_everything_leaves_in_order_and_no_gap_is_given_up(first: i
     ),
     st.integers(0, 20),
 )
-def test_whatever_comes_the_buffer_stays_bounded_and_goes_on(
+def test_the_buffer_stays_bounded_and_goes_on_whatever_arrives(
     arrivals: list[tuple[int, int, bool]], wait_ns: int
 ) -> None:
     """The law: for any sequence numbers and sizes at all, no more than `capacity` packets are held or missing, and no
@@ -183,7 +183,7 @@ def test_a_gap_as_wide_as_the_buffer_is_the_first_that_may_be_a_restart() -> Non
 
 
 @pytest.mark.parametrize("behind", [CAPACITY + 1, 3_000, 30_000, 40_000])
-def test_a_packet_from_far_away_alone_is_late_and_changes_nothing(behind: int) -> None:
+def test_a_single_packet_from_far_away_is_late_and_changes_nothing(behind: int) -> None:
     """A packet given up long ago comes after all, and more than once; what is in order leaves between."""
     buffer = JitterBuffer(hold_ns=HOLD_NS, capacity=CAPACITY)
     left = [p for n in range(100) for p in buffer.insert(packet(n), 0)]
@@ -214,7 +214,7 @@ def test_a_full_buffer_gives_up_the_oldest_gap_and_keeps_what_came(size: int, he
     assert (buffer.lost, buffer.missing) == (1, {})
 
 
-def test_a_packet_given_up_that_comes_after_all_is_late() -> None:
+def test_a_given_up_packet_that_arrives_is_late() -> None:
     buffer = JitterBuffer(hold_ns=HOLD_NS)
     buffer.insert(packet(1), 0)
     buffer.insert(packet(3), 10)

@@ -50,7 +50,7 @@ def with_extras(packet: TheirPacket, contributors: list[int], padding: int, exte
         abs_send_time=st.none() | st.integers(0, 0xFFFFFF),
     ),
 )
-def test_what_another_library_writes_is_read_as_it_was_meant(
+def test_packets_that_another_library_writes_are_read_correctly(
     sent: TheirPacket, contributors: list[int], padding: int, extensions: HeaderExtensions
 ) -> None:
     """The law: for any fields, contributing sources, padding and extensions, each field comes back as written."""
@@ -95,7 +95,7 @@ def test_any_bytes_are_a_packet_whose_payload_lies_within_them_or_none(datagram:
     st.integers(0, 4),
     st.binary(min_size=1, max_size=60),
 )
-def test_what_another_parser_accepts_is_accepted_and_read_alike(
+def test_packets_that_another_parser_accepts_are_read_alike(
     flags: int, contributors: int, head: bytes, words: int, rest: bytes
 ) -> None:
     """The law: on any bytes that aiortc takes for a packet, both parsers agree on all of its fields."""

@@ -39,7 +39,7 @@ from tests.support.senders import (
 # Where a frame begins and ends
 
 
-def test_a_frame_leaves_with_its_last_packet_but_for_the_first_which_waits_for_the_next() -> None:
+def test_a_frame_leaves_with_its_last_packet_except_the_first_which_waits_for_the_next() -> None:
     by = receiver()
     first, *packets = packets_by_aiortc(STREAM)
     assert feed(by, first) == []
@@ -74,7 +74,7 @@ def test_padding_behind_a_gap_does_not_cost_the_keyframe_that_follows() -> None:
     assert unit.is_keyframe
 
 
-def test_a_keyframe_that_lost_its_delimiter_alone_is_whole_enough() -> None:
+def test_a_keyframe_that_lost_only_its_delimiter_is_accepted() -> None:
     units = encoded(5, keyframe_every=4, x264=":aud=1")
     packets = packets_by_libavformat(units, packet_size=1400, mode=0)
     assert [data[12] & 0x1F for data in packets[4][:2]] == [9, 7]
@@ -98,7 +98,7 @@ def test_a_malformed_payload_costs_its_frame_and_what_depends_on_it() -> None:
 
 
 @pytest.mark.parametrize("behind", [0, 1_900, 2_100, 2_700])
-def test_a_retransmission_that_comes_long_after_its_packet_was_given_up_costs_nothing(behind: int) -> None:
+def test_a_retransmission_long_after_its_packet_was_given_up_costs_nothing(behind: int) -> None:
     units = encoded(100, keyframe_every=10, noise=True)
     packets = [data for made in packets_by_libavformat(units, packet_size=300) for data in made]
     assert len(packets) > 600 + behind
@@ -120,7 +120,7 @@ def test_a_retransmission_that_comes_long_after_its_packet_was_given_up_costs_no
 
 
 @pytest.mark.parametrize("hours", [5, 7, 12, 14, 30, 200])
-def test_rtp_time_goes_on_with_the_hours_though_nothing_came(hours: int) -> None:
+def test_rtp_time_goes_on_over_hours_of_silence(hours: int) -> None:
     """32 bits of 90 kHz wrap after 13 hours 15 minutes."""
     ticks, pause_ns = 3600 * hours * 90_000, 3_600 * hours * 1_000 * MS
     by = receiver()
@@ -163,7 +163,7 @@ def test_audio_waits_for_reordered_packets_and_not_for_lost_ones() -> None:
 # Sources
 
 
-def test_a_sender_that_starts_anew_takes_the_place_of_its_former_self() -> None:
+def test_a_restarted_sender_replaces_its_former_source() -> None:
     by = receiver(VIDEO)
     feed(by, flat(packets_by_aiortc(SMALL)))
     by.receive([rtp(b"\x41", 3, 0)], MS)  # far away: a gap that will not be closed

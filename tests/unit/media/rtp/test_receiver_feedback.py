@@ -35,7 +35,7 @@ from tests.support.senders import (
 )
 
 
-def test_a_keyframe_is_asked_for_with_the_first_packet_and_again_until_one_is_whole() -> None:
+def test_a_keyframe_is_requested_with_the_first_packet_and_until_one_is_whole() -> None:
     by = receiver()
     by.receive([rtp(b"\x41no keyframe", 65_499, 4_294_890_000, marker=True)], 0)
     asked = [(now_ms, keyframe_requests(by)) for now_ms in range(0, 1000, 10) if by.poll(now_ms * MS) == []]
@@ -46,7 +46,7 @@ def test_a_keyframe_is_asked_for_with_the_first_packet_and_again_until_one_is_wh
     assert (by.counters.plis, by.counters.firs) == (4, 0)
 
 
-def test_a_keyframe_that_was_asked_for_by_the_user_is_asked_for_until_it_comes() -> None:
+def test_a_users_request_for_a_keyframe_is_repeated_until_one_arrives() -> None:
     by = receiver()
     feed(by, flat(packets_by_aiortc(SMALL)))
     sent_rtcp(by)
@@ -60,7 +60,7 @@ def test_a_keyframe_that_was_asked_for_by_the_user_is_asked_for_until_it_comes()
     assert keyframe_requests(by) == 0
 
 
-def test_a_sender_that_knows_only_full_intra_requests_gets_those_numbered() -> None:
+def test_a_sender_that_knows_only_full_intra_requests_gets_numbered_ones() -> None:
     by = receiver(replace(VIDEO, feedback=frozenset({"ccm fir"})))
     by.receive([rtp(b"\x41no keyframe", 1, 0, marker=True)], 0)
     for now_ms in (300, 600):
@@ -72,7 +72,7 @@ def test_a_sender_that_knows_only_full_intra_requests_gets_those_numbered() -> N
     ]
 
 
-def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted() -> None:
+def test_a_sender_without_keyframe_requests_gets_none_and_none_is_counted() -> None:
     by = receiver(replace(VIDEO, feedback=frozenset({"nack"})))
     by.receive([rtp(b"\x41no keyframe", 1, 0, marker=True)], 0)
     by.poll(400 * MS)
@@ -80,7 +80,7 @@ def test_a_sender_that_knows_no_keyframe_requests_gets_none_and_none_is_counted(
     assert (by.counters.plis, by.counters.firs) == (0, 0)
 
 
-def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole() -> None:
+def test_a_lasting_gap_requests_a_keyframe_and_ends_when_one_is_whole() -> None:
     """Of three groups the first loses a frame for good, and the keyframe of the next one a packet for a while."""
     units = [list(packets) for packets in packets_by_aiortc(STREAM)]
     late = units[10].pop(5)
@@ -104,7 +104,7 @@ def test_a_gap_that_lasts_has_a_keyframe_asked_for_and_is_left_when_one_is_whole
     assert keyframe_requests(by) == 0
 
 
-def test_a_gap_that_is_filled_in_time_costs_no_frame_whatever_is_behind_it() -> None:
+def test_a_gap_filled_in_time_costs_no_frame_whatever_is_behind_it() -> None:
     units = [list(packets) for packets in packets_by_aiortc(STREAM)]
     late = units[3].pop(1)
     by = receiver(NO_RTX)
@@ -142,7 +142,7 @@ def test_without_reduced_size_every_message_is_a_full_compound_packet() -> None:
         assert description.chunks[0].items == [(1, b"name")]
 
 
-def test_congestion_feedback_is_sent_for_every_packet_that_bears_the_extension() -> None:
+def test_congestion_feedback_is_sent_for_every_packet_with_the_extension() -> None:
     by = receiver(replace(VIDEO, transport_cc_id=5, feedback=frozenset({"transport-cc"})))
     for number in range(20):
         element = b"\xbe\xde\x00\x01\x51" + struct.pack("!H", 65_530 + number & 0xFFFF) + b"\x00"
@@ -153,7 +153,7 @@ def test_congestion_feedback_is_sent_for_every_packet_that_bears_the_extension()
     assert message[0] & 0x1F == 15
 
 
-def test_the_bandwidth_is_told_of_every_packet_that_bears_its_send_time_retransmitted_or_not() -> None:
+def test_the_bandwidth_estimate_uses_every_packet_with_a_send_time() -> None:
     by = receiver(replace(VIDEO, abs_send_time_id=5, feedback=frozenset({"goog-remb"})))
     for number in range(2_000):  # 8 Mbit/s, half of it for probing
         send_time = b"\xbe\xde\x00\x01\x52" + ((number * MS << 18) // 10**9).to_bytes(3)
@@ -168,7 +168,7 @@ def test_the_bandwidth_is_told_of_every_packet_that_bears_its_send_time_retransm
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_the_moment_of_capture_is_told_by_the_latest_sender_report(wrapped: bool) -> None:
+def test_the_latest_sender_report_gives_the_capture_time(wrapped: bool) -> None:
     by = receiver()
     packets = flat(packets_by_aiortc(SMALL, rtp_time=0xFFFFFFFF - 9_000 if wrapped else 50_000))
     start = struct.unpack_from("!I", packets[0], 4)[0]

@@ -150,7 +150,7 @@ class Path:
     st.sampled_from([VIDEO, NO_RTX, replace(VIDEO, feedback=frozenset({"nack pli"}))]),
 )
 @examples(60)
-def test_whatever_happens_on_the_way_only_whole_frames_that_can_be_decoded_come_out(
+def test_only_whole_decodable_frames_come_out_whatever_the_path_does(
     seed: int, loss: float, repeated: float, spread_ns: int, track: Track
 ) -> None:
     """The law: for any loss, repetition and reordering, with retransmissions of either kind or none, every unit given
@@ -250,7 +250,7 @@ def test_a_phone_may_change_from_one_codec_to_another() -> None:
     assert [unit.data for unit in received[2:]] == CODED["vp9"][0][:2]
 
 
-def test_what_comes_out_after_losses_decodes_without_an_error() -> None:
+def test_frames_after_losses_decode_without_an_error() -> None:
     path = Path(4, loss=0.05, repeated=0, spread_ns=0, rtx=False)
     path.run(receiver(replace(VIDEO, feedback=frozenset())), packets_by_aiortc(STREAM))
     assert 0 < len(path.received) < len(STREAM)
@@ -262,7 +262,7 @@ def test_what_comes_out_after_losses_decodes_without_an_error() -> None:
 
 @given(datagrams, st.sampled_from([replace(VIDEO, transport_cc_id=3), replace(VIDEO, abs_send_time_id=3)]))
 @examples(200)
-def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_for_for_ever(
+def test_any_datagrams_are_handled_and_polling_at_the_deadline_comes_to_an_end(
     arrivals: list[tuple[bytes, int]], track: Track
 ) -> None:
     """The law: for any bytes taken for RTP and for RTCP, nothing is raised, what is sent can be parsed, and polling at
@@ -292,9 +292,7 @@ def test_any_datagrams_are_survived_and_a_poll_at_the_deadline_is_never_asked_fo
     st.sampled_from([replace(VIDEO, transport_cc_id=3), replace(VIDEO, abs_send_time_id=3)]),
 )
 @examples(200)
-def test_packets_taken_together_are_as_good_as_taken_one_by_one(
-    arrivals: list[tuple[bytes, int]], track: Track
-) -> None:
+def test_packets_taken_together_give_the_same_as_one_by_one(arrivals: list[tuple[bytes, int]], track: Track) -> None:
     """The law: however packets are divided into bursts, the same units, requests and counts come of them."""
     together, alone = receiver(track, AUDIO), receiver(track, AUDIO)
     for burst, group in enumerate(_bursts(arrivals)):

@@ -88,7 +88,7 @@ def test_sender_reports_and_goodbyes_are_found_in_any_compound_packet(sent: list
 @example(b"\x9f\xcb\x00\x01\x00\x00\x00\x01")
 @example(b"\x80\xc8\x00\x05" + bytes(20))
 @example(b"\x80\xcb\xff\xff")
-def test_any_bytes_are_survived(datagram: bytes) -> None:
+def test_any_bytes_are_parsed_without_an_exception(datagram: bytes) -> None:
     """The law: no bytes raise, and nothing is read beyond their end."""
     for item in parse_rtcp(datagram):
         ssrcs = item.ssrcs if isinstance(item, Goodbye) else (item.ssrc,)
@@ -124,7 +124,7 @@ def test_a_receiver_report_says_what_was_put_into_it(own_ssrc: int, blocks: list
 
 
 @pytest.mark.parametrize(("lost", "told"), [(1 << 30, (1 << 23) - 1), (-(1 << 30), -(1 << 23)), (-1, -1)])
-def test_what_a_report_block_has_no_room_for_saturates(lost: int, told: int) -> None:
+def test_values_too_large_for_a_report_block_saturate(lost: int, told: int) -> None:
     block = ReportBlock(
         ssrc=1,
         fraction_lost=255,
@@ -151,7 +151,7 @@ def test_a_source_description_names_us(own_ssrc: int, cname: str) -> None:
 
 
 @given(word, word, st.integers(0, 1000))
-def test_keyframe_requests_are_what_others_understand(own_ssrc: int, media_ssrc: int, number: int) -> None:
+def test_other_software_reads_our_keyframe_requests(own_ssrc: int, media_ssrc: int, number: int) -> None:
     """The law: for any SSRC, PLI names it as the media source, FIR in its entry with its number modulo 256."""
     pli, fir = RtcpPacket.parse(
         picture_loss_indication(own_ssrc, media_ssrc) + full_intra_request(own_ssrc, media_ssrc, number)

@@ -117,7 +117,7 @@ def check(units: list[bytes], left: list[tuple[int, AccessUnit]]) -> list[int]:
 @pytest.mark.parametrize("codec", STREAMS)
 @given(st.sampled_from([1, 4]), st.sampled_from(STYLES), st.sampled_from([60, 300, 5_000]), st.integers(0, MS // 2))
 @examples(80)
-def test_however_a_sender_cuts_and_marks_its_frames_the_same_frames_come_out(
+def test_the_same_frames_come_out_however_a_sender_cuts_and_marks_them(
     codec: str, slices: int, style: str, size: int, step_ns: int
 ) -> None:
     """The law: any number of slices, in packets of any size, each, the last or none with a marker bit: every frame
@@ -138,7 +138,7 @@ def test_however_a_sender_cuts_and_marks_its_frames_the_same_frames_come_out(
 
 @pytest.mark.parametrize("codec", STREAMS)
 @pytest.mark.parametrize("slices", [1, 4])
-def test_frames_that_are_marked_leave_at_once_but_for_the_first(codec: str, slices: int) -> None:
+def test_marked_frames_leave_at_once_except_the_first(codec: str, slices: int) -> None:
     made = packets(codec, STREAMS[codec][slices], "frames")
     left = play(receiver(codec), made)
     assert [at_ns for at_ns, _ in left[1:]] == [sent[-1][0] for sent in made[1:]]
@@ -146,7 +146,7 @@ def test_frames_that_are_marked_leave_at_once_but_for_the_first(codec: str, slic
     assert left[0][1].arrival_ns == 0
 
 
-def test_a_phones_next_connection_begins_with_what_its_marker_bits_have_proved() -> None:
+def test_a_phones_next_connection_begins_with_what_its_marker_bits_proved() -> None:
     marker_bits = MarkerBits()
     by, successor = receiver(marker_bits=marker_bits), receiver(marker_bits=marker_bits)
     units = STREAMS["h264"][1]
@@ -166,7 +166,7 @@ def test_a_next_connection_whose_marker_bits_mean_something_else_adapts() -> Non
         assert check(units, whole) == [4, 5, 6, 7, 8]
 
 
-def test_the_first_frame_leaves_with_the_packet_that_follows_it_if_that_comes_soon() -> None:
+def test_the_first_frame_leaves_with_the_packet_after_it_if_that_arrives_soon() -> None:
     first, second = packets("h264", STREAMS["h264"][1][:2], "frames")
     by = receiver()
     assert play(by, [first], until_ns=MS) == []
@@ -176,7 +176,7 @@ def test_the_first_frame_leaves_with_the_packet_that_follows_it_if_that_comes_so
 
 
 @pytest.mark.parametrize("style", ["slices", "NAL units", "nothing"])
-def test_of_a_moving_screen_each_frame_leaves_with_the_next_one(style: str) -> None:
+def test_each_frame_of_a_moving_screen_leaves_with_the_next_one(style: str) -> None:
     made = packets("h264", STREAMS["h264"][4], style)
     left = play(receiver(), made)
     assert [at_ns for at_ns, _ in left[1:-1]] == [sent[0][0] for sent in made[2:]]
@@ -249,7 +249,7 @@ def test_after_a_loss_a_stream_without_keyframes_goes_on_at_a_recovery_point() -
     assert left[30][1].discontinuity
 
 
-def test_a_recovery_point_answers_whoever_asks_for_a_keyframe_and_else_is_none() -> None:
+def test_a_recovery_point_answers_a_keyframe_request_and_otherwise_is_no_keyframe() -> None:
     by = receiver()
     made = packets("h264", REFRESHED, "frames")
     left = play(by, made[:45])
