@@ -65,7 +65,7 @@ class Streamer:
         self.fanout.add(self._history)
         self.fanout.add(self.decoded)
         self._ending = asyncio.create_task(self._end())
-        return self.decoded.frames(policy, max_fps=None, limit=EVERY_LIMIT)
+        return self.decoded.hub.iterate(policy, max_fps=None, limit=EVERY_LIMIT)
 
     async def decoded_frames(self, policy: Policy = "latest") -> AsyncIterator[av.VideoFrame]:
         """Give the newest frame each time, or every one, until the connection ends."""

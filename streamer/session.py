@@ -192,7 +192,7 @@ class Session(Verbs, Waits, ShellAndApps):
         Raises:
             ConfigurationError: The policy, rate or limit is wrong, or this is not the session's event loop.
         """
-        return self._frames.frames(policy, max_fps=max_fps, repeat=repeat, limit=limit)
+        return self._frames.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     def _newest_frames(self) -> FrameIterator:
         return self.frames()
@@ -278,7 +278,7 @@ class Session(Verbs, Waits, ShellAndApps):
         Raises:
             ConfigurationError: The format, rate or layout is wrong, or this is not the session's event loop.
         """
-        return self._audio.audio(sample_format, rate=rate, layout=layout)
+        return self._audio.hub.iterate(sample_format, rate=rate, layout=layout)
 
     def record(
         self,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import math
 import sys
 import wave
@@ -17,9 +16,9 @@ from rich.text import Text
 from streamer import errors
 from streamer.atomic_file import check_writable, unwritable
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import bar, duration, interruption_facts, live, stats_table, with_interruptions
+from streamer.cli.display import bar, duration, final_stats, live, stats_facts, with_interruptions
 from streamer.cli.options import Output
-from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
+from streamer.cli.output import refuse_terminal, show_result, styled
 from streamer.cli.runtime import stop_on_signal
 from streamer.media.playback.audio_frames import AudioFrame, AudioIterator, Layout
 
@@ -106,21 +105,17 @@ async def _record(
             if over is not None:
                 over.cancel()
             audio.close()
-            stats = session.stats()
-            if show_stats and not say.as_json:
-                (notes if is_pipe else out).print(stats_table(stats))
+            stats = final_stats(session, show=show_stats and not say.as_json, is_pipe=is_pipe)
     if not recorder.written:
         raise errors.RecordingError(f"no audio came: {output} was not written")
-    facts: dict[str, Any] = {
+    facts = {
         "output": str(output),
         "duration_s": round(recorder.written / recorder.rate, 3),
         "rate": recorder.rate,
         "layout": recorder.layout,
         "concealed_s": round(recorder.concealed / recorder.rate, 3),
-        **interruption_facts(stats),
+        **stats_facts(stats, has_all=show_stats),
     }
-    if show_stats:
-        facts["stats"] = dataclasses.asdict(stats)
     words = styled(
         (str(output), "bold"),
         f"  {duration(recorder.written / recorder.rate)}  {recorder.rate} Hz  {recorder.layout}",

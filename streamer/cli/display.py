@@ -1,6 +1,7 @@
 """What commands show: progress while they run, tables, numbers with their units, a frame in characters."""
 
 import asyncio
+import dataclasses
 import math
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import streamer
-from streamer.cli.output import note, notes, styled
+from streamer.cli.output import note, notes, out, styled
 
 LINE_EVERY_S: Final = 60.0  # where no terminal redraws a line
 _BAR: Final = 40  # columns
@@ -91,13 +92,22 @@ def duration(seconds: float) -> str:
     return f"{hours}h{minutes:02}m{left:02}s" if hours else f"{minutes}m{left:02}s"
 
 
-def interruption_facts(stats: streamer.Stats) -> dict[str, Any]:
-    """Return how often, how long and why a stream was interrupted, for JSON."""
-    return {
+def final_stats(session: streamer.Session, *, show: bool, is_pipe: bool = False) -> streamer.Stats:
+    """Return the statistics of a session at its end; with `show`, print them too."""
+    stats = session.stats()
+    if show:
+        (notes if is_pipe else out).print(stats_table(stats))
+    return stats
+
+
+def stats_facts(stats: streamer.Stats, *, has_all: bool) -> dict[str, Any]:
+    """Return how often, how long and why a stream was interrupted, for JSON; with `has_all`, all statistics too."""
+    facts = {
         "interruptions": stats.interruptions,
         "interrupted_s": round(stats.interrupted_s, 3),
         "interruption_reasons": stats.interruption_reasons,
     }
+    return {**facts, "stats": dataclasses.asdict(stats)} if has_all else facts
 
 
 def with_interruptions(words: Text, stats: streamer.Stats) -> Text:

@@ -1,7 +1,6 @@
 """`streamer frames`, `screenshot` and `clip`: frames off the screen, and out of a recording."""
 
 import asyncio
-import dataclasses
 import re
 import sys
 import tempfile
@@ -14,9 +13,9 @@ from rich.text import Text
 import streamer
 from streamer.atomic_file import check_writable, unwritable, write_atomically
 from streamer.cli.connecting import Connect, connected
-from streamer.cli.display import bar, file_size, interruption_facts, live, stats_table, with_interruptions
+from streamer.cli.display import bar, file_size, final_stats, live, stats_facts, with_interruptions
 from streamer.cli.options import Output
-from streamer.cli.output import notes, out, refuse_terminal, show_result, styled, writing_into
+from streamer.cli.output import notes, refuse_terminal, show_result, styled, writing_into
 from streamer.cli.runtime import stop_on_signal
 from streamer.media.playback.images import image_format_of
 
@@ -63,19 +62,15 @@ async def save_frames(
         finally:
             stopping.cancel()
             frames.close()
-            stats = session.stats()
-            if show_stats and not say.as_json:
-                out.print(stats_table(stats))
+            stats = final_stats(session, show=show_stats and not say.as_json)
     names = [f"{each:06d}.{suffix}" for each in (first, number - 1)] if number > first else []
-    facts: dict[str, Any] = {
+    facts = {
         "output": str(output),
         "frames": number - first,
         "first": names[0] if names else None,
         "last": names[1] if names else None,
-        **interruption_facts(stats),
+        **stats_facts(stats, has_all=show_stats),
     }
-    if show_stats:
-        facts["stats"] = dataclasses.asdict(stats)
     words = styled(
         (str(output), "bold"),
         f"  {number - first} frames",

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import sys
 from collections import deque
 from pathlib import Path
@@ -16,14 +15,14 @@ from streamer.cli.connecting import Connect, connected
 from streamer.cli.display import (
     duration,
     file_size,
-    interruption_facts,
+    final_stats,
     live,
     progress,
-    stats_table,
+    stats_facts,
     with_interruptions,
 )
 from streamer.cli.options import Output
-from streamer.cli.output import notes, out, refuse_terminal, show_result, styled
+from streamer.cli.output import notes, refuse_terminal, show_result, styled
 from streamer.cli.runtime import SCREENSHOT, on_signal, stop_on_signal
 from streamer.media.recording.recording import check_target
 
@@ -79,9 +78,7 @@ async def into(
         finally:
             for task in taking:
                 task.cancel()
-            stats = session.stats()
-            if show_stats and not say.as_json:
-                (notes if is_pipe else out).print(stats_table(stats))
+            stats = final_stats(session, show=show_stats and not say.as_json, is_pipe=is_pipe)
     paths = [segment.path for segment in recording.segments]
     facts: dict[str, Any] = {
         "output": str(output),
@@ -90,11 +87,9 @@ async def into(
         "frames": recording.frames,
         "size_bytes": recording.size_bytes,
         "dropped": recording.dropped,
-        **interruption_facts(stats),
         "screenshots": [str(path) for path in screenshots.paths],
+        **stats_facts(stats, has_all=show_stats),
     }
-    if show_stats:
-        facts["stats"] = dataclasses.asdict(stats)
     words = styled(
         (str(paths[0] if "{" in output.name and len(paths) == 1 else output), "bold"),
         f"  {len(paths)} files" if len(paths) > 1 else "",

@@ -15,7 +15,7 @@ from streamer.codec_table import CODECS
 from streamer.errors import IncompatibleLibraryError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs import opus
-from streamer.media.playback.audio_frames import AudioHub, AudioIterator, Layout, Pcm, SampleFormat, exactly, stereo
+from streamer.media.playback.audio_frames import AudioHub, Pcm, exactly, stereo
 from streamer.media.playback.concealment import Continuity, Step
 from streamer.media.worker import Worker
 from streamer.own_loop import OwnLoop
@@ -36,7 +36,7 @@ class AudioCounters:
 
 
 class AudioOutput:
-    """A sink that decodes audio for its consumers. `aclose` ends the decoder's thread and the iterators.
+    """A sink that decodes audio for the consumers of `hub`. `aclose` ends the decoder's thread and the iterators.
 
     `audio_port` is called for each piece.
     """
@@ -63,10 +63,6 @@ class AudioOutput:
         self._has_lost = not self._worker.put((unit, self._is_new))
         self.counters.overflows += self._has_lost
         self._is_new = self._is_new and self._has_lost
-
-    def audio(self, sample_format: SampleFormat, *, rate: int, layout: Layout) -> AudioIterator:
-        """Return a new consumer."""
-        return self.hub.iterate(sample_format, rate=rate, layout=layout)
 
     async def aclose(self, error: BaseException | None = None) -> None:
         """End the iterators, with `error` if there is one, and the thread."""

@@ -11,14 +11,14 @@ from streamer.media.frame_decoder import DecodedFrame, DecoderCounters, FrameDec
 from streamer.media.history import History
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
-from streamer.media.playback.video_frames import FrameHub, FrameIterator, Policy, VideoFrame
+from streamer.media.playback.video_frames import FrameHub, VideoFrame
 from streamer.own_loop import OwnLoop
 
 Delivery: TypeAlias = Callable[[VideoFrame], None]
 
 
 class VideoOutput:
-    """A sink that decodes video for its consumers. `aclose` ends the decoder's thread and the iterators.
+    """A sink that decodes video for the consumers of `hub`. `aclose` ends the decoder's thread and the iterators.
 
     `history` must get each access unit first: the first frame of a late consumer is decoded from it.
     `request_keyframe` is called when decoding needs a keyframe to begin or go on. `audio_port` is called for each
@@ -83,10 +83,6 @@ class VideoOutput:
         if unit.is_keyframe or self._got is not None:
             self._got = unit
         self._decoder.put(unit)
-
-    def frames(self, policy: Policy, *, max_fps: float | None, repeat: bool = False, limit: int) -> FrameIterator:
-        """Return a new consumer."""
-        return self.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
 
     async def size(self) -> tuple[int, int] | None:
         """Return the newest frame's width and height; None before the first keyframe.

@@ -241,7 +241,10 @@ async def rest(iterator: AudioIterator) -> list[AudioFrame]:
 
 async def test_several_consumers_get_the_same_audio_and_it_is_decoded_once() -> None:
     async with sounding() as audio:
-        first, second = audio.audio("s16", rate=48_000, layout="stereo"), audio.audio("f32", rate=16_000, layout="mono")
+        first, second = (
+            audio.hub.iterate("s16", rate=48_000, layout="stereo"),
+            audio.hub.iterate("f32", rate=16_000, layout="mono"),
+        )
         for unit in units([*range(10), *range(12, 20)], lost_before=[12]):
             audio.put(unit)
         frames = await take(first, 20)
@@ -261,7 +264,7 @@ async def test_nothing_is_decoded_without_listeners_and_a_later_one_begins_a_lin
     async with sounding() as audio:
         for unit in units(range(5)):
             audio.put(unit)
-        iterator = audio.audio("s16", rate=48_000, layout="stereo")
+        iterator = audio.hub.iterate("s16", rate=48_000, layout="stereo")
         for unit in units(range(5, 10)):
             audio.put(unit)
         frames = await take(iterator, 5)
@@ -269,7 +272,7 @@ async def test_nothing_is_decoded_without_listeners_and_a_later_one_begins_a_lin
         iterator.close()
         for unit in units(range(10, 15)):
             audio.put(unit)
-        async with audio.audio("s16", rate=48_000, layout="stereo") as later:
+        async with audio.hub.iterate("s16", rate=48_000, layout="stereo") as later:
             for unit in units(range(15, 18)):
                 audio.put(unit)
             frames += await take(later, 3)
@@ -280,7 +283,7 @@ async def test_nothing_is_decoded_without_listeners_and_a_later_one_begins_a_lin
 
 async def test_a_slow_listener_loses_the_oldest_audio_and_sees_where() -> None:
     async with sounding() as audio:
-        slow, other = (audio.audio("s16", rate=48_000, layout="stereo") for _ in range(2))
+        slow, other = (audio.hub.iterate("s16", rate=48_000, layout="stereo") for _ in range(2))
         for unit in units(range(10)):
             audio.put(unit)
         await take(other, 10)
@@ -298,7 +301,7 @@ async def test_a_slow_listener_loses_the_oldest_audio_and_sees_where() -> None:
 
 async def test_an_iterator_gives_what_it_holds_and_then_ends_with_the_sessions_error() -> None:
     audio = AudioOutput("test", audio_port=lambda: None)
-    first, second = (audio.audio("s16", rate=16_000, layout="stereo") for _ in range(2))
+    first, second = (audio.hub.iterate("s16", rate=16_000, layout="stereo") for _ in range(2))
     for unit in units(range(3)):
         audio.put(unit)
     await take(first, 3)
@@ -311,7 +314,7 @@ async def test_an_iterator_gives_what_it_holds_and_then_ends_with_the_sessions_e
     assert await rest(first) == []
     assert sum(len(frame.samples) for frame in await rest(second)) == 960
     with pytest.raises(ValueError, match="lost"):
-        await anext(audio.audio("s16", rate=48_000, layout="stereo"))
+        await anext(audio.hub.iterate("s16", rate=48_000, layout="stereo"))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +328,7 @@ async def test_a_failure_of_the_decoder_ends_the_iterators(
 
     async with sounding() as audio:
         monkeypatch.setattr(av.CodecContext, "create", create)
-        iterator = audio.audio("s16", rate=48_000, layout="stereo")
+        iterator = audio.hub.iterate("s16", rate=48_000, layout="stereo")
         for unit in units(range(3)):
             audio.put(unit)
         with pytest.raises(raised or type(fault)):
@@ -340,4 +343,4 @@ async def test_a_failure_of_the_decoder_ends_the_iterators(
 async def test_an_impossible_format_is_refused(sample_format: Any, rate: int, layout: Any) -> None:
     async with sounding() as audio:
         with pytest.raises(ConfigurationError, match="expected"):
-            audio.audio(sample_format, rate=rate, layout=layout)
+            audio.hub.iterate(sample_format, rate=rate, layout=layout)

@@ -36,7 +36,7 @@ class Phone:
         self.wanted.set()
 
     def watch(self, policy: str = "every") -> FrameIterator:
-        return self.frames.frames(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
+        return self.frames.hub.iterate(policy, max_fps=None, limit=60)  # type: ignore[arg-type]
 
     async def __aenter__(self) -> Self:
         return self
