@@ -35,7 +35,7 @@ from streamer.rtc.ice import usable_candidate
 from streamer.rtc.peer import Peer
 from streamer.rtc.sdp import Negotiation
 from streamer.tracks import Track
-from tests.fuzz.inputs import packets, rtp_packet, texts
+from tests.fuzz.inputs import packets, rtp_packet, run, texts
 
 _ICE_PASSWORD: Final = "aPasswordOf22Characters"
 
@@ -54,7 +54,7 @@ def sdp(data: bytes) -> None:
 
 def offer(data: bytes) -> None:
     """An offer and candidates → a real connection's answer."""
-    asyncio.run(_answer(*texts(data)))
+    run(_answer(*texts(data)))
 
 
 async def _answer(text: str, *candidates: str) -> None:
@@ -81,7 +81,7 @@ def _unused(_: list[Track]) -> Never:
 
 def stun(data: bytes) -> None:
     """Datagrams that are not media, from anybody or signed as the phone signs: nothing is raised, and little kept."""
-    asyncio.run(_check([*packets(data)]))
+    run(_check([*packets(data)]))
 
 
 async def _check(datagrams: list[tuple[int, bytes]]) -> None:
@@ -116,7 +116,7 @@ async def _check(datagrams: list[tuple[int, bytes]]) -> None:
 
 def turn(data: bytes) -> None:
     """What a TURN server says, over UDP and over TCP: nothing is raised, and no more kept than one message."""
-    asyncio.run(_hear([content for _, content in packets(data)]))
+    run(_hear([content for _, content in packets(data)]))
 
 
 async def _hear(said: list[bytes]) -> None:
@@ -160,7 +160,7 @@ class _Nowhere(asyncio.DatagramTransport):
 
 def data_channels(data: bytes) -> None:
     """Our role in one byte, then SCTP packets from their first chunk on: channels within bounds, or closed for good."""
-    asyncio.run(_associate(is_server=bool(data[:1] != b"\x00"), packets=[content for _, content in packets(data[1:])]))
+    run(_associate(is_server=bool(data[:1] != b"\x00"), packets=[content for _, content in packets(data[1:])]))
 
 
 class _Wire:
@@ -207,7 +207,7 @@ async def _associate(*, is_server: bool, packets: list[bytes]) -> None:
 
 def phone_answer(data: bytes) -> None:
     """A client's answer and candidates → the emulator's connection: nothing is raised."""
-    asyncio.run(_take(*texts(data)))
+    run(_take(*texts(data)))
 
 
 async def _take(sdp: str, *candidates: str) -> None:
