@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+import tomllib
 
 import pytest
 
@@ -30,6 +31,16 @@ async def test_the_first_program_runs(phone: EmulatedPhone) -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", README))))
 def test_every_link_leads_to_a_file(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+def test_the_package_index_shows_no_link_that_leads_nowhere() -> None:
+    text = README
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
+    for each in build["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(each["pattern"], each["replacement"], text)
+    assert re.findall(r"\]\(.*?\)", text) == []
+    assert "Quickstart (`docs/quickstart.md`)" in text
+    assert "tagged [doc], [seen] or [assumed] in `docs/protocol.md`." in text
 
 
 def test_the_first_screen_says_what_it_is_and_how_sure() -> None:
