@@ -111,7 +111,7 @@ async def sweep(
             result.points, nth = result.points + 1, nth + every
     finally:
         loop.set_task_factory(None)
-        gc.collect()  # errors that nobody asked for are told when they go
+        gc.collect()  # errors that nobody retrieved are reported when they are freed
         await asyncio.sleep(0)
         loop.set_exception_handler(former)
     result.waits = counter.waits

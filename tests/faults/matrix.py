@@ -27,8 +27,8 @@ DEAD_STUN: Final = ["stun:127.0.0.1:9", "stun:nobody.invalid:3478"]
 
 
 def _in_auth(what: str, error: type[streamer.StreamerError] | None, facts: dict[str, Any], **faults: Any) -> Row:
-    told = (*ASKED, "closed") if error else STREAMING
-    return Row(what=what, faults=faults, told=told, error=error, facts=facts)
+    events = (*ASKED, "closed") if error else STREAMING
+    return Row(what=what, faults=faults, events=events, error=error, facts=facts)
 
 
 def _code(code: str, text: str, *, retryable: bool = False, status: int = 200) -> Row:
@@ -61,8 +61,8 @@ AUTH: Final = (
 REACHED: Final = {"open": ASKED, "connect": ASKED, "authorize": ASKED, "start": AUTHORIZED, "offer": AUTHORIZED}
 
 
-def at_first(what: str, error: type[streamer.StreamerError], told: tuple[str, ...], **faults: Any) -> Row:
-    return Row(what=what, faults=faults, told=(*told, "closed"), error=error, connect=PATIENT, within_s=40)
+def at_first(what: str, error: type[streamer.StreamerError], events: tuple[str, ...], **faults: Any) -> Row:
+    return Row(what=what, faults=faults, events=(*events, "closed"), error=error, connect=PATIENT, within_s=40)
 
 
 def at_each_step(row: Callable[..., Row], **more: Any) -> tuple[Row, ...]:
@@ -95,31 +95,31 @@ SIGNALING: Final = (
     Row(
         what="the device token expired between auth and signaling, once",
         faults={"token": "expired", "token_times": 1},
-        told=(*ASKED, *STREAMING),
+        events=(*ASKED, *STREAMING),
     ),
     Row(
         what="every device token is refused",
         faults={"token": "invalid"},
-        told=(*ASKED, *ASKED, "closed"),
+        events=(*ASKED, *ASKED, "closed"),
         error=streamer.DeviceTokenError,
         facts={"code": -1},
     ),
     at_first("the connection is refused (`44`)", streamer.SignalingRefusedError, ASKED, refuse="go away"),
     at_first("the start is refused", streamer.SignalingRefusedError, AUTHORIZED, refuse_start=1003),
     at_first("the offer is no SDP", streamer.ConnectionFailedError, NEGOTIATING, bad_offer=True),
-    Row(what="candidates before the offer", faults={"early_candidates": True}, told=STREAMING),
-    Row(what="messages with `data`", faults={"data_payload": True}, told=STREAMING),
+    Row(what="candidates before the offer", faults={"early_candidates": True}, events=STREAMING),
+    Row(what="messages with `data`", faults={"data_payload": True}, events=STREAMING),
     Row(
         what="the STUN servers cannot be reached; the phone can",
         serve={"ice_servers": DEAD_STUN},
-        told=STREAMING,
+        events=STREAMING,
     ),
     Row(
         what="no path comes up, and the STUN servers cannot be reached",
         faults={"no_media": True},
         serve={"ice_servers": DEAD_STUN},
         connect=PATIENT,
-        told=(*NEGOTIATING, "closed"),
+        events=(*NEGOTIATING, "closed"),
         error=streamer.ConnectionFailedError,
         facts={"stage": "ice"},
         within_s=40,
@@ -128,14 +128,14 @@ SIGNALING: Final = (
 
 
 def in_attempt(
-    what: str, error: type[streamer.StreamerError], told: tuple[str, ...], within_s: float = 40, **faults: Any
+    what: str, error: type[streamer.StreamerError], events: tuple[str, ...], within_s: float = 40, **faults: Any
 ) -> Row:
     """A fault that an attempt to reconnect meets, and the next one does not."""
     return Row(
         what=what,
         when="reconnecting",
         faults=faults,
-        told=("interrupted", *told, "interrupted", *AGAIN),
+        events=("interrupted", *events, "interrupted", *AGAIN),
         interrupted_by=error,
         within_s=within_s,
     )
@@ -146,7 +146,7 @@ RECONNECTING: Final = (
         what="none: the WebSocket was reset",
         when="while streaming",
         act=emulator.EmulatedPhone.cut_signaling,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         interrupted_by=streamer.SignalingClosedError,
     ),
     *at_each_step(in_attempt),
@@ -159,14 +159,14 @@ RECONNECTING: Final = (
         what="the permission is gone (`KOOPHONE.API.1001`)",
         when="reconnecting",
         faults={"auth_code": "KOOPHONE.API.1001"},
-        told=("interrupted", *ASKED, "closed"),
+        events=("interrupted", *ASKED, "closed"),
         error=streamer.CloudRefusalError,
     ),
     Row(
         what="HTTP 401: the tenant token has expired, and cannot be renewed",
         when="reconnecting",
         faults={"auth_code": "APIGW.0301", "auth_status": 401},
-        told=("interrupted", *ASKED, "closed"),
+        events=("interrupted", *ASKED, "closed"),
         error=streamer.CredentialsError,
     ),
     Row(
@@ -174,7 +174,7 @@ RECONNECTING: Final = (
         when="reconnecting",
         faults={"drop_at": "authorize"},
         connect={"reconnect": streamer.Reconnect(attempts=1)},
-        told=("interrupted", *ASKED, "closed"),
+        events=("interrupted", *ASKED, "closed"),
         error=streamer.SignalingClosedError,
     ),
 )
@@ -188,7 +188,7 @@ def closes(code: int, text: str, error: type[streamer.StreamerError], *, is_fina
         what=f"{code}: {text}",
         when="while streaming",
         act=close,
-        told=("closed",) if is_final else ("interrupted", *AGAIN),
+        events=("closed",) if is_final else ("interrupted", *AGAIN),
         error=error if is_final else None,
         interrupted_by=None if is_final else error,
         facts={"code": code},
@@ -213,7 +213,7 @@ CLOSING: Final = (
         when="at first",
         faults={"disconnect_after_s": 2.0},
         lasts_s=3.0,
-        told=(*STREAMING, "interrupted", "resumed"),
+        events=(*STREAMING, "interrupted", "resumed"),
         interrupted_by=streamer.SignalingClosedError,
     ),
 )
@@ -242,12 +242,12 @@ def _bad(what: str, **faults: Any) -> Row:
 
 PATH: Final = (
     Row(what="cut for 1 s", when="while streaming", act=_cut_for(1), lasts_s=2),
-    Row(what="cut for 3 s", when="while streaming", act=_cut_for(3), told=("interrupted", "resumed")),
+    Row(what="cut for 3 s", when="while streaming", act=_cut_for(3), events=("interrupted", "resumed")),
     Row(
         what="cut for 20 s",
         when="while streaming",
         act=_cut_for(20),
-        told=("interrupted", "interrupted", *AGAIN),
+        events=("interrupted", "interrupted", *AGAIN),
         interrupted_by=streamer.ConnectionLostError,
         within_s=40,
     ),
@@ -255,7 +255,7 @@ PATH: Final = (
         what="cut for good; another one can be had",
         when="while streaming",
         act=_cut,
-        told=("interrupted", "interrupted", *AGAIN),
+        events=("interrupted", "interrupted", *AGAIN),
         interrupted_by=streamer.ConnectionLostError,
         within_s=40,
     ),
@@ -265,7 +265,7 @@ PATH: Final = (
         act=_cut,
         faults={"no_media": True},
         connect={"reconnect": streamer.Reconnect(give_up_after_s=5, max_delay_s=1)},
-        told=("interrupted", "interrupted", *NEGOTIATING, "closed"),
+        events=("interrupted", "interrupted", *NEGOTIATING, "closed"),
         error=streamer.ConnectionLostError,
         within_s=60,
     ),
@@ -314,9 +314,9 @@ MACHINES: Final = (
         when="while streaming",
         act=_kill_and_restart,
         stage=elsewhere,
-        counts_anew=True,
+        restarts_counter=True,
         often=True,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         within_s=40,
     ),
     Row(
@@ -324,7 +324,7 @@ MACHINES: Final = (
         when="while streaming",
         act=_halt_for(5),
         stage=elsewhere,
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         within_s=30,
     ),
     Row(
@@ -333,7 +333,7 @@ MACHINES: Final = (
         act=_halt_for(20),
         stage=elsewhere,
         often=True,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         within_s=60,
     ),
     Row(

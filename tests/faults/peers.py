@@ -45,26 +45,26 @@ AT_FIRST: Final = _abroad(
     Row(
         what="the device token expired between auth and signaling, once",
         faults={"token": "expired", "times": 1},
-        told=(*ASKED, *STREAMING),
+        events=(*ASKED, *STREAMING),
     ),
     Row(
         what="every device token is refused",
         faults={"token": "invalid"},
-        told=(*ASKED, *ASKED, "closed"),
+        events=(*ASKED, *ASKED, "closed"),
         error=streamer.DeviceTokenError,
         facts={"code": -1},
     ),
     Row(
         what="no phone is there: the start is refused",
         serve={"signaling": {"waits": False}, "page": {"boxid": "another"}},
-        told=(*AUTHORIZED, "closed"),
+        events=(*AUTHORIZED, "closed"),
         error=streamer.SignalingRefusedError,
         facts={"code": 404},
     ),
     Row(
         what="the STUN servers cannot be reached; the phone can",
         serve={"ice_servers": DEAD_STUN},
-        told=STREAMING,
+        events=STREAMING,
     ),
 )
 
@@ -104,32 +104,32 @@ MEANWHILE: Final = _abroad(
     Row(
         what="the WebSocket is reset, and the phone sends until another client comes",
         act=Abroad.reset_signaling,
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         interrupted_by=streamer.SignalingClosedError,
     ),
     Row(
         what="the WebSocket is reset, and the phone serves several clients",
         act=Abroad.reset_signaling,
         serve={"page": {"many": 1}},
-        told=("renewed",),
+        events=("renewed",),
     ),
     Row(
         what="the WebSocket is reset, and the phone stops sending",
         act=Abroad.cut_signaling,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         interrupted_by=(streamer.SignalingClosedError, streamer.ConnectionLostError),  # the two race
     ),
     Row(
         what="a Socket.IO disconnect",
         act=_disconnect,
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         interrupted_by=streamer.SignalingClosedError,
     ),
     Row(
         what="the server's process is killed, and started 3 s later",
         act=_restart_server,
         often=True,
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         within_s=60,
     ),
     Row(
@@ -137,7 +137,7 @@ MEANWHILE: Final = _abroad(
         act=_stop_server,
         serve={"signaling": _PINGS},
         often=True,
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         within_s=60,
     ),
     closes(1402, "another device took over", streamer.TakenOverError, is_final=True),
@@ -179,9 +179,9 @@ CHROMIUM: Final = _abroad(
     Row(
         what="the page is closed, and another one opened: the phone restarts",
         act=_reopen,
-        counts_anew=True,
+        restarts_counter=True,
         often=True,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         within_s=60,
     ),
     Row(
@@ -190,7 +190,7 @@ CHROMIUM: Final = _abroad(
         serve={"signaling": {"waits": False}},
         connect={"reconnect": streamer.Reconnect(give_up_after_s=5, max_delay_s=2)},
         often=True,
-        told=("interrupted", *AUTHORIZED, "closed"),
+        events=("interrupted", *AUTHORIZED, "closed"),
         error=streamer.SignalingRefusedError,
         facts={"code": 404},
         within_s=60,
@@ -199,16 +199,16 @@ CHROMIUM: Final = _abroad(
         what="its processes are killed, and started anew",
         act=_restart_browser,
         serve={"own_browser": True},
-        counts_anew=True,
+        restarts_counter=True,
         often=True,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         within_s=60,
     ),
     Row(
         what="its processes are stopped for 5 s",
         act=_stop_browser_for(5),
         serve={"own_browser": True},
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         within_s=30,
     ),
     Row(
@@ -216,20 +216,20 @@ CHROMIUM: Final = _abroad(
         act=_stop_browser_for(20),
         serve={"own_browser": True},
         often=True,
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         within_s=60,
     ),
     Row(
         what="the phone closes the peer connection",
         act=_in_page("phone.close()"),
-        told=("interrupted", *AGAIN),
+        events=("interrupted", *AGAIN),
         interrupted_by=streamer.ConnectionLostError,
     ),
     Row(what="another offer, without a cause", act=_in_page("phone.offer()"), lasts_s=5),
     Row(  # Chromium ends the former path before the next one is up
         what="an offer that restarts ICE",
         act=_in_page("phone.offer({ iceRestart: true })"),
-        told=("interrupted", "resumed"),
+        events=("interrupted", "resumed"),
         lasts_s=8,
     ),
     Row(what="the phone is turned", act=_in_page("phone.rotate()"), lasts_s=5),
@@ -278,7 +278,7 @@ async def _restart_coturn(phone: Abroad) -> None:
 
 
 def _relayed(
-    what: str, act: Callable[[Abroad], Awaitable[None]], told: tuple[str, ...], way: str = "udp", **more: Any
+    what: str, act: Callable[[Abroad], Awaitable[None]], events: tuple[str, ...], way: str = "udp", **more: Any
 ) -> Row:
     facts: dict[str, Any] = {
         "when": "while streaming",
@@ -286,7 +286,7 @@ def _relayed(
         "connect": {"relay_only": True},
         "within_s": 60,
     }
-    return Row(what=what, act=act, told=told, **facts | more)
+    return Row(what=what, act=act, events=events, **facts | more)
 
 
 _KILLED: Final[dict[str, Any]] = {
@@ -301,13 +301,13 @@ COTURN: Final = _abroad(
         what="one that refuses the password and others that cannot be reached stand before it",
         serve={"ice_servers": _among_bad_ones},
         connect={"relay_only": True},
-        told=STREAMING,
+        events=STREAMING,
     ),
     Row(
         what="no one takes the password",
         serve={"ice_servers": lambda coturn: [_entry(coturn.url(way), "wrong") for way in ("udp", "tcp")]},
         connect={"relay_only": True},
-        told=(*NEGOTIATING, "closed"),
+        events=(*NEGOTIATING, "closed"),
         error=streamer.ConnectionFailedError,
         facts={"stage": "ice"},
     ),

@@ -1,4 +1,4 @@
-"""A row of the fault matrix, tried for real: what the user is told, what frames and recording become, and when."""
+"""A row of the fault matrix, tried for real: its events, its frames, its recording, and the time it took."""
 
 import asyncio
 import contextlib
@@ -50,11 +50,11 @@ class Row:
     disk_mb: int = 0  # it is recorded on a disk of this size, until that is full
     stage: Stage = here  # where it is tried; `act` gets what this gives
     is_alone: bool = False  # it would be felt in the trials beside it
-    counts_anew: bool = False  # it is another process after the fault
-    often: bool = False  # how many attempts fail is a matter of chance: told once
+    restarts_counter: bool = False  # another process draws after the fault
+    often: bool = False  # how many attempts fail is a matter of chance: compared without repetitions
     serve: dict[str, Any] = field(default_factory=dict)  # options of the stage
     connect: dict[str, Any] = field(default_factory=dict)
-    told: tuple[str, ...] = ()  # the kinds of events, from the fault on
+    events: tuple[str, ...] = ()  # the kinds of events, from the fault on
     error: type[streamer.StreamerError] | None = None  # what ends the session
     interrupted_by: type[streamer.StreamerError] | tuple[type[streamer.StreamerError], ...] | None = None  # the last
     # error that it went on after; several where two of them race
@@ -70,13 +70,13 @@ class Row:
 class Outcome:
     """What came of it."""
 
-    told: tuple[str, ...]
+    events: tuple[str, ...]
     error: Exception | None
     interrupted_by: Exception | None
     iterator: str  # "goes on", "ends", or the name of the error that it raised
     frames: int | None  # in the recording's own count; None if there was none
     decoded: int | None  # that the file gives
-    missing: int | None  # of the phone's own, between the file's first and last; None if it counted anew
+    missing: int | None  # of the phone's own, between the file's first and last; None if the counter restarted
     recording_error: streamer.RecordingError | None
     seconds: float  # from the fault to the error, or to the first frame afterwards; for `lasts_s` the longest pause
     grown_mb: float  # the most memory that this process held from the fault on, over what it held before; if asked for
@@ -120,7 +120,7 @@ class _Trial:
         self._connecting = connecting
         self._path = path
         self._events = connecting.events()
-        self._told: list[streamer.Event] = []
+        self._heard: list[streamer.Event] = []
         self._iterator = "goes on"
         self._frames: list[float] = []  # when each came
         self._fault_at = time.monotonic()
@@ -155,10 +155,10 @@ class _Trial:
             error, seconds, self._iterator = failure, time.monotonic() - self._fault_at, ""
         await listening
         decoded, missing = (None, None) if recording is None else await asyncio.to_thread(_read, self._path, row)
-        told = [event for event in self._told if event.kind not in {"closed", "problem"} or event.error]
-        interruptions = [event.error for event in told if event.kind == "interrupted" and event.error]
+        heard = [event for event in self._heard if event.kind not in {"closed", "problem"} or event.error]
+        interruptions = [event.error for event in heard if event.kind == "interrupted" and event.error]
         return Outcome(
-            told=tuple(event.kind for event in told),
+            events=tuple(event.kind for event in heard),
             error=error,
             interrupted_by=interruptions[-1] if interruptions else None,
             iterator=self._iterator,
@@ -171,7 +171,7 @@ class _Trial:
         )
 
     async def _break(self) -> None:
-        self._told.clear()
+        self._heard.clear()
         for name, value in self._row.faults.items():
             setattr(self._phone.faults, name, value)
         self._fault_at = time.monotonic()
@@ -205,7 +205,7 @@ class _Trial:
 
     async def _listen(self) -> None:
         async for event in self._events:
-            self._told.append(event)
+            self._heard.append(event)
             if event.kind in {"resumed", "renewed", "streaming"}:
                 self._resumed_at = time.monotonic()
 
@@ -220,7 +220,7 @@ class _Trial:
         self._ended_at = time.monotonic()
 
     def _count(self, *kinds: str) -> int:
-        return sum(event.kind in kinds for event in self._told)
+        return sum(event.kind in kinds for event in self._heard)
 
     @staticmethod
     async def _until(condition: Callable[[], object]) -> None:
@@ -260,14 +260,14 @@ def _read(path: Path, row: Row) -> tuple[int, int | None]:
             counters.append(-1 if barcode is None else barcode.counter)
     if -1 in counters:
         raise AssertionError("the recording holds a frame that no phone sent so")
-    if row.counts_anew or not counters:
+    if row.restarts_counter or not counters:
         return len(counters), None
     different = sorted(set(counters))
     # Chromium sends a keyframe of what is on the screen as another frame of it.
     in_order = sorted(counters) if row.stage is abroad else different
     back = [former - later for former, later in itertools.pairwise(counters) if later < former]
     # A busy phone may send the first keyframe of the next stream after some later frames of the former one.
-    is_handover = "renewed" in row.told and len(back) == 1 and back[0] <= HANDOVER_FRAMES
+    is_handover = "renewed" in row.events and len(back) == 1 and back[0] <= HANDOVER_FRAMES
     if counters != in_order and not is_handover:
         raise AssertionError(f"the recording's frames are not in the order of the phone's: {counters}")
     return len(counters), counters[-1] - counters[0] + 1 - len(different)
@@ -275,8 +275,8 @@ def _read(path: Path, row: Row) -> tuple[int, int | None]:
 
 def check(row: Row, outcome: Outcome) -> None:
     """Assert that what came of a row is what was expected."""
-    told = tuple(_once(outcome.told)) if row.often else outcome.told
-    assert told == row.told, outcome
+    events = tuple(_once(outcome.events)) if row.often else outcome.events
+    assert events == row.events, outcome
     assert type(outcome.error) is (row.error or type(None)), repr(outcome.error)
     if row.interrupted_by is not None:
         allowed = row.interrupted_by if isinstance(row.interrupted_by, tuple) else (row.interrupted_by,)
@@ -301,7 +301,7 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
             continue
         error = outcome.error or outcome.interrupted_by
         said = f"`{type(error).__name__}`: {_plain(str(error))}" if error else ""
-        told = " → ".join(_abridged(outcome.told))
+        events = " → ".join(_abridged(outcome.events))
         recording = "" if outcome.frames is None else f"{outcome.decoded} frames"
         if outcome.missing is not None:
             recording += f", {outcome.missing} missing"
@@ -309,23 +309,29 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
             recording += f"; {outcome.grown_mb:.0f} MB more memory at the most"
         if outcome.recording_error is not None:
             recording += f"<br>`RecordingError`: {_plain(str(outcome.recording_error))}"
-        cells = (row.what, f"{told}<br>{said}" if said else told, outcome.iterator, recording, f"{outcome.seconds:.1f}")
+        cells = (
+            row.what,
+            f"{events}<br>{said}" if said else events,
+            outcome.iterator,
+            recording,
+            f"{outcome.seconds:.1f}",
+        )
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
 
 
-def _once(told: tuple[str, ...]) -> list[str]:
+def _once(events: tuple[str, ...]) -> list[str]:
     """Leave out attempts that failed, but the first."""
-    kept = list(told[:1])
-    for former, kind in itertools.pairwise(told):
+    kept = list(events[:1])
+    for former, kind in itertools.pairwise(events):
         if kind not in kept or (former, kind) == ("interrupted", "resumed"):
             kept.append(kind)
     return kept
 
 
-def _abridged(told: tuple[str, ...]) -> list[str]:
+def _abridged(events: tuple[str, ...]) -> list[str]:
     """Leave out the steps on the way to a stream."""
-    return [kind for kind in told if kind not in {"authorized", "negotiating", "connecting"}]
+    return [kind for kind in events if kind not in {"authorized", "negotiating", "connecting"}]
 
 
 def _plain(text: str) -> str:
