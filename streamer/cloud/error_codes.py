@@ -25,6 +25,7 @@ _MEANINGS: Final = {
     "1002": Meaning("the instance belongs to another region"),
     "1004": Meaning("the service is not subscribed"),
     "1012": Meaning("the instance is not under this tenant"),
+    "1323": Meaning("the app's installation task does not exist"),
     "2001": Meaning("the cloud app does not exist"),
     "2002": Meaning("the cloud app is not authorised"),
     "2003": Meaning("no instance is free", True),
@@ -37,6 +38,9 @@ _MEANINGS: Final = {
     "3007": Meaning("years must be 1 to 3"),
     "3008": Meaning("fast_install must be 0 or 1"),
     "4001": Meaning("the instance does not exist"),
+    "5002": Meaning("a time has the wrong format"),
+    "5004": Meaning("the end of the time range is before its start"),
+    "5005": Meaning("not all instances are running"),
     "9999": Meaning("an internal error of the service", True),
 }
 

@@ -14,7 +14,14 @@ from streamer.cloud.call_rate import Polling
 from streamer.cloud.calls import PAGE_SIZE, Call
 from streamer.cloud.client import CloudClient
 from streamer.cloud.results import App, InstanceStatus, Job, Page, ShellResult, Task
-from streamer.errors import CloudError, CloudUnclearError, CloudUnreachableError, ConfigurationError, JobFailedError
+from streamer.errors import (
+    CloudError,
+    CloudUnclearError,
+    CloudUnreachableError,
+    ConfigurationError,
+    JobFailedError,
+    StreamerError,
+)
 from streamer.own_loop import OwnLoop
 from streamer.untrusted_text import UntrustedText
 
@@ -284,7 +291,7 @@ class AnimationsOff:
                     self._before[name] = before  # an unclear answer may have set it
                     await self._phone.run(android.set_scale(name, "0"), changes="setting")
         except BaseException:
-            with contextlib.suppress(CloudError):
+            with contextlib.suppress(StreamerError):
                 await self._put_back()
             raise
         return self
@@ -292,18 +299,18 @@ class AnimationsOff:
     async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:
             await self._put_back()
-        except CloudError as problem:
+        except StreamerError as problem:
             if error is None:
                 raise
             _logger.warning("= the animations of %s stay off: %s", self._phone.instance_id, problem)
 
     async def _put_back(self) -> None:
-        problem: CloudError | None = None
+        problem: StreamerError | None = None
         while self._before:
             name, before = self._before.popitem()
             try:
                 await self._phone.run(android.set_scale(name, before), changes="setting")
-            except CloudError as error:
+            except StreamerError as error:
                 problem = error
         if problem is not None:
             raise problem

@@ -2,15 +2,16 @@
 
 import asyncio
 import io
+import time
 from typing import Any
 
 import pytest
 
 import streamer
-from streamer.errors import (
-    ConfigurationError,
-)
-from tests.support.cloud_calls import TENANT_TOKEN, TYPED, failing_with
+from streamer.cloud.client import COMMAND_RETRIES
+from streamer.errors import ConfigurationError
+from tests.support.cloud_calls import NEVER_S, TENANT_TOKEN, TYPED, failing_with
+from tests.support.scripted_http import reply
 from tests.support.vendor_api import PHONE, VendorApi
 from tests.support.vendor_calls import open_cloud
 
@@ -57,6 +58,24 @@ async def test_a_cancelled_command_takes_no_turn(api: VendorApi, monkeypatch: py
         waiting[0].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     assert api.commands == ["echo 0", "echo 2"]
+
+
+async def test_after_too_many_commands_the_others_wait_too(api: VendorApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.cloud.client.COMMAND_RETRIES", COMMAND_RETRIES)
+    monkeypatch.setattr("streamer.retry_policy.FIRST_DELAY_S", NEVER_S)
+    api.answer_first("sync-command", reply(429))
+    credentials = streamer.Token(TENANT_TOKEN)
+    async with open_cloud(api.server.url, credentials) as cloud:
+        phone = cloud.phone(PHONE)
+        waiting = [asyncio.create_task(phone.shell("echo first"))]
+        while not credentials.turns.rate.delay(time.monotonic()):
+            await asyncio.sleep(0.01)
+        waiting.append(asyncio.create_task(phone.shell("echo second")))
+        await phone.status()  # which is no command
+        assert len(api.server.seen("/sync-command")) == 1
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_other_credentials_have_a_limit_of_their_own(api: VendorApi) -> None:

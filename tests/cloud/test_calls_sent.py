@@ -5,9 +5,9 @@ import pytest
 import streamer
 from streamer.cloud.results import App, InstanceInfo, ShellResult
 from streamer.errors import ConfigurationError, JobFailedError
-from tests.support.cloud_calls import TENANT_TOKEN, failing_with
+from tests.support.cloud_calls import SECRET_KEY, TENANT_TOKEN, failing_with
 from tests.support.vendor_api import PHONE, VendorApi, ok
-from tests.support.vendor_calls import ALL, CHANGING, Act
+from tests.support.vendor_calls import ALL, CHANGING, Act, open_cloud
 
 # What is sent, and what comes back
 
@@ -75,6 +75,14 @@ async def test_a_list_without_a_total_ends_with_a_page_that_is_not_full(api: Ven
 async def test_a_list_whose_server_never_ends_it_is_bounded(api: VendorApi, cloud: streamer.Cloud) -> None:
     api.answer_first("batch-query", *[ok({"result": [{"instance_id": "a"}], "total_count": 10**9})] * 50)
     assert len(await cloud.list()) == len(api.server.requests) == 10
+
+
+async def test_an_access_key_signs_a_call_with_a_query(api: VendorApi) -> None:
+    async with open_cloud(api.server.url, streamer.AccessKey(access_key="AK", secret_key=SECRET_KEY)) as cloud:
+        await cloud.list()
+        await cloud.phone(PHONE).set_video()
+    for request in api.server.requests:
+        assert request.headers["authorization"].startswith("SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date,")
 
 
 async def test_the_list_of_instances_has_the_requests_id_in_its_query_too(

@@ -50,7 +50,9 @@ async def test_a_task_that_does_not_end_in_time_is_named(act: Act, api: VendorAp
 
 async def test_a_task_that_the_api_does_not_know_is_unclear(api: VendorApi, phone: streamer.CloudPhone) -> None:
     api.answer_first("tasks", refusal("KOOPHONE.API.1323", 400))
-    with failing_with(CloudUnclearError, "cannot be followed: the API refused: no (code KOOPHONE.API.1323") as caught:
+    with failing_with(
+        CloudUnclearError, "cannot be followed: the API refused: the app's installation task does not exist"
+    ) as caught:
         await phone.reset()
     assert isinstance(caught.error.__cause__, CloudRefusalError)
     assert len(api.server.requests) == 2

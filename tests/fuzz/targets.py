@@ -27,6 +27,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "ice_servers": cloud.ice_servers,
     "http_body": cloud.http_body,
     "auth_reply": cloud.auth_reply,
+    "api_reply": cloud.api_reply,
     "untrusted_text": cloud.untrusted_text,
     "phone_input": emulator.phone_input,
     "phone_answer": connection.phone_answer,

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 
+from streamer.cloud import results
 from streamer.cloud.encoding import UnreadableBodyError, decode_body
 from streamer.cloud.http import BODY_LIMIT
 from streamer.cloud.models import check_reply, parse_ticket
-from streamer.errors import CloudError, ConfigurationError
+from streamer.errors import CloudError, CloudReplyError, ConfigurationError
 from streamer.rtc.ice import parse_ice_servers
 from streamer.signaling.messages import SignalingRequest, websocket_url
 from streamer.untrusted_text import SHOWN_LIMIT, UntrustedText, without_secrets
@@ -53,6 +55,31 @@ def auth_reply(data: bytes) -> None:
     )
     with contextlib.suppress(ConfigurationError):
         websocket_url(request)
+
+
+def api_reply(data: bytes) -> None:
+    """The body of a reply to a call beside the stream → what it says, within bounds, or the documented error."""
+    readers: tuple[Callable[[bytes, int], object], ...] = (
+        lambda body, status: results.parse_command(body, status, "phone-1"),
+        lambda body, status: results.parse_task(body, status, "phone-1"),
+        lambda body, status: results.parse_status(body, status, "phone-1"),
+        results.parse_jobs,
+        results.parse_apps,
+        results.parse_instances,
+    )
+    for read in readers:
+        try:
+            said = read(data, 200)
+        except CloudReplyError as error:
+            assert str(error).isprintable()
+            continue
+        if isinstance(said, results.Task):
+            assert results.TASK_ID.fullmatch(said.task_id)
+        jobs = said if isinstance(said, tuple) else (said,)
+        for job in jobs:
+            if isinstance(job, results.Job):
+                assert job.is_over or not job.has_failed
+                assert (job.error_msg or "").isprintable()
 
 
 def untrusted_text(data: bytes) -> None:

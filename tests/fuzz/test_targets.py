@@ -24,6 +24,7 @@ CHANGES: Final = dict.fromkeys(TARGETS, 60_000) | {
     "phone_input": 3000,
     "recording": 15_000,
     "http_body": 5000,
+    "api_reply": 10_000,
 }
 
 
