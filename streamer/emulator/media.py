@@ -126,6 +126,7 @@ class PhoneMedia:
         self._closing = threading.Event()
         self._is_watched = threading.Event()
         self._desktop = desktop
+        self._drawing = threading.Lock()  # held while the apps are at work
         self._events: deque[tuple[float, DeviceEvent]] = deque(maxlen=EVENTS_LIMIT)  # after when each came
         self._screens = {} if desktop is not None else {(width, height): shared_screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both video and audio
@@ -180,7 +181,12 @@ class PhoneMedia:
     @property
     def in_front(self) -> str:
         """The package of the app that is in front; "" without apps."""
-        return "" if self._desktop is None else self._desktop.in_front
+        if self._desktop is None:
+            return ""
+        if not self._is_watched.is_set():  # the thread that draws sleeps, and nobody has seen to what came since
+            with self._drawing:
+                self._see_to_events(self._desktop, time.monotonic() - self.origin)
+        return self._desktop.in_front
 
     async def close(self) -> None:
         """End the threads."""
@@ -271,16 +277,21 @@ class PhoneMedia:
         """Let the apps hear of what came until this moment; return whether the screen then is as it was."""
         if self.is_still or self._desktop is None:
             return self.is_still
-        self._desktop.set_fps(self.fps)
+        with self._drawing:
+            self._desktop.set_fps(self.fps)
+            self._see_to_events(self._desktop, moment_s)
+            return not self._desktop.has_changed(moment_s)
+
+    def _see_to_events(self, desktop: Desktop, moment_s: float) -> None:
         while self._events and self._events[0][0] <= moment_s:
             came_at, event = self._events.popleft()
-            self._desktop.receive(event, came_at)
-        self.width, self.height = self._desktop.size
-        return not self._desktop.has_changed(moment_s)
+            desktop.receive(event, came_at)
+        self.width, self.height = desktop.size
 
     def _draw(self, size: tuple[int, int], now: int) -> Any:
         if self._desktop is not None:
-            return self._desktop.draw(now / 90_000)
+            with self._drawing:
+                return self._desktop.draw(now / 90_000)
         screen = self._screens[size]
         if not self._flashes:
             return screen.draw(self.frames_sent, now / 90_000)

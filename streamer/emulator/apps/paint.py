@@ -15,6 +15,7 @@ Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 LAYERS_LIMIT: Final = 24  # layers and sprites that are kept; the oldest are drawn again
+_SMALL: Final = 40.0  # dp
 _SMOOTH: Final = 4  # shapes are drawn so many times larger, and made smaller
 
 BACKGROUND: Final = (246, 247, 250)
@@ -120,9 +121,18 @@ class Paint:
         self.box(Rect(x - radius, y - radius, 2 * radius, 2 * radius), color, radius)
 
     def line(self, points: list[tuple[float, float]], color: Color, width: float = 2.0) -> None:
-        """Draw a line through points."""
+        """Draw a line through points; a short one is smooth."""
         pixels = [(x * self.unit, y * self.unit) for x, y in points]
-        self._draw.line(pixels, fill=color, width=max(self.px(width), 1), joint="curve")
+        left, top = (int(min(values) - width * self.unit) for values in zip(*pixels, strict=True))
+        right, bottom = (int(max(values) + width * self.unit) + 1 for values in zip(*pixels, strict=True))
+        if max(right - left, bottom - top) > self.px(_SMALL):
+            self._draw.line(pixels, fill=color, width=max(self.px(width), 1), joint="curve")
+            return
+        large = self._pil.new("L", ((right - left) * _SMOOTH, (bottom - top) * _SMOOTH), 0)
+        moved = [((x - left) * _SMOOTH, (y - top) * _SMOOTH) for x, y in pixels]
+        self._pil_draw.Draw(large).line(moved, fill=255, width=round(width * self.unit * _SMOOTH), joint="curve")
+        mask = large.resize((right - left, bottom - top), self._pil.Resampling.BOX)
+        self._image.paste(color, (left, top), mask)
 
     def text(self, x: float, y: float, text: str, size: float, color: Color = INK, *, anchor: str = "lm") -> None:
         """Write a line of text; the anchors are Pillow's."""

@@ -108,13 +108,20 @@ class SignIn(App):
         error = self._errors.get(name, "")
         paint.outline(rect, DANGER if error else ACCENT if self._focus == name else LINE, 10)
         middle = rect.center[1]
-        shown = text if name == _FIELDS[0] else "•" * len(text)
-        while shown and paint.text_width(shown, 17) > rect.width - 36:
-            shown = shown[1:]
-        paint.text(rect.x + 16, middle, shown or ("" if self._focus == name else name), 17, INK if text else QUIET)
+        x = rect.x + 16
+        if not text and self._focus != name:
+            paint.text(x, middle, name, 17, QUIET)
+        elif name == _FIELDS[0]:
+            while text and paint.text_width(text, 17) > rect.width - 36:
+                text = text[1:]
+            paint.text(x, middle, text, 17)
+            x += paint.text_width(text, 17)
+        else:
+            for _ in text[: int((rect.width - 36) / 11)]:
+                paint.dot(x + 5, middle, 4, INK)
+                x += 11
         if self._focus == name and int((now - self._focused_at) / CARET_S) % 2 == 0:
-            x = rect.x + 18 + paint.text_width(shown, 17)
-            paint.fill(Rect(x, middle - 11, 2, 22), ACCENT)
+            paint.fill(Rect(x + 2, middle - 11, 2, 22), ACCENT)
         paint.text(rect.x + 4, rect.y + 63, error, 13, DANGER)
 
     def _draw_behind(self, paint: Paint, *, is_checked: bool) -> None:

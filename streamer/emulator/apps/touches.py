@@ -66,7 +66,7 @@ class Canvas(App):
         for (_, finger), points in strokes.items():
             color = COLORS[finger % len(COLORS)]
             for x, y in points:
-                paint.dot(x, y, 4, color)
+                paint.dot(x, y, 3, color)
             if len(points) > 1:
                 paint.line(points, color, 6)
         for finger, (x, y) in self._down.items():
