@@ -1,4 +1,4 @@
-"""Waiting with limits, for the first of several events, for a task to finish; and clocks."""
+"""Waits: with a time limit, for the first of several events, for a task to finish. And clocks."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-LEAVE_LIMIT_S: Final = 10.0  # how long a cancellation waits for a task to finish: only a disk that hangs takes longer
+LEAVE_LIMIT_S: Final = 10.0  # how long a cancellation waits for a task: only a hanging disk takes longer
 
-# Linux has the first; macOS and others have the second, which goes on during sleep there. Windows has neither.
+# Linux has the first. macOS and others have the second, which runs during sleep there. Windows has neither.
 _BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
@@ -40,7 +40,7 @@ async def first_event(*events: asyncio.Event | asyncio.Task[Any], timeout_s: flo
 
 
 async def finish_before_cancelling(task: asyncio.Task[None]) -> None:
-    """Wait until a task has ended. A cancellation waits for that too, for LEAVE_LIMIT_S at the most."""
+    """Wait until a task has ended. If cancelled, go on waiting for up to LEAVE_LIMIT_S."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
     until = 0.0
@@ -56,16 +56,16 @@ async def finish_before_cancelling(task: asyncio.Task[None]) -> None:
 
 
 def boot_time() -> float:
-    """Return the seconds since some moment in the past, those in which the machine slept among them.
+    """Return the seconds since some moment in the past, including those in which the machine slept.
 
-    `time.monotonic` and the event loop's timers stand still during sleep on Linux and macOS. What a server limits does
+    On Linux and macOS, `time.monotonic` and the event loop's timers stand still during sleep. A server's time limits do
     not.
     """
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
 class Alarm:
-    """One timer of the running event loop: it calls `wake` once the loop's clock has come to the moment that is set."""
+    """One timer of the running event loop: it calls `wake` when the loop's clock reaches the time that is set."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -73,7 +73,7 @@ class Alarm:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, at: float | None) -> None:
-        """Set the moment, in seconds of the loop's clock, in place of the one before; None sets no alarm."""
+        """Set the time, in seconds of the loop's clock, instead of the previous one; None cancels the alarm."""
         if at == self._at:
             return
         if self._timer is not None:

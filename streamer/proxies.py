@@ -1,4 +1,4 @@
-"""The proxies that the environment names, for the API and signaling alike."""
+"""Finds the proxy of the environment for a URL, for the API and signaling alike."""
 
 import ipaddress
 import os
@@ -9,7 +9,7 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 from streamer.errors import ConfigurationError
 from streamer.untrusted_text import parse_url
 
-# Which variables hold for a URL, the first that is set. A WebSocket goes the way of HTTP unless it has its own.
+# The variables for a URL; the first that is set counts. A WebSocket uses those of HTTP unless it has its own.
 _NAMES: Final = {
     "http": ("http", "all", "socks"),
     "https": ("https", "all", "socks"),
@@ -21,14 +21,14 @@ _KINDS: Final = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"}
 
 
 def proxy_url_of(url: str) -> str | None:
-    """Return the URL of the proxy on the way to a URL, credentials and all; None if it is reached directly.
+    """Return the URL of the proxy for a URL, with its credentials; None if the URL is reached directly.
 
-    Loopback is always reached directly. Raises ConfigurationError if what the environment names is no proxy.
+    Loopback is always reached directly. Raises ConfigurationError if the environment's value is not a proxy URL.
     """
     try:
         parts = urlsplit(url)
         host, port, names = parts.hostname or "", parts.port or _PORTS[parts.scheme], _NAMES[parts.scheme]
-    except (ValueError, KeyError):  # the connection attempt says what is wrong with it
+    except (ValueError, KeyError):  # connecting will raise the error
         return None
     proxies = getproxies()
     name = next((name for name in names if proxies.get(name)), None)
@@ -44,13 +44,13 @@ def proxy_url_of(url: str) -> str | None:
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the host, without credentials, of the proxy on the way to a URL; raises as `proxy_url_of`."""
+    """Return the host of the proxy for a URL, without credentials. Raises as `proxy_url_of`."""
     proxy = proxy_url_of(url)
     return None if proxy is None else urlsplit(proxy).hostname
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or its address."""
+    """Whether a host is this machine, by its name or address."""
     address = _address(host)
     if address is None:
         return host.rstrip(".").lower().rpartition(".")[2] == "localhost"
@@ -67,11 +67,11 @@ def _is_direct(host: str, port: int) -> bool:
 
 
 def is_listed(host: str, port: int, no_proxy: str) -> bool:
-    """Whether NO_PROXY names a host, as curl reads it.
+    """Whether NO_PROXY names a host, by curl's rules.
 
-    Entries are separated by commas or spaces. `*` names every host; a name names itself and the hosts below it, with or
-    without a dot before it; an address or a network such as 10.0.0.0/8 names addresses. A port behind an entry limits
-    it to that port.
+    Entries are separated by commas or spaces. `*` names every host. A name, with or without a leading dot, names itself
+    and its subdomains. An address, or a network such as 10.0.0.0/8, names addresses. A port after an entry limits it to
+    that port.
     """
     host, address = host.rstrip(".").lower(), _address(host)
     for entry in no_proxy.replace(",", " ").split():

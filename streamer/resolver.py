@@ -1,4 +1,4 @@
-"""Host names, resolved on threads of their own, and connections to the addresses that they stand for."""
+"""Resolves host names on threads of its own, and connects to their addresses."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ from streamer.threads import Threads
 
 T = TypeVar("T")
 
-THREADS_LIMIT: Final = 16  # names that are being resolved at once, of the whole process
-ADDRESSES_LIMIT: Final = 16  # of a name that are tried
-STAGGER_S: Final = 0.25  # after which the next address is tried as well (RFC 8305 section 5)
+THREADS_LIMIT: Final = 16  # names that the whole process resolves at once
+ADDRESSES_LIMIT: Final = 16  # addresses of a name that are tried
+STAGGER_S: Final = 0.25  # after this time the next address is tried, too (RFC 8305 section 5)
 
 _threads: Final = Threads("resolve", limit=THREADS_LIMIT)
 
@@ -23,16 +23,16 @@ _threads: Final = Threads("resolve", limit=THREADS_LIMIT)
 async def resolve(host: str) -> list[str]:
     """Return a host's first address of each family, IPv4 before IPv6. Sets no time limit: set one.
 
-    Raises OSError if its name does not resolve, or THREADS_LIMIT others have not been resolved yet.
+    Raises OSError if the name does not resolve, or if THREADS_LIMIT names are being resolved.
     """
     first = {":" in address: address for address in reversed(await addresses_of(host))}
     return [first[is_ipv6] for is_ipv6 in (False, True) if is_ipv6 in first]
 
 
 async def addresses_of(host: str) -> list[str]:
-    """Return a host's addresses in the system's order of preference, the families in turn (RFC 8305 section 4).
+    """Return a host's addresses in the system's order, alternating between the families (RFC 8305 section 4).
 
-    There are ADDRESSES_LIMIT at most. Sets no time limit: set one. Raises as `resolve`.
+    At most ADDRESSES_LIMIT. Sets no time limit: set one. Raises as `resolve`.
     """
     with contextlib.suppress(ValueError):
         return [str(ipaddress.ip_address(host))]
@@ -40,7 +40,7 @@ async def addresses_of(host: str) -> list[str]:
         found = await asyncio.wrap_future(
             _threads.start(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
         )
-    except UnicodeError as error:  # the name is no name
+    except UnicodeError as error:  # not a valid host name
         raise OSError(str(error)) from error
     addresses = list(dict.fromkeys(_text(address) for *_, address in found))
     is_first = [(":" in address) == (":" in addresses[0]) for address in addresses]
@@ -54,9 +54,8 @@ async def addresses_of(host: str) -> list[str]:
 async def connect_first(host: str, connect: Callable[[str], Awaitable[T]], close: Callable[[T], Awaitable[None]]) -> T:
     """Return the first connection that `connect` makes to one of a host's addresses ("happy eyeballs", RFC 8305).
 
-    The next address is tried when the one before failed, or has not answered for STAGGER_S. `close` gets a connection
-    that came second. Sets no time limit: set one. Raises as `resolve`; or, where no address answers, the error of the
-    one that failed last.
+    It tries the next address when the one before failed, or did not answer for STAGGER_S. `close` gets a connection
+    that came second. Sets no time limit: set one. Raises as `resolve`; if no address answers, the last error.
     """
     untried = deque(await addresses_of(host))
     tasks: list[asyncio.Future[T]] = []
@@ -87,7 +86,7 @@ async def connect_first(host: str, connect: Callable[[str], Awaitable[T]], close
 
 
 async def _discard(tasks: Iterable[asyncio.Future[T]], close: Callable[[T], Awaitable[None]]) -> None:
-    """Cancel connections that are being made, and close those that are there."""
+    """Cancel connections that are being made, and close complete ones."""
     for task in tasks:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):

@@ -17,7 +17,7 @@ _OF_ANOTHER_HOST: Final = {62, 64}  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and
 
 
 def check_verify(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool | ssl.SSLContext:
-    """Return what `context_from` takes: a PEM file of authorities becomes a context that trusts them alone.
+    """Return what `context_from` takes: a PEM file of authorities becomes a context that trusts only them.
 
     Raises ConfigurationError if the file cannot be read, or holds no certificate.
     """
@@ -31,15 +31,15 @@ def check_verify(verify: bool | ssl.SSLContext | str | os.PathLike[str]) -> bool
 
 
 def why_untrusted(error: ssl.SSLCertVerificationError) -> str:
-    """Say why a server's certificate is not trusted, and what to do."""
+    """Return why a server's certificate is not trusted, and what to do."""
     remedy = "check the host name" if error.verify_code in _OF_ANOTHER_HOST else "name its authority with verify (--ca)"
     return f"its TLS certificate is not trusted ({error.verify_message.rstrip('.')}): {remedy}"
 
 
 async def context_from(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """Return the context for `verify`: a given one as it is, True the default one, False one that verifies nothing.
+    """Return the context for `verify`: itself, for True the default one, for False one that verifies nothing.
 
-    The default one is read from disk once. That takes some 0.3 s; a thread does it, and the event loop goes on.
+    A thread reads the default one from disk, once, which takes some 0.3 s.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
@@ -60,8 +60,8 @@ def _default_context() -> concurrent.futures.Future[ssl.SSLContext]:
 
 
 def _read_authorities() -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities and Mozilla's, or those of SSL_CERT_FILE alone."""
-    context = ssl.create_default_context()  # OpenSSL looks for SSL_CERT_FILE and SSL_CERT_DIR by itself
+    """Return a context that trusts the system's authorities and Mozilla's, or only those of SSL_CERT_FILE."""
+    context = ssl.create_default_context()  # OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR
     if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
         context.load_verify_locations(certifi.where())
     return context

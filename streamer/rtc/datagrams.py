@@ -1,13 +1,13 @@
-"""What a datagram holds (RFC 7983). One may hold several DTLS records (RFC 6347 section 4.1); aiortc 1.16 reads one."""
+"""What a datagram is (RFC 7983). It may have several DTLS records (RFC 6347 section 4.1); aiortc 1.16 reads one."""
 
 from typing import Final
 
 _HEADER: Final = 13  # type, version, epoch, sequence number, length
-RECORD_LIMIT: Final = 1500  # bytes: aiortc reads that much of a record, and would fall behind with a longer one
+RECORD_LIMIT: Final = 1500  # bytes: aiortc reads no more of a record
 
 
 def is_srtp(datagram: bytes) -> bool:
-    """Whether a datagram is SRTP or SRTCP, rather than STUN, DTLS or TURN's (RFC 7983 section 7)."""
+    """Whether a datagram is SRTP or SRTCP, not STUN, DTLS or TURN (RFC 7983 section 7)."""
     return len(datagram) > 1 and 127 < datagram[0] < 192
 
 
@@ -17,7 +17,7 @@ def is_dtls(datagram: bytes) -> bool:
 
 
 def split_records(datagram: bytes) -> list[bytes]:
-    """Return the records of a datagram; what is cut off, or longer than RECORD_LIMIT, or no record, is left out."""
+    """Return the complete DTLS records of a datagram, without those longer than RECORD_LIMIT."""
     records = []
     position = 0
     while (begin := position + _HEADER) <= len(datagram) and is_dtls(datagram[position:begin]):

@@ -1,4 +1,4 @@
-"""ICE servers as the auth reply gives them, and which candidates are of use."""
+"""Parses ICE servers of the auth reply, and decides which remote candidates are usable."""
 
 import ipaddress
 import re
@@ -9,14 +9,14 @@ from typing import Final, Literal
 from streamer.secret import Secret
 from streamer.untrusted_text import UntrustedText
 
-# RFC 7064 and RFC 7065; a query on a stun: URL is against the RFC, and real deployments send one.
+# RFC 7064 and RFC 7065. The RFC forbids a query on a stun: URL, but real deployments send one.
 _URL: Final = re.compile(
     r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9a-fA-F:.]+\]|[^][?:\s/]+)(?::(?P<port>\d{1,5}))?"
     r"(?:\?transport=(?P<transport>[a-z]+))?",
     re.IGNORECASE,
 )
-SERVERS_LIMIT: Final = 32  # each is asked on sockets of its own
-CANDIDATES_LIMIT: Final = 100  # the phone's, different ones, in one connection: each is paired with each of ours
+SERVERS_LIMIT: Final = 32  # each gets sockets of its own
+CANDIDATES_LIMIT: Final = 100  # different ones of the phone in one connection: each is paired with each of ours
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 
 
@@ -37,10 +37,10 @@ class IceServer:
 
 
 def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[str]]:
-    """Return the servers of an `ice_servers` list, and a sentence for each entry that is not one.
+    """Return the servers of an `ice_servers` list, and a sentence for each invalid entry.
 
-    An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list. Nothing
-    is read behind SERVERS_LIMIT servers, or as many entries that are not servers.
+    An entry is a URL string, `{uri, usr, pwd}` [seen] or `{urls, username, credential}`; `urls` may be a list. Parsing
+    stops after SERVERS_LIMIT servers, or as many invalid entries.
     """
     servers: list[IceServer] = []
     problems: list[str] = []
@@ -61,10 +61,10 @@ def parse_ice_servers(entries: Iterable[object]) -> tuple[list[IceServer], list[
 
 
 def usable_candidate(line: str) -> bool:
-    """Whether a remote candidate can be paired: UDP, and with an address rather than a name.
+    """Whether a remote candidate can be paired: it is UDP, and has an address instead of a name.
 
-    libwebrtc sends TCP candidates too, and browsers hide addresses behind names that resolve only on the same link
-    (draft-ietf-mmusic-mdns-ice-candidates); the peer's checks reach us all the same, as peer-reflexive candidates.
+    libwebrtc also sends TCP candidates. Browsers hide addresses behind names that resolve only in the same local
+    network (draft-ietf-mmusic-mdns-ice-candidates). Their checks reach us anyway, as peer-reflexive candidates.
     """
     fields = line.split()
     if len(fields) < 8 or fields[2].lower() != "udp" or fields[7] not in {"host", "srflx", "relay"}:
@@ -86,13 +86,13 @@ def usable_candidate(line: str) -> bool:
 
 
 class RemoteCandidates:
-    """Which of a connection's remote candidates are taken: usable ones, CANDIDATES_LIMIT different ones of them."""
+    """Decides which remote candidates of a connection to use: the first CANDIDATES_LIMIT different usable ones."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def takes(self, line: str) -> bool:
-        """Whether a candidate is taken, the first time or again."""
+        """Whether to use a candidate, new or repeated."""
         if line in self._known:
             return True
         if len(self._known) >= CANDIDATES_LIMIT or not usable_candidate(line):
@@ -138,5 +138,5 @@ def _parse_url(url: str, username: str | None, password: Secret | None) -> IceSe
 
 
 def _without_secrets(url: str) -> UntrustedText:
-    """Return a URL, which may be of any form, without the user and the query; some write the password there."""
+    """Return a URL of any form without its user and query, where some put the password."""
     return UntrustedText(url.rpartition("@")[2].partition("?")[0])

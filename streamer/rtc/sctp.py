@@ -1,4 +1,4 @@
-"""A look at SCTP packets before aiortc reads them: two things in them would keep it busy for minutes, or for ever."""
+"""Checks SCTP packets before aiortc parses them: two kinds would keep it busy for minutes, or for ever."""
 
 from typing import Final
 
@@ -11,17 +11,17 @@ MAX_ACKNOWLEDGED: Final = 65_535  # in the gap blocks of one packet
 
 
 def is_safe_to_parse(packet: bytes) -> bool:
-    """Whether aiortc 1.16 reads a packet in bounded time.
+    """Whether aiortc 1.16 parses a packet in bounded time.
 
-    A parameter's length counts its own four bytes (RFC 9260 section 3.2.1); at 0 aiortc reads it again and again. Gap
-    blocks are disjoint (section 3.3.4), and so name 65535 packets at the most; aiortc looks at each one that is named.
-    Anything else that may be wrong with a packet, it finds by itself.
+    The length of a parameter includes its own four bytes (RFC 9260 section 3.2.1). At 0, aiortc parses it for ever. Gap
+    blocks are disjoint (section 3.3.4), so they acknowledge at most 65535 packets; aiortc visits each of them. aiortc
+    detects all other errors itself.
     """
     position, acknowledged = _COMMON_HEADER, 0
     while position + _CHUNK_HEADER <= len(packet):
         chunk_type, length = packet[position], int.from_bytes(packet[position + 2 : position + 4])
         if length < _CHUNK_HEADER:
-            return True  # aiortc reads no further either
+            return True  # aiortc stops there, too
         chunk = packet[position : position + length]
         if chunk_type == _SACK:
             acknowledged += _acknowledged(chunk)
@@ -44,7 +44,7 @@ def _have_lengths(parameters: bytes) -> bool:
 
 
 def _acknowledged(sack: bytes) -> int:
-    """Return how many packets the gap blocks of a SACK name, each as often as it is named."""
+    """Return how many packets the gap blocks of a SACK acknowledge, counting repetitions."""
     blocks = int.from_bytes(sack[12:14])
     offsets = [int.from_bytes(sack[at : at + 2]) for at in range(16, min(16 + 4 * blocks, len(sack)), 2)]
     return sum(max(last - first + 1, 0) for first, last in zip(offsets[::2], offsets[1::2], strict=False))

@@ -1,9 +1,9 @@
-"""The offer as aiortc can take it, and the answer as the phone should see it: text in, text out (RFC 8866, RFC 8829).
+"""Rewrites the offer for aiortc, and aiortc's answer for the phone: text in, text out (RFC 8866, RFC 8829).
 
-aiortc negotiates for its own decoders and its own feedback; the media here goes another way. So the offer handed to it
-has one codec that aiortc accepts in place of all those offered, and the answer that comes back gets the phone's own
-codec lines, those that *this* package decodes, H.264 first and then in the phone's order, with the feedback that this
-package sends.
+aiortc negotiates for its own decoders and its own feedback, but this package receives the media itself. So the offer
+for aiortc has one codec that aiortc accepts, in place of all the phone's codecs. The answer for the phone has the
+phone's own lines for the codecs that *this* package decodes, H.264 first and then in the phone's order, and the
+feedback that this package sends.
 """
 
 import re
@@ -21,10 +21,10 @@ from streamer.untrusted_text import UntrustedText
 FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 TRANSPORT_CC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-# How a sender learns what the path carries, in the order of preference: one is enough, and needs its header extension.
+# How a sender learns the bandwidth, in order of preference. One is enough; each needs its header extension.
 _CONGESTION: Final = {"transport-cc": TRANSPORT_CC, "goog-remb": ABS_SEND_TIME}
-SECTIONS_LIMIT: Final = 32  # without a bundle, each gets sockets of its own
-LINES_LIMIT: Final = 4096  # of an offer; libwebrtc's, with every codec and extension it knows, have some 300
+SECTIONS_LIMIT: Final = 32  # without a bundle, each section gets its own sockets
+LINES_LIMIT: Final = 4096  # of an offer; libwebrtc's largest ones have some 300
 _LINE_LIMIT: Final = 1024  # characters of a line that aiortc gets, and of a format's parameters
 _MID_LIMIT: Final = 256  # characters
 _SSRC_DIGITS: Final = 10
@@ -33,8 +33,8 @@ _REPEATS_LIMIT: Final = 16  # lines with one attribute that aiortc gets of a sec
 _BUNDLE: Final = "a=group:BUNDLE"
 _UFRAG: Final = "a=ice-ufrag:"
 _PASSWORD: Final = "a=ice-pwd:"  # noqa: S105 - an attribute's name
-# The attributes that aiortc 1.16 needs to connect. Of the others it looks some up in lists, one after another, and
-# raises on what it cannot read.
+# The attributes that aiortc 1.16 needs to connect. It searches lists for some of the others, and raises on what it
+# cannot parse.
 _SESSION_ATTRIBUTES: Final = frozenset({"fingerprint", "ice-lite", "ice-options", "ice-pwd", "ice-ufrag", "setup"})
 _SECTION_ATTRIBUTES: Final = frozenset(
     {"candidate", "mid", "rtcp-mux", "sctp-port", "sctpmap", "max-message-size"}
@@ -43,8 +43,8 @@ _SECTION_ATTRIBUTES: Final = frozenset(
 )
 _SESSION_HEADER: Final = ("v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0")
 _MID_EXTENSION: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")  # and no other: a name may hold what `str.splitlines` splits at
-_NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # written in one way only: formats are compared as text
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")  # not `str.splitlines`: a name may contain its other separators
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")  # in one notation: formats are compared as text
 # The format and the lines of one codec that aiortc accepts, in place of all those offered.
 _STAND_INS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     "video": (
@@ -67,7 +67,7 @@ class _Section:
     protocol: str
     formats: list[str]
     lines: list[str]
-    _values: dict[str, list[str]] = field(default_factory=dict)  # of each attribute, once one was asked for
+    _values: dict[str, list[str]] = field(default_factory=dict)  # by attribute; filled at the first use
 
     def values(self, name: str) -> list[str]:
         """Return what follows `a=name:`, in order."""
@@ -92,14 +92,14 @@ class _Section:
 
 
 class Negotiation:
-    """One offer, made ready for aiortc (`offer`); `finish_answer` turns aiortc's answer into the phone's.
+    """One offer, rewritten for aiortc (`offer`). `finish_answer` rewrites aiortc's answer for the phone.
 
-    `tracks` is what the phone may send once it has the answer: one video track and one audio track at most. `surplus`
-    names the mids of further sections that could be received and are refused. Of several sections of a kind the one
-    whose mid is in `received` goes on, or else the first is taken. `takes_candidate` says which candidates aiortc gets.
-    `sections` is the mid and kind of each section, in order. `ssrcs` are the sources that the offer names (RFC 5576).
+    `tracks` is what the phone may send: at most one video track and one audio track. Of several sections of a kind, it
+    has the one whose mid is in `received`, or the first. `surplus` has the mids of the others, which are refused.
+    `takes_candidate` decides which candidates aiortc gets. `sections` has the mid and kind of each section, in order.
+    `ssrcs` are the sources that the offer names (RFC 5576).
 
-    Raises ConnectionFailedError if the text is no SDP, has no media section, or offers video only in unknown codecs.
+    Raises ConnectionFailedError if the text is not SDP, has no media section, or offers video only in unknown codecs.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Negotiation:
         self._has_mids = any(section.mid for section in self._offered)
         self._has_bundle = any(line.startswith(_BUNDLE) for line in session)
         for index, section in enumerate(self._offered):
-            mid = f"a=mid:{section.mid or index}"  # one each: of several, aiortc would take the last, we the first
+            mid = f"a=mid:{section.mid or index}"  # exactly one: of several, aiortc would use the last
             others = [line for line in section.lines if not line.startswith("a=mid:")]
             self._offered[index] = _Section(section.kind, section.protocol, section.formats, [*others, mid])
         self.sections = [(section.mid, section.kind) for section in self._offered]
@@ -150,7 +150,7 @@ class Negotiation:
         self.offer = "\r\n".join([*self._session_for_aiortc(session), *lines]) + "\r\n"
 
     def finish_answer(self, answer: str) -> str:
-        """Return aiortc's answer with the phone's codecs, this package's feedback, and trickling announced."""
+        """Return aiortc's answer with the phone's codecs, this package's feedback, and the ICE option trickle."""
         session, sections = _parse(answer)
         lines = []
         for line in session:
@@ -175,7 +175,7 @@ class Negotiation:
         tracks = {
             index: track
             for index, (port, section) in enumerate(zip(ports, self._offered, strict=True))
-            # Port 0 refuses a section, but for one that is offered only as part of the bundle (RFC 8843 section 6).
+            # Port 0 refuses a section, unless it is offered only as part of the bundle (RFC 8843 section 6).
             if section.kind in {"audio", "video"} and (port != "0" or "a=bundle-only" in section.lines)
             if (track := _track(section)) is not None
         }
@@ -203,8 +203,8 @@ class Negotiation:
         return chosen.text("9" if port == "0" else port)
 
     def _session_for_aiortc(self, session: list[str]) -> list[str]:
-        # aiortc carries a bundle on its first section's transport, which has to be there and not to be refused; and it
-        # would wait for the transport of a refused section: those go into the bundle whatever was offered.
+        # aiortc uses the transport of the bundle's first section, so that must exist and not be refused. It would wait
+        # for the transport of a refused section, so refused sections are always added to the bundle.
         offered = next((line.split()[1:] for line in session if line.startswith(_BUNDLE)), [])
         known = {section.mid for section in self._offered if section.mid not in self._refused}
         bundle = [mid for mid in dict.fromkeys(offered) if mid in known] or [next(iter(self._accepted.values())).mid]
@@ -217,7 +217,7 @@ class Negotiation:
 
 
 def ice_credentials(offer: str) -> frozenset[tuple[str, str]]:
-    """Return an offer's pairs of ICE user name and password: quite other ones restart ICE (RFC 8839 section 4.4)."""
+    """Return an offer's pairs of ICE user name and password. Entirely new ones restart ICE (RFC 8839 section 4.4)."""
     lines = _LINE_END.split(offer) if _line_count(offer) <= LINES_LIMIT else []
     names = [line[len(_UFRAG) :].strip() for line in lines if line.startswith(_UFRAG)]
     passwords = [line[len(_PASSWORD) :].strip() for line in lines if line.startswith(_PASSWORD)]
@@ -229,7 +229,7 @@ def _line_count(text: str) -> int:
 
 
 def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
-    """Return the session's lines, and each section with its port; lines that make no sense are left out."""
+    """Return the session's lines, and each section with its port. Invalid lines are left out."""
     session: list[str] = []
     sections: list[tuple[str, _Section]] = []
     if (count := _line_count(text)) > LINES_LIMIT:
@@ -255,7 +255,7 @@ def _parse(text: str) -> tuple[list[str], list[tuple[str, _Section]]]:
 
 
 def _track(section: _Section) -> Track | None:
-    """Return what of a section can be received; None if nothing can."""
+    """Return the track of a section with the codecs that can be received; None if none can."""
     known = VIDEO_CODECS if section.kind == "video" else AUDIO_CODECS
     rtpmaps = section.by_format("rtpmap")
     fmtps = {payload_type: _parameters(fmtp) for payload_type, fmtp in section.by_format("fmtp").items()}
@@ -317,8 +317,8 @@ def _extension(section: _Section, uri: str) -> int:
 
 
 def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Section:
-    """Return aiortc's section of an answer as the phone should see it; `track` is None for a data channel's."""
-    # aiortc closes its list of candidates; ours goes on while servers are being asked (RFC 8838).
+    """Return a section of aiortc's answer, rewritten for the phone; `track` is None for data channels."""
+    # aiortc ends its list of candidates, but ours are still being gathered (RFC 8838).
     lines = [line for line in answer.lines if line != "a=end-of-candidates"] + ["a=ice-options:trickle"]
     if track is None:
         return _Section(answer.kind, answer.protocol, answer.formats, lines)
@@ -345,7 +345,7 @@ def _restored(answer: _Section, offer: _Section, track: Track | None) -> _Sectio
 
 
 def _for_aiortc(lines: list[str], attributes: frozenset[str], takes_candidate: Callable[[str], bool]) -> list[str]:
-    """Return the lines that aiortc gets: attributes that it needs, a bounded number of each."""
+    """Return the attributes that aiortc needs, a limited number of each."""
     kept: list[str] = []
     repeats: Counter[str] = Counter()
     for line in dict.fromkeys(lines):
@@ -363,7 +363,7 @@ def _never(_: str) -> bool:
 
 
 def _placeholder(section: _Section) -> tuple[_Section, list[str], tuple[str, ...]]:
-    """Return what aiortc gets of a section that the answer refuses: an inactive one, of a kind that stays the same."""
+    """Return what aiortc gets for a refused section: an inactive one whose kind never changes."""
     kind = "video" if section.kind == "video" else "audio"
     lines = [line for line in section.lines if line not in {"a=sendrecv", "a=sendonly", "a=recvonly"}]
     return _Section(kind, _PROTOCOL, [], [*lines, "a=inactive"]), *_STAND_INS[kind]

@@ -1,8 +1,8 @@
-"""A UDP socket that wakes the event loop a few times a frame instead of once a packet.
+"""A UDP socket that wakes the event loop a few times per frame instead of once per packet.
 
-A frame comes as a burst of packets, and waking up costs more than handling what came. So when the first packets of a
-frame have come and its last one, which bears the marker bit, has not, the socket is left alone for a moment and then
-emptied in one go. What is complete is handed over at once; nothing waits longer than PAUSE_S.
+A frame arrives as a burst of packets, and a wake-up costs more than handling the packets. So when the first packets of
+a frame are there and its last one, which has the marker bit, is not, the socket is left alone for a moment and then
+read in one go. A complete frame is handed over at once, and nothing waits longer than PAUSE_S.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-PAUSE_S: Final = 0.001  # event loops count in milliseconds; uvloop would make less of it nothing at all
-RECEIVE_BUFFER: Final = 2 * 1024 * 1024  # bytes asked of the kernel: a keyframe of 500 kB, several times
-_BATCH: Final = 128  # datagrams handled before other work of the loop gets its turn
+PAUSE_S: Final = 0.001  # event loops count in milliseconds; uvloop rounds less down to 0
+RECEIVE_BUFFER: Final = 2 * 1024 * 1024  # bytes requested from the kernel: several keyframes of 500 kB
+_BATCH: Final = 128  # datagrams read before the loop does other work
 _DATAGRAM_LIMIT: Final = 65536
-_LARGER_THAN_AUDIO: Final = 400  # bytes: audio has no marker bit to wait for, and a frame's packets are full
+_LARGER_THAN_AUDIO: Final = 400  # bytes: audio has no marker bit to wait for, but smaller packets
 
 
 def has_address(address: str) -> bool:
-    """Whether this machine has an address: a socket can be bound to it. In doubt it has."""
+    """Whether this machine has an address: a socket can be bound to it. Returns true if unsure."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as trying:
             trying.bind((address, 0))
@@ -31,13 +31,13 @@ def has_address(address: str) -> bool:
 
 
 class UdpTransport(asyncio.DatagramTransport):
-    """A datagram transport over a bound socket, which it owns. Made by `open_udp`."""
+    """A datagram transport over a bound socket, which it owns. `open_udp` makes it."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
     ) -> None:
         super().__init__({"sockname": bound.getsockname()})
-        self.on_media: Callable[[list[bytes]], None] | None = None  # takes SRTP and SRTCP, in place of the protocol
+        self.on_media: Callable[[list[bytes]], None] | None = None  # gets SRTP and SRTCP instead of the protocol
         self._loop = loop
         self._socket = bound
         self._protocol = protocol
@@ -47,7 +47,7 @@ class UdpTransport(asyncio.DatagramTransport):
         self._watch = _Watch(loop, bound.fileno(), self._on_readable)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send a datagram at once; one for which the kernel has no room is lost, as it might be on the way."""
+        """Send a datagram at once. If the kernel's buffer is full, it is lost, as on the network."""
         if self._closing:
             return
         try:
@@ -59,7 +59,7 @@ class UdpTransport(asyncio.DatagramTransport):
 
     @property
     def is_pausing(self) -> bool:
-        """Whether the socket is left alone for a moment, for more of a frame to come."""
+        """Whether the socket is left alone for a moment, until more of a frame arrives."""
         return self._timer is not None
 
     def is_closing(self) -> bool:
@@ -103,17 +103,17 @@ class UdpTransport(asyncio.DatagramTransport):
         self._hand_over()
 
     def _receive(self) -> int:
-        """Take what has come, media into `_media` and the rest to the protocol; return how many, at most _BATCH."""
+        """Read datagrams, media into `_media` and others to the protocol; return how many, at most _BATCH."""
         receive, has_media, media = self._socket.recvfrom, self.on_media is not None, self._media
         for count in range(_BATCH):
             try:
                 datagram, address = receive(_DATAGRAM_LIMIT)
             except (BlockingIOError, InterruptedError):
                 return count
-            except OSError as error:  # such as an ICMP message that a port is unreachable
+            except OSError as error:  # such as an ICMP message "port unreachable"
                 self._protocol.error_received(error)
                 return count
-            if has_media and len(datagram) > 1 and 127 < datagram[0] < 192:  # `is_srtp`, without a call a packet
+            if has_media and len(datagram) > 1 and 127 < datagram[0] < 192:  # `is_srtp`, inlined
                 media.append(datagram)
             else:
                 self._protocol.datagram_received(datagram, address)
@@ -128,10 +128,10 @@ class UdpTransport(asyncio.DatagramTransport):
 
 
 class _Watch:
-    """Call back when a socket is readable, but not while paused.
+    """Calls back when a socket is readable, but not while paused.
 
-    Twice a frame a reader is taken from the event loop and given back. Where there is epoll, the loop is given one
-    of ours instead, whose interest in the socket is changed at a fraction of what the loop takes for its own.
+    Pausing removes the reader from the event loop and adds it again, twice per frame. If there is epoll, the loop
+    watches an epoll of our own instead: changing that one's interest in the socket is several times cheaper.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int, on_readable: Callable[[], None]) -> None:
@@ -150,21 +150,21 @@ class _Watch:
             loop.add_reader(descriptor, on_readable)
 
     def pause(self) -> None:
-        """Call back no more, for now."""
+        """Stop calling back until `resume`."""
         if self._epoll is not None:
             self._epoll.modify(self._descriptor, 0)
         else:
             self._loop.remove_reader(self._descriptor)
 
     def resume(self) -> None:
-        """Call back again, at once if something is there."""
+        """Call back again, at once if the socket is readable."""
         if self._epoll is not None:
             self._epoll.modify(self._descriptor, select.EPOLLIN)
         else:
             self._loop.add_reader(self._descriptor, self._on_readable)
 
     def close(self) -> None:
-        """Call back never again. The socket is still open then."""
+        """Stop calling back for ever. The socket must still be open."""
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
@@ -173,12 +173,12 @@ class _Watch:
 
 
 def _has_more_to_come(media: list[bytes]) -> bool:
-    """Whether the last packet is of a frame whose last packet has not come."""
+    """Whether the frame of the last packet is incomplete."""
     return bool(media) and media[-1][1] < 128 and len(media[-1]) > _LARGER_THAN_AUDIO
 
 
 def widen(udp: socket.socket) -> None:
-    """Ask the kernel for RECEIVE_BUFFER; it may give less."""
+    """Request RECEIVE_BUFFER from the kernel, which may give less."""
     with contextlib.suppress(OSError):
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
@@ -186,8 +186,8 @@ def widen(udp: socket.socket) -> None:
 async def open_udp(address: str, make_protocol: Callable[[], asyncio.DatagramProtocol]) -> asyncio.DatagramProtocol:
     """Return a protocol connected to a new socket on a free port of `address`.
 
-    Where the running loop cannot watch sockets, as Windows' default one, asyncio's own transport is used: it wakes the
-    loop for each packet. Raises OSError if the address cannot be bound.
+    If the running loop cannot watch sockets, like Windows' default one, it uses asyncio's own transport, which wakes
+    the loop for each packet. Raises OSError if the address cannot be bound.
     """
     try:
         return _open_watched(address, make_protocol)

@@ -1,4 +1,4 @@
-"""The driver: a WebSocket, the clock, and the conversation that says what to do with them."""
+"""Drives the conversation over a WebSocket, with the clock."""
 
 import asyncio
 import contextlib
@@ -44,31 +44,31 @@ from streamer.tls import why_untrusted
 from streamer.untrusted_text import UntrustedText
 
 _logger = logging.getLogger("streamer.signaling")
-# websockets logs every request line at DEBUG, and ours carries the device token.
+# websockets logs every request line at DEBUG, and ours has the device token.
 _silent = logging.getLogger("streamer.signaling.websocket")
-# A filter, because `disabled` is undone by any logging.config.dictConfig(disable_existing_loggers=False).
+# A filter, because logging.config.dictConfig(disable_existing_loggers=False) resets `disabled`.
 _silent.addFilter(lambda _: False)
 
-SEND_TIMEOUT_S: Final = 5.0  # the time in which the server reads what was sent to it
-FRAMES_PER_S: Final = 200  # WebSocket frames of any kind; a phone sends a few, and some hundred at once as it connects
+SEND_TIMEOUT_S: Final = 5.0  # for the server to read what was sent
+FRAMES_PER_S: Final = 200  # WebSocket frames of any kind; a phone sends a few, or some hundred as it connects
 BYTES_PER_S: Final = 1024 * 1024
-BURST_S: Final = 5.0  # what arrives at once may be as much as this time allows
+BURST_S: Final = 5.0  # so many seconds' worth may arrive at once
 PIECES_LIMIT: Final = 1024  # frames of one message
 OUTGOING_LIMIT: Final = 256  # frames that wait to be sent
 OUTGOING_BYTES: Final = 4 * 1024 * 1024
 
 _ATTEMPT_PAUSE_S: Final = 1.0  # [seen] the vendor's web client
 _CLOSE_TIMEOUT_S: Final = 1.0
-_SLICE: Final = 4096  # bytes that are parsed at a time: 2048 of the smallest frames, some 20 ms
+_SLICE: Final = 4096  # bytes parsed at a time: 2048 of the smallest frames, some 20 ms
 
 
 class SignalingClient:
     """The signaling server, as an async iterator of events. Use it with `async with`.
 
-    The heartbeat goes on whether or not the events are read; EVENTS_LIMIT of them may wait, one more ends the
-    conversation with SignalingProtocolError. Iteration ends by raising the SignalingError that ended the conversation.
+    The heartbeat goes on whether or not anybody reads the events. If more than EVENTS_LIMIT of them wait, the
+    conversation ends with SignalingProtocolError. Iteration ends with the SignalingError that ended the conversation.
 
-    One task reads and keeps the deadlines, another writes. A server that reads nothing stops the second alone, and ends
+    One task reads and keeps the deadlines, another writes. A server that reads nothing blocks only the second, and ends
     the conversation with SignalingTimeoutError after SEND_TIMEOUT_S.
     """
 
@@ -117,14 +117,14 @@ class SignalingClient:
                 raise self._error
             if self._task is None or self._task.done():
                 if self._task is not None and not self._task.cancelled():
-                    self._task.result()  # a fault of ours is not passed over in silence
+                    self._task.result()  # raise our own bug
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
         return self._events.popleft()
 
     def send_answer(self, sdp: str) -> None:
-        """Answer the phone's offer. Raises SignalingTimeoutError if the server has not read what was sent before."""
+        """Answer the phone's offer. Raises SignalingTimeoutError if the server does not read what was sent before."""
         if self._conversation is not None:
             self._conversation.send_answer(sdp)
             self._queue_frames(self._conversation)
@@ -143,11 +143,11 @@ class SignalingClient:
                 await asyncio.wait({self._task})
             if self._websocket is not None:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_CLOSE_TIMEOUT_S):  # its own limit begins when its frame has left
+                    async with asyncio.timeout(_CLOSE_TIMEOUT_S):  # websockets' own limit begins after its frame
                         await self._websocket.close()
         finally:
             if self._websocket is not None:
-                self._websocket.transport.abort()  # nothing, after a close that was not cancelled
+                self._websocket.transport.abort()  # does nothing after a complete close
 
     async def _open(self) -> "_Connection":
         proxy = proxy_of(self._url.reveal())
@@ -157,7 +157,7 @@ class SignalingClient:
             except (OSError, ImportError, InvalidHandshake, InvalidURI, InvalidProxy, ValueError) as error:
                 failed, is_passing = self._open_error(error, proxy)
                 if not is_passing or attempt == self._open_attempts:
-                    # The texts of the others may hold the URL, and that the token.
+                    # Other errors may have the URL in their text, and the URL has the token.
                     raise failed from error if isinstance(error, OSError | ImportError) else None
             _logger.debug("= attempt %d to open the WebSocket failed", attempt)
             await asyncio.sleep(_ATTEMPT_PAUSE_S)
@@ -206,7 +206,7 @@ class SignalingClient:
                 )
                 unreachable.retryable = not isinstance(error, ssl.SSLCertVerificationError)
                 return unreachable, unreachable.retryable
-            case ImportError():  # it is looked for only when the environment names such a proxy
+            case ImportError():  # only for a SOCKS proxy
                 return ConfigurationError(
                     "the proxy settings name a SOCKS proxy: install python-socks, or set no_proxy for this server"
                 ), False
@@ -234,7 +234,7 @@ class SignalingClient:
         except* SignalingError as group:
             self._error = next(error for error in group.exceptions if isinstance(error, SignalingError))
             with contextlib.suppress(SignalingProtocolError):
-                self._hand_over(conversation)  # what came before the end is not lost
+                self._hand_over(conversation)  # deliver the events before the error
         except* ConnectionClosed as group:
             closed = next(error for error in group.exceptions if isinstance(error, ConnectionClosed))
             self._error = websocket.breach or _closed(closed)
@@ -250,7 +250,7 @@ class SignalingClient:
                     frame = await websocket.recv()
             except TimeoutError:
                 if wait_s:
-                    continue  # what came while the event loop was held up is read before anything is overdue
+                    continue  # the loop was held up: read first what arrived meanwhile
                 conversation.poll(time.monotonic())
             else:
                 if websocket.breach is not None:
@@ -258,7 +258,7 @@ class SignalingClient:
                 conversation.receive(frame, time.monotonic())
             self._queue_frames(conversation)
             self._hand_over(conversation)
-            await asyncio.sleep(0)  # `recv` does not wait while frames are there
+            await asyncio.sleep(0)  # `recv` does not yield while it has frames
 
     async def _write(self, websocket: "_Connection") -> None:
         while True:
@@ -267,7 +267,7 @@ class SignalingClient:
                     try:
                         await websocket.send(self._outgoing.take())
                     except ConnectionClosed:
-                        self._outgoing.clear()  # the reading task finds out, and says why
+                        self._outgoing.clear()  # the reading task raises the reason
             self._has_outgoing.clear()
             await self._has_outgoing.wait()
 
@@ -292,10 +292,10 @@ class _Connect(connect):
 
 
 class _Connection(ClientConnection):
-    """A connection that holds the server to its limits; `breach` is the error for the one that it broke.
+    """A connection that enforces limits on the server; `breach` is the error for the limit that it exceeded.
 
-    websockets parses all bytes of a read before anything else runs, and queues every frame in them and an answer to
-    every ping. So bytes reach it in slices, and the frames are counted.
+    websockets parses all bytes of a read at once, and queues every frame in them and an answer to every ping. So it
+    gets the bytes in slices, and this class counts the frames.
     """
 
     def __init__(self, protocol: ClientProtocol, **limits: Any) -> None:
@@ -318,7 +318,7 @@ class _Connection(ClientConnection):
             super().process_event(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # One that is lost before it is made, as when TLS fails behind a proxy, says nothing (websockets 17 falls over).
+        # If it is lost before it is made, as when TLS fails behind a proxy, websockets 17 raises.
         if hasattr(self, "recv_messages"):
             super().connection_lost(exc)
 
@@ -338,14 +338,14 @@ class _Connection(ClientConnection):
 
 
 async def _way_through(proxy: str) -> dict[str, Any]:
-    """Return the arguments for a connection through a proxy, which they name by its address.
+    """Return the arguments for a connection through a proxy, with the proxy's address instead of its name.
 
-    websockets takes no connected socket here. So of several addresses it is the one that answers a connection first. A
-    SOCKS5 proxy resolves the server's name, as it does for the API.
+    websockets accepts no connected socket here. So if the name has several addresses, a first connection finds the one
+    that answers first. A SOCKS5 proxy resolves the server's name, as for the API.
     """
     parts = urlsplit(proxy)
     if parts.scheme.startswith("socks"):
-        importlib.import_module("python_socks")  # without it there is nothing to connect for
+        importlib.import_module("python_socks")  # raises ImportError before anything connects
     name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     address, *others = await addresses_of(name)
     if others:
@@ -365,7 +365,7 @@ def _unread_error() -> SignalingTimeoutError:
 
 
 def _closed(error: ConnectionClosed) -> SignalingClosedError | SignalingProtocolError:
-    if error.sent is not None and not error.rcvd_then_sent:  # it was websockets that found fault with a frame
+    if error.sent is not None and not error.rcvd_then_sent:  # websockets itself rejected a frame
         return SignalingProtocolError(
             f"the signaling server broke the WebSocket protocol or a limit (code {error.sent.code})"
         )

@@ -2,9 +2,9 @@
 
     (WebSocket) → open → connect → authorize → start → init → offer ⇄ answer, candidates … → close
 
-Feed each frame to `receive` and the time to `poll`, no later than `deadline`; after each, send what `frames_to_send`
-returns and look at `events`. Both raise the SignalingError that ends the conversation; afterwards there is nothing more
-to do but close the WebSocket. Everything here is [seen], in public clients that have run against the service.
+Pass each frame to `receive`, and the time to `poll` no later than `deadline`. After each call, send what
+`frames_to_send` returns and handle the `events`. Both calls raise the SignalingError that ends the conversation; then
+close the WebSocket. Everything here is [seen], in public clients that have run against the service.
 """
 
 import enum
@@ -52,7 +52,7 @@ ECHO_LIMIT: Final = 128  # characters of a ping that are sent back
 
 
 class _State(enum.Enum):
-    """What is waited for, as `SignalingTimeoutError.step` names it."""
+    """What the conversation waits for, as in `SignalingTimeoutError.step`."""
 
     OPEN = "open"
     CONNECT = "connect"
@@ -72,7 +72,7 @@ _OVERDUE: Final = {
 
 
 class Conversation:
-    """One conversation. `deadline` is when `poll` wants to be called next, in the clock of `now` (seconds)."""
+    """One conversation. Call `poll` no later than `deadline`, in seconds of the clock of `now`."""
 
     def __init__(self, request: SignalingRequest, now: float) -> None:
         self._request = request
@@ -88,25 +88,25 @@ class Conversation:
 
     @property
     def deadline(self) -> float | None:
-        """When `poll` is due; None if nothing is waited for."""
+        """When `poll` is due; None if it is not."""
         deadlines = (self._state_deadline, self._heartbeat.deadline if self._heartbeat else None)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def frames_to_send(self) -> list[str]:
-        """Return the text frames to send, and forget them."""
+        """Return the text frames to send, each once."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
     def events(self) -> list[Event]:
-        """Return what happened since the last call."""
+        """Return the events since the last call."""
         happened, self._events = self._events, []
         return happened
 
     def receive(self, frame: str | bytes, now: float) -> None:
         """Take a frame from the server. Raises the SignalingError that ends the conversation.
 
-        A frame that cannot be understood changes nothing, up to MALFORMED_PER_MINUTE. Before the
-        handshake it ends the conversation, because the server may speak something else.
+        Malformed frames are ignored, up to MALFORMED_PER_MINUTE. Before the handshake one ends the conversation: the
+        server may speak another protocol.
         """
         if len(frame) > MESSAGE_LIMIT:
             raise SignalingProtocolError(f"expected messages of at most {MESSAGE_LIMIT} bytes, got {len(frame)}")
@@ -125,7 +125,7 @@ class Conversation:
                 self._receive_packet(packet, now)
 
     def _parse(self, frame: str | bytes, now: float) -> socketio.SocketPacket | None:
-        """Return the Socket.IO packet that a frame completes, if it does. Raises SignalingProtocolError."""
+        """Return the Socket.IO packet that a frame completes, if any. Raises SignalingProtocolError."""
         if isinstance(frame, bytes):
             return self._parse_attachment(frame)
         packet_type, rest = engineio.split(frame)
@@ -144,7 +144,7 @@ class Conversation:
             case engineio.MESSAGE:
                 return self._parse_message(rest)
             case _:
-                pass  # noop; an upgrade makes no sense on a WebSocket
+                pass  # noop, or an upgrade, which has no meaning on a WebSocket
         return None
 
     def _parse_message(self, text: str) -> socketio.SocketPacket | None:
@@ -152,7 +152,7 @@ class Conversation:
         if self._binary is not None:
             self._binary = None
             self._skip("a binary event without its attachments")
-        if packet.attachments:  # whatever it is for: its binary frames follow
+        if packet.attachments:  # of any type: its binary frames follow
             self._binary = (packet, [])
             return None
         return packet
@@ -173,7 +173,7 @@ class Conversation:
         self._send_message("answer", {"type": "answer", "sdp": sdp})
 
     def send_candidate(self, candidate: str, sdp_mid: str, sdp_mline_index: int) -> None:
-        """Tell the phone one of our candidates, without any prefix."""
+        """Send the phone one of our candidates; it is passed without a prefix."""
         payload = {"label": sdp_mline_index, "id": sdp_mid, "candidate": f"candidate:{candidate}"}
         self._send_message("candidate", payload)
 
@@ -211,7 +211,7 @@ class Conversation:
                 raise SignalingClosedError("the signaling server closed the conversation (Socket.IO disconnect)")
             case socketio.ERROR:
                 said = self._request.shown(packet.data) or "no reason given"
-                # Before the connection is there, it is a refusal by the server's middleware.
+                # Before the connection it is a refusal by the server's middleware.
                 is_later = self._state not in {_State.OPEN, _State.CONNECT}
                 raise SignalingRefusedError(f"the signaling server refused the connection: {said}", retryable=is_later)
             case socketio.EVENT | socketio.BINARY_EVENT:

@@ -14,7 +14,7 @@ _MAX_INTERVAL_S: Final = 3600.0
 
 
 class Handshake(NamedTuple):
-    """What the server says first: its session id, and the pace of the heartbeat."""
+    """The server's first packet: its session id, and the intervals of the heartbeat."""
 
     sid: str
     ping_interval_s: float
@@ -28,14 +28,14 @@ class _Open(msgspec.Struct, rename="camel"):
 
 
 def split(frame: str) -> tuple[str, str]:
-    """Return a text frame's packet type and the rest. Raises SignalingProtocolError for a type that does not exist."""
+    """Return a text frame's packet type and the rest. Raises SignalingProtocolError for an unknown type."""
     if not frame or frame[0] not in "0123456":
         raise SignalingProtocolError(f"expected an Engine.IO packet type of 0 to 6, got {frame[:1]!r}")
     return frame[0], frame[1:]
 
 
 def parse_handshake(text: str) -> Handshake:
-    """Return what an open packet says; its times are milliseconds. Raises SignalingProtocolError."""
+    """Parse an open packet, whose times are milliseconds. Raises SignalingProtocolError."""
     try:
         opened: _Open = decode_json(text, _Open)
     except UnreadableJsonError as error:
@@ -49,9 +49,9 @@ def parse_handshake(text: str) -> Handshake:
 
 
 class Heartbeat:
-    """In this version the client pings, every `ping_interval`, and the server answers within `ping_timeout`.
+    """In protocol 3 the client pings every `ping_interval`, and the server answers within `ping_timeout`.
 
-    A client that only answers pings is dropped.
+    The server drops a client that only answers pings.
     """
 
     def __init__(self, handshake: Handshake, now: float) -> None:
@@ -61,7 +61,7 @@ class Heartbeat:
         self.deadline = now + self._interval_s
 
     def poll(self, now: float) -> Literal["ping", "dead"] | None:
-        """Say what is due. Call again no later than `deadline`."""
+        """Return what is due. Call it again no later than `deadline`."""
         if now < self.deadline:
             return None
         if self._waiting:
@@ -70,6 +70,6 @@ class Heartbeat:
         return "ping"
 
     def pong(self, now: float) -> None:
-        """The server answered: the next ping is due an interval from now."""
+        """Note the server's answer: the next ping is due an interval from now."""
         if self._waiting:
             self._waiting, self.deadline = False, now + self._interval_s

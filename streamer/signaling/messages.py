@@ -1,4 +1,4 @@
-"""What is said in a conversation [seen]: the request, the URL, the events, and the contents of messages."""
+"""The contents of a conversation [seen]: the request, the URL, the events, and the messages."""
 
 import base64
 import binascii
@@ -45,7 +45,7 @@ _CLOSE_REASONS: Final[Mapping[int, tuple[str, bool]]] = {  # the vendor's JavaSc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalingRequest:
-    """What a conversation needs to know. `times` counts reconnects; `volume` is 0 to 100."""
+    """The parameters of a conversation. `times` counts reconnects; `volume` is 0 to 100."""
 
     signaling_url: str = field(repr=False)  # may hold a user, a password or a token
     device_id: str
@@ -56,7 +56,7 @@ class SignalingRequest:
     volume: int = 100
 
     def shown(self, value: Any) -> str:
-        """Return a short, printable form of text or a number from a peer, never with the token in it; else nothing."""
+        """Return a short, printable form of a peer's text or number, without the token; empty for other types."""
         if not isinstance(value, str | int | float):
             return ""
         token = self.device_token.reveal()
@@ -85,7 +85,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class RemoteCandidate:
-    """A candidate of the phone's, without any prefix; empty at the end of its candidates. May come before the offer."""
+    """A candidate of the phone, without a prefix; empty after its last one. It may come before the offer."""
 
     candidate: str
     sdp_mid: str | None
@@ -96,7 +96,7 @@ Event: TypeAlias = Authorized | Started | Offer | RemoteCandidate
 
 
 def websocket_url(request: SignalingRequest) -> Secret:
-    """Return the WebSocket's URL. It carries the device token: it must not be logged.
+    """Return the WebSocket's URL. It has the device token, so never log it.
 
     Raises ConfigurationError if the signaling URL is not one of http, https, ws or wss.
     """
@@ -124,7 +124,7 @@ def websocket_url(request: SignalingRequest) -> Secret:
 
 
 def init_message(request: SignalingRequest, stream_id: str | int, vcodec: Any) -> dict[str, Any]:
-    """Return the `init` message, which asks the phone for an offer; `vcodec` is the server's word for the codec."""
+    """Return the `init` message, which requests an offer from the phone; `vcodec` is the server's name of the codec."""
     init = {
         "sole": True,
         "mode": "app",
@@ -148,7 +148,7 @@ def init_message(request: SignalingRequest, stream_id: str | int, vcodec: Any) -
 
 
 def parse_payload(message: Any) -> Any:
-    """Return a message's `payload`, or the JSON that its `data` holds in base64 [seen]; None if neither is usable."""
+    """Return a message's `payload`, or the JSON in its base64 `data` [seen]; None if neither is usable."""
     if not isinstance(message, dict):
         return None
     if message.get("payload") is not None:
@@ -179,7 +179,7 @@ def parse_candidate(payload: Mapping[str, Any], limit: int) -> RemoteCandidate |
 
 
 def close_error(payload: Any, request: SignalingRequest) -> SignalingClosedError | DeviceTokenError:
-    """Return the error for a close event. Its reason is a code; more text may follow behind a separator [seen]."""
+    """Return the error for a close event. Its reason is a code; text may follow after a separator [seen]."""
     reasons = [payload.get("reason"), payload.get("code")] if isinstance(payload, dict) else [payload]
     code = next((code for code in map(_code, reasons) if code is not None), None)
     if code == CLOSE_TAKEN_OVER:
@@ -199,6 +199,6 @@ def close_error(payload: Any, request: SignalingRequest) -> SignalingClosedError
 
 
 def _code(value: Any) -> int | None:
-    """Return the number that a close reason is, or begins with."""
+    """Return the number at the beginning of a close reason."""
     match = re.match(r"\s*(\d{1,9})(?!\d)", str(value)) if isinstance(value, str | int | float) else None
     return int(match[1]) if match else None

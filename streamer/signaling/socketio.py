@@ -23,7 +23,7 @@ _PACKET: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketPacket:
-    """One packet. `data` is the decoded JSON: a list for events, usually text for errors, None where there is none."""
+    """One packet. `data` is the decoded JSON: a list for events, usually text for errors, None if there is none."""
 
     type: str
     namespace: str = "/"
@@ -33,7 +33,7 @@ class SocketPacket:
 
 
 def decode(text: str) -> SocketPacket:
-    """Return the packet in the text of an Engine.IO message. Raises SignalingProtocolError."""
+    """Parse the text of an Engine.IO message. Raises SignalingProtocolError."""
     match = _PACKET.fullmatch(text)
     if match is None:
         raise SignalingProtocolError(f"expected a Socket.IO packet, got {text[:1]!r}")
@@ -60,7 +60,7 @@ def decode(text: str) -> SocketPacket:
 
 
 def attach(data: Any, attachments: list[bytes]) -> Any:
-    """Return an event's data with its placeholders replaced by the binary frames that they stand for.
+    """Return an event's data with its placeholders replaced by the binary frames.
 
     Raises SignalingProtocolError if the data is nested more deeply than MAX_DEPTH.
     """

@@ -1,4 +1,4 @@
-"""The candidates of a connection: the machine's own at once, those of STUN and TURN servers as these answer."""
+"""Gathers local candidates: this machine's at once, those of STUN and TURN servers when they answer."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ from streamer.tls import why_untrusted
 SERVER_TIMEOUT_S: Final = 5.0  # for one STUN or TURN server to answer
 GIVE_BACK_TIMEOUT_S: Final = 1.0  # for a TURN server to confirm that a relay is given back
 _SLICE: Final = 4096  # bytes
-CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2); aioice's own, too
+CHECK_INTERVAL_S: Final = 0.02  # between the beginnings of two checks (RFC 8445 section 14.2), as in aioice
 
 
 class TurnTeardownMixin(CatchErrorsMixin):
-    """Take leave of a TURN server that is gone: aioice 0.13 asks it for 39 s to take its relay back, asyncio waits for
-    30 s until TLS is shut down, and for ever until TCP has taken all.
+    """Leaves a TURN server quickly, even if it is gone.
 
-    A server that does not hear of it frees the relay when its time is over (RFC 8656 section 6).
+    aioice 0.13 asks the server for 39 s to free the relay. asyncio waits for 30 s until TLS is shut down, and for ever
+    until TCP has sent everything. A server that was not told frees the relay when its lifetime ends (RFC 8656, 6).
     """
 
     async def delete(self: Any) -> None:
@@ -45,10 +45,10 @@ class TurnOverUdp(TurnTeardownMixin, turn.TurnClientUdpProtocol):
 
 
 class TurnOverTcp(TurnTeardownMixin, turn.TurnClientTcpProtocol):
-    """The same over TCP or TLS.
+    """aioice's client of a TURN server over TCP or TLS.
 
-    aioice 0.13 copies all that it holds for each message in it: a read of 256 KiB in messages of 4 bytes would cost
-    seconds. It gets a read in slices.
+    For each message, aioice 0.13 copies the whole buffer: a read of 256 KiB with messages of 4 bytes would take
+    seconds. So it gets each read in slices.
     """
 
     buffer = b""
@@ -59,12 +59,12 @@ class TurnOverTcp(TurnTeardownMixin, turn.TurnClientTcpProtocol):
 
 
 def _specificity(error: Exception) -> int:
-    """Return how much an error says: of a server's two ways one is often shut, as on a machine without IPv6."""
+    """Return how much an error tells: one of a server's address families often fails, as on a machine without IPv6."""
     return 1 if isinstance(error, TimeoutError) else 0 if isinstance(error, OSError) else 2
 
 
 def _reason(error: Exception) -> str:
-    """Return why a server gave no candidate."""
+    """Return the reason why a server gave no candidate."""
     match error:
         case TimeoutError():
             return "no answer"
@@ -96,10 +96,10 @@ def _candidate(
 
 
 class Gathering:
-    """The candidates of one ICE connection: the machine's own at once, those of servers as the servers answer.
+    """Gathers the candidates of one ICE connection: this machine's at once, those of servers when they answer.
 
-    Take it over before the connection gathers (that is, before `setLocalDescription`). Its tasks end by themselves
-    within SERVER_TIMEOUT_S, or with `aclose`.
+    Make it before the connection gathers, that is before `setLocalDescription`. Its tasks end within SERVER_TIMEOUT_S,
+    or with `aclose`.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Gathering:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _give_back_and_close(self) -> None:
-        """Close the connection, with all relays at once: aioice would wait for one server after the other."""
+        """Close the connection and all relays at once: aioice would close one after the other."""
         for relay in self._relays:
             relay.transport.close()
         await self._close()
@@ -162,9 +162,9 @@ class Gathering:
         task.add_done_callback(self._tasks.discard)
 
     def _begin_checks(self) -> bool:
-        """Check pairs beside `connect`, which aioice lets sleep out its interval after the check that succeeded.
+        """Check pairs in a task of our own: in aioice, `connect` sleeps for an interval after a check that succeeded.
 
-        `connect` calls this until it is false, then waits for a result; without a pair it would take that for failure.
+        `connect` calls this until it returns false, and then waits for a result. Without a pair it would fail then.
         """
         if not self._connection._check_list:
             return self._check_next()
@@ -208,7 +208,7 @@ class Gathering:
             self._on_failure(server, _reason(max(failures, key=_specificity)))
 
     async def _ways_to(self, server: IceServer) -> list[Coroutine[Any, Any, None]]:
-        """Return what is to be done at once to get a server's candidates: by IPv4 and by IPv6, if it has both."""
+        """Return the coroutines that get a server's candidates, over IPv4 and IPv6 at once if it has both."""
         if server.scheme == "turns" and server.transport != "tcp":
             raise ValueError("TURN over DTLS is not supported; use transport=tcp")
         if server.scheme in {"stun", "stuns"} and (server.scheme == "stuns" or server.transport != "udp"):
@@ -235,11 +235,11 @@ class Gathering:
         self._add(_candidate("srflx", host, port, base=local.host, related=(local.host, local.port)))
 
     async def _allocate(self, server: IceServer, host: str) -> None:
-        """Ask a TURN server for a relay (RFC 8656 section 7); of which family, it decides."""
+        """Ask a TURN server for a relay (RFC 8656 section 7). The server chooses its address family."""
         protocol = StunProtocol(self._connection)
         await self._connect(protocol, server, host)
         relayed, seen = (protocol.transport.get_extra_info(name) for name in ("sockname", "related_address"))
-        if self._connection._transport_policy == TransportPolicy.RELAY:  # nobody is to know (RFC 9429 section 3.5.3)
+        if self._connection._transport_policy == TransportPolicy.RELAY:  # hidden (RFC 9429 section 3.5.3)
             seen = ("::" if ":" in relayed[0] else "0.0.0.0", 9)  # noqa: S104 - it is bound nowhere
         protocol.local_candidate = candidate = _candidate("relay", *relayed[:2], related=seen)
         self._answered.append(server)
@@ -255,7 +255,7 @@ class Gathering:
         self._add(candidate)
 
     async def _connect(self, protocol: StunProtocol, server: IceServer, host: str) -> None:
-        """Connect a protocol to a new relay, as `aioice.turn.create_turn_endpoint` does, but by our clients."""
+        """Connect a protocol to a new relay as `aioice.turn.create_turn_endpoint` does, but with our clients."""
         is_tcp, loop = server.transport == "tcp", asyncio.get_running_loop()
         make: Callable[[], Any] = functools.partial(
             TurnOverTcp if is_tcp else TurnOverUdp,

@@ -1,4 +1,4 @@
-"""What aiortc and aioice leave open: whom they let in, what they keep for whom, how they end."""
+"""Hardens aiortc and aioice: who may send, how much is buffered, and how connections end."""
 
 import logging
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from streamer.rtc.sctp import is_safe_to_parse
 
 _logger = logging.getLogger("streamer.rtc")
 
-REMOTE_CANDIDATES_LIMIT: Final = 200  # the phone's, and those that checks of consent come from
-CHECK_LIST_LIMIT: Final = 1000  # pairs of candidates, and those of one more candidate of the phone's
-DATAGRAMS_LIMIT: Final = 1024  # not STUN, and not yet looked at; of DTLS, records
+REMOTE_CANDIDATES_LIMIT: Final = 200  # the phone's, and peer-reflexive ones
+CHECK_LIST_LIMIT: Final = 1000  # pairs of candidates; those of one more remote candidate may exceed it
+DATAGRAMS_LIMIT: Final = 1024  # waiting and not STUN; of DTLS, records
 DATAGRAM_BYTES_LIMIT: Final = 2048  # of each
 
-# What a peer may have on data channels: `input` alone is used, with frames of some bytes.
+# What a peer may use of data channels: only `input` is used, with frames of a few bytes.
 DATA_CHANNELS_LIMIT: Final = 64
 DATA_STREAMS_LIMIT: Final = 256
-DATA_BYTES_LIMIT: Final = 524_288  # held until they make a message; the answer says that one has 65536 at the most
-DATA_PIECES_LIMIT: Final = 2048  # the same, in chunks: each costs work
+DATA_BYTES_LIMIT: Final = 524_288  # of incomplete messages; the answer limits a message to 65536
+DATA_PIECES_LIMIT: Final = 2048  # chunks of incomplete messages: each costs work
 
-# aiortc offers ECDHE-ECDSA alone, and a peer with an RSA certificate then finds "no shared cipher" (aiortc 1.16).
+# aiortc 1.16 offers only ECDHE-ECDSA. A peer with an RSA certificate then fails with "no shared cipher".
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     b"ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -48,9 +48,9 @@ def accept_rsa_peers(transport: RTCDtlsTransport) -> None:
 
 
 def end_quietly(transport: RTCDtlsTransport) -> None:
-    """Keep a transport that is closed while it comes up from leaving anything behind.
+    """Keep a transport that is closed while it connects from leaving anything behind.
 
-    aioice 0.13 would ask for consent ever after; aiortc 1.16 would raise in a task that nobody looks at.
+    aioice 0.13 would send consent checks for ever; aiortc 1.16 would raise in a task that nobody awaits.
     """
     ice_transport: Any = transport.transport
     connection: Any = ice_transport._connection
@@ -69,20 +69,20 @@ def end_quietly(transport: RTCDtlsTransport) -> None:
 
 
 class CatchErrorsMixin:
-    """What comes over the network cannot make it raise (aioice 0.13 lets errors of struct out)."""
+    """A protocol that no datagram makes raise: aioice 0.13 passes on errors of struct."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         try:
             super().datagram_received(data, addr)  # type: ignore[misc]
-        except Exception as error:  # noqa: BLE001 - whatever parsing and answering raise
+        except Exception as error:  # noqa: BLE001 - parsing raises many kinds
             _logger.debug("= a datagram from %s that makes no sense: %r", addr, error)
 
 
 class StunProtocol(CatchErrorsMixin, ice.StunProtocol):
-    """aioice's protocol of a socket or a relay of ours.
+    """aioice's protocol for one of our sockets or relays.
 
-    What is not STUN reaches the connection only from addresses that passed a check: DTLS believes a plain alert while
-    it comes up, whoever sent it.
+    Datagrams other than STUN reach the connection only from addresses that passed a check: during its handshake, DTLS
+    accepts an unencrypted alert from anybody.
     """
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
@@ -97,7 +97,7 @@ class StunProtocol(CatchErrorsMixin, ice.StunProtocol):
 
 
 def guard_ice(transport: RTCDtlsTransport) -> None:
-    """Bound what whoever finds our sockets can do (aioice 0.13 and aiortc 1.16 do not).
+    """Limit what strangers can do to our sockets (aioice 0.13 and aiortc 1.16 do not).
 
     At most CHECK_LIST_LIMIT pairs are checked, and at most DATAGRAMS_LIMIT datagrams and DTLS records wait to be read.
     """
@@ -120,10 +120,10 @@ def guard_ice(transport: RTCDtlsTransport) -> None:
 
 
 def _answer_the_phone_alone(connection: Any) -> None:
-    """Answer checks that bear the connection's names and are signed with its password, and no other.
+    """Answer only checks that have the connection's user names and are signed with its password.
 
-    REMOTE_CANDIDATES_LIMIT addresses may send such checks; from then on `hears` is true of them. More peer-reflexive
-    candidates than that are no candidates.
+    At most REMOTE_CANDIDATES_LIMIT addresses may send such checks; `hears` is true for them. Further peer-reflexive
+    candidates are ignored.
     """
     request_received, check_incoming = connection.request_received, connection.check_incoming
     checked: set[tuple[str, int]] = set()
@@ -152,7 +152,7 @@ def _answer_the_phone_alone(connection: Any) -> None:
 
 
 def start_data_while_open(connection: RTCPeerConnection) -> None:
-    """Keep SCTP from starting after it was stopped: its timer would send into a closed transport (aiortc 1.16)."""
+    """Keep SCTP from starting after it was stopped: in aiortc 1.16 its timer would send into a closed transport."""
     sctp: Any = connection.sctp
     if "start" in vars(sctp):
         return
@@ -166,10 +166,10 @@ def start_data_while_open(connection: RTCPeerConnection) -> None:
 
 
 def guard_data(connection: RTCPeerConnection, on_fault: Callable[[str], None]) -> None:
-    """Bound what the peer's data channels may hold, and let their faults end nothing but them.
+    """Limit what the peer's data channels may buffer, and keep their errors from ending the connection.
 
-    aiortc 1.16 does neither: it keeps pieces of messages without a limit, and what it cannot read ends the whole
-    connection. `on_fault` is told once, in a sentence; what comes afterwards is dropped.
+    aiortc 1.16 does neither: it keeps pieces of messages without a limit, and an unreadable one ends the whole
+    connection. At the first fault, `on_fault` is called with a sentence, and the channels are closed.
     """
     sctp: Any = connection.sctp
     if "_handle_data" in vars(sctp):
@@ -188,7 +188,7 @@ def guard_data(connection: RTCPeerConnection, on_fault: Callable[[str], None]) -
                 fault = _data_over_limit(sctp, window)
         except ConnectionError:
             raise  # the transport is closed
-        except Exception as error:  # noqa: BLE001 - aiortc raises assertions and whatever parsing raises
+        except Exception as error:  # noqa: BLE001 - aiortc raises assertions and errors of parsing
             _logger.debug("= data channels: %r", error)
         if fault:
             has_ended = True
@@ -200,7 +200,7 @@ def guard_data(connection: RTCPeerConnection, on_fault: Callable[[str], None]) -
 
 
 def _data_over_limit(sctp: Any, window: int) -> str:
-    """Return what the peer has too much of, or nothing."""
+    """Return which limit the peer has exceeded, in a sentence; empty if none."""
     held = sum(len(stream.reassembly) for stream in sctp._inbound_streams.values())
     for what, count, limit in (
         ("channels", len(sctp._data_channels), DATA_CHANNELS_LIMIT),

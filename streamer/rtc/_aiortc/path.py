@@ -1,4 +1,4 @@
-"""The path that ICE chose: whether it is alive, and where it begins."""
+"""The path that ICE chose: whether it is alive, and its local address."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from aiortc import RTCDtlsTransport
 
 
 async def probe(transport: RTCDtlsTransport) -> bool:
-    """Ask the peer for its consent to send (RFC 7675), twice half a second apart; true if it gave it within 1.5 s."""
+    """Ask the peer for consent (RFC 7675), twice, half a second apart; return whether it answered within 1.5 s."""
     connection: Any = transport.transport._connection
     pair = connection._nominated.get(1)
     if pair is None or connection._closing or connection.remote_password is None:
@@ -23,7 +23,7 @@ async def probe(transport: RTCDtlsTransport) -> bool:
 
 
 def local_address(transport: RTCDtlsTransport) -> str | None:
-    """Return the address of this machine that the path in use begins at, of a relayed one too; None if unknown."""
+    """Return the local address of the path in use, also of a relayed one; None if unknown."""
     pair = transport.transport._connection._nominated.get(1)
     if pair is None:
         return None

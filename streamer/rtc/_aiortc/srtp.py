@@ -1,12 +1,12 @@
-"""SRTP as it comes: decrypted in one call, with a bound on its sources, and found again after a jump.
+"""Decrypts incoming SRTP in one call, limits its sources, and finds a source again after a jump of packet numbers.
 
-libsrtp 2 leaves three things open, and pylibsrtp 1.0 has no call for them:
+libsrtp 2 leaves three problems, and pylibsrtp 1.0 has no call for them:
 
-- It keeps a stream for each SSRC that authenticates, and looks through all of them for each packet. So the session here
-  knows only the SSRCs that it was told, and a second one, which takes any, is asked about the others.
-- It takes a packet for the nearest one with its 16-bit number (RFC 3711 section 3.3.1). After a gap of more than 2^15
-  packets it is wrong by a roll-over or more, and refuses all that follows, for ever. See `_Search`.
-- What it refuses, nobody counts. That happens here, where a packet was refused: one that is accepted costs nothing.
+- It keeps a stream for each SSRC that authenticates, and searches all of them for each packet. So the session here
+  knows only the SSRCs that it was told. A second session, which accepts any SSRC, decides about the others.
+- It assumes that a packet is the nearest one with its 16-bit number (RFC 3711 section 3.3.1). After a gap of more than
+  2^15 packets it is wrong by a roll-over or more, and refuses all later packets, for ever. See `_Search`.
+- It does not count what it refuses. This module counts refused packets; an accepted packet costs nothing extra.
 """
 
 import logging
@@ -23,10 +23,10 @@ from streamer.rtc.refusals import Refusals
 
 _logger = logging.getLogger("streamer.rtc")
 
-SOURCES_LIMIT: Final = 256  # SSRCs of one transport, over its whole life; then it ends
+SOURCES_LIMIT: Final = 256  # SSRCs of one transport over its whole life; beyond it the transport ends
 ROLLOVERS_LIMIT: Final = 1 << 12  # 2^28 packets; beyond that, only another connection helps
-_ROLLOVERS: Final = 16  # tried at the least
-_NEW_SOURCE_ROLLOVERS: Final = 2  # of a source whose first packets were lost where its numbers roll over
+_ROLLOVERS: Final = 16  # at least so many are tried
+_NEW_SOURCE_ROLLOVERS: Final = 2  # for a source whose first packets were lost at a roll-over
 _ROLLOVER_NS: Final = 5_000_000_000  # no phone sends 65536 packets faster than this
 _SLICE: Final = 64  # roll-overs tried at a time, some 2 ms
 _SLICE_EVERY_NS: Final = 20_000_000
@@ -45,8 +45,8 @@ def decrypter(
 ) -> Decrypt:
     """Return `session.unprotect` (or `unprotect_rtcp`) as one call instead of three.
 
-    What libsrtp refuses goes to `refuse`, with libsrtp's status, and what that returns is returned. The session's own
-    buffer is shared: two of its decrypters are not used at the same time.
+    If libsrtp refuses a datagram, it returns `refuse(datagram, status)`, with libsrtp's status. It uses the session's
+    own buffer: do not use two decrypters of a session at the same time.
     """
     decrypt = lib.srtp_unprotect_rtcp if rtcp else lib.srtp_unprotect
     owner, memory, buffer = session._srtp, session._cdata, session._buffer
@@ -57,7 +57,7 @@ def decrypter(
         if size > capacity:
             return refuse(datagram, _TOO_LONG)
         buffer[0:size] = datagram
-        # Through the owner: libsrtp's session lives as long as that does.
+        # Through the owner, which keeps libsrtp's session alive.
         status = decrypt(owner[0], memory, size_pointer)
         return buffer[0 : size_pointer[0]] if status == 0 else refuse(datagram, status)
 
@@ -67,7 +67,7 @@ def decrypter(
 def phone_policy(transport: RTCDtlsTransport) -> Callable[[int, int], pylibsrtp.Policy]:
     """Return a function from an SSRC type and an SSRC to a policy with the key of the phone's packets.
 
-    The key is exported from DTLS as aiortc 1.16 does it (`RTCDtlsTransport._setup_srtp`), which does not keep it.
+    It exports the key from DTLS as aiortc 1.16 does (`RTCDtlsTransport._setup_srtp`), because aiortc does not keep it.
     """
     dtls: Any = transport
     chosen = dtls._ssl.get_selected_srtp_profile()
@@ -85,11 +85,11 @@ def phone_policy(transport: RTCDtlsTransport) -> Callable[[int, int], pylibsrtp.
 
 
 class Inbound:
-    """What comes on one transport. `unprotect` and `unprotect_rtcp` return None for what is refused.
+    """The incoming packets of one transport. `unprotect` and `unprotect_rtcp` return None for a refused packet.
 
-    `offered` are the SSRCs that the phone's latest offer names; the owner keeps them up to date.
-    `on_refused` gets why, for each refused packet. `on_resumed` gets a sentence when a source was found again after a
-    jump. `on_exhausted` is called when there are more than SOURCES_LIMIT sources.
+    `offered` are the SSRCs that the phone's latest offer names; the owner keeps them up to date. `on_refused` gets the
+    reason for each refused packet. `on_resumed` gets a sentence when a source was found again after a jump.
+    `on_exhausted` is called when there are more than SOURCES_LIMIT sources.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Inbound:
         self._session = pylibsrtp.Session()
         self._any = pylibsrtp.Session(policy(pylibsrtp.Policy.SSRC_ANY_INBOUND, 0))
         self._search: _Search | None = None
-        self._next_slice_ns = {True: 0, False: 0}  # when searches for known and for unknown sources may go on
+        self._next_slice_ns = {True: 0, False: 0}  # when a search for a known and for an unknown source may continue
         self.unprotect: Final = decrypter(self._session, self._refuse)
         self.unprotect_rtcp: Final = decrypter(self._session, self._refuse_rtcp, rtcp=True)
         self._again: Final = decrypter(self._session, _none)
@@ -123,13 +123,13 @@ class Inbound:
         self._ask_rtcp: Final = decrypter(self._any, _none, rtcp=True)
 
     def note_accepted(self, packets: list[bytes]) -> None:
-        """Take a burst of accepted packets. Needed only while `refusals.any`."""
+        """Note a burst of accepted packets. Needed only while `refusals.any`."""
         self.refusals.accepted({int.from_bytes(packet[8:12]) for packet in packets})
         if self._search is not None and not self.refusals.any:
             self._search = None
 
     def refused_since_ns(self, now_ns: int) -> int | None:
-        """Return since when the phone's packets are only refused; None if they are not."""
+        """Return since when all the phone's packets are refused; None if they are not."""
         return self.refusals.since_ns(now_ns)
 
     def _refuse(self, datagram: bytes, status: int) -> bytes | None:
@@ -148,7 +148,7 @@ class Inbound:
         return self._rtcp_again(datagram) if is_new else None
 
     def _is_of_new_source(self, datagram: bytes, ssrc: int, status: int, ask: Decrypt) -> bool:
-        """Whether a packet authenticates for a source that was not known and now is; note the refusal if not."""
+        """Admit a new source if its packet authenticates, or report the refusal; return whether it was admitted."""
         if status == _NO_STREAM and ask(datagram) is not None:
             self._any.remove_stream(ssrc)
             if self._admit(ssrc):
@@ -157,7 +157,7 @@ class Inbound:
         return False
 
     def _admit(self, ssrc: int) -> bool:
-        """Take a source that authenticated, if there is room."""
+        """Add a source that authenticated, unless there are too many."""
         if len(self._sources) >= SOURCES_LIMIT:
             self._on_exhausted()
             return False
@@ -166,7 +166,7 @@ class Inbound:
         return True
 
     def _seek(self, datagram: bytes, ssrc: int, now_ns: int) -> bytes | None:
-        """Go on looking for the roll-over of a source; return the packet once it can be read."""
+        """Continue the search for a source's roll-over; return the packet when it can be decrypted."""
         is_known = ssrc in self._sources
         if now_ns < self._next_slice_ns[is_known]:
             return None
@@ -187,19 +187,19 @@ class Inbound:
             self._again(forged)
         packet = self._again(search.datagram)
         if packet is None:
-            return None  # it is an old one: the walk ended before the place where the source is
+            return None  # an old packet: the walk ended before the source's current place
         _logger.debug("= SSRC %08x found again at roll-over %d", ssrc, search.rollovers)
         self._on_resumed("the phone's packet numbers jumped, and its packets were refused: they are accepted again")
         return packet if datagram is search.datagram else self._again(datagram)
 
 
 class _Search:
-    """Find the roll-over counter with which a refused packet authenticates.
+    """Finds the roll-over counter with which a refused packet authenticates.
 
-    pylibsrtp cannot set the counter, but packets move it. So packets are forged with the phone's key, in steps of less
-    than 2^15, and a session of its own follows them from one roll-over to the next, until it accepts the packet. That
-    proves where the source is. The session in use is then led along the same `walk`: it refuses the forged packets up
-    to where it stands, and follows the others. It gets no further than to the packet that was proven, and never back.
+    pylibsrtp cannot set the counter, but packets move it. The search forges packets with the phone's key, in steps of
+    less than 2^15. A session of its own follows them from one roll-over to the next, until it accepts the refused
+    packet: that proves the source's place. Then the session in use takes the same `walk`. It refuses the forged packets
+    up to its own place, and follows the others. It moves at most to the proven packet, and never back.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class _Search:
         self._follow = decrypter(pylibsrtp.Session(policy(pylibsrtp.Policy.SSRC_ANY_INBOUND, 0)), _none)
 
     def advance(self, steps: int) -> None:
-        """Try so many roll-overs more."""
+        """Try `steps` more roll-overs."""
         for _ in range(steps):
             self.has_found = self._follow(self.datagram) is not None
             self.is_over = self.has_found or self.rollovers >= self._limit

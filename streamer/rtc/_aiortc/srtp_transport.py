@@ -1,4 +1,4 @@
-"""Media straight from the sockets, decrypted. aiortc gets the rest."""
+"""Takes media directly from the sockets and decrypts it. aiortc gets all other datagrams."""
 
 import contextlib
 import time
@@ -15,9 +15,9 @@ from streamer.rtc.udp import UdpTransport
 
 
 def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport], None]) -> None:
-    """Call `on_ready` with the transport instead of starting aiortc's own reception: DTLS is connected, SRTP there.
+    """Call `on_ready` with the transport, instead of starting aiortc's own receiver, when DTLS and SRTP are ready.
 
-    aiortc may call more than once, with each negotiation. Call this in time: before `setLocalDescription`.
+    aiortc may call it more than once, at each negotiation. Call this before `setLocalDescription`.
     """
 
     async def receive(parameters: object) -> None:
@@ -27,11 +27,11 @@ def hook_receive(receiver: RTCRtpReceiver, on_ready: Callable[[RTCDtlsTransport]
 
 
 class SrtpTransport:
-    """Take a transport's RTP and RTCP from aiortc, decrypted, straight from the sockets; DTLS goes on to it.
+    """Takes a transport's RTP and RTCP directly from the sockets and decrypts it; DTLS still goes to aiortc.
 
-    The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was taken
-    from the socket. Datagrams that `inbound` refuses are dropped. The transport must be connected; `open` begins.
-    `on_round_trip` gets the ns that each check of the peer's consent took, every 5 s or so (RFC 7675).
+    The handlers get a burst of RTP packets, or one RTCP packet, with the monotonic time in ns at which it was read from
+    the socket. Datagrams that `inbound` refuses are dropped. The transport must be connected; then call `open`.
+    `on_round_trip` gets the duration in ns of each consent check, every 5 s or so (RFC 7675).
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SrtpTransport:
         self._on_round_trip = on_round_trip
 
     def open(self) -> None:
-        """Begin, with what came between the handshake's end and now."""
-        # At each socket of ours, before STUN is tried on every datagram; and behind, for relays and foreign sockets.
+        """Begin, with the datagrams since the end of the handshake."""
+        # At each of our sockets, before aioice parses STUN; and behind that, for relays and other sockets.
         for protocol in self._connection._protocols:
             if isinstance(protocol.transport, UdpTransport):
                 protocol.transport.on_media = self._take
@@ -66,7 +66,7 @@ class SrtpTransport:
         shadow(self._connection, "data_received", receive_unless_srtp)
         for pair in self._connection._nominated.values():
             self._measure(pair.protocol)
-        # The first packets of the first keyframe may wait behind the handshake's last datagram.
+        # The first packets of the first keyframe may wait behind the last datagram of the handshake.
         queue = self._connection._queue
         items = [queue.get_nowait() for _ in range(queue.qsize())]
         early = [item[0] for item in items if item is not None and is_srtp(item[0])]
@@ -76,7 +76,7 @@ class SrtpTransport:
         self._take(early)
 
     def _measure(self, protocol: Any) -> None:
-        """Time the checks of consent: alone of all requests they are never repeated, so their answers are theirs."""
+        """Time the consent checks. They are never retransmitted, so each answer belongs to its request."""
         request = protocol.request
 
         async def timed_request(
@@ -91,7 +91,7 @@ class SrtpTransport:
         shadow(protocol, "request", timed_request)
 
     def send_rtcp(self, packet: bytes) -> None:
-        """Send an RTCP packet. What cannot be sent is as good as lost on the way: it never raises."""
+        """Send an RTCP packet. Never raises: a packet that cannot be sent counts as lost on the way."""
         pair = self._connection._nominated.get(1)
         if pair is not None and pair.protocol.transport is not None:
             with contextlib.suppress(OSError, pylibsrtp.Error):
