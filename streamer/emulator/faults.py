@@ -45,6 +45,8 @@ class Faults:
     lose_path_after_s: float = _fault(0.0, "so many seconds after the answer, the network path loses every datagram")
     lose_path_for_s: float = _fault(0.0, "the path is lost for so long; 0 is for good")
     lose: float = _fault(0.0, "this share of the media is lost, in bursts of some three datagrams, such as 0.1")
+    lose_data: float = _fault(0.0, "this share of the datagrams of data channels is lost, both ways, such as 0.03")
+    delay_s: float = _fault(0.0, "each datagram is so many seconds under way, each way, such as 0.02")
     overtake: float = _fault(0.0, "this share of the media comes 20 ms late, after what was sent later")
     repeat: float = _fault(0.0, "this share of the media comes twice")
     restart_ice_after_s: float = _fault(0.0, "so many seconds after the answer, an offer restarts ICE")

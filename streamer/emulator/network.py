@@ -9,13 +9,17 @@ from streamer.library_hooks import shadow
 
 BURST: Final = 3  # datagrams that are lost in a row, on average
 LATE_S: Final = 0.02  # what is overtaken comes so much later: some frames' worth of packets
+_DTLS_APPLICATION_DATA: Final = 23  # content type (RFC 6347 section 4.1)
 _MOVED_PORT: Final = 9  # discard: no client sends from there
 
 Address = Any
 
 
 class Path:
-    """Put it `in_front_of` each of aioice's protocols (0.13). Only media is lost: aiortc's DTLS sends nothing twice."""
+    """Put it `in_front_of` each of aioice's protocols (0.13).
+
+    Only media and data channels lose something: aiortc's DTLS handshake sends nothing twice.
+    """
 
     def __init__(self, faults: Faults) -> None:
         self.is_cut = False
@@ -38,6 +42,15 @@ class Path:
         """Hand a datagram over, or late, or twice, or not at all."""
         if self.is_cut or address is None:
             return
+        faults = self._faults
+        if faults.lose_data and data[0] == _DTLS_APPLICATION_DATA and self._random.random() < faults.lose_data:
+            return
+        if faults.delay_s:
+            asyncio.get_running_loop().call_later(faults.delay_s, self._arrive, hand_over, data, address)
+        else:
+            self._arrive(hand_over, data, address)
+
+    def _arrive(self, hand_over: Any, data: bytes, address: Address) -> None:
         faults = self._faults
         if not (faults.lose or faults.overtake or faults.repeat) or not 127 < data[0] < 192:
             hand_over(data, address)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pytest
 
 import streamer
+from streamer.control import frames
+from streamer.control.frames import Key, Motion, Point, Touch
 from streamer.emulator.barcode import read_barcode
 from tests.support.peers.auth_api import DEVICE_ID, auth_api
 from tests.support.peers.chromium_phone import TONE_HZ, Chromium, Page, find_chromium
@@ -153,6 +155,35 @@ async def test_the_input_channel_opens_from_either_side(
         async with asyncio.timeout(LIMIT_S):
             await phone.wait_input()
         await page.wait_for("phone.input?.readyState === 'open'")
+
+
+@pytest.mark.parametrize("opened_by", ["phone", "client"])
+async def test_actions_arrive_once_and_in_order_and_messages_come_back(
+    browser: Chromium, signaling_server: SignalingServer, opened_by: str
+) -> None:
+    async with streaming(browser, signaling_server, inputOpenedBy=opened_by) as (page, phone):
+        messages = phone.messages()
+        await phone.tap(0.5, 0.25)
+        await phone.press("BACK")
+        await phone.type("ab")
+        await phone.send_message({"type": "my_app", "n": 1})
+        await phone.send_frame(214, b"pad")
+        last = frames.encode_frame(214, b"pad").hex()
+        await page.wait_for(f"phone.inputMessages.includes('{last}')")
+        got = [bytes.fromhex(message) for message in await page.evaluate("phone.inputMessages")]
+        reliable = [frame[:5] + frame[9:] for frame in got if frame[4] not in {205, 207} or frame[10] != 2]
+        point = (Point(0, 0.5, 0.25),)
+        expected = [
+            *(Touch(motion, point).encode(0) for motion in (Motion.DOWN, Motion.UP)),
+            *(Key(motion, code).encode(0) for code in (4, 29, 30) for motion in (Motion.DOWN, Motion.UP)),
+            frames.encode_message({"type": "my_app", "n": 1}),
+            bytes.fromhex(last),
+        ]
+        assert reliable == [frame[:5] + frame[9:] for frame in expected]
+        await page.evaluate(
+            f"phone.sendInput('{frames.encode_message({'type': 'app_message', 'data': 'hello'}).hex()}')"
+        )
+        assert await anext(messages) == {"type": "app_message", "data": "hello"}
 
 
 async def test_a_rotated_phone_goes_on_in_its_new_size(browser: Chromium, signaling_server: SignalingServer) -> None:
