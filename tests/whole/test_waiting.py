@@ -247,3 +247,20 @@ async def test_a_wrong_argument_is_named(
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         with pytest.raises(streamer.ConfigurationError, match=what):
             await call(session)
+
+
+async def test_an_app_that_opens_at_a_tap_has_a_first_change_and_a_rest(connect: Connect) -> None:
+    async with (
+        emulator.serve(width=180, height=320, fps=20, audio=False, screen="apps") as phone,
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        await session.wait_input()
+        shown = await session.tap(0.125, 0.2).settled(timeout_s=30)
+        assert phone.app_in_front == "com.android.settings"
+        assert 0 < shown.first_change_s <= shown.settled_s
+        assert shown.region.width > 90
+        with pytest.raises(WaitTimeoutError, match="nothing had changed"):
+            await session.tap(0.5, 0.02).changed(timeout_s=0.5)
+        change = await session.press("HOME").changed(timeout_s=30)
+        assert change.after_s > 0

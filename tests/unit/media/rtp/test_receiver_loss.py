@@ -323,3 +323,38 @@ def test_the_first_frames_payloads_are_cut_as_webrtc_cuts_them() -> None:
     """What the other tests stand on: single NAL units, aggregates and fragments all occur among the packets."""
     kinds = {payload[0] & 0x1F for unit in STREAM + SMALL for payload in payloads(unit)}
     assert kinds >= {1, 24, 28}
+
+
+# What is known to be missing
+
+
+def lacks(by: Receiver) -> bool:
+    return by.is_video_incomplete
+
+
+def test_a_frame_without_its_last_packet_is_known_to_be_incomplete_until_that_comes() -> None:
+    by, packets = receiver(), list(packets_by_aiortc(STREAM))
+    feed(by, flat(packets[:5]))
+    assert not lacks(by)
+    *head, last = packets[5]
+    feed(by, head)
+    assert lacks(by)
+    by.poll(10_000 * MS)
+    assert lacks(by)  # nothing follows, and no time completes it
+    feed(by, [last])
+    assert not lacks(by)
+
+
+def test_a_gap_is_known_until_it_is_filled_and_a_lost_frame_until_a_keyframe() -> None:
+    by, packets = receiver(NO_RTX, AUDIO), list(packets_by_aiortc(STREAM))  # a keyframe every ten frames
+    feed(by, flat(packets[:3]))
+    missing, rest = packets[3][0], packets[3][1:]
+    feed(by, rest)
+    assert lacks(by)
+    feed(by, [missing])
+    assert not lacks(by)
+    feed(by, flat(packets[5:8]))  # frame 4 is lost
+    by.poll(VIDEO_HOLD_NS + MS)
+    assert lacks(by)
+    feed(by, flat(packets[8:11]), now_ns=VIDEO_HOLD_NS + 2 * MS)
+    assert not lacks(by)
