@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all (images and clips), and files that one recording has to itself."""
+"""Writes files completely or not at all (images and clips), and locks files for one recording."""
 
 import contextlib
 import errno
@@ -18,12 +18,12 @@ DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return what a name means now: the working directory may change before it is used."""
+    """Return the absolute path of a name now: the working directory may change before it is used."""
     return Path(path).absolute()
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
-    """Raise FileExistsError if there is a file of this name; a dangling link does not count."""
+    """Raise FileExistsError if a file of this name exists. A dangling link does not count."""
     if Path(path).is_file():
         raise FileExistsError(
             errno.EEXIST, "the file exists: choose another name, or pass overwrite=True (--overwrite)", str(path)
@@ -31,12 +31,11 @@ def refuse_existing(path: str | os.PathLike[str]) -> None:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
-    """Write a file beside its place and put it there; what was there before stays until then, or if that fails.
+    """Write a temporary file next to `path`, and replace `path` with it. If that fails, an old file stays.
 
-    A pipe or a device is written into as it is. Raises RecordingError, also for a file that exists and that
-    `overwrite` does not give up.
+    A pipe or a device is written to directly. Raises RecordingError, also if the file exists and `overwrite` is false.
     """
-    place = Path(path).resolve()  # a link goes on pointing to it
+    place = Path(path).resolve()  # a symbolic link keeps pointing to it
     try:
         if not overwrite:
             refuse_existing(path)
@@ -58,7 +57,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
 
 
 def check_writable(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
-    """Raise what `write_atomically` would raise now; whatever is there stays as it is."""
+    """Raise what `write_atomically` would raise now, and change nothing."""
     place = Path(path).resolve()
     try:
         if not overwrite:
@@ -75,20 +74,20 @@ def check_writable(path: str | os.PathLike[str], *, overwrite: bool = True) -> N
 
 
 def open_draft(draft: Path, place: Path, *, buffering: int = -1) -> IO[bytes]:
-    """Open a new file that is to take another's place: who may not read that one may not read it either.
+    """Open a new file that will replace `place`. It has the same permissions.
 
-    A file of its name that is there already is taken away, and a link is never followed. Raises OSError.
+    An existing file with the name of the draft is removed; a link is never followed. Raises OSError.
     """
     draft.unlink(missing_ok=True)
     mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o666
-    return open(draft, "xb", buffering, opener=lambda path, flags: os.open(path, flags, mode))  # less what umask takes
+    return open(draft, "xb", buffering, opener=lambda path, flags: os.open(path, flags, mode))  # minus the umask
 
 
 def open_locked(path: Path, *, is_new: bool, empty: bool = True) -> IO[bytes]:
-    """Open a file for writing, without a buffer, which nobody else opens so until it is closed, in any process.
+    """Open a file for unbuffered writing, and lock it against other recordings, in any process, until it is closed.
 
-    `is_new` says that it must not be there yet; `empty` that what is in it goes. Raises FileExistsError, and
-    BlockingIOError if somebody has it open.
+    With `is_new` it must not exist yet. `empty` removes its contents. Raises FileExistsError, and BlockingIOError if a
+    recording has it open.
     """
     flags = os.O_CREAT | (os.O_EXCL if is_new else 0)
     while True:
@@ -106,11 +105,11 @@ def open_locked(path: Path, *, is_new: bool, empty: bool = True) -> IO[bytes]:
         except BaseException:
             file.close()
             raise
-        file.close()  # another file took its place in between
+        file.close()  # another file replaced it in between
 
 
 def _refuse_locked(place: Path) -> None:
-    """Raise BlockingIOError if a recording is written into a file."""
+    """Raise BlockingIOError if a recording has the file open."""
     with contextlib.suppress(FileNotFoundError, PermissionError), place.open("rb") as file:
         _lock(file.fileno(), place)
 

@@ -1,4 +1,4 @@
-"""Stores that the network fills, and rates that it comes at. Each has a limit in items and a limit in bytes."""
+"""Stores and rates for what the network sends. Each has a limit in items and a limit in bytes."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Budget:
-    """Count the items and bytes of a store against its two limits."""
+    """Counts the items and bytes of a store against its two limits."""
 
     __slots__ = ("bytes", "items", "max_bytes", "max_items")
 
@@ -25,7 +25,7 @@ class Budget:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether more was counted in than the limits allow."""
+        """Whether the store exceeds one of its limits."""
         return self.items > self.max_items or self.bytes > self.max_bytes
 
     def add(self, size: int) -> None:
@@ -40,7 +40,7 @@ class Budget:
 
 
 class RateLimit:
-    """Count items and bytes against a rate of each. Up to `burst_s` seconds' worth may come at once."""
+    """Counts items and bytes against a rate of each. Up to `burst_s` seconds' worth may come at once."""
 
     __slots__ = ("_burst_s", "_bytes", "_bytes_per_s", "_items", "_items_per_s", "_now")
 
@@ -53,7 +53,7 @@ class RateLimit:
         self._now: float | None = None
 
     def take(self, size: int, now: float) -> bool:
-        """Return whether an item of `size` bytes stays within both rates. One that does not is not counted."""
+        """Count an item of `size` bytes if it stays within both rates; return whether it does."""
         passed_s = 0.0 if self._now is None else max(now - self._now, 0.0)
         self._now = now
         self._items = min(self._items + passed_s * self._items_per_s, self._burst_s * self._items_per_s)

@@ -1,7 +1,7 @@
-"""The codecs that streamer knows, one row each.
+"""The table of codecs, one row each.
 
-To add a codec: one row here, one depacketizer in `media/codecs`, one test. The row says what the SDP accepts, which
-files can hold the codec, what decodes it and what encodes it.
+To add a codec, write one row here, one depacketizer in `media/codecs` and one test. The row says which parameters the
+SDP accepts, which files can hold the codec, and what decodes and encodes it.
 """
 
 import enum
@@ -18,33 +18,33 @@ class Form(enum.Enum):
 
     ANNEX_B = enum.auto()  # NAL units behind start codes, parameter sets before every keyframe
     OBUS = enum.auto()  # AV1's low-overhead format, with its temporal delimiter
-    FRAME = enum.auto()  # as the encoder made it
+    FRAME = enum.auto()  # the encoder's output, unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """One of libavcodec's encoders, set up so that every frame leaves at once and none refers to a later one."""
+    """One of libavcodec's encoders. Its options make every frame leave at once, and none refer to a later one."""
 
     name: str
-    crf: int  # the constant quality that is taken if none is asked for
+    crf: int  # the default constant quality
     crf_limit: int
     options: dict[str, str]
-    bitrate_options: dict[str, str] = field(default_factory=dict)  # in their place, with a mean bit rate
+    bitrate_options: dict[str, str] = field(default_factory=dict)  # instead of `options`, with a mean bit rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecInfo:
-    """What streamer knows of a codec. `name` is the SDP's, in small letters."""
+    """One codec. `name` is the SDP's, in lower case."""
 
     name: str
     kind: Kind = "video"
-    # The SDP's parameters that decide: (name, the value of a codec that has none, those accepted).
+    # The SDP's parameters that matter: (name, default, accepted values).
     parameters: tuple[tuple[str, str, frozenset[str]], ...] = ()
     form: Form = Form.FRAME
-    containers: frozenset[str]  # suffixes of files that can hold it
+    containers: frozenset[str]  # suffixes of the files that can hold it
     decoder: str  # libavcodec's
-    size_errno: int | None = None  # what the decoder answers to a frame of too many pixels, if it tells no size
-    demuxer: str = ""  # libavformat's, for access units one after another
+    size_errno: int | None = None  # the decoder's error for a frame of too many pixels, if it reports no size
+    demuxer: str = ""  # libavformat's, for bare access units
     fourcc: bytes = b""  # for the demuxer "ivf"
     encoder: Encoder | None = None
 
@@ -53,8 +53,8 @@ class CodecInfo:
         return all(parameters.get(name, default).lower() in accepted for name, default, accepted in self.parameters)
 
 
-# The first codec of a kind is preferred; the order of the others is the phone's. Other profiles have more than 8 bits a
-# sample, or 4:2:2; other modes and transmissions interleave what belongs to a frame.
+# The first codec of a kind is preferred; the others keep the phone's order. Profiles that are not accepted have more
+# than 8 bits a sample, or 4:2:2. Modes and transmissions that are not accepted interleave frames.
 _ROWS: Final = (
     CodecInfo(
         name="h264",

@@ -9,9 +9,9 @@ from streamer.mailbox import Recent
 from streamer.own_loop import OwnLoop
 from streamer.pubsub import Hub, HubIterator
 
-EVENTS_LIMIT: Final = 100  # events that a consumer has not read; the oldest are dropped and counted
+EVENTS_LIMIT: Final = 100  # unread events of a consumer; the oldest are dropped and counted
 
-INTERRUPTIONS_LIMIT: Final = 100  # interruptions that are remembered with their reason; the oldest are forgotten
+INTERRUPTIONS_LIMIT: Final = 100  # interruptions that are kept with their reasons; the oldest are forgotten
 
 EventKind: TypeAlias = Literal[
     "preparing",  # the cloud brings the phone up; `reason` says how far it is
@@ -39,7 +39,7 @@ class Event:
 
 
 class EventIterator(HubIterator[Event]):
-    """An async iterator of events, from the one that tells the present state on; it ends after "closed".
+    """An async iterator of events. It begins with the event of the present state, and ends after "closed".
 
     One task reads it at a time. A consumer more than 100 events behind loses the oldest; `dropped` counts them. An
     iterator that the program drops, such as by `break`, is closed.
@@ -61,7 +61,7 @@ class EventIterator(HubIterator[Event]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interruption:
-    """A time in which the stream was interrupted, in monotonic seconds. While it lasts, `until` is infinite."""
+    """An interruption of the stream, in monotonic seconds. While it lasts, `until` is infinite."""
 
     since: float
     until: float
@@ -69,7 +69,7 @@ class Interruption:
 
 
 class Interruptions:
-    """How often a stream was interrupted, for how long, and why; times are monotonic seconds.
+    """Counts how often a stream was interrupted, for how long, and why. Times are monotonic seconds.
 
     It remembers the last INTERRUPTIONS_LIMIT reasons. Any thread may call `between`.
     """
@@ -77,10 +77,10 @@ class Interruptions:
     def __init__(self) -> None:
         self.count = 0
         self._total_s = 0.0
-        self._latest: tuple[Interruption, ...] = ()  # replaced as a whole, because threads read it
+        self._latest: tuple[Interruption, ...] = ()  # replaced, not changed: other threads read it
 
     def take(self, kind: EventKind, reason: str | None, now: float) -> None:
-        """Count an event: an interruption lasts until the stream is resumed, or closed."""
+        """Take an event: an interruption lasts until the stream is resumed or closed."""
         if kind == "interrupted" and not self._is_interrupted:
             self.count += 1
             new = Interruption(since=now, until=math.inf, reason=reason or "unknown")
@@ -96,15 +96,15 @@ class Interruptions:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The reasons of those that are remembered, the newest last."""
+        """The reasons of the latest interruptions, the newest last."""
         return tuple(interruption.reason for interruption in self._latest)
 
     def total_s(self, now: float) -> float:
-        """Return how long all of them have lasted together, the one under way included."""
+        """Return how long all interruptions have lasted in total, up to `now`."""
         return self._total_s + (now - self._latest[-1].since if self._is_interrupted else 0.0)
 
     def between(self, since: float, until: float) -> list[Interruption]:
-        """Return what these two moments enclose of those that are remembered."""
+        """Return the parts of the latest interruptions between two times."""
         return [
             replace(each, since=max(each.since, since), until=min(each.until, until))
             for each in self._latest
@@ -113,12 +113,12 @@ class Interruptions:
 
 
 class EventHub(Hub[Event]):
-    """Publishes events to every consumer, and remembers the one that tells the present state."""
+    """Publishes events to every consumer, and keeps the one of the present state."""
 
     def __init__(self, *, loop: OwnLoop | None = None) -> None:
         super().__init__(loop=loop)
         self.interruptions = Interruptions()
-        self.state: Event | None = None  # the newest one that is no "problem"
+        self.state: Event | None = None  # the newest event other than "problem"
 
     def emit(
         self,

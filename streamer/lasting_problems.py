@@ -1,11 +1,11 @@
-"""Which error counters keep rising: a lasting problem is worth an event, a single error is not."""
+"""Finds error counters that keep rising: a lasting problem deserves an event, a single error does not."""
 
 from collections.abc import Mapping
 from typing import Final
 
 LOOK_EVERY_S: Final = 1.0
 LASTING: Final = 2  # looks in a row at which a counter has risen
-OVER: Final = 10  # looks in a row at which it has not
+OVER: Final = 10  # looks in a row at which it has not, after which the problem is over
 
 
 class LastingProblems:

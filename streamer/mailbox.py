@@ -1,7 +1,7 @@
-"""Bounded hand-over between a producer that never waits and a consumer that does. Losses are counted.
+"""Bounded stores between a producer that never waits and a consumer that does. They count what they drop.
 
-The containers know nothing of tasks or threads: who waits, and how it is woken, is the consumer's affair. Each counts
-what was put since the last `take`. That tells a slow consumer from one that has stopped reading: the latter is idle.
+The stores know nothing of tasks or threads: the consumer decides how it waits and wakes. Each store counts the items
+put since the last `take`. That distinguishes a slow consumer from one that stopped reading, which is idle.
 """
 
 import math
@@ -13,19 +13,19 @@ T = TypeVar("T")
 
 
 class Mailbox(Protocol[T]):
-    """What a producer may put into and a consumer takes from."""
+    """A store of one consumer."""
 
     dropped: int
 
     @property
     def is_idle(self) -> bool:
-        """Whether the consumer seems to have stopped reading."""
+        """Whether the consumer has stopped reading."""
 
     def put(self, item: T) -> None:
         """Hold an item; never waits."""
 
     def take(self) -> T | None:
-        """Return the next item and forget it; None if there is none."""
+        """Remove and return the next item; None if there is none."""
 
 
 class OverflowedError(Exception):
@@ -33,10 +33,10 @@ class OverflowedError(Exception):
 
 
 class Every(Generic[T]):
-    """Hold up to `limit` items in order; after one more, `take` raises OverflowedError behind them.
+    """Holds up to `limit` items in order. After one more, `take` returns them and then raises OverflowedError.
 
-    A consumer that overflowed is idle. If it takes nothing while `forget_after` more items come, the kept ones are
-    dropped too.
+    A consumer that overflowed is idle. If it takes nothing while `forget_after` more items come, the kept items are
+    dropped, too.
     """
 
     def __init__(self, limit: int, *, forget_after: float = math.inf) -> None:
@@ -48,11 +48,11 @@ class Every(Generic[T]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it overflowed: the consumer gets nothing new."""
+        """Whether it overflowed, so that the consumer gets nothing new."""
         return self.dropped > 0
 
     def put(self, item: T) -> None:
-        """Hold `item` behind those before it; after an overflow all are dropped and counted."""
+        """Append an item; after an overflow, drop and count it."""
         self._unread += 1
         if not self.dropped and len(self._items) < self.limit:
             self._items.append(item)
@@ -63,7 +63,7 @@ class Every(Generic[T]):
             self._items.clear()
 
     def take(self) -> T | None:
-        """Return the oldest item. Raises OverflowedError where the first dropped one would have come."""
+        """Return the oldest item. Raises OverflowedError in place of the first dropped one."""
         self._unread = 0
         if self._items:
             return self._items.popleft()
@@ -73,7 +73,7 @@ class Every(Generic[T]):
 
 
 class Recent(Generic[T]):
-    """Hold the newest `limit` items in order; one more, and the oldest is dropped and counted.
+    """Holds the newest `limit` items in order. One more drops the oldest, which is counted.
 
     The consumer is idle after `idle_after` puts without a `take`.
     """
@@ -91,7 +91,7 @@ class Recent(Generic[T]):
         return self._unread >= self._idle_after
 
     def put(self, item: T) -> None:
-        """Hold `item` behind those before it."""
+        """Append an item."""
         self._unread += 1
         if len(self._items) >= self._limit:
             self._items.popleft()
@@ -99,7 +99,7 @@ class Recent(Generic[T]):
         self._items.append(item)
 
     def take(self) -> T | None:
-        """Return the oldest item that is left. Where items were dropped, it is the first after them."""
+        """Return the oldest item that is left: after a drop, the first one after it."""
         self._unread = 0
         return self._items.popleft() if self._items else None
 

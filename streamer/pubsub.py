@@ -6,13 +6,13 @@ The consumer holds a `HubIterator`. The hub holds the iterator's `Subscription` 
                  │                ▲
                  └──► future ──► task, only while it waits in `__anext__`
 
-A consumer unsubscribes by dropping its iterator: by `break`, or by a time-out around the loop. A task that waits keeps
-its iterator alive. An iterator in a reference cycle lives until the collector runs. Until then two laws bound its cost:
+A consumer unsubscribes by dropping its iterator, such as by `break` or a time-out around the loop. A task that waits
+keeps its iterator alive. An iterator in a reference cycle lives until the collector runs. Two rules limit its cost:
 
-1. The hub offers each item to all subscriptions, and a mailbox that nobody reads holds only what came last: the newest
-   item, 250 pieces of audio, 100 events, or what came in the last 120 frames. So all such mailboxes share their items.
-2. A consumer that has stopped reading is idle (see `mailbox`). If all consumers are idle, nobody watches the hub, and
-   its owner produces nothing. The next read ends that.
+1. The hub offers each item to all subscriptions. A mailbox that nobody reads holds only recent items: the newest
+   frame, 250 pieces of audio, 100 events, or frames of the last 120. All such mailboxes share their items.
+2. A consumer that stops reading becomes idle (see `mailbox`). If all consumers are idle, nobody watches the hub, and
+   its owner stops producing. The next read starts it again.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Subscription(Generic[T]):
-    """What the hub holds of one consumer."""
+    """One consumer, as the hub knows it."""
 
     def __init__(self, mailbox: Mailbox[T]) -> None:
         self.mailbox = mailbox
@@ -37,7 +37,7 @@ class Subscription(Generic[T]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether the consumer does not wait, and has left too many items unread."""
+        """Whether the consumer is not waiting and has too many unread items."""
         return self.waiter is None and self.mailbox.is_idle
 
     def put(self, item: T) -> None:
@@ -46,7 +46,7 @@ class Subscription(Generic[T]):
         self.wake()
 
     def end(self, error: BaseException | None) -> None:
-        """End the iteration after what the mailbox holds; with `error` if there is one."""
+        """End the iteration after the items in the mailbox, with `error` if there is one."""
         self.has_ended, self.error = True, error
         self.wake()
 
@@ -57,24 +57,24 @@ class Subscription(Generic[T]):
 
 
 class Hub(Generic[T]):
-    """Offer each item to every subscription.
+    """Offers each item to every subscription.
 
-    `loop` is the event loop of the consumers. `on_watch(True)` is called when somebody begins to consume and
-    `on_watch(False)` when nobody does any more: the iterators are closed, freed, or idle.
+    `loop` is the event loop of the consumers. The hub calls `on_watch(True)` when the first consumer begins to read,
+    and `on_watch(False)` when none reads any more: all iterators are closed, freed, or idle.
     """
 
     def __init__(self, on_watch: Callable[[bool], None] = lambda _: None, *, loop: OwnLoop | None = None) -> None:
         self.loop = loop or OwnLoop()
-        self.is_watched = False  # whether anybody consumes
+        self.is_watched = False  # whether anybody reads
         self._on_watch = on_watch
         self._subscriptions: set[Subscription[T]] = set()
-        self._skipped_before = 0  # by consumers that are gone
+        self._skipped_before = 0  # by former consumers
         self._has_ended = False
         self._error: BaseException | None = None
 
     @property
     def skipped(self) -> int:
-        """How many items some consumer did not get because it was too slow."""
+        """How many items consumers did not get because they were too slow, summed over all."""
         return self._skipped_before + sum(each.mailbox.dropped for each in tuple(self._subscriptions))
 
     def publish(self, item: T) -> None:
@@ -84,7 +84,7 @@ class Hub(Generic[T]):
         self.look()
 
     def end(self, error: BaseException | None) -> None:
-        """End every iterator after what its mailbox holds; with `error` if there is one."""
+        """End every iterator after the items in its mailbox, with `error` if there is one."""
         self._has_ended, self._error = True, error
         for subscription in tuple(self._subscriptions):
             subscription.end(error)
@@ -104,14 +104,14 @@ class Hub(Generic[T]):
             self.look()
 
     def unsubscribe(self, subscription: Subscription[T]) -> None:
-        """Offer nothing more to a subscription; it need not be there."""
+        """Offer nothing more to a subscription. It may be gone already."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
             self._skipped_before += subscription.mailbox.dropped
             self.look()
 
     def look(self) -> None:
-        """Find out whether anybody consumes."""
+        """Check whether anybody reads, and call `on_watch` if that changed."""
         is_watched = not all(subscription.is_idle for subscription in tuple(self._subscriptions))
         if is_watched != self.is_watched and not self._has_ended:
             self.is_watched = is_watched
@@ -119,13 +119,13 @@ class Hub(Generic[T]):
 
 
 class HubIterator(Generic[T]):
-    """The consumer's side. One task reads it at a time; the consumer closes it, or drops it."""
+    """The consumer's side. One task may read it at a time. The consumer closes it, or drops it."""
 
     def __init__(self, hub: Hub[T], mailbox: Mailbox[T]) -> None:
         self._hub = hub
         self._mailbox = mailbox
         self._subscription = hub.subscribe(mailbox)
-        # The collector runs in whatever thread allocates, so the loop does the rest.
+        # The collector may run in any thread, so the unsubscription happens in the loop.
         self._finalizer = weakref.finalize(self, hub.loop.call_soon, hub.unsubscribe, self._subscription)
         self._finalizer.atexit = False
 
@@ -138,7 +138,7 @@ class HubIterator(Generic[T]):
         return self
 
     def close(self) -> None:
-        """Take no more; iteration ends after what the iterator holds. Raises ConfigurationError in another loop."""
+        """Take no more items; iteration ends after those it has. Raises ConfigurationError in another loop."""
         self._hub.loop.check()
         self._finalizer.detach()
         self._subscription.has_ended = True
@@ -169,12 +169,12 @@ class HubIterator(Generic[T]):
         return item
 
     def _raise_end(self) -> NoReturn:
-        """Raise the error that ended the session, once; from then on, and without one, StopAsyncIteration."""
+        """Raise the error that ended the session, once; then, or without one, StopAsyncIteration."""
         error, self._subscription.error = self._subscription.error, None
         raise error or StopAsyncIteration
 
     async def _change(self) -> None:
-        """Wait for an item or for the end. Raises RuntimeError if another task waits: one of both would for ever."""
+        """Wait for an item or the end. Raises RuntimeError if another task waits already."""
         loop, subscription = self._hub.loop.check(), self._subscription
         if subscription.waiter is not None:
             raise RuntimeError("expected one task to read this iterator, got two: give each task its own")

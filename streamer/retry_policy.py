@@ -1,4 +1,4 @@
-"""Whether to try again, and when: from an error and the time to a delay (exponential, with jitter), or to giving up."""
+"""Decides whether and when to try again after an error: exponential back-off with jitter."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,29 +16,29 @@ from streamer.errors import (
 from streamer.protocol_constants import CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED
 
 FIRST_DELAY_S: Final = 0.5
-SLOW_DELAY_S: Final = 30.0  # where the vendor asks to wait [doc]; jitter takes at most half of it
+SLOW_DELAY_S: Final = 30.0  # if the vendor asks to wait [doc]; jitter takes off at most half
 _NOT_READY: Final = {"KOOPHONE.API.2003", "KOOPHONE.API.2005", "KOOPHONE.API.2006"}
 _INTERNAL_ERROR: Final = "KOOPHONE.API.9999"
-_TOKENS: Final = 1  # new device tokens in place of a refused one: a second refusal is not about its age
+_TOKENS: Final = 1  # new device tokens after a refused one: a second refusal has another reason
 _DOUBLINGS: Final = 16
-RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable: the stream still runs
-EXPIRY_TOLERANCE_S: Final = 5.0  # an end so shortly before a stream's time is up is its expiry: clocks differ
-_DELIBERATE_CLOSE_CODES: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # whatever the time
+RENEW_AGAIN_S: Final = 10.0  # after a renewal failed with an error that is not retryable, while the stream still runs
+EXPIRY_TOLERANCE_S: Final = 5.0  # an end so shortly before a stream's time is up counts as its expiry: clocks differ
+_DELIBERATE_CLOSE_CODES: Final = {CLOSE_TAKEN_OVER, CLOSE_USER_LEFT, CLOSE_USER_MOVED}  # never an expiry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconnect:
-    """How hard a session tries to stay up. Each limit is for one interruption; None is no limit.
+    """How a session reconnects. Each limit is for one interruption; None sets no limit.
 
     An interruption is over when a stream has lasted for 10 s.
 
     Attributes:
-        attempts: How often a connection is tried.
+        attempts: How many connections are tried.
         max_delay_s: The longest pause before an attempt, in seconds.
-        give_up_after_s: How long it is tried for in all, in seconds. The last attempt begins by then and may take 5 s.
+        give_up_after_s: How long all attempts may take, in seconds. The last attempt begins by then and may take 5 s.
 
     Raises:
-        ConfigurationError: A limit is below what is possible.
+        ConfigurationError: A limit is too low.
     """
 
     attempts: int | None = None
@@ -55,10 +55,10 @@ class Reconnect:
 
 
 class Backoff:
-    """The attempts after a first error, at `now` (seconds, monotonic). Call `next_delay` with each error.
+    """The back-off after a first error at `now` (seconds, monotonic). Call `next_delay` with each error.
 
-    `has_worked` says that the API was understood before: a reply that makes no sense then comes from something on the
-    way, and passes.
+    `has_worked` says that the API was understood before. An unreadable reply is then a passing error, such as that of
+    a proxy.
     """
 
     def __init__(self, policy: Reconnect, now: float, *, has_worked: bool = False) -> None:
@@ -69,9 +69,9 @@ class Backoff:
         self._tokens = 0
 
     def next_delay(self, error: StreamerError, now: float, jitter: float) -> float | None:
-        """Return in how many seconds to try again, at the latest at the deadline; None means give up.
+        """Return the delay in seconds before the next attempt, at most until the deadline; None means give up.
 
-        `jitter`, from 0 to 1, takes up to half off the delay, so that many clients do not come back at once.
+        `jitter`, from 0 to 1, takes up to half off the delay, so that many clients do not return at once.
         """
         is_token = isinstance(error, DeviceTokenError)
         may_pass = error.retryable or (self._has_worked and isinstance(error, CloudReplyError))
@@ -92,10 +92,10 @@ class Backoff:
 
 
 def renewal_delay(delay_s: float | None, left_s: float | None) -> float:
-    """Return in how many seconds to try a failed renewal again, while the stream still runs.
+    """Return the delay in seconds before the next attempt of a failed renewal, while the stream still runs.
 
-    `delay_s` is the back-off's delay; None if it gives up. `left_s` is what is left of the stream's time, if that is
-    known: another attempt begins before it is over, while there is a second or more.
+    `delay_s` is the back-off's delay; None if it gives up. `left_s` is the time left of the stream, if known: while it
+    is a second or more, the next attempt begins before it is over.
     """
     delay_s = RENEW_AGAIN_S if delay_s is None else delay_s
     return delay_s if left_s is None or left_s < 2 * FIRST_DELAY_S else min(delay_s, left_s / 2)
@@ -116,11 +116,11 @@ def is_unclear(error: StreamerError) -> bool:
 
 
 def at_expiry(error: StreamerError, lasted_s: float, lasts_s: float | None) -> StreamerError:
-    """Return why a stream ended that lasted for `lasted_s`; `lasts_s` is how long it may last, if that is known.
+    """Return the error of a stream that lasted for `lasted_s` and may last for `lasts_s`, if that is known.
 
-    No source says with which code a phone ends a stream whose time is up. So any close or refusal from 5 s before that
-    moment on (but after three quarters of the time) is an expiry, and retryable. The codes of another device and of the
-    user are not.
+    No source documents the code with which a phone ends a stream whose time is up. So any close or refusal from 5 s
+    before that time on, but after three quarters of it, counts as an expiry, which is retryable. The codes for another
+    device and for the user never do.
     """
     is_over = lasts_s is not None and lasts_s > 0 and lasted_s >= lasts_s - min(EXPIRY_TOLERANCE_S, lasts_s / 4)
     if (

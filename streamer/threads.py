@@ -1,7 +1,7 @@
-"""Calls that may block for long, on threads that hold up nothing.
+"""Runs calls that may block for long, on threads that hold up nothing.
 
-A blocked thread of the event loop's default pool takes a place from `asyncio.to_thread`, and `asyncio.run` waits for it
-at the end of the program. These threads are daemons. A caller that stops waiting leaves its thread behind.
+A blocked thread of the event loop's default pool occupies a place of `asyncio.to_thread`, and `asyncio.run` waits for
+it at the end. These threads are daemons instead: a caller that stops waiting leaves its thread behind.
 """
 
 import concurrent.futures

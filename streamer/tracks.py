@@ -1,4 +1,4 @@
-"""What a negotiation settled: the tracks that the phone sends, and the codecs of their packets."""
+"""The result of a negotiation: the tracks that the phone sends, and the codecs of their packets."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ Kind = Literal["video", "audio"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """A payload type's meaning, as negotiated (RFC 8866 section 6.6)."""
+    """The codec of a payload type, as negotiated (RFC 8866 section 6.6)."""
 
     name: str  # "h264", "opus", … in small letters
     clock_rate: int
@@ -18,7 +18,7 @@ class Codec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One media section that the phone sends on: what its packets mean, and what may be sent back."""
+    """One media section that the phone sends on: its payload types, and the feedback that it accepts."""
 
     kind: Kind
     mid: str

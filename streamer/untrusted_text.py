@@ -1,4 +1,4 @@
-"""Text that came from outside: it reaches a terminal, a log or an error message only in an escaped, bounded form."""
+"""Text from peers: it reaches terminals, logs and error messages only escaped and shortened. Also JSON and URLs."""
 
 import unicodedata
 from collections.abc import Collection
@@ -7,13 +7,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-SHOWN_LIMIT: Final = 200  # characters of a foreign text that are shown
+SHOWN_LIMIT: Final = 200  # characters of such a text that are shown
 URL_LIMIT: Final = 4096  # characters
 CONTAINERS_LIMIT: Final = 10_000  # lists and objects in one JSON text: a megabyte of "[]" takes 0.3 s to build
 
 
 class UntrustedText:
-    """A text from a peer. `str()` and formatting give the escaped form; `raw` is for the program's own use.
+    """A text from a peer. `str()` and formatting return the escaped form; `raw` is the text itself.
 
     The escaped form is one line of printable characters: control characters, line breaks, direction overrides and lone
     surrogates become `\\xNN` or `\\uNNNN`. It is at most `limit` characters of the text and an ellipsis.
@@ -43,31 +43,31 @@ class UntrustedText:
 
 
 class UnreadableJsonError(Exception):
-    """A text is no JSON of the expected kind, or has too many parts."""
+    """A text is not JSON of the expected kind, or has too many lists and objects."""
 
 
 def decode_json(text: str | bytes, kind: Any = Any) -> Any:
-    """Return what JSON holds. Raises UnreadableJsonError if it is malformed, no `kind`, or has too many parts."""
+    """Decode JSON. Raises UnreadableJsonError if it is malformed, not a `kind`, or has too many lists and objects."""
     brackets: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
     if sum(map(text.count, brackets)) > CONTAINERS_LIMIT:
         raise UnreadableJsonError(f"expected JSON with at most {CONTAINERS_LIMIT} lists and objects, got more")
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # the last: nested too deeply
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # RecursionError: nested too deeply
         raise UnreadableJsonError(f"the JSON is malformed: {error}") from error
 
 
 def parse_url(url: str, schemes: Collection[str]) -> SplitResult | None:
     """Return the parts of a URL, its scheme in lower case. None if it has another scheme or cannot be connected to.
 
-    The host can be resolved as far as its form goes, and `port` raises no error.
+    The host is a valid name or address, and reading `port` raises no error.
     """
     if len(url) > URL_LIMIT or not url.isprintable() or " " in url:
         return None
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        host.encode("idna")  # what the resolver does to it
+        host.encode("idna")  # as the resolver does
         is_usable = parts.scheme in schemes and host != "" and parts.port != 0
     except ValueError:
         return None

@@ -1,21 +1,21 @@
-"""Whether a path still carries anything: any packet counts as a sign of life, missing frames count as nothing.
+"""Decides whether a path is alive. Any packet is a sign of life; missing frames prove nothing.
 
     datagrams ── silence ── probes ──────── "interrupted" ────────────────── "dead"
     0 s                     from 1 s on     2.5 s (as libwebrtc, M152)       10 s
 
-A screen at rest sends no frames, perhaps for minutes, and a phone without audio then little else: so after a second
-of silence the phone is asked for its consent (RFC 7675), and again every second. Any authenticated packet and any
-answer is a sign of life. aioice's own checks, one in 5 s and six of them in a row, take half a minute to notice.
+A still screen may send no frames for minutes, and without audio the phone sends little else. So after a second of
+silence, and every second from then on, the phone is asked for consent (RFC 7675). Any authenticated packet and any
+answer is a sign of life. aioice's own checks, one in 5 s and six in a row, need half a minute to notice.
 
     refused packets ────────── "dead"
     0 s                        2 s
 
-A path that brings only packets that SRTP refuses is dead sooner, whatever else comes over it: no frame will. When that
-is so, `refusals` says; a stranger's packets are no reason.
+A path on which SRTP refuses all the phone's packets is dead sooner, even if other packets arrive: it will bring no
+frame. `refusals` decides that; a stranger's packets do not count.
 
-Left out: a phone that answers checks while its media goes elsewhere. Its reports come every 2.5 to 7.5 s (RFC 3550
-section 6.2, for the least interval of 5 s), may be lost, and need not come for a track that it pauses: told from them
-within DEAD_AFTER_NS, a path that is well would now and then be dead.
+Left out: a phone that answers checks while its media goes elsewhere. Only its sender reports could show that. They come
+every 2.5 to 7.5 s (RFC 3550 section 6.2, for the minimum interval of 5 s), may be lost, and may stop for a paused
+track. Judged by them within DEAD_AFTER_NS, a good path would sometimes be dead.
 """
 
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -32,14 +32,14 @@ _STALL_NS: Final = 500 * _MS
 
 
 class Verdict(NamedTuple):
-    """What `Liveness.poll` says: the path's state, and whether to probe it now."""
+    """The result of `Liveness.poll`: the path's state, and whether to probe it now."""
 
     state: PathState
     probe: bool
 
 
 class Liveness:
-    """One path, up at `now_ns` (monotonic). `poll` it no later than `deadline_ns`; "dead" is for good."""
+    """Watches a path that came up at `now_ns` (monotonic). Call `poll` no later than `deadline_ns`. "dead" is final."""
 
     def __init__(self, now_ns: int) -> None:
         self.deadline_ns = now_ns + PROBE_AFTER_NS
@@ -48,11 +48,10 @@ class Liveness:
         self._probe_ns = now_ns + PROBE_AFTER_NS
 
     def poll(self, now_ns: int, alive_ns: int, refused_ns: int | None = None) -> Verdict:
-        """Judge the path; `alive_ns` is when its latest sign of life came.
+        """Return the state of the path.
 
-        `refused_ns` is since when the phone's packets are only refused; None if they are not.
-
-        Time in which nobody listened, because the event loop was held up, does not count as silence.
+        `alive_ns` is the time of its latest sign of life. `refused_ns` is the time since which all the phone's packets
+        are refused; None if they are not. Time in which the event loop was held up does not count as silence.
         """
         late_ns = now_ns - self.deadline_ns
         if late_ns > _STALL_NS:

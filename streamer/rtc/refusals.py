@@ -1,4 +1,4 @@
-"""RTP packets that libsrtp refuses: the phone's own, or a stranger's.
+"""Tells whether the RTP packets that libsrtp refuses are the phone's own, or a stranger's.
 
 A source is an SSRC. A source fails from its first refused packet on, until one of its packets is accepted. If a known
 source fails, the phone's own packets do not come through. A source is known if the phone's offer names it, or if SRTP
@@ -13,8 +13,8 @@ from typing import Final
 
 from streamer.bounded import BoundedMap
 
-IN_A_ROW: Final = 8  # refused packets after which a failure lasts: single packets are damaged on the way
-LASTS_NS: Final = 200_000_000  # and this long: where each packet comes twice, many of a burst are refused
+IN_A_ROW: Final = 8  # refused packets before a failure counts as lasting: single packets may be damaged
+LASTS_NS: Final = 200_000_000  # and for so long: if each packet comes twice, many of a burst are refused
 SOURCES_LIMIT: Final = 64  # failing sources; the oldest are forgotten
 _FORGET_AFTER_NS: Final = 5_000_000_000
 
@@ -32,7 +32,7 @@ class _Failure:
 
 
 class Refusals:
-    """The failing sources of one path. While there are `any`, report `accepted` packets too."""
+    """The failing sources of one path. While there are `any`, report `accepted` packets, too."""
 
     def __init__(self) -> None:
         self._failures: BoundedMap[int, _Failure] = BoundedMap(
@@ -45,7 +45,7 @@ class Refusals:
         return len(self._failures) > 0
 
     def refused(self, ssrc: int, now_ns: int, *, is_known: bool) -> bool:
-        """Take a refused packet; return whether the failure lasts. `is_known`: the source is the phone's."""
+        """Note a refused packet; return whether the failure lasts. `is_known` says that the source is the phone's."""
         failure = self._failures.get(ssrc)
         if failure is None or now_ns - failure.latest_ns > _FORGET_AFTER_NS:
             failure = _Failure(now_ns, now_ns, is_known)
@@ -55,12 +55,12 @@ class Refusals:
         return failure.lasts
 
     def accepted(self, ssrcs: set[int]) -> None:
-        """Take the sources of accepted packets: they no longer fail."""
+        """Note the sources of accepted packets: they no longer fail."""
         for ssrc in ssrcs:
             self._failures.pop(ssrc)
 
     def since_ns(self, now_ns: int) -> int | None:
-        """Return since when the phone's packets are only refused; None if they are not."""
+        """Return since when all packets of a known source are refused; None if there is no such source."""
         for ssrc in list(self._failures):
             failure = self._failures.get(ssrc)
             if failure is not None and now_ns - failure.latest_ns > _FORGET_AFTER_NS:
