@@ -11,6 +11,7 @@ import streamer.emulator
 from streamer.cli.help import sections
 
 _SHARED: Final = {
+    "API": "API options",
     "Connection": "Connection options",
     "Messages": "Message options",
 }
@@ -33,7 +34,7 @@ def commands() -> str:
         context = command.make_context(command.name, [], resilient_parsing=True)
         of_command = sections(command, context)
         titles = [title for heading, title in _SHARED.items() if heading in of_command]
-        others = [f"the [{title.lower()}](#{title.lower().replace(' ', '-')})" for title in titles]
+        others = [f"[{title}](#{title.lower().replace(' ', '-')})" for title in titles]
         for heading in _SHARED:
             shared[heading] |= of_command.pop(heading, [])
         what = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
@@ -42,7 +43,7 @@ def commands() -> str:
             re.sub(r"(--[a-z-]+)", r"`\1`", what),
             f"```text\nstreamer {name} {' '.join(command.collect_usage_pieces(context))}\n```",
             *(_table(heading, dict(rows)) for heading, rows in of_command.items()),
-            f"It also takes {_series(others)}.",
+            f"More: {_series(others)}.",
         ]
     for heading, title in _SHARED.items():
         pages += [f"## {title}", _table("option", shared[heading])]

@@ -10,7 +10,7 @@ from rich.text import Text
 import streamer
 from streamer.cli.connecting import endpoint_of, verify
 from streamer.cli.display import entries_table
-from streamer.cli.options import Connection
+from streamer.cli.options import Api
 from streamer.cli.output import show_result, styled, warnings
 
 _DONE: Final = {
@@ -46,9 +46,9 @@ def check_action(action: str, package: str | None, details: Mapping[str, object]
             raise typer.BadParameter(f"{action} needs it", param_hint=flag)
 
 
-async def list_phones(connection: Connection, *, limit: int, as_json: bool) -> None:
+async def list_phones(api: Api, *, limit: int, as_json: bool) -> None:
     """Print the phones of the tenant."""
-    async with _open(connection) as cloud:
+    async with _open(api) as cloud:
         found = await cloud.list(limit=limit)
     table = entries_table("instance", "state", "name", "user", "region", "specification")
     for each in found:
@@ -59,9 +59,9 @@ async def list_phones(connection: Connection, *, limit: int, as_json: bool) -> N
     show_result({"instances": facts}, table if found else styled("no phones"), as_json=as_json)
 
 
-async def shell(instance: str, command: str, connection: Connection, *, wait_s: float | None, as_json: bool) -> None:
+async def shell(instance: str, command: str, api: Api, *, wait_s: float | None, as_json: bool) -> None:
     """Run a command, and print its output: line by line, without what a terminal would obey."""
-    async with _open(connection) as cloud:
+    async with _open(api) as cloud:
         result = await cloud.phone(instance).shell(command, wait_s=wait_s)
     lines = result.output.replace("\r\n", "\n").rstrip("\n").split("\n")
     if result.is_cut:
@@ -75,14 +75,14 @@ async def apps(
     instance: str,
     action: str,
     package: str,
-    connection: Connection,
+    api: Api,
     *,
     details: Mapping[str, Any],
     timeout_s: float,
     as_json: bool,
 ) -> None:
     """List the apps, or do something with one."""
-    async with _open(connection) as cloud:
+    async with _open(api) as cloud:
         of_phone = cloud.phone(instance).apps
         match action:
             case "list":
@@ -108,9 +108,9 @@ async def apps(
     show_result(facts, styled(f"{permission}{_DONE[action]} {package}"), as_json=as_json)
 
 
-async def set_video(instance: str, connection: Connection, *, fps: int, bitrate_kbps: int, as_json: bool) -> None:
+async def set_video(instance: str, api: Api, *, fps: int, bitrate_kbps: int, as_json: bool) -> None:
     """Set how the phone encodes its screen."""
-    async with _open(connection) as cloud:
+    async with _open(api) as cloud:
         await cloud.phone(instance).set_video(fps=fps, bitrate_kbps=bitrate_kbps)
     facts = {"instance_id": instance, "fps": fps, "bitrate_kbps": bitrate_kbps}
     show_result(facts, styled(f"{instance}: {fps} frames a second at {bitrate_kbps} kbit/s"), as_json=as_json)
@@ -125,9 +125,9 @@ async def _list_apps(apps: streamer.Apps, instance: str, is_system: bool | None,
     show_result(facts, table if found else styled("no apps"), as_json=as_json)
 
 
-def _open(connection: Connection) -> streamer.Cloud:
+def _open(api: Api) -> streamer.Cloud:
     return streamer.Cloud(
-        endpoint=endpoint_of(connection),
+        endpoint=endpoint_of(api),
         credentials=streamer.credentials_from_environment(),
-        verify=verify(connection),
+        verify=verify(api),
     )

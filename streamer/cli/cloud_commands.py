@@ -8,7 +8,7 @@ from streamer.cli.commands import app
 from streamer.cli.help import Command
 from streamer.cli.options import (
     OUTPUT,
-    Connection,
+    Api,
     Instance,
     Output,
     choice_option,
@@ -23,10 +23,7 @@ __all__ = ["app"]
 _APP = "App"
 _VIDEO = "Video"
 _LIMITS = "Limits"
-_API_ONLY = (
-    "\n\nThis asks the API only: it does not connect to the phone, and interrupts nothing. It takes the same options "
-    "as the other commands, and uses --endpoint, --ca and --insecure."
-)
+_API_ONLY = "\n\nThis asks the API only: it does not connect to the phone, and interrupts nothing."
 
 
 @app.command("list", cls=Command, short_help="List the phones of the tenant.")
@@ -36,16 +33,16 @@ def list_phones(
     limit: Annotated[
         int, number_option("Show this many at most.", _LIMITS, least=1, most=100_000, default=True, is_whole=True)
     ] = 1000,
-    connection: Connection,
+    api: Api,
     say: Output,
 ) -> None:
     """List the phones of the tenant: instance id, state, name, user, region and specification.
 
-    This asks the API only. It takes the same options as the other commands, and uses --endpoint, --ca and --insecure.
+    This asks the API only.
     """
     from streamer.cli import cloud, runtime
 
-    runtime.run(cloud.list_phones(connection, limit=limit, as_json=say.as_json), say)
+    runtime.run(cloud.list_phones(api, limit=limit, as_json=say.as_json), say)
 
 
 @app.command(
@@ -66,12 +63,12 @@ def shell(
             "Run a slow command in the background, and wait this long for its end.", _LIMITS, least=0.1, default="no"
         ),
     ] = None,
-    connection: Connection,
+    api: Api,
     say: Output,
 ) -> None:
     from streamer.cli import cloud, runtime
 
-    work = cloud.shell(instance, " ".join(command), connection, wait_s=wait, as_json=say.as_json)
+    work = cloud.shell(instance, " ".join(command), api, wait_s=wait, as_json=say.as_json)
     runtime.run(work, say)
 
 
@@ -114,7 +111,7 @@ def apps(
     timeout: Annotated[
         float, time_option("install: wait at most this long.", _LIMITS, least=0.1, default="10m")
     ] = 600.0,
-    connection: Connection,
+    api: Api,
     say: Output,
 ) -> None:
     from streamer.cli import cloud, runtime
@@ -128,9 +125,7 @@ def apps(
         "size_mb": size_mb,
     }
     cloud.check_action(action, package, details)
-    work = cloud.apps(
-        instance, action, package or "", connection, details=details, timeout_s=timeout, as_json=say.as_json
-    )
+    work = cloud.apps(instance, action, package or "", api, details=details, timeout_s=timeout, as_json=say.as_json)
     runtime.run(work, say)
 
 
@@ -151,12 +146,12 @@ def set_video(
     bitrate: Annotated[
         int,
         number_option(
-            "Kilobits a second, in steps of 100.", _VIDEO, least=100, most=10_000, default=True, is_whole=True
+            "Kilobits a second, in steps of 100.", _VIDEO, least=100, most=10_000, default=True, is_whole=True, step=100
         ),
     ] = 4000,
-    connection: Connection,
+    api: Api,
     say: Output,
 ) -> None:
     from streamer.cli import cloud, runtime
 
-    runtime.run(cloud.set_video(instance, connection, fps=int(fps), bitrate_kbps=bitrate, as_json=say.as_json), say)
+    runtime.run(cloud.set_video(instance, api, fps=int(fps), bitrate_kbps=bitrate, as_json=say.as_json), say)

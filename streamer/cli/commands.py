@@ -8,6 +8,7 @@ import typer
 from streamer.cli.help import Command, Group
 from streamer.cli.options import (
     OUTPUT,
+    Api,
     Connection,
     Instance,
     Output,
@@ -111,7 +112,7 @@ def record(
     height: Annotated[
         int | None,
         number_option(
-            "Re-encode, scaled to this even height in pixels.", _ENCODING, least=16, most=8192, is_whole=True
+            "Re-encode, scaled to this even height in pixels.", _ENCODING, least=16, most=8192, is_whole=True, step=2
         ),
     ] = None,
     burn_time: Annotated[
@@ -295,15 +296,14 @@ def audio(
 
 @app.command(cls=Command, short_help="Show what the cloud says of a phone.")
 @with_groups
-def info(instance: Instance, *, connection: Connection, say: Output) -> None:
+def info(instance: Instance, *, api: Api, say: Output) -> None:
     """Show what the cloud says of a phone: device, audio ports, ICE servers, how long a stream may last. No secrets.
 
-    This asks the API only: it does not connect to the phone, and interrupts nothing. It takes the same options as the
-    other commands, and uses --endpoint, --ca and --insecure.
+    This asks the API only: it does not connect to the phone, and interrupts nothing.
     """
     from streamer.cli import info, runtime
 
-    runtime.run(info.show(instance, connection, as_json=say.as_json), say)
+    runtime.run(info.show(instance, api, as_json=say.as_json), say)
 
 
 @app.command(cls=Command, short_help="Run an emulator to try things against.")

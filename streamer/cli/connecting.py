@@ -12,7 +12,7 @@ from rich.text import Text
 import streamer
 from streamer import errors
 from streamer.cli.display import duration, live
-from streamer.cli.options import Connection
+from streamer.cli.options import Api, Connection
 from streamer.cli.output import note, styled, warnings
 
 Connect = Callable[[], streamer.Connecting]
@@ -34,21 +34,21 @@ def later(instance: str, connection: Connection) -> Connect:
     )
 
 
-def endpoint_of(connection: Connection) -> str:
+def endpoint_of(api: Api) -> str:
     """Return the endpoint; raise `ConfigurationError` if none was given."""
-    if connection.endpoint is None:
+    if api.endpoint is None:
         raise errors.ConfigurationError(
             "expected an endpoint, got none: set STREAMER_ENDPOINT or pass --endpoint, the API's base URL "
             "(Huawei's own is https://koophone.myhuaweicloud.com)"
         )
-    return connection.endpoint
+    return api.endpoint
 
 
-def verify(connection: Connection) -> bool | Path:
+def verify(api: Api) -> bool | Path:
     """Return how TLS certificates are verified, as `streamer.connect` takes it."""
-    if connection.ca is not None and connection.insecure:
+    if api.ca is not None and api.insecure:
         raise typer.BadParameter("expected --ca or --insecure, got both", param_hint="'--ca'")
-    return connection.ca or not connection.insecure
+    return api.ca or not api.insecure
 
 
 @contextlib.asynccontextmanager
@@ -77,11 +77,13 @@ async def connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.S
         try:
             yield session
         finally:
-            telling.cancel()
+            if session.error is None:  # else "closed" comes at once, and ends it
+                telling.cancel()
+            await asyncio.wait({telling})
 
 
 async def _tell_changes(session: streamer.Session) -> None:
-    """Print a line when the stream is interrupted, when it is resumed, and when something does not work."""
+    """Print a line when the stream is interrupted, when it is resumed or not, and when something does not work."""
     since: float | None = None
     async for event in session.events():
         match event.kind:
@@ -91,5 +93,7 @@ async def _tell_changes(session: streamer.Session) -> None:
             case "resumed" if since is not None:
                 note(f"resumed after {duration(event.at - since)}", "green")
                 since = None
+            case "closed" if since is not None:
+                note(f"not resumed within {duration(event.at - since)}", "yellow")
             case "problem":
                 warnings.add(event.reason or event.kind)

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from streamer.cli.exit_codes import MEANINGS
 
+API: Final = "API"
 CONNECTION: Final = "Connection"
 MESSAGES: Final = "Messages"
 CREDENTIALS: Final = (
@@ -18,6 +19,7 @@ CREDENTIALS: Final = (
     ("STREAMER_IAM_ENDPOINT", "a user's password, with STREAMER_IAM_DOMAIN, _USER, _PASSWORD and perhaps _PROJECT, or"),
     ("STREAMER_ACCESS_KEY", "an access key, with STREAMER_SECRET_KEY."),
 )
+_EMULATOR: Final = {"phone", "demo"}
 _COLUMN: Final = 26  # characters that the names of options take
 
 
@@ -43,19 +45,25 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; for one that is missing, name the variable that may hold it."""
+        ctx.allow_extra_args = True  # an error of ours says what to do with them
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except typer.BadParameter as error:
             if error.message or error.param is None or not error.param.envvar:
                 raise
             message = f"expected a value, got none: give one, or set {error.param.envvar}"
             raise typer.BadParameter(message, ctx=ctx, param=error.param) from None
+        if rest and not ctx.resilient_parsing:
+            has_output = any(parameter.name == "output" for parameter in self.params)
+            remedy = "name the output with -o, and quote" if has_output else "quote"
+            ctx.fail(f"expected no more arguments, got {rest[0]}: {remedy} what has spaces")
+        return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, the options, and where credentials come from if the command needs some."""
         found = sections(self, ctx)
         for heading, rows in found.items():
-            if heading == MESSAGES and CONNECTION in found:
+            if heading == MESSAGES and API in found:
                 _write(formatter, "Credentials, from the environment only", CREDENTIALS)
             _write(formatter, heading, rows)
 
@@ -70,6 +78,10 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """All commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands' names; those that need no phone of yours stand at the end."""
+        return sorted(super().list_commands(ctx), key=lambda name: name in _EMULATOR)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the exit codes."""

@@ -5,7 +5,7 @@ import dataclasses
 import streamer
 from streamer.cli.connecting import endpoint_of, verify
 from streamer.cli.display import duration, facts_table
-from streamer.cli.options import Connection
+from streamer.cli.options import Api
 from streamer.cli.output import show_result, styled
 from streamer.cloud.client import CloudClient
 from streamer.rtc.ice import parse_ice_servers
@@ -13,10 +13,10 @@ from streamer.tls import check_verify
 from streamer.untrusted_text import without_secrets
 
 
-async def show(instance: str, connection: Connection, *, as_json: bool) -> None:
+async def show(instance: str, api: Api, *, as_json: bool) -> None:
     """Ask the cloud, and print what it says as a table or as JSON."""
     credentials = streamer.credentials_from_environment()
-    async with CloudClient(endpoint_of(connection), credentials, verify=check_verify(verify(connection))) as cloud:
+    async with CloudClient(endpoint_of(api), credentials, verify=check_verify(verify(api))) as cloud:
         ticket = await cloud.fetch_ticket(instance)
     servers, problems = parse_ice_servers(ticket.ice_servers)
     facts = {

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from streamer.cli.help import CONNECTION, MESSAGES
+from streamer.cli.help import API, CONNECTION, MESSAGES
 
 _TIME: Final = re.compile(
     r"(?=.)(?:(?P<d>\d+(?:\.\d+)?)d)?(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?",
@@ -36,13 +36,15 @@ def number(least: float, most: float = math.inf) -> Callable[[object], float]:
     return read
 
 
-def whole(least: float, most: float = math.inf) -> Callable[[object], int]:
-    """Return what reads a whole number within these limits."""
+def whole(least: float, most: float = math.inf, step: int = 1) -> Callable[[object], int]:
+    """Return what reads a whole number within these limits that `step` divides."""
 
     def read(given: object) -> int:
         text = str(given)
-        if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS and least <= int(text) <= most):
-            raise typer.BadParameter(f"expected a whole number {_limits(least, most)}, got {given}")
+        is_number = text.isascii() and text.isdecimal() and len(text) < _DIGITS
+        if not (is_number and least <= int(text) <= most and int(text) % step == 0):
+            steps = f" in steps of {step}" if step > 1 else ""
+            raise typer.BadParameter(f"expected a whole number {_limits(least, most)}{steps}, got {given}")
         return int(text)
 
     return read
@@ -103,10 +105,11 @@ def number_option(
     most: float = math.inf,
     default: str | bool = False,
     is_whole: bool = False,
+    step: int = 1,
 ) -> Any:
     """Return an option that takes a number, for the section `panel` of the help."""
     limits = "" if most == math.inf else f" From {least:g} to {most:g}."
-    parser = (whole if is_whole else number)(least, most)
+    parser = whole(least, most, step) if is_whole else number(least, most)
     return option(text + limits, panel, *names, parser=parser, metavar="NUMBER", show_default=default)
 
 
@@ -166,14 +169,14 @@ ShowStats = Annotated[
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How the API and the phone are reached, and what is done when the connection breaks."""
+class Api:
+    """How the API is reached."""
 
     endpoint: Annotated[
         str | None,
         option(
             "The API's base URL, such as https://koophone.myhuaweicloud.com. It may include a path.",
-            CONNECTION,
+            API,
             metavar="URL",
             envvar="STREAMER_ENDPOINT",
         ),
@@ -182,11 +185,17 @@ class Connection:
         Path | None,
         option(
             "Trust only the certificate authorities in this PEM file: for the API, signaling, and TURN over TLS.",
-            CONNECTION,
+            API,
             metavar="FILE",
         ),
     ] = None
-    insecure: Annotated[bool, option("Do not verify TLS certificates.", CONNECTION, "--insecure")] = False
+    insecure: Annotated[bool, option("Do not verify TLS certificates.", API, "--insecure")] = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Connection(Api):
+    """How the phone is reached too, and what is done when the connection breaks."""
+
     reconnect: Annotated[
         bool,
         option("Reconnect when the connection is lost.", CONNECTION, "--reconnect/--no-reconnect", show_default=True),

@@ -61,28 +61,33 @@ async def into(
     check_target(target, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
     is_pipe = target is not output
     shoot = asyncio.Event()
-    async with contextlib.AsyncExitStack() as stack:
-        if SCREENSHOT is not None:
-            stack.enter_context(on_signal(shoot.set, numbers=[SCREENSHOT]))
-        stopped = await stack.enter_async_context(stop_on_signal())
-        session = await stack.enter_async_context(connected(connect()))
-        recording = await stack.enter_async_context(session.record(target, overwrite=overwrite, **options))
-        screenshots = _Screenshots(session, recording, screenshots_at if is_pipe else None)
-        taking = [asyncio.create_task(screenshots.take_when(shoot), name="screenshots on a signal")]
-        if screenshot_every_s is not None:
-            taking.append(asyncio.create_task(screenshots.take_every(screenshot_every_s), name="screenshots"))
-        try:
-            lines = live(lambda: progress(session, recording, options.get("max_duration_s")), refresh_per_second=5)
-            async with lines:
-                await _until(session, stopped, recording)
-        finally:
-            for task in taking:
-                task.cancel()
-            stats = final_stats(session, show=show_stats and not say.as_json, is_pipe=is_pipe)
-    paths = [segment.path for segment in recording.segments]
+    recording: streamer.Recording | None = None
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            if SCREENSHOT is not None:
+                stack.enter_context(on_signal(shoot.set, numbers=[SCREENSHOT]))
+            stopped = await stack.enter_async_context(stop_on_signal())
+            session = await stack.enter_async_context(connected(connect()))
+            recording = await stack.enter_async_context(session.record(target, overwrite=overwrite, **options))
+            screenshots = _Screenshots(session, recording, screenshots_at if is_pipe else None)
+            taking = [asyncio.create_task(screenshots.take_when(shoot), name="screenshots on a signal")]
+            if screenshot_every_s is not None:
+                taking.append(asyncio.create_task(screenshots.take_every(screenshot_every_s), name="screenshots"))
+            try:
+                lines = live(lambda: progress(session, recording, options.get("max_duration_s")), refresh_per_second=5)
+                async with lines:
+                    await _until(session, stopped, recording)
+            finally:
+                for task in taking:
+                    task.cancel()
+                stats = final_stats(session, show=show_stats and not say.as_json, is_pipe=is_pipe)
+    except errors.StreamerError:
+        if recording is not None and recording.frames:
+            notes.print(_words(output, recording))  # what is kept
+        raise
     facts: dict[str, Any] = {
         "output": str(output),
-        "files": [str(path) for path in paths],
+        "files": [str(segment.path) for segment in recording.segments],
         "duration_s": round(recording.duration_s, 3),
         "frames": recording.frames,
         "size_bytes": recording.size_bytes,
@@ -90,13 +95,19 @@ async def into(
         "screenshots": [str(path) for path in screenshots.paths],
         **stats_facts(stats, has_all=show_stats),
     }
-    words = styled(
+    words = _words(output, recording)
+    if screenshots.count:
+        words.append(f"  {screenshots.count} screenshots")
+    return facts, with_interruptions(words, stats)
+
+
+def _words(output: Path, recording: streamer.Recording) -> Text:
+    paths = [segment.path for segment in recording.segments]
+    return styled(
         (str(paths[0] if "{" in output.name and len(paths) == 1 else output), "bold"),
         f"  {len(paths)} files" if len(paths) > 1 else "",
         f"  {duration(recording.duration_s)}  {recording.frames} frames  {file_size(recording.size_bytes)}",
-        f"  {screenshots.count} screenshots" if screenshots.count else "",
     )
-    return facts, with_interruptions(words, stats)
 
 
 class _Screenshots:

@@ -294,4 +294,6 @@ async def test_a_connection_that_does_not_come_back_is_given_up(tmp_path: Path) 
             phone.faults.drop_at = "authorize"
             ended = await end(process)
     assert ended.code == 4, ended
+    assert re.search(r"^[\d:]{8}  not resumed within \d+\.\ds$", ended.err, re.MULTILINE)
+    assert re.search(r"a\.mp4  \d+\.\ds  \d+ frames  ", ended.err)  # what is kept
     assert streams(tmp_path / "a.mp4")[1] > 5

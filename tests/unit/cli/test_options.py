@@ -9,17 +9,19 @@ import sys
 import time
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import streamer
 from streamer import cli, credentials_from_environment
 from streamer.cli.frames import next_number
-from streamer.cli.options import Connection, default_name, number, one_of, seconds, whole
+from streamer.cli.options import Api, Connection, default_name, number, one_of, seconds, whole
 from streamer.media.playback import audio_frames
 from streamer.media.recording import clips
 
@@ -67,6 +69,9 @@ def test_an_invalid_number_or_one_outside_its_limits_is_refused(words: str) -> N
 @pytest.mark.parametrize("words", ["", "1.5", "-1", "0", "121", "ten", "\u0661", "1_0", "9" * 5000])
 def test_a_whole_number_outside_its_limits_is_refused(words: str) -> None:
     assert whole(1, 120)("120") == 120
+    assert whole(16, 8192, 2)("720") == 720
+    with pytest.raises(typer.BadParameter, match="from 16 to 8192 in steps of 2, got 721"):
+        whole(16, 8192, 2)("721")
     with pytest.raises(typer.BadParameter, match="expected a whole number from 1 to 120, got"):
         whole(1, 120)(words)
 
@@ -101,7 +106,7 @@ def test_the_numbers_of_images_continue_after_existing_ones() -> None:
 
 def test_every_command_that_connects_has_the_same_options() -> None:
     wanted = {f"--{field.name.replace('_', '-')}" for field in fields(Connection)} | {"--json", "--quiet", "--debug"}
-    for command in ("record", "frames", "screenshot", "audio", "info"):
+    for command in ("record", "frames", "screenshot", "audio"):
         text = CliRunner().invoke(cli.app, [command, "-h"], env={"COLUMNS": "200"}).output
         assert wanted <= set(re.findall(r"--[a-z-]+", text)), command
 
@@ -168,3 +173,25 @@ def test_help_is_shown_before_anything_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("record any phone.mp4", "got phone.mp4: name the output with -o, and quote what has spaces"),
+        ("record any --duration 2 min", "got min: name the output with -o, and quote what has spaces"),
+        ("info any other", "got other: quote what has spaces"),
+    ],
+)
+def test_one_argument_too_many_says_where_it_belongs(words: str, said: str) -> None:
+    result = CliRunner().invoke(cli.app, words.split())
+    assert (result.exit_code, f"expected no more arguments, {said}" in result.output) == (2, True)
+
+
+def test_a_command_that_asks_the_api_alone_has_no_option_for_a_stream() -> None:
+    group: Any = get_command(cli.app)
+    of_stream = {field.name for field in fields(Connection)} - {field.name for field in fields(Api)}
+    options = {name: {parameter.name for parameter in command.params} for name, command in group.commands.items()}
+    streaming = {name for name, names in options.items() if of_stream & names}
+    assert streaming == {"record", "frames", "screenshot", "audio"}
+    assert all(of_stream <= options[name] for name in streaming)
