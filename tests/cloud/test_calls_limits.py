@@ -12,7 +12,7 @@ from streamer.cloud.client import COMMAND_RETRIES
 from streamer.errors import ConfigurationError
 from tests.support.cloud_calls import NEVER_S, TENANT_TOKEN, TYPED, failing_with
 from tests.support.scripted_http import reply
-from tests.support.vendor_api import PHONE, VendorApi
+from tests.support.vendor_api import PHONE, VendorApi, serve_vendor_api
 from tests.support.vendor_calls import open_cloud
 
 # The limit of commands a minute
@@ -23,7 +23,19 @@ async def wait_until_idle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_command_beyond_the_limit_waits(api: VendorApi) -> None:
+def test_credentials_serve_one_loop_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.cloud.call_rate._WINDOW_S", 0.01)
+    credentials = streamer.Token(TENANT_TOKEN)
+
+    async def run_two() -> list[str]:
+        async with serve_vendor_api() as api, open_cloud(api.server.url, credentials, calls_per_minute=1) as cloud:
+            await asyncio.gather(*(cloud.phone(PHONE).shell(f"echo {number}") for number in range(2)))
+            return api.commands
+
+    assert [asyncio.run(run_two()) for _ in range(2)] == [["echo 0", "echo 1"]] * 2
+
+
+async def test_a_command_beyond_the_limit_waits_and_the_first_one_is_told_of(api: VendorApi, log: io.StringIO) -> None:
     credentials = streamer.Token(TENANT_TOKEN)
     async with (
         open_cloud(api.server.url, credentials, calls_per_minute=2) as cloud,
@@ -35,6 +47,10 @@ async def test_a_command_beyond_the_limit_waits(api: VendorApi) -> None:
         await other.phone(PHONE).status()  # which is no command
         assert not any(task.done() for task in waiting)
         assert len(api.server.seen("/sync-command")) == 2
+        waiting[0].cancel()
+        await wait_until_idle()
+        assert log.getvalue().count("a command waits") == 2
+        assert log.getvalue().count("commands wait for their turn: at most 2 are sent a minute") == 1
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
