@@ -103,7 +103,7 @@ async def serve(
         )
     if not 0 < len(reactions_ms) <= 8 or not all(each in range(60_001) for each in reactions_ms):
         raise ConfigurationError(f"expected 1 to 8 reaction times of 0 to 60,000 ms, got {reactions_ms!r}")
-    desktop = Desktop(width, height, fps=fps, reactions_ms=tuple(reactions_ms)) if screen == "apps" else None
+    desktop = Desktop(width, height, fps=fps, reactions_ms=tuple(map(int, reactions_ms))) if screen == "apps" else None
     media = PhoneMedia(
         width=width,
         height=height,

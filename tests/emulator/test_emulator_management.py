@@ -1,10 +1,13 @@
 """The emulator's calls beside a stream, over real sockets."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Faults
+from streamer.errors import ConfigurationError
 from streamer.protocol_constants import REQUEST_ID_HEADER, TENANT_TOKEN_HEADER
 from tests.support.phone_client import LIMIT_S
 
@@ -42,3 +45,30 @@ async def test_one_call_reaches_several_phones_of_a_fleet() -> None:
         assert ids == [phone.instance_id for phone in fleet.phones]
         await call(fleet.phones[1], "POST", "sync-command", {"command": "echo both", "instance_ids": ids})
         assert [list(phone.device.commands) for phone in fleet.phones] == [["echo both"]] * 2
+
+
+async def test_an_app_opens_also_while_nobody_watches() -> None:
+    async with emulator.serve(width=180, height=320, audio=False, screen="apps") as phone:
+        assert phone.app_in_front == "com.android.launcher3"
+        command = {"command": "am start -n com.example.slow/.Main", "instance_ids": [phone.instance_id]}
+        await call(phone, "POST", "sync-command", command)
+        assert phone.app_in_front == "com.example.slow"
+        phone.rotate()
+        assert phone.app_in_front == "com.example.slow"
+        assert phone.device.size == (320, 180)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"screen": "tv"}, 'expected "showcase" or "apps" for the screen'),
+        ({"screen": "apps", "flash_and_beep": True}, "no flashes with apps"),
+        ({"reactions_ms": ()}, "expected 1 to 8 reaction times"),
+        ({"reactions_ms": (-1,)}, "expected 1 to 8 reaction times"),
+        ({"reactions_ms": (0.5,)}, "expected 1 to 8 reaction times"),
+    ],
+)
+async def test_a_screen_that_there_is_not_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        async with emulator.serve(**options):
+            pass

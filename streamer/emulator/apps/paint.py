@@ -14,6 +14,7 @@ from streamer.errors import MissingExtraError
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
+MASKS_LIMIT: Final = 500  # texts and round corners that are kept, of each; beyond them all are drawn again
 LAYERS_LIMIT: Final = 24  # layers and sprites that are kept; the oldest are drawn again
 _SMALL: Final = 40.0  # dp
 _SMOOTH: Final = 4  # shapes are drawn so many times larger, and made smaller
@@ -70,7 +71,8 @@ class Paint:
         self.width, self.height = width, height
         self.unit = min(width, height) / 360  # pixels a dp
         self._fonts: dict[int, Any] = {}
-        self._masks: dict[tuple[int, int, int], Any] = {}
+        self._texts: dict[tuple[str, int, str], tuple[Any, int, int]] = {}
+        self._corners: dict[tuple[int, int], Any] = {}
         self._kept: dict[Hashable, Any] = {}
         self._image: Any = None
         self._draw: Any = None
@@ -108,8 +110,20 @@ class Paint:
     def box(self, rect: Rect, color: Color, radius: float = 12.0) -> None:
         """Fill a part of the screen that has round corners."""
         left, top, right, bottom = self._edges(rect)
-        if right > left and bottom > top:
-            self._image.paste(color, (left, top), self._mask(right - left, bottom - top, self.px(radius)))
+        corner = min(self.px(radius), (right - left) // 2, (bottom - top) // 2)
+        if right <= left or bottom <= top:
+            return
+        if corner <= 0:
+            self._image.paste(color, (left, top, right, bottom))
+            return
+        if right - left > 2 * corner:
+            self._image.paste(color, (left + corner, top, right - corner, bottom))
+        if bottom - top > 2 * corner:
+            self._image.paste(color, (left, top + corner, right, bottom - corner))
+        for number, place in enumerate(
+            ((left, top), (right - corner, top), (left, bottom - corner), (right - corner, bottom - corner))
+        ):
+            self._image.paste(color, place, self._corner(corner, number))
 
     def outline(self, rect: Rect, color: Color, radius: float = 12.0, *, inside: Color = SURFACE) -> None:
         """Draw a box with a border of 2 dp."""
@@ -136,7 +150,8 @@ class Paint:
 
     def text(self, x: float, y: float, text: str, size: float, color: Color = INK, *, anchor: str = "lm") -> None:
         """Write a line of text; the anchors are Pillow's."""
-        self._draw.text((self.px(x), self.px(y)), text, font=self._font(size), fill=color, anchor=anchor)
+        mask, left, top = self._written(text, max(self.px(size), 1), anchor)
+        self._image.paste(color, (self.px(x) + left, self.px(y) + top), mask)
 
     def text_width(self, text: str, size: float) -> float:
         """Return how wide a line of text is, in dp."""
@@ -156,7 +171,7 @@ class Paint:
         try:
             self._begin(width, height)
             draw()
-            return np.asarray(self._image).copy()
+            return np.asarray(self._image)
         finally:
             self._image, self._draw = around
 
@@ -167,22 +182,42 @@ class Paint:
             self._kept[key] = make()
         return self._kept[key]
 
+    def _written(self, text: str, pixels: int, anchor: str) -> tuple[Any, int, int]:
+        """Return a line of text as a mask, and where that begins from the place of its anchor."""
+        key = text, pixels, anchor
+        if key not in self._texts:
+            if len(self._texts) >= MASKS_LIMIT:
+                self._texts.clear()
+            font = self._font_of(pixels)
+            left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor=anchor))
+            mask = self._pil.new("L", (max(right - left, 1), max(bottom - top, 1)), 0)
+            self._pil_draw.Draw(mask).text((-left, -top), text, font=font, fill=255, anchor=anchor)
+            self._texts[key] = mask, left, top
+        return self._texts[key]
+
     def _font(self, size: float) -> Any:
-        pixels = max(self.px(size), 1)
+        return self._font_of(max(self.px(size), 1))
+
+    def _font_of(self, pixels: int) -> Any:
         if pixels not in self._fonts:
             self._fonts[pixels] = self._pil_font.load_default(pixels)
         return self._fonts[pixels]
 
+    def _corner(self, radius: int, number: int) -> Any:
+        """Return a quarter of a disc as a mask: the upper left, upper right, lower left or lower right one."""
+        if (radius, number) not in self._corners:
+            if len(self._corners) >= MASKS_LIMIT:
+                self._corners.clear()
+            x, y = number % 2 * radius, number // 2 * radius
+            disc = self._mask(2 * radius, 2 * radius, radius)
+            self._corners[radius, number] = disc.crop((x, y, x + radius, y + radius))
+        return self._corners[radius, number]
+
     def _mask(self, width: int, height: int, radius: int) -> Any:
-        key = width, height, radius
-        if key not in self._masks:
-            if len(self._masks) >= 200:
-                self._masks.clear()
-            large = self._pil.new("L", (width * _SMOOTH, height * _SMOOTH), 0)
-            corner = (width * _SMOOTH - 1, height * _SMOOTH - 1)
-            self._pil_draw.Draw(large).rounded_rectangle((0, 0, *corner), radius * _SMOOTH, fill=255)
-            self._masks[key] = large.resize((width, height), self._pil.Resampling.BOX)
-        return self._masks[key]
+        large = self._pil.new("L", (width * _SMOOTH, height * _SMOOTH), 0)
+        corner = (width * _SMOOTH - 1, height * _SMOOTH - 1)
+        self._pil_draw.Draw(large).rounded_rectangle((0, 0, *corner), radius * _SMOOTH, fill=255)
+        return large.resize((width, height), self._pil.Resampling.BOX)
 
     def _edges(self, rect: Rect) -> tuple[int, int, int, int]:
         return (
