@@ -1,6 +1,6 @@
 """`python -m tests.audit`: whether an installed package has a known vulnerability, as far as can be found out here.
 
-A finding fails. Packages that the advisory service does not know, and a service that cannot be reached, are told of.
+A finding fails. Packages that the advisory service does not know, and a service that cannot be reached, are reported.
 """
 
 import json
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def judge(packages: list[dict[str, Any]]) -> int:
-    """Print what came of it; return the exit code."""
+    """Print the result; return the exit code."""
     audited = [package for package in packages if "vulns" in package]
     findings = [(package, finding) for package in audited for finding in package["vulns"]]
     for package, finding in findings:

@@ -1,4 +1,4 @@
-"""The auth call against real sockets: no answer, half an answer, and refusals; which of them are asked for again."""
+"""The auth call against real sockets: no answer, half an answer, and refusals; which calls are tried again."""
 
 import socket
 

@@ -158,7 +158,7 @@ async def test_a_closed_connection_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
 async def test_a_connection_may_be_closed_at_any_moment_of_its_setup(rounds: int) -> None:
-    """Whatever it leaves running, or lets fall into the loop, is found by the fixture that watches every test."""
+    """The fixture that watches every test finds what is left running, and exceptions that reach the loop."""
     async with Pair() as pair:
         answer = await pair.peer.answer(await pair.offer())
         await pair.sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))

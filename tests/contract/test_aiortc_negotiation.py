@@ -1,4 +1,4 @@
-"""What offers our peer answers with aiortc, and what comes of later ones."""
+"""The offers that our peer answers with aiortc, and later offers."""
 
 import asyncio
 import random
@@ -189,7 +189,7 @@ async def test_an_offer_with_missing_repeated_or_broken_lines_is_answered_or_a_f
 
 
 async def test_a_second_video_section_of_a_later_offer_is_refused_and_named() -> None:
-    """Its packets would be told apart from the first one's by nothing but their SSRC."""
+    """Only the SSRC would distinguish its packets from the first one's."""
     async with Pair() as pair, asyncio.timeout(LIMIT_S):
         await pair.connect()
         (media,) = pair.inputs

@@ -1,4 +1,4 @@
-"""The table of private names: each is in the installed libraries, each is used, and no other is."""
+"""The table of private names: each is in the installed libraries and in use, and no other is in use."""
 
 import re
 from collections.abc import Iterable

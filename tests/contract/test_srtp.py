@@ -1,4 +1,4 @@
-"""SRTP as it comes, by libsrtp's own sessions: jumps, replays, many sources, and what is counted."""
+"""SRTP packets of libsrtp's own sessions: jumps, replays, many sources, and the counters."""
 
 import struct
 from collections import Counter
@@ -77,7 +77,7 @@ class Path:
 @examples(25)
 def test_packets_are_accepted_again_after_a_jump_of_any_length(profile: int, first: int, jump: int) -> None:
     """The law: whatever number a source begins with and however far it jumps, packets are soon accepted again, as they
-    were sent, and it was told if some were refused."""
+    were sent, and refused packets were reported."""
     path = Path(profile)
     for index in range(first, first + 10):
         assert path.take(path.protect(index)) == b"%d" % index
@@ -176,7 +176,7 @@ def test_forged_packets_with_the_phones_ssrc_prove_nothing_while_real_ones_arriv
 
 @pytest.mark.parametrize("ssrc", [7, 1000])
 def test_junk_causes_at_most_one_slice_of_searching_in_20_ms(ssrc: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The law: however fast junk comes, whether it bears the phone's SSRC or another, searching takes bounded time."""
+    """The law: however fast junk comes, whether it has the phone's SSRC or another, searching takes bounded time."""
     slices = 0
     advance = srtp._Search.advance
 

@@ -1,4 +1,4 @@
-"""Several emulators behind one API, and what a phone tells of its clients."""
+"""Several emulators behind one API, and what a phone reports about its clients."""
 
 import asyncio
 import re

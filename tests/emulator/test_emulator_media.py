@@ -149,7 +149,7 @@ async def test_a_reordering_encoder_sends_every_frame_even_the_last_of_a_still_s
 
 
 async def settled(media: PhoneMedia) -> int:
-    """Return how many frames are drawn, once the one under way is."""
+    """Return how many frames are drawn, once the pending one is finished."""
     drawn = -1
     while drawn != (drawn := media.frames_sent):
         await asyncio.sleep(0.2)

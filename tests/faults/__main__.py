@@ -30,7 +30,7 @@ SWEEPS = {
 
 
 def main(*words: str) -> None:
-    """Print the tables that were asked for."""
+    """Print the requested tables."""
     tables: dict[str, Callable[[], str]] = {title: partial(_rows, rows) for title, rows in MATRIX.items()}
     tables |= {title: partial(_with_peers, rows) for title, rows in PEERS.items()}
     tables["Cancelled at every wait"] = _cancelling

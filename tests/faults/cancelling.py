@@ -80,7 +80,7 @@ def _make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) 
 
 @dataclass
 class Sweep:
-    """What came of cancelling at one point after the other."""
+    """The results of cancelling at one point after the other."""
 
     points: int = 0  # how many were tried
     waits: int = 0  # how many there are, in the run that nothing cancelled

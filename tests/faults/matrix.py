@@ -1,5 +1,5 @@
 """The fault matrix: what can happen, and what the user sees of it. `test_matrix` tries each row, and so does
-`python -m tests.faults`, which prints what came of it for docs/reliability.md.
+`python -m tests.faults`, which prints the outcomes for docs/reliability.md.
 """
 
 import asyncio

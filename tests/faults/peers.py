@@ -1,4 +1,4 @@
-"""The fault matrix with peers that are not ours: Chromium as the phone, the npm socket.io 2 server, coturn."""
+"""The fault matrix with real peers: Chromium as the phone, the npm socket.io 2 server, coturn."""
 
 import asyncio
 import signal

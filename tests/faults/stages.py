@@ -1,4 +1,4 @@
-"""Where a fault is tried: with the emulator, here or in a process of its own, or with peers that are not ours."""
+"""Where a fault is tried: with the emulator, here or in a process of its own, or with real peers."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ PAGE: Final[dict[str, Any]] = {"width": 280, "height": 496, "fps": 15, "reconnec
 
 
 class Peers:
-    """What trials beside each other share: one browser, started for the first that wants it."""
+    """What parallel trials share: one browser, started for the first trial that needs it."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -199,7 +199,7 @@ class Abroad:
 
 
 class _ServerFaults:
-    """The signaling server's faults: to set one is to tell the server."""
+    """The signaling server's faults: setting one sends it to the server."""
 
     def __init__(self, server: SignalingServer) -> None:
         object.__setattr__(self, "_server", server)
@@ -220,7 +220,7 @@ async def abroad(
     signaling: dict[str, Any] | None = None,
     ice_servers: IceServers = (),
 ) -> AsyncIterator[Abroad]:
-    """Peers of which none is ours."""
+    """Real peers only."""
     phone = Abroad(None if own_browser else await peers.browser(), page or {}, {**(signaling or {}), **faults})
     async with phone.run(ice_servers):
         yield phone

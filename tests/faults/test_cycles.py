@@ -1,4 +1,4 @@
-"""Who connects and leaves over and over holds no more in the end than after the first few times."""
+"""A program that connects and leaves many times holds no more at the end than after the first few times."""
 
 from tests.faults.cycles import cycle
 

@@ -33,7 +33,7 @@ async def interrupt(
     moments_s: Sequence[float],
     env: dict[str, str],
 ) -> tuple[int, str]:
-    """Run a command; signal it so long after it began, and again; return its exit code and what it said."""
+    """Run a command, signal it after this delay, and again; return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         *(*way, *map(str, words)),
         env=env,
@@ -59,7 +59,7 @@ async def interrupt(
 
 
 def _takes(pid: int, number: signal.Signals) -> bool:
-    """Whether a process does something of its own about a signal."""
+    """Whether a process handles a signal itself."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return bool((int(fields["SigCgt"], 16) | int(fields["SigIgn"], 16)) >> (number - 1) & 1)
 
@@ -67,7 +67,7 @@ def _takes(pid: int, number: signal.Signals) -> bool:
 async def at_many_moments(
     step_s: float, one: Callable[[int, float, signal.Signals, Sequence[str]], Awaitable[None]]
 ) -> None:
-    """Interrupt within the first second, by one signal and one way of starting after the other; two at a time."""
+    """Interrupt within the first second, by each signal and for each way of starting; two at a time."""
     turns = asyncio.Semaphore(2)
     kinds = itertools.cycle(itertools.product(NUMBERS, WAYS))
 

@@ -22,13 +22,13 @@ Outcomes: TypeAlias = dict[str, Outcome | Exception]
 
 @pytest.fixture(scope="module")
 def outcomes() -> Outcomes:
-    """What came of each row: they are tried once, and side by side, since most of them wait for something."""
+    """The outcome of each row: all are tried once and side by side, since most of them wait for something."""
     return dict(zip(map(str, ROWS), asyncio.run(_try_all(ROWS, AT_ONCE)), strict=True))
 
 
 @pytest.fixture(scope="module")
 def peers_outcomes() -> Outcomes:
-    """Likewise, of the rows with peers that are not ours."""
+    """The outcome of each row with real peers."""
     require_all()
     tried = asyncio.run(_try_all(list(PEERS_ROWS.values()), peers.AT_ONCE))
     return dict(zip(PEERS_ROWS, tried, strict=True))

@@ -1,4 +1,4 @@
-"""Programs that end otherwise than by leaving the block: what they recorded is whole, and nobody sees a traceback."""
+"""Programs that end without leaving the block: their recordings are whole, and they print no traceback."""
 
 import asyncio
 import random

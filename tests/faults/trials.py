@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of it."""
+    """The outcome of a trial."""
 
     events: tuple[str, ...]
     error: Exception | None
@@ -83,7 +83,7 @@ class Outcome:
 
 
 async def try_all(rows: Iterable[Row], at_once: int = AT_ONCE) -> list[Outcome | Exception]:
-    """Try rows side by side; return what came of each, in their order. Nothing of theirs runs afterwards."""
+    """Try rows side by side; return their outcomes, in their order. Nothing of theirs runs afterwards."""
     turns = asyncio.Semaphore(at_once)
 
     async def take_turn(row: Row) -> None:
@@ -195,7 +195,7 @@ class _Trial:
         await self._until(lambda: session.state == "closed" or len(self._frames) > begun + GOING_ON)
 
     def _seconds(self) -> float:
-        """Return how long it took, of the longest time without a frame if that is what a fault is about."""
+        """Return how long it took, or the longest time without a frame if the fault is about that."""
         if self._iterator != "goes on":
             return self._ended_at - self._fault_at
         if self._row.lasts_s or self._row.disk_mb:
@@ -229,7 +229,7 @@ class _Trial:
 
 
 class _Memory:
-    """Look at how much memory this process holds, from a thread: also while the event loop is held up."""
+    """Look at how much memory this process holds, from a thread: even while the event loop is blocked."""
 
     def __init__(self) -> None:
         self.grown_kb = 0
@@ -251,7 +251,7 @@ class _Memory:
 
 def _read(path: Path, row: Row) -> tuple[int, int | None]:
     """Return how many frames a file gives, and how many of the phone's are missing between the first and the last;
-    None if it has counted anew.
+    None if the counter restarted.
     """
     counters = []
     with av.open(path) as container:
@@ -274,7 +274,7 @@ def _read(path: Path, row: Row) -> tuple[int, int | None]:
 
 
 def check(row: Row, outcome: Outcome) -> None:
-    """Assert that what came of a row is what was expected."""
+    """Assert that a row's outcome is the expected one."""
     events = tuple(_once(outcome.events)) if row.often else outcome.events
     assert events == row.events, outcome
     assert type(outcome.error) is (row.error or type(None)), repr(outcome.error)
@@ -321,7 +321,7 @@ def table(rows: Iterable[Row], outcomes: Iterable[Outcome | Exception]) -> str:
 
 
 def _once(events: tuple[str, ...]) -> list[str]:
-    """Leave out attempts that failed, but the first."""
+    """Leave out failed attempts, except the first."""
     kept = list(events[:1])
     for former, kind in itertools.pairwise(events):
         if kind not in kept or (former, kind) == ("interrupted", "resumed"):

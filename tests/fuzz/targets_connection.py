@@ -164,7 +164,7 @@ def data_channels(data: bytes) -> None:
 
 
 class _Wire:
-    """What an SCTP association needs of a DTLS transport: here nobody hears what it says."""
+    """What an SCTP association needs of a DTLS transport: here, what it sends goes nowhere."""
 
     state = "connected"
 

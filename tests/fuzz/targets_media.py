@@ -111,7 +111,7 @@ def receiver(data: bytes) -> None:
 
 
 def recording(data: bytes) -> None:
-    """A keyframe that comes as anything → a file that can be written, or the error that says what cannot."""
+    """Any bytes as a keyframe → a file that can be written, or the error that says what cannot."""
     if not data:
         return
     codec, container = VIDEO_CODECS[data[0] % 5], (MP4, MATROSKA, WEBM, MPEG_TS)[data[0] // 5 % 4]

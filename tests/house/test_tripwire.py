@@ -1,4 +1,4 @@
-"""The plugin that looks for secrets finds them, wherever they are told."""
+"""The plugin that looks for secrets finds them, wherever they are shown."""
 
 import re
 import subprocess
@@ -55,7 +55,7 @@ async def test_{}(phone, tmp_path, capsys):
 
 @pytest.fixture(scope="module", params=[(), ("-n", "1")], ids=["alone", "in a worker"])
 def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What pytest says of tests of which each leaks a token in its own way."""
+    """The report of pytest about tests that each leak a token in another way."""
     test, root = tmp_path_factory.mktemp("leaks") / "test_leaks.py", Path(__file__).parents[2]
     test.write_text(_HEAD + "".join(_TEST.format(name, leak) for name, (leak, _) in LEAKS.items()))
     ended = subprocess.run(

@@ -33,7 +33,7 @@ def start_socketio_client(node: str) -> StartClient:
 
 @pytest.fixture
 async def signaling_server(start_signaling_server: StartServer) -> AsyncIterator[SignalingServer]:
-    """A signaling server that is as it should be; it serves the pages of chromium/."""
+    """A signaling server without faults; it serves the pages of chromium/."""
     async with start_signaling_server(files=str(PAGES)) as server:
         yield server
 
@@ -48,7 +48,7 @@ async def stage(start_signaling_server: StartServer, start_socketio_client: Star
 async def pinging_stage(
     start_signaling_server: StartServer, start_socketio_client: StartClient
 ) -> AsyncGenerator[Stage]:
-    """A stage whose server wants a ping often, and soon gives up a client without: not for a test that is busy."""
+    """A stage whose server expects frequent pings and soon drops a client without them: not for a busy test."""
     options: dict[str, Any] = {"pingInterval": PING_INTERVAL_MS, "pingTimeout": PING_TIMEOUT_MS}
     async with staged(start_signaling_server, start_socketio_client, codes={TOKEN: 0}, **options) as stage:
         yield stage

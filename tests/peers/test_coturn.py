@@ -1,4 +1,4 @@
-"""A real coturn: relays over UDP, TCP and TLS, and what is told of one that refuses, is not trusted or is silent."""
+"""A real coturn: relays over UDP, TCP and TLS, and the problems with one that refuses, is untrusted or is silent."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Recordings in the hands of players: ffprobe and ffmpeg, which users open them with, and Chromium's <video>."""
+"""Recordings in players: ffprobe and ffmpeg, which users open them with, and Chromium's <video>."""
 
 import asyncio
 import base64
@@ -64,7 +64,7 @@ async def run(*command: str) -> tuple[str, str]:
 
 
 async def probe(path: Path) -> list[dict[str, Any]]:
-    """Return what ffprobe, which decodes every frame, says of a file's streams; it may not complain."""
+    """Return ffprobe's facts about a file's streams; it decodes every frame, and must not complain."""
     ffprobe = require_peer("ffprobe", shutil.which("ffprobe"))
     fields = "stream=codec_name,nb_read_frames,width,height,channels"
     said, complained = await run(

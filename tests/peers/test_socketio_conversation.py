@@ -1,4 +1,4 @@
-"""Our client against the npm socket.io server, with the npm socket.io-client as the phone's side: what is said."""
+"""Our client against the npm socket.io server, with the npm socket.io-client as the phone's side: the messages."""
 
 import base64
 import json

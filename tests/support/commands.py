@@ -16,7 +16,7 @@ LIMIT_S = 40.0
 
 
 class Ended(NamedTuple):
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int | None
     out: str
@@ -50,7 +50,7 @@ async def running(*words: object, env: dict[str, str]) -> AsyncIterator[asyncio.
 
 
 async def end(process: asyncio.subprocess.Process) -> Ended:
-    """Wait for a command's end. None may ever show a traceback."""
+    """Wait for a command's end. No command may show a traceback."""
     out, err = (text.decode() for text in await process.communicate())
     assert "Traceback" not in out + err
     return Ended(process.returncode, out, err)

@@ -88,6 +88,6 @@ def conversation_at(step: str, now: float = 0.0) -> Conversation:
 
 
 def decoded(frames: list[str]) -> list[Any]:
-    """Return the events in frames that are nothing else."""
+    """Return the events of frames that hold nothing else."""
     assert all(frame.startswith("42[") for frame in frames)
     return [json.loads(frame[2:]) for frame in frames]

@@ -1,6 +1,6 @@
-"""A pytest plugin for every test: an emulator, and the certainty that nothing is left running and no secret told.
+"""A pytest plugin for every test: an emulator, and a check that nothing is left running and no secret shown.
 
-Whatever the emulator makes as a token begins with a mark. The mark is looked for in what the package logs at
+Each token that the emulator makes begins with a mark. The mark is looked for in what the package logs at
 DEBUG; in each of its errors, with what caused it, whoever catches it; in what is printed and logged besides, also where
 a test takes it away by `capsys`; in what other processes say to `communicate`; and in the files that a test leaves.
 """
@@ -37,7 +37,7 @@ _PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
 
 @pytest.fixture(autouse=True)
 def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Mark tokens, and listen wherever they could be told, from the first one on."""
+    """Mark tokens, and from the first one on listen wherever one could be shown."""
     places = request.node.stash[_PLACES] = set[str]()
 
     def look(place: str, *texts: str | bytes | None) -> None:
@@ -62,7 +62,7 @@ def _tokens_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 @contextlib.contextmanager
 def _listening_to_errors(monkeypatch: pytest.MonkeyPatch, look: Look) -> Iterator[None]:
-    """Look at the package's errors when they go, or at the end: only then it is known what caused them."""
+    """Look at the package's errors when they are freed, or at the end: only then their causes are known."""
     alive = weakref.WeakSet[streamer.StreamerError]()
 
     def init(error: streamer.StreamerError, *arguments: object) -> None:
@@ -130,7 +130,7 @@ def _listen_to_what_is_taken_away(monkeypatch: pytest.MonkeyPatch, look: Look) -
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that told a secret."""
+    """Fail a test that showed a secret."""
     report = yield
     if call.when == "call" and MARK in str(report.longrepr or ""):
         report.longrepr = f"{report.longrepr}\n\na token of the emulator stands in this failure"

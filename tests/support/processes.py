@@ -40,7 +40,7 @@ class Child:
         return self._process.pid
 
     def kill(self) -> float:
-        """Kill it, at once and without a word; return when that was (monotonic seconds)."""
+        """Kill it at once; return when that was (monotonic seconds)."""
         killed_at = time.monotonic()
         self._process.kill()
         self._process.wait()

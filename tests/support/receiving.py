@@ -57,7 +57,7 @@ def keyframe_requests(by: Receiver) -> int:
 
 
 def check_counts(by: Receiver, packets: Iterable[bytes], received: int) -> None:
-    """Hold what was counted against the frames of which a packet came: each once, whatever became of it."""
+    """Compare the counters with the frames of which a packet arrived: each counts once, whatever became of it."""
     counted = by.counters
     assert counted.frames == received
     dropped = counted.frames_lost + counted.frames_malformed + counted.frames_awaiting_keyframe
@@ -65,7 +65,7 @@ def check_counts(by: Receiver, packets: Iterable[bytes], received: int) -> None:
 
 
 def check_against(sent: list[bytes], received: list[AccessUnit]) -> list[int]:
-    """Hold what came out against what was sent, by RTP time; return the numbers of the frames that came out."""
+    """Compare what came out with what was sent, by RTP time; return the numbers of the frames that came out."""
     numbers = [(unit.rtp_time - (1 << 32) - 4_294_900_000) // 3000 for unit in received]
     for unit, number, previous in zip(received, numbers, [-1, *numbers], strict=False):
         assert nal_units(unit.data) == nal_units(sent[number])

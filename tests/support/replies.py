@@ -1,4 +1,4 @@
-"""The reply to auth as the vendor documents it, changed here and there."""
+"""The reply to auth as the vendor documents it, and changes to it."""
 
 import copy
 import json

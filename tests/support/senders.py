@@ -41,7 +41,7 @@ VIDEO = Track(
 AUDIO = Track(kind="audio", mid="1", codecs={111: OPUS}, reduced_size_rtcp=True)
 
 
-# libavcodec's encoders, set up as a screen's are: each picture leaves at once, keyframes come when asked for.
+# libavcodec's encoders, set up as a screen's are: each picture leaves at once, keyframes come on request.
 REALTIME_VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
 ENCODERS = {
     "h265": (
@@ -83,7 +83,7 @@ def drawn(number: int, size: tuple[int, int], *, noise: bool) -> av.VideoFrame:
 def encoder(
     size: tuple[int, int] = (160, 128), *, slices: int = 1, in_band: bool = True, x264: str = ""
 ) -> av.VideoCodecContext:
-    """Return libx264 set up as a screen's encoder is: each picture leaves at once, keyframes come when asked for."""
+    """Return libx264 set up as a screen's encoder is: each picture leaves at once, keyframes come on request."""
     context = av.VideoCodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = *size, "yuv420p"
     context.framerate, context.time_base = fractions.Fraction(30), fractions.Fraction(1, 90_000)

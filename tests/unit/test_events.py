@@ -1,4 +1,4 @@
-"""What happens to a session, told to whoever listens."""
+"""The events of a session, and its listeners."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What keeps going wrong is told once."""
+"""A problem that lasts is reported once."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def test_a_problem_that_returns_is_reported_again() -> None:
 
 @given(st.lists(st.integers(0, 3), max_size=60))
 def test_a_problem_is_reported_where_its_counter_rose_at_consecutive_looks(rises: list[int]) -> None:
-    """The law: nothing is told unless the counter rose at each of the last LASTING looks; the first such is told."""
+    """The law: nothing is reported unless the counter rose at each of the last LASTING looks; the first such one is."""
     troubles, count, told = LastingProblems(), 0, []
     for place, rise in enumerate(rises):
         count += rise

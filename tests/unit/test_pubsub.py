@@ -42,7 +42,7 @@ def pcm() -> Pcm:
 
 
 class Rig:
-    """A hub of one kind, and what its owner is told."""
+    """A hub of one kind, and the notifications of its owner."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

@@ -1,4 +1,4 @@
-"""Signaling servers that flood, read nothing or lead elsewhere: every promise of a time is kept all the same."""
+"""Signaling servers that flood, read nothing or lead elsewhere: every time limit still holds."""
 
 import asyncio
 import base64
@@ -78,7 +78,7 @@ def flooding(frames: bytes) -> Iterator[int]:
 
 @contextlib.asynccontextmanager
 async def meter() -> AsyncIterator[Callable[[], float]]:
-    """Give a function that returns the longest time in seconds for which the event loop was held up."""
+    """Give a function that returns the longest time in seconds for which the event loop was blocked."""
     worst = 0.0
 
     async def measure() -> None:
@@ -135,7 +135,7 @@ async def test_as_many_frames_as_a_phone_may_send_are_no_flood() -> None:
 
 @contextlib.asynccontextmanager
 async def at_a_server_that_reads_nothing(ping: asyncio.Event | None = None) -> AsyncIterator[SignalingClient]:
-    """Give a client with full TCP windows on the way to its server, which sends a WebSocket ping when it is told to."""
+    """Give a client with full TCP windows on the way to its server, which sends a WebSocket ping on command."""
     let_go = asyncio.Event()
 
     async def handle(websocket: ServerConnection) -> None:

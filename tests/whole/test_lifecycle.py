@@ -1,4 +1,4 @@
-"""An instance is brought up before the stream and given back after it, on every way out."""
+"""An instance is prepared before the stream and released after it, on every way out."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Who may read the files that are written: nobody whom the umask keeps out, nor whom the file before kept out."""
+"""The permissions of written files: no wider than the umask and the replaced file allow."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A stream whose time is up is renewed; a renewal is told from another device."""
+"""A stream whose time is up is renewed; a renewal is distinguished from another device."""
 
 import asyncio
 import errno
@@ -194,7 +194,7 @@ async def strict() -> AsyncIterator[emulator.EmulatedPhone]:
 
 
 def overstay(phone: emulator.EmulatedPhone) -> None:
-    """Let the streams of now last longer than was told, and those that come for ever."""
+    """Let current streams last longer than announced, and later ones for ever."""
     phone.expires_in_s = None
     for client in phone.clients:
         for ending in client._endings:

@@ -66,7 +66,7 @@ class Written(NamedTuple):
 
 
 def record(directory: Path, case: Case, transcode: Transcode | None = None) -> tuple[Written, list[float]]:
-    """Record, maybe encoded anew; return what was written, and how far each stamp is from its frame."""
+    """Record, or transcode; return what was written, and how far each stamp is from its frame."""
     writer = new(
         directory / case.pattern,
         has_audio=True,

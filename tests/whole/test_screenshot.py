@@ -1,4 +1,4 @@
-"""Screenshots of the emulator: the frame that is on its screen, whoever else looks or does not."""
+"""Screenshots of the emulator: the frame that is on its screen, with and without other consumers."""
 
 import asyncio
 import itertools

@@ -27,7 +27,7 @@ BASIC: Final = base64.b64encode(USER.encode()).decode()
 class Proxy:
     """A proxy on loopback that forwards requests for http: URLs and tunnels by CONNECT (RFC 9110 section 9.3.6).
 
-    With `demands` it answers 407 to who does not bring these credentials; with `tls` it is an https: proxy. `asked`
+    With `demands` it answers 407 unless it gets these credentials; with `tls` it is an https: proxy. `asked`
     tells what it was asked for, and `seen` every byte that went through it, either way.
     """
 
@@ -72,7 +72,7 @@ def _is_for_proxies(field: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the proxies of whoever runs the tests; and let loopback be a host like others."""
+    """Forget the proxies of the environment, and treat loopback like any other host."""
     monkeypatch.setattr(proxies, "is_loopback", lambda _: False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy", "socks_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""Recordings of the emulator that are encoded anew: a constant rate, and an unhurt stream."""
+"""Transcoded recordings of the emulator: a constant rate, and an undisturbed stream."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Headless Chromium as a peer: it is started, told to open pages and asked about them over its DevTools protocol.
+"""Headless Chromium as a peer: it opens pages and answers questions about them over its DevTools protocol.
 
 The pages are in `chromium/`: `phone.html` is the phone (offerer, H.264 and Opus, `input`), `receiver.html` a client of
 the same signaling, so that what streamer gets from a phone can be set against what Chromium itself gets.

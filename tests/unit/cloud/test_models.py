@@ -60,7 +60,7 @@ def without(path: str) -> dict[str, Any]:
 
 
 def read_or_refuse(body: bytes, status: int) -> None:
-    """Read a reply; only a ticket and the documented errors may come of it."""
+    """Read a reply; the result is a ticket or a documented error."""
     try:
         ticket = read_ticket(body, status=status)
     except (CloudReplyError, CloudRefusalError):

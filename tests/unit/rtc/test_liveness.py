@@ -17,7 +17,7 @@ START = 1_000 * S
 
 
 def states(liveness: Liveness, signs: list[int], until_ns: int) -> list[tuple[int, str, bool]]:
-    """Poll at every deadline, and return when which state was told; `signs` are when signs of life came."""
+    """Poll at every deadline; return each state with its time. `signs` are the times of signs of life."""
     told: list[tuple[int, str, bool]] = []
     while (now_ns := liveness.deadline_ns) <= until_ns:
         verdict = liveness.poll(now_ns, max((sign for sign in signs if sign <= now_ns), default=0))

@@ -1,6 +1,6 @@
 """The AV1 depacketizer: libsvtav1's temporal units, cut in every way that the payload format allows.
 
-libavformat's packets are in test_depacketize.
+libavformat's packets are in test_depacketizer_choice.
 """
 
 import itertools

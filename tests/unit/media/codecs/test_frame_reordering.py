@@ -47,7 +47,7 @@ def units(codec: str, *, bidirectional: int, keyframe_every: int = 10, frames: i
 
 @dataclass
 class Watching:
-    """A decoder, and what came of it."""
+    """A decoder and its output."""
 
     damages: int = 0
 
@@ -85,7 +85,7 @@ class Watching:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_libavcodec_alone_delays_the_frames_of_these_streams(codec: str) -> None:
-    """What the other tests rest on: libavcodec alone keeps frames back, and the last ones for good."""
+    """The premise of the other tests: libavcodec alone holds frames back, and the last ones for ever."""
     context = open_decoder(codec)
     came = [len(context.decode(av.Packet(unit.data))) for unit in units(codec, bidirectional=0)]
     assert came[0] == 0
@@ -285,7 +285,7 @@ def test_a_reordering_stream_hands_out_nothing_after_a_damaged_frame() -> None:
 
 @pytest.mark.parametrize("seen", [0, 6])
 def test_a_gradually_refreshed_stream_gives_frames_once_the_refresh_is_complete(seen: int) -> None:
-    """Begun, or gone on with after a loss, amid periodic intra refreshes: no frame refers to what is lost."""
+    """The stream begins, or resumes after a loss, amid periodic intra refreshes: no frame refers to what is lost."""
     made = encoded(60, x264=":intra-refresh=1:keyint=10")
     reference = open_decoder("h264")
     whole = [picture.to_ndarray() for data in made for picture in reference.decode(av.Packet(data))]

@@ -152,7 +152,7 @@ def test_parameter_sets_in_their_own_unit_wait_for_the_next_keyframe() -> None:
 
 
 def test_parameter_sets_are_distinguished_by_their_ids() -> None:
-    """libx264 numbers both sets as it is told; with ids 0, 1, 7, 30 and 31 each stays known, and each is replaced."""
+    """libx264 numbers both sets as configured; with ids 0, 1, 7, 30 and 31 each stays known, and each is replaced."""
     depacketizer = H264Depacketizer()
     newest: dict[int, list[bytes]] = {}
     for size, number in itertools.product([(160, 128), (128, 160)], [0, 1, 7, 30, 31]):
@@ -282,7 +282,7 @@ REFRESHED = encoded(40, x264=":intra-refresh=1:keyint=20")
 
 
 def recovers(unit: bytes) -> bool | None:
-    """Whether a unit is a keyframe to whom a recovery point is one."""
+    """Whether a unit is a keyframe where a recovery point counts as one."""
     depacketizer = H264Depacketizer()
     for payload in payloads(unit):
         depacketizer.add(payload)

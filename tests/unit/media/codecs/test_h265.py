@@ -1,4 +1,4 @@
-"""The H.265 depacketizer: libx265's NAL units and parameter sets; libavformat's packets are in test_depacketize."""
+"""The H.265 depacketizer: libx265's NAL units and parameter sets; for libavformat's see test_depacketizer_choice."""
 
 import base64
 import itertools
@@ -115,7 +115,7 @@ def numbered(nal_unit: bytes, number: int) -> bytes:
 
 
 def sps_with_profiles(filler: int) -> bytes:
-    """Return a set that no encoder at hand makes; its id is 5 (H.265 sections 7.3.2.2.1 and 7.3.3).
+    """Return a set that no installed encoder makes; its id is 5 (H.265 sections 7.3.2.2.1 and 7.3.3).
 
     Of three sub-layers the first has a profile and a level of its own, the second a level.
     """

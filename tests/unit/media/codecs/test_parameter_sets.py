@@ -1,4 +1,4 @@
-"""SPS of H.264 and H.265: what encoders wrote and what chance writes, read and written anew."""
+"""SPS of H.264 and H.265: what encoders wrote and what chance writes, read and rewritten."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -214,7 +214,7 @@ PARSERS = {"h264": h264_sequence_set, "h265": h265_sequence_set}
 
 
 def is_rewritten(known: SequenceSet, frames: int) -> None:
-    """Assert that an SPS is written anew as one that differs in how much it allows to be reordered only."""
+    """Assert that a rewritten SPS differs only in how much reordering it allows."""
     written = known.with_reordering(frames)
     if known.reorder == frames:
         assert written is known.nal_unit

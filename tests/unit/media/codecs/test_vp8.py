@@ -1,4 +1,4 @@
-"""The VP8 depacketizer, against aiortc's encoder and descriptors; libavformat's packets are in test_depacketize."""
+"""The VP8 depacketizer, against aiortc's encoder and descriptors; for libavformat's see test_depacketizer_choice."""
 
 import fractions
 

@@ -1,6 +1,6 @@
 """The VP9 depacketizer: descriptors of every form, and superframes as libvpx and libavcodec make them.
 
-libavformat's packets are in test_depacketize.
+libavformat's packets are in test_depacketizer_choice.
 """
 
 import fractions

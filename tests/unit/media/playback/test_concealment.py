@@ -81,7 +81,7 @@ def told(plan: Continuity, arrived: list[AccessUnit]) -> list[list[object]]:
 @examples(60)
 @given(st.lists(st.one_of(usual, usual, usual, jumps), min_size=1, max_size=12))
 def test_a_line_has_every_sample_once_and_names_the_source_of_each(packets: list[Packet]) -> None:
-    """Law: whatever is lost, paused, doubled or begun anew, the steps are the model's samples, in order."""
+    """Law: whatever is lost, paused, doubled or restarted, the steps are the model's samples, in order."""
     arrived = units(packets)
     assert told(Continuity(), arrived) == model(arrived)
 

@@ -163,7 +163,7 @@ async def test_a_returning_consumer_decodes_only_what_arrived_between() -> None:
 async def test_an_unread_iterator_stops_the_decoder_until_it_is_read_again(
     monkeypatch: pytest.MonkeyPatch, has_gap: bool
 ) -> None:
-    """It then gets the newest frame, and is told of a gap also if nothing of that time was decoded."""
+    """It then gets the newest frame, marked for a gap even if nothing of that time was decoded."""
     monkeypatch.setattr("streamer.media.playback.video_frames.IDLE_AFTER", 3)
     sent = units()
     async with Phone() as phone, asyncio.timeout(LIMIT_S):

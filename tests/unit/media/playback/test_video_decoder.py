@@ -248,7 +248,7 @@ async def test_the_inbox_is_decoded_before_the_end() -> None:
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("last", [0, 1, 5, 11])
 async def test_the_last_frame_before_a_still_screen_needs_no_further_unit(codec: str, last: int) -> None:
-    """Also of a stream that is allowed to reorder, or does: what is held back comes once the screen stands still."""
+    """This holds for a stream that may reorder, and for one that does: held frames come once the screen is still."""
     for bidirectional in (0, 2):
         made = allowing_reordering(codec, 12, bidirectional=bidirectional)
         sent = [

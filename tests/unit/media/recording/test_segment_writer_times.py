@@ -1,4 +1,4 @@
-"""Recordings in virtual time: hours of stillness, paths that are held back, clocks that are wrong or are set."""
+"""Recordings in virtual time: hours of stillness, delayed paths, clocks that are wrong or are set."""
 
 from dataclasses import replace
 from pathlib import Path

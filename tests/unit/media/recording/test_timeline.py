@@ -52,7 +52,7 @@ def test_frames_keep_the_phone_s_steps_whatever_the_network_does(steps: list[tup
 def sent(
     seconds: float, *, ppm: int = 0, fps: int = 30, delay_ns: Callable[[int], int] = lambda _: 0
 ) -> list[AccessUnit]:
-    """Return frames of a phone whose clock runs `ppm` fast; `delay_ns` tells the delay of one sent at a moment."""
+    """Return frames of a phone whose clock runs `ppm` fast; `delay_ns` gives the delay of one sent at a moment."""
     units, free_ns = [], 0
     for number in range(round(seconds * fps)):
         now_ns = number * S // fps

@@ -1,4 +1,4 @@
-"""Recordings that are encoded anew: a constant rate, sizes, codecs, the time on the frame, and too little time."""
+"""Transcoded recordings: a constant rate, sizes, codecs, the time on the frame, and too little time."""
 
 import asyncio
 import datetime as dt

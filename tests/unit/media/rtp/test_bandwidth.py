@@ -19,7 +19,7 @@ PACING = 2.5  # as Chromium does: a frame's packets leave so much faster than th
 
 
 class Path:
-    """A bottleneck with a queue before it, and a sender that sends as much as it is told it may. Virtual time.
+    """A bottleneck with a queue before it, and a sender that sends as much as the estimate allows. Virtual time.
 
     The sender's clock begins at `clock_start`, in 2**-18 s; arrivals are `jitter_ns` late, and seen to the millisecond.
     """
@@ -29,7 +29,7 @@ class Path:
     ) -> None:
         self.capacity_bps = capacity_bps
         self.most_bps = most_bps
-        self.told: list[tuple[int, int]] = []  # when, and what
+        self.estimates: list[tuple[int, int]] = []  # when, and what
         self.queue_ms: list[float] = []  # for each packet
         self.arrived_bytes = 0
         self._estimator = BandwidthEstimator(RoundTripTime(2 * DELAY_NS))
@@ -41,8 +41,8 @@ class Path:
 
     @property
     def allowed_bps(self) -> float:
-        """What the sender sends: what it was last told, once that has come to it."""
-        known = [bps for at_ns, bps in self.told[-20:] if at_ns + DELAY_NS <= self._now_ns]
+        """The sender's rate: the last estimate that has reached it."""
+        known = [bps for at_ns, bps in self.estimates[-20:] if at_ns + DELAY_NS <= self._now_ns]
         return min(known[-1] if known else 300_000, self.most_bps)
 
     def run(self, seconds: float) -> None:
@@ -80,7 +80,7 @@ class Path:
         while (due_ns := self._estimator.deadline_ns) is not None and due_ns <= now_ns:
             bps = self._estimator.due(due_ns)
             assert bps is not None
-            self.told.append((due_ns, bps))
+            self.estimates.append((due_ns, bps))
 
 
 # Paths
@@ -102,7 +102,7 @@ def test_the_estimate_on_a_free_path_soon_allows_all_that_the_sender_has() -> No
     path = Path(1e9, most_bps=10e6)
     path.run(4)
     assert path.allowed_bps == 10e6  # from 300 kbit/s
-    bitrates = [bps for _, bps in path.told]
+    bitrates = [bps for _, bps in path.estimates]
     assert bitrates == sorted(bitrates)
 
 
@@ -131,22 +131,22 @@ def test_the_estimate_follows_a_narrowing_path_and_its_queue_drains() -> None:
 def test_a_screen_at_rest_does_not_lower_the_estimate() -> None:
     path = Path(1e9, most_bps=5e6)
     path.run(5)
-    before = path.told[-1][1]
+    before = path.estimates[-1][1]
     path.wait(200)  # send times wrap at 64 s
-    told = len(path.told)
-    assert path.told[-1][0] < 6_000 * MS
+    count = len(path.estimates)
+    assert path.estimates[-1][0] < 6_000 * MS
     path.most_bps = 50_000
     path.run(20)
     path.most_bps = 5e6
     path.run(1)
-    assert min(bps for _, bps in path.told[told:]) >= before
+    assert min(bps for _, bps in path.estimates[count:]) >= before
 
 
 def test_the_offset_of_the_senders_clock_does_not_matter() -> None:
     paths = [Path(3e6, clock_start=start) for start in (0, 0xFFFFFF - (7 << 18), 123_456_789)]
     for path in paths:
         path.run(15)
-    one, *others = [[bps for _, bps in path.told] for path in paths]
+    one, *others = [[bps for _, bps in path.estimates] for path in paths]
     for other in others:
         assert other == pytest.approx(one, rel=0.001)
 
@@ -163,14 +163,14 @@ def test_a_sender_that_bursts_its_frames_is_estimated_too() -> None:
     assert bitrate_bps < (estimator.due(now_ns + 1000 * MS) or 0) < 2 * bitrate_bps
 
 
-# When it is told
+# When it is sent
 
 
 def test_an_estimate_is_sent_at_intervals_and_a_lower_one_at_once() -> None:
     path = Path(2e6)
     path.run(20)
     falls = 0
-    for (before_ns, before), (at_ns, bps) in zip(path.told, path.told[1:], strict=False):
+    for (before_ns, before), (at_ns, bps) in zip(path.estimates, path.estimates[1:], strict=False):
         falls += bps < before
         assert bps < before or at_ns - before_ns >= BandwidthEstimator.INTERVAL_NS
         assert at_ns - before_ns < 2 * BandwidthEstimator.INTERVAL_NS

@@ -1,4 +1,4 @@
-"""What is told to the sender, and when: against the formulas of the RFCs, and a decoder made from the draft's text."""
+"""Reports to the sender, and their times: against the formulas of the RFCs, and a decoder made from the draft."""
 
 import struct
 from collections.abc import Iterable
@@ -136,7 +136,7 @@ def test_the_round_trip_time_is_smoothed_as_rfc_6298_says(samples: list[int]) ->
 
 
 def with_gap(*absent: int, hold_ns: int = 500 * MS) -> tuple[JitterBuffer, RetransmissionRequests, RoundTripTime]:
-    """Return a buffer that noticed at time 0 that these packets are missing, and who asks for them."""
+    """Return a buffer that noticed at time 0 that these packets are missing, and what requests them."""
     buffer, round_trip = JitterBuffer(hold_ns=hold_ns), RoundTripTime()
     for number in range(max(absent) + 2):
         if number not in absent:
