@@ -1,4 +1,4 @@
-"""One attempt at a phone: signaling, negotiation, connection. It ends with the reason it ended."""
+"""One connection to a phone: signaling, negotiation, media. `run` ends with the error that ended it."""
 
 import asyncio
 import contextlib
@@ -42,8 +42,8 @@ _logger = logging.getLogger("streamer.connection")
 
 CONNECT_TIMEOUT_S: Final = 15.0  # from the answer to an encrypted path
 CANDIDATES_LIMIT: Final = 100  # local candidates waiting to be sent; further ones are dropped
-UNDER_WAY_S: Final = 0.25  # after signaling is lost: packets that come so soon may have been sent before
-ALIVE_WITHIN_S: Final = 1.0  # after that: a phone that goes on sends or answers within this time
+UNDER_WAY_S: Final = 0.25  # after signaling is lost: packets that arrive within this time may have been sent before
+ALIVE_WITHIN_S: Final = 1.0  # after that, a phone that goes on sends or answers within this time
 _LOOK_EVERY_S: Final = 0.02
 GENERATIONS_LIMIT: Final = 3  # one that is being closed, the one in force, the candidate
 
@@ -65,9 +65,9 @@ class Tally:
 
 
 class _IceGeneration:
-    """One generation of ICE credentials, with a peer of its own: the first offer begins one, each ICE restart another.
+    """One generation of ICE credentials, with its own peer. The first offer begins one, each ICE restart another.
 
-    aiortc 1.16 answers a restart with its old credentials and keeps its old path. So a fresh peer answers it.
+    aiortc 1.16 answers a restart with its old credentials and keeps its old path. So a new peer answers it.
     """
 
     peer: Peer
@@ -319,7 +319,7 @@ class Connection:
                 signaling.send_candidate(*candidate)
 
     async def _watch(self, generation: _IceGeneration, tasks: asyncio.TaskGroup) -> None:
-        """Watch a generation from its answer until another one takes over; raise the error that ends it before."""
+        """Watch a generation from its answer until another one takes over; raise the error that ends it earlier."""
         peer = generation.peer
         await self._connect(generation)
         liveness = Liveness(time.monotonic_ns())
@@ -375,7 +375,7 @@ class Connection:
         self._handover_timer.set(self._handover.deadline)
 
     def _note_interruption(self, reason: str | None) -> None:
-        """Tell that the stream is interrupted, or goes on if there is no reason, unless that is known."""
+        """Emit that the stream is interrupted, or resumed if `reason` is None, if that changed."""
         is_interrupted = reason is not None
         if is_interrupted != self._is_interrupted:
             self._is_interrupted = is_interrupted
@@ -396,7 +396,7 @@ class Connection:
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that ended a group of tasks; a fault of our own goes first."""
+    """Return the error that ended a group of tasks; our own bugs come first."""
     flat: list[BaseException] = []
     pending: list[BaseException] = [group]
     while pending:

@@ -1,4 +1,4 @@
-"""Connections to a phone, one after another: the stream goes on whatever ends one of them.
+"""Keeps a session connected: when a connection ends, the stream goes on with another.
 
     connection ──── error ─ pause ─ ticket ─ connection ────── time almost up ─────────── …
                                                 ticket ─ connection ┄┄ keyframe ──────────── …
@@ -38,14 +38,14 @@ SHORTEST_S: Final = 2.0  # shorter streams are not renewed; the next one follows
 
 
 class _Attempt:
-    """One attempt: it fetches a ticket first, and then makes its connection with it."""
+    """One attempt: it fetches a ticket, and then makes its connection."""
 
     connection: Connection | None = None
     task: "asyncio.Task[Never]"
 
 
 class Reconnector:
-    """Stay connected to one phone. `run` it once; `connection` is the one in force.
+    """Stays connected to one phone. Call `run` once; `connection` is the connection in force.
 
     `connected` is set when media can flow at first. The first connection is made with `ticket`; `instance` gives a new
     one for each further connection. Without `options.reconnect` the first connection is the last. `on_input` is called
@@ -75,16 +75,16 @@ class Reconnector:
         self._client_uuid = str(uuid.uuid4())
         self._marker_bits = MarkerBits()
         self._made = 0
-        self._connections: list[Connection] = []  # those that run, or are the one in force
-        self._tally = Tally()  # of the others
+        self._connections: list[Connection] = []  # the running ones and the one in force
+        self._tally = Tally()  # of the former ones
         self._had_audio = False
         self._had_codecs: set[str] = set()
         self._streaming_since: float | None = None
-        self._silent_since: float | None = None  # nothing comes over the path, which may not be dead yet
+        self._silent_since: float | None = None  # since when no packets arrive, on a path that is not dead yet
         self._limit: asyncio.Timeout | None = None
         self._handover: Handover[_Attempt] = Handover()
         self._running: list[_Attempt] = []
-        self._superseded: list[_Attempt] = []  # those of them that another one has taken the place of
+        self._superseded: list[_Attempt] = []  # attempts that another one has replaced
         self._renew_at: float | None = None  # in the clock of boot_time
         self._backoff: Backoff | None = None  # of a renewal
         self._woken = asyncio.Event()
@@ -154,7 +154,7 @@ class Reconnector:
             await asyncio.sleep(delay_s)
 
     async def _dial(self) -> _Attempt:
-        """Make the next connection, in place of the one that has ended."""
+        """Make the next connection after one has ended."""
         self._events.emit("connecting")
         ticket = await self._instance.fetch_ticket_when_ready()
         attempt = _Attempt()
@@ -192,7 +192,7 @@ class Reconnector:
                 self._leave(running)
 
     async def _wait(self) -> None:
-        """Wait until something has happened to an attempt, or something is due."""
+        """Wait until an attempt changes, or something is due."""
         due = [self._warn_at, self._renew_at if self._handover.candidate is None else None]
         waits_s = [min(max(moment - boot_time(), 0), CHECK_EVERY_S) for moment in due if moment is not None]
         if self._handover.deadline is not None:
@@ -219,7 +219,7 @@ class Reconnector:
         """Note that an attempt has taken a step."""
         self._apply(self._handover.advance(attempt, step, asyncio.get_running_loop().time()))
         is_up = step == "connected" and attempt is self._handover.in_force
-        if is_up and (self.is_interrupted or not self.connected.is_set()):  # else it took over before
+        if is_up and (self.is_interrupted or not self.connected.is_set()):  # otherwise it took over before
             self._go_on()
         self._woken.set()
 
@@ -256,7 +256,7 @@ class Reconnector:
         return True
 
     def _renew_after(self, error: StreamerError) -> float:
-        """Plan the next renewal after an error; return in how many seconds it is."""
+        """Plan the next renewal after an error; return the delay in seconds."""
         assert self._reconnect is not None  # noqa: S101 - without it nothing is renewed
         self._backoff = self._backoff or Backoff(self._reconnect, time.monotonic(), has_worked=True)
         delay_s = self._backoff.next_delay(error, time.monotonic(), _jitter())
@@ -320,7 +320,7 @@ class Reconnector:
             self._events.emit("interrupted", error=error, retry_in_s=retry_in_s)
 
     def _emit(self, attempt: _Attempt, kind: EventKind, reason: str | None) -> None:
-        """Emit an event of a connection. Of a successor only problems are emitted."""
+        """Emit an event of a connection; of a successor, only problems."""
         has_changed = kind in {"interrupted", "resumed"}
         if attempt.connection is self.connection or kind == "problem":
             if has_changed:
@@ -334,7 +334,7 @@ class Reconnector:
             self._woken.set()
 
     def _streamed_s(self, now: float) -> float:
-        """Return how long the stream lasted that has just ended, up to when it fell silent."""
+        """Return how long the last stream lasted, until it fell silent."""
         until = now if self._silent_since is None else self._silent_since
         return 0.0 if self._streaming_since is None else until - self._streaming_since
 
@@ -345,7 +345,7 @@ class Reconnector:
         return connection.made_at + lasts_s - min(RENEW_BEFORE_S, lasts_s / 4)
 
     def _expected_at_expiry(self, attempt: _Attempt) -> BaseException:
-        """Return the error of an attempt; an expiry, if the time of its stream was up."""
+        """Return the error of an attempt; if the time of its stream was up, an expiry."""
         error, connection = _error_of(attempt.task), attempt.connection
         if connection is None or not connection.is_offered or not isinstance(error, StreamerError):
             return error

@@ -1,4 +1,4 @@
-"""`streamer audio`: the audio, decoded, into a WAV file or bare into the standard output."""
+"""`streamer audio`: decoded audio into a WAV file, or as bare samples to the standard output."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from streamer.cli.runtime import stop_on_signal
 from streamer.media.playback.audio_frames import AudioFrame, AudioIterator, Layout
 
 _CHANNELS: Final[dict[Layout, int]] = {"mono": 1, "stereo": 2}
-_WAV_LIMIT: Final = 0xFFFFFFFF - 36  # bytes of samples: its sizes are numbers of 32 bits
+_WAV_LIMIT: Final = 0xFFFFFFFF - 36  # bytes of samples: its sizes have 32 bits
 _AUDIO_LATE_S: Final = 1.0
 _METER: Final = 20  # characters
 
@@ -43,7 +43,7 @@ async def save(connect: Connect, output: Path, *, overwrite: bool, **options: An
 async def _into_file(
     connect: Connect, output: Path, *, overwrite: bool, rate: int, layout: Layout, **options: Any
 ) -> None:
-    """Write the audio into a WAV file; what is there stays until there is some."""
+    """Write the audio into a WAV file. An existing file stays until there is audio."""
     check_writable(output, overwrite=overwrite)  # before connecting, which may take the phone over from somebody
     mode = "wb" if overwrite else "xb"
     container: wave.Wave_write | None = None
@@ -52,7 +52,7 @@ async def _into_file(
 
             def write(samples: bytes) -> None:
                 nonlocal container
-                if container is None:  # until there is audio, whatever is there stays as it is
+                if container is None:  # an existing file stays until there is audio
                     container = files.enter_context(wave.open(files.enter_context(output.open(mode)), "wb"))
                     container.setnchannels(_CHANNELS[layout])
                     container.setsampwidth(2)
@@ -66,7 +66,7 @@ async def _into_file(
 
 
 async def _into_pipe(connect: Connect, output: Path, *, rate: int, layout: Layout, **options: Any) -> None:
-    """Write bare samples to the standard output, which then is no place for words."""
+    """Write bare samples to the standard output; messages go to the error output."""
     refuse_terminal()
     try:
         with open(sys.stdout.fileno(), "wb", closefd=False) as pipe:  # noqa: ASYNC230 - it is open
@@ -95,7 +95,7 @@ async def _record(
         stopping = asyncio.ensure_future(stopped.wait())
         stopping.add_done_callback(lambda _: audio.close())
         loop = asyncio.get_running_loop()
-        # A phone that plays nothing may send nothing: then the time is over all the same.
+        # A phone that plays nothing may send nothing: the time must end anyway.
         over = None if duration_s is None else loop.call_later(duration_s + _AUDIO_LATE_S, audio.close)
         try:
             async with live(lambda: recorder.progress(duration_s), refresh_per_second=10):
@@ -125,7 +125,7 @@ async def _record(
 
 
 class _Recorder:
-    """Write audio by `write`, half a second at a time, and show how loud it is."""
+    """Writes audio with `write`, half a second at a time, and shows its level."""
 
     def __init__(
         self, write: Callable[[bytes], None], *, rate: int, layout: Layout, limit_bytes: int | None = None
@@ -142,7 +142,7 @@ class _Recorder:
         self._peak = 0.0  # since the meter was last shown
 
     async def take(self, audio: AudioIterator, duration_s: float | None) -> None:
-        """Write what comes: until it ends, or for so long."""
+        """Write the audio until it ends, or for `duration_s`."""
         wanted = None if duration_s is None else round(duration_s * self.rate)
         try:
             async for frame in audio:
@@ -159,12 +159,12 @@ class _Recorder:
             await self._flush()
 
     def progress(self, duration_s: float | None) -> Text:
-        """Return how loud it is, and how far if it has an end."""
+        """Return the level, and the progress if there is an end."""
         meter = self.meter()
         return meter if duration_s is None else Text("\n").join([meter, bar(self._taken / self.rate, duration_s)])
 
     def meter(self) -> Text:
-        """Return how loud it is, in one line."""
+        """Return the level in one line."""
         if self._last is None:
             return styled(" no audio yet")
         peak, self._peak = self._peak, 0.0
@@ -179,7 +179,7 @@ class _Recorder:
         )
 
     async def _add_silence(self, frame: AudioFrame, wanted: int | None) -> None:
-        """Where the phone played nothing for long, let the file's time go on."""
+        """Fill a long pause of the phone with silence."""
         if not frame.discontinuity or self._last is None:
             return
         since_s = (frame.arrival_ns - self._last.arrival_ns) / 1e9 - self._last.duration_s

@@ -1,4 +1,4 @@
-"""Connecting as the options ask for: endpoint, credentials, trust, patience; and telling how far it is."""
+"""Connects as the options say, and shows the progress and later changes of the connection."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ Connect = Callable[[], streamer.Connecting]
 
 
 def later(instance: str, connection: Connection) -> Connect:
-    """Return what connects when it is called: only then is what the environment gives looked at."""
+    """Return a function that connects. It reads the environment only when it is called."""
     patience = streamer.Reconnect(give_up_after_s=connection.give_up_after or None) if connection.reconnect else None
     return lambda: streamer.connect(
         instance,
@@ -53,7 +53,7 @@ def verify(api: Api) -> bool | Path:
 
 @contextlib.asynccontextmanager
 async def connected(connecting: streamer.Connecting) -> AsyncIterator[streamer.Session]:
-    """Connect, and show how far it is meanwhile; once connected, say what happens to the connection."""
+    """Connect, with a progress line; once connected, print changes of the connection."""
     async with contextlib.AsyncExitStack() as stack:
         began = time.monotonic()
         stage = "connecting"

@@ -18,19 +18,19 @@ from rich.text import Text
 import streamer
 from streamer.cli.output import note, notes, out, styled
 
-LINE_EVERY_S: Final = 60.0  # where no terminal redraws a line
+LINE_EVERY_S: Final = 60.0  # without a terminal
 _BAR: Final = 40  # columns
-_REASONS: Final = 3  # different reasons of interruptions that a line names, the most frequent first
+_REASONS: Final = 3  # how many reasons of interruptions a line names, the most frequent first
 
 
 @asynccontextmanager
 async def live(
     line: Callable[[], Text], *, refresh_per_second: float, is_transient: bool = False
 ) -> AsyncIterator[None]:
-    """Show a line that is redrawn all the time; or, where that is no terminal, add one each minute.
+    """Show a line that is redrawn continuously. Without a terminal, print a line each minute.
 
-    A transient line is removed at the end. `line` is called in the event loop, to which the session belongs that it
-    looks at: rich would call it in a thread.
+    A transient line is removed at the end. `line` is called in the event loop, since it reads the session; rich itself
+    would call it in a thread.
     """
     is_redrawn = notes.is_terminal
     with Live(console=notes, auto_refresh=False, transient=is_transient) if is_redrawn else nullcontext() as shown:
@@ -57,7 +57,7 @@ async def _add_lines(line: Callable[[], Text]) -> None:
 
 
 def progress(session: streamer.Session, recording: streamer.Recording, duration_s: float | None = None) -> Text:
-    """Return how a recording goes, how far it is if it has an end, and why it does not go on while interrupted."""
+    """Return the progress of a recording: its statistics, the time left, and the reason of an interruption."""
     stats = session.stats()
     parts: list[str | tuple[str, str]] = [
         (f" {stats.state} ", "bold reverse green" if stats.state == "streaming" else "bold reverse yellow"),
@@ -77,14 +77,14 @@ def progress(session: streamer.Session, recording: streamer.Recording, duration_
 
 
 def bar(done_s: float, duration_s: float) -> Text:
-    """Return how far something is that takes so long, and how long it still takes."""
+    """Return a progress bar with the time left."""
     full = round(_BAR * min(done_s / duration_s, 1))
     left = duration(math.ceil(max(duration_s - done_s, 0)))
     return styled(" ", ("━" * full, "green"), ("━" * (_BAR - full), "bright_black"), f"  {left} left")
 
 
 def duration(seconds: float) -> str:
-    """Return a time with its units, as the options take it: 12.3s (12s for a whole number), 1m30s, 1h05m00s."""
+    """Return a duration in the form of the options: 12.3s (12s for a whole number), 1m30s, 1h05m00s."""
     if seconds < 59.95:
         return f"{seconds}s" if isinstance(seconds, int) else f"{seconds:.1f}s"
     minutes, left = divmod(round(seconds), 60)
@@ -111,14 +111,14 @@ def stats_facts(stats: streamer.Stats, *, has_all: bool) -> dict[str, Any]:
 
 
 def with_interruptions(words: Text, stats: streamer.Stats) -> Text:
-    """Return what a command has done, and below it how the stream was interrupted, if it was."""
+    """Return a command's result, and below it the interruptions of the stream, if any."""
     if stats.interruptions:
         words.append("\n  ").append_text(styled((interruptions(stats), "yellow")))
     return words
 
 
 def interruptions(stats: streamer.Stats) -> str:
-    """Return how often, how long and why a stream was interrupted, in words; nothing if it was not."""
+    """Return how often, how long and why a stream was interrupted, in words; empty if it was not."""
     if not stats.interruptions:
         return ""
     counted = Counter(stats.interruption_reasons).most_common(_REASONS)
@@ -128,7 +128,7 @@ def interruptions(stats: streamer.Stats) -> str:
 
 
 def interruption(event: streamer.Event) -> str:
-    """Say why the stream is interrupted, and what is done about it."""
+    """Return why the stream is interrupted, and when it reconnects."""
     if event.kind != "interrupted":
         return f"reconnecting: {event.kind} …"
     if event.retry_in_s is None:
@@ -138,7 +138,7 @@ def interruption(event: streamer.Event) -> str:
 
 
 def stats_table(stats: streamer.Stats) -> Table:
-    """Return a session's statistics, a line for each stage of a frame's way."""
+    """Return a session's statistics, one row for each stage."""
     mean_bps = 8 * stats.bytes_received / stats.duration_s if stats.duration_s else 0.0
     rows = {
         "stream": [duration(stats.duration_s), f"{mean_bps / 1e6:.2f} Mbit/s"],
@@ -228,7 +228,7 @@ def half_blocks(frame: npt.NDArray[np.uint8], columns: int = 36) -> Text:
 
 
 def file_size(count: int) -> str:
-    """Return how large so many bytes are."""
+    """Return a size in bytes with its unit."""
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

@@ -1,4 +1,4 @@
-"""Where a command's words and bytes go: consoles, JSON, the standard output as a pipe, a directory."""
+"""A command's output: consoles, JSON, the standard output as a pipe, a directory."""
 
 import contextlib
 import json
@@ -21,16 +21,16 @@ _SIZE_ELSEWHERE: Final = rich.console.ConsoleDimensions(_LINE_LIMIT, 25)
 
 
 class Console(rich.console.Console):
-    """A console on which a text is a text, whoever it came from: no markup, no emoji, no escape sequence.
+    """A console that prints any text literally: no markup, no emoji, no escape sequences.
 
-    Lines are broken only where a terminal would break them in the middle of a word.
+    It breaks lines only on a terminal.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text that something shown holds, such as a cell of a table."""
+        """Return a text inside a renderable, such as a cell of a table."""
         return super().render_str("\n".join(map(escaped, text.split("\n"))), **options)
 
     @property  # type: ignore[misc]
@@ -40,8 +40,8 @@ class Console(rich.console.Console):
 
 
 out = Console()  # results
-notes = Console(stderr=True)  # what happens meanwhile
-err = Console(stderr=True)  # why a command failed
+notes = Console(stderr=True)  # progress and warnings
+err = Console(stderr=True)  # errors
 
 
 class Warnings:
@@ -63,7 +63,7 @@ class Warnings:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Print the warnings that come meanwhile at the end, without those that the error that is raised names."""
+        """Hold warnings back until the end of the block; then print them, except those that its error names."""
         held: list[str] = []
         self._held = held
         said = ""
@@ -84,7 +84,7 @@ def _print_warning(message: str) -> None:
 
 
 def note(words: str, style: str = "") -> None:
-    """Print what happens, with its time."""
+    """Print a line with the time."""
     notes.print(styled(f"{time.strftime('%H:%M:%S')}  ", (words, style)))
 
 
@@ -92,24 +92,24 @@ warnings = Warnings()
 
 
 def be_quiet(quiet: bool) -> None:
-    """Show nothing but errors, and JSON that was asked for; or all."""
+    """Print only errors and JSON, or everything."""
     out.quiet = notes.quiet = quiet
 
 
 def escaped(text: str) -> str:
-    """Return a text without anything that a terminal could take for a command."""
+    """Return a text without control characters."""
     return str(UntrustedText(text, limit=_LINE_LIMIT))
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Return texts, each by itself or with its style, as one; none of them can bring a style of its own."""
+    """Join texts, each with an optional style. Markup inside a text has no effect."""
     return Text.assemble(*(escaped(part) if isinstance(part, str) else (escaped(part[0]), part[1]) for part in parts))
 
 
 def show_result(facts: Mapping[str, Any], words: RenderableType, *, as_json: bool, is_pipe: bool = False) -> None:
-    """Print what a command has done: in words, or as one line of JSON.
+    """Print a command's result: in words, or as one line of JSON.
 
-    With `is_pipe` the standard output has taken bytes, and this goes to the error output.
+    With `is_pipe` the standard output carries data, and the result goes to the error output.
     """
     if as_json:
         stream = sys.stderr if is_pipe else sys.stdout
@@ -120,7 +120,7 @@ def show_result(facts: Mapping[str, Any], words: RenderableType, *, as_json: boo
 
 
 def refuse_terminal() -> None:
-    """Raise `ConfigurationError` if the standard output is a terminal, which is no place for bytes."""
+    """Raise `ConfigurationError` if the standard output is a terminal."""
     if sys.stdout.isatty():
         raise errors.ConfigurationError(
             "expected a pipe or a file as standard output, got a terminal: redirect it, such as with > FILE"
@@ -129,7 +129,7 @@ def refuse_terminal() -> None:
 
 @contextlib.contextmanager
 def writing_into(directory: Path) -> Iterator[None]:
-    """Raise `RecordingError` for what the system says against writing there."""
+    """Turn an OSError of the block into a `RecordingError`."""
     try:
         yield
     except OSError as error:

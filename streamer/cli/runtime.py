@@ -1,4 +1,4 @@
-"""How a command runs to its end: the loop, signals, exit codes, the log, errors for people."""
+"""Runs a command: the event loop, signals, exit codes, logging, error messages."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ SCREENSHOT: Final = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
 def run(work: Coroutine[Any, Any, None], say: Output) -> None:
-    """Do a command's work to its end; an error of ours becomes one sentence and an exit code.
+    """Run a command. An error of the package becomes one sentence and an exit code.
 
-    A pipe that its reader has closed has the code of an error and no sentence: the reader wanted no more.
+    If the reader of a pipe has closed it, there is an exit code without a sentence: the reader wanted no more.
     """
     _configure_logging(say.debug)
     be_quiet(say.quiet)
@@ -36,14 +36,14 @@ def run(work: Coroutine[Any, Any, None], say: Output) -> None:
 
 
 async def _interruptible(work: Coroutine[Any, Any, None]) -> None:
-    """Do some work, which Ctrl-C, SIGTERM and SIGHUP cancel, so that it closes what it has opened."""
+    """Run a coroutine. Ctrl-C, SIGTERM and SIGHUP cancel it, so that it closes what it has opened."""
     with on_signal(_current_task().cancel):
         await work
 
 
 @contextlib.asynccontextmanager
 async def stop_on_signal() -> AsyncIterator[asyncio.Event]:
-    """Give an event that the first Ctrl-C, SIGTERM or SIGHUP sets; the second one interrupts at once."""
+    """Yield an event that the first Ctrl-C, SIGTERM or SIGHUP sets; a second one interrupts at once."""
     stopped = asyncio.Event()
     task = _current_task()
 
@@ -66,10 +66,10 @@ def _endings() -> list[int]:
 
 @contextlib.contextmanager
 def on_signal(call: Callable[[], object], *, numbers: Sequence[int] | None = None) -> Iterator[None]:
-    """Have signals call something in the running loop, and do nothing else: Ctrl-C, SIGTERM and SIGHUP, or others."""
+    """Call `call` in the running loop on signals: by default on Ctrl-C, SIGTERM and SIGHUP."""
     loop = asyncio.get_running_loop()
     numbers = _endings() if numbers is None else numbers
-    # Not `loop.add_signal_handler`, which Windows lacks, and which cannot give back what was there before.
+    # Not `loop.add_signal_handler`: Windows lacks it, and it cannot restore the previous handler.
     before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(call)) for number in numbers]
     try:
         yield
@@ -93,7 +93,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class _Formatter(logging.Formatter):
-    """A log is read in a terminal: what others have said must not reach it as they said it."""
+    """Escapes log messages: a log is read in a terminal, and may quote peers."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         record.message = escaped(record.message)

@@ -1,4 +1,4 @@
-"""HTTP bodies as gateways send them: compressed unasked, or not in UTF-8. Decoding stays within a limit."""
+"""Decodes HTTP bodies as gateways send them: compressed without being asked, or not in UTF-8. With a size limit."""
 
 import codecs
 import zlib
@@ -26,10 +26,10 @@ class UnreadableBodyError(ValueError):
 def decode_body(body: bytes, *, encodings: str, charset: str | None, limit: int) -> bytes:
     """Return a body in UTF-8, without compression and byte-order mark.
 
-    `encodings` is the Content-Encoding header, `charset` that of the Content-Type, if it has one. A body that is not
-    what they say is taken as it is.
+    `encodings` is the Content-Encoding header, `charset` that of the Content-Type, if it has one. A body that does not
+    match them is returned unchanged.
 
-    Raises UnreadableBodyError for a compression that is not known or broken, or if more than `limit` bytes come of it.
+    Raises UnreadableBodyError if the compression is unknown or broken, or the result is larger than `limit` bytes.
     """
     names = [name.strip().lower() for name in encodings.split(",") if name.strip()]
     if len(names) > ENCODINGS_LIMIT:

@@ -1,4 +1,4 @@
-"""The emulator's auth API: a little HTTP/1.1 server over h11, with the documented replies and errors."""
+"""The emulator's auth API: a small HTTP/1.1 server over h11, with the documented replies and errors."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ REPLY_S: Final = 10.0  # a client that does not take its reply for so long is dr
 
 
 class Request(NamedTuple):
-    """What a client asks."""
+    """A client's request."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What it gets; a body that is not bytes is sent as JSON."""
+    """The reply. A body other than bytes is sent as JSON."""
 
     status: int
     body: Any
@@ -46,7 +46,7 @@ class Reply(NamedTuple):
 
 @contextlib.contextmanager
 def named(host: str, port: int) -> Iterator[None]:
-    """Raise ConfigurationError for what the system says against listening there."""
+    """Turn an OSError of listening into a ConfigurationError."""
     try:
         yield
     except OSError as error:
@@ -57,7 +57,7 @@ def named(host: str, port: int) -> Iterator[None]:
 
 
 class ApiServer:
-    """Answer HTTP requests by `answer`. `close` ends every connection."""
+    """Answers HTTP requests with `answer`. `close` ends every connection."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self._answer = answer
@@ -166,7 +166,7 @@ async def _write_reply(connection: h11.Connection, writer: asyncio.StreamWriter,
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection; what the client does not take in time is dropped."""
+    """Close a connection, and drop what the client does not read in time."""
     writer.close()
     with contextlib.suppress(ConnectionError, asyncio.CancelledError):
         try:

@@ -1,4 +1,4 @@
-"""The network between the emulator's sockets and one client, as bad as the faults in force say."""
+"""Simulates a bad network between the emulator's sockets and one client, as the current faults say."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ class Path:
         self._random = random.Random(1)  # noqa: S311 - repeatable, and hides nothing
 
     def in_front_of(self, protocol: Any) -> None:
-        """Lead everything that a protocol sends and receives along this path."""
+        """Send everything that a protocol sends and receives through this path."""
         if isinstance(protocol.transport, _Transport):
             return
         receive = protocol.datagram_received
@@ -39,7 +39,7 @@ class Path:
         shadow(protocol, "datagram_received", lambda data, addr: self.pass_on(receive, data, self._seen_from(addr)))
 
     def pass_on(self, hand_over: Any, data: bytes, address: Address) -> None:
-        """Hand a datagram over, or late, or twice, or not at all."""
+        """Hand a datagram over: once, late, twice, or not at all."""
         if self.is_cut or address is None:
             return
         faults = self._faults
@@ -63,7 +63,7 @@ class Path:
                 hand_over(data, address)
 
     def address_of(self, address: Address) -> Address:
-        """Return where a datagram to this address arrives; None if nowhere."""
+        """Return the address at which a datagram to this address arrives; None if it does not."""
         if not self.has_moved:
             return address
         return self._real if address == self._moved else None
@@ -75,7 +75,7 @@ class Path:
         return self._moved
 
     def _loses(self, share: float) -> bool:
-        """Gilbert's model: bursts of BURST on average, so many of them that this share is lost."""
+        """Gilbert's model: bursts of BURST on average, as many as make up this share."""
         if self._in_burst:
             self._in_burst = self._random.random() >= 1 / BURST
         else:

@@ -1,4 +1,4 @@
-"""How the emulator packs and marks its frames, as `faults` have it; without them, as aiortc does (1.16)."""
+"""Packetizes the emulator's frames and sets marker bits as `faults` say; by default as aiortc 1.16 does."""
 
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ def nal_units_of(annex_b: bytes) -> list[bytes]:
 
 
 class _Packetizer(H264Encoder):
-    """aiortc's packetizer, fed as the faults say."""
+    """aiortc's packetizer, changed as the faults say."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _Packetizer(H264Encoder):
 
 
 def take_over(sender: RTCRtpSender, faults: Faults) -> None:
-    """Let this sender pack H.264 frames as the faults say, and set their marker bits so."""
+    """Make a sender packetize H.264 frames, and set their marker bits, as the faults say."""
     vars(sender)["_RTCRtpSender__encoder"] = _Packetizer(faults)
     transport: Any = sender.transport
     send_rtp = transport._send_rtp
