@@ -1,4 +1,4 @@
-"""The vendor's calls, as facts: where each goes, what it carries, how its reply is read. Nothing is sent here."""
+"""The vendor's calls: where each goes, what it carries and how its reply is read. Nothing is sent here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,19 +53,20 @@ _ID_LIMIT: Final = 128
 _USER_LIMIT: Final = 32  # [doc]
 _URL_LIMIT: Final = 2000  # [doc] of where an app is downloaded from
 _TEXT_LIMIT: Final = 100  # [doc] of a version and a file name
-_NETWORKS: Final = ("WIFI", "MOBILE_NETWORK", "WIRED")  # [doc] the newest page wants all six pairs of
-_ENCODINGS: Final = ("H264", "H265")  # network and encoding in each call
+# The newest page [doc] wants all six pairs of network and encoding in each call.
+_NETWORKS: Final = ("WIFI", "MOBILE_NETWORK", "WIRED")
+_ENCODINGS: Final = ("H264", "H265")
 _DEFINITIONS: Final = ("definition_540P", "definition_720P", "definition_1080P")  # [doc] all are mandatory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T_co]):
-    """One call of the API, which `read` turns the successful reply of into what it says.
+    """One call of the API: what is sent, and how a successful reply is read.
 
     Attributes:
         method: The HTTP method.
         path: Where it goes, below the endpoint.
-        read: Reads the body and the HTTP status of a reply. It raises CloudReplyError.
+        read: Returns what a reply says, from its body and its HTTP status. Raises CloudReplyError.
         query: The parameters of the query.
         body: What is sent as JSON; None sends nothing. It may hold what a user typed.
         changes: What it changes, for people, such as "reboot". Such a call is not repeated after an unclear answer.

@@ -6,6 +6,7 @@ import pytest
 
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Faults
+from streamer.emulator.device import Package
 from tests.support.commands import environment, run
 
 pytestmark = pytest.mark.edge
@@ -38,8 +39,10 @@ async def test_a_command_that_fails_or_cannot_be_carried_says_why(phone: Emulate
 
 
 async def test_apps_are_listed_and_started(phone: EmulatedPhone) -> None:
+    phone.device.install(Package(name="com.example.hostile", label=HOSTILE))
     ended = await run("apps", phone.instance_id, "--only", "other", env=environment(phone))
     assert ended.code == 0, ended.err
+    assert "com.example.hostile  1.0.0    \\x1b[31m[red]\\u202e\n" in ended.out
     header, *rows = [line.split() for line in ended.out.splitlines()]
     assert header == ["package", "version", "name"]
     assert [row[0] for row in rows] == [name for name, app in phone.device.packages.items() if not app.is_system]
