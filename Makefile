@@ -11,7 +11,7 @@ CORE := tests/contract tests/cloud tests/emulator $(wildcard tests/whole/test_cl
 unexport PYTHONDONTWRITEBYTECODE  # every worker and every program that a test starts would compile all of this again
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-core test-lowest lint bench fuzz docs clean
+.PHONY: help demo test quick test-core test-lowest lint sync bench fuzz docs clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev  ## Format check, lint, strict types, layers, known vulnerabi
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.audit
+
+sync: $(VENV)/.dev  ## Write streamer.sync anew from the async face
+	@$(BIN)/python -m tests.support.sync_faces
 
 bench: $(VENV)/.dev  ## Measure against the rivals and print the tables
 	@$(BIN)/python -m benchmarks

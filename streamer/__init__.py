@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from streamer.media.playback.video_frames import FrameIterator, VideoFrame
     from streamer.media.recording.clips import clip
     from streamer.media.recording.recording import Recording
+    from streamer.media.recording.segments import Segment
     from streamer.media.recording.transcode import Transcode
     from streamer.retry_policy import Reconnect
     from streamer.secret import Secret
@@ -116,6 +117,7 @@ __all__ = [
     "RecordingError",
     "Region",
     "Secret",
+    "Segment",
     "Session",
     "Settled",
     "ShellResult",
@@ -154,6 +156,7 @@ _HOMES = (
     "streamer.media.recording.clips",
     "streamer.media.playback.video_frames",
     "streamer.media.recording.recording",
+    "streamer.media.recording.segments",
     "streamer.media.recording.transcode",
     "streamer.audio_ports",
     "streamer.retry_policy",

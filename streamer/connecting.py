@@ -52,7 +52,7 @@ def connect(
         verify: How TLS certificates of the API, signaling and TURN are verified: True trusts the system's authorities
             and Mozilla's; a PEM file or an `ssl.SSLContext` brings other ones; False verifies nothing.
         relay_only: Send all media through the TURN servers that the API names, so that the phone does not learn this
-            machine's addresses. Entering raises ConnectionFailedError if there is no such server.
+            machine's addresses. Connecting raises ConnectionFailedError if there is no such server.
         stream_type: What the auth call asks for: 2 is browser streaming [assumed]; None leaves it out.
         preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)`. From 0 to 120.
         volume: How loud the phone plays, from 0 (silence) to 100 [seen].

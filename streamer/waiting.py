@@ -1,5 +1,6 @@
 """Waiting for the screen: what a wait gives, and what it raises when its time is up."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -204,12 +205,15 @@ class Waits:
             has_color, timeout_s, f"the color {color} at ({x}, {y})", lambda: f"the color at ({x}, {y}) was {found}"
         )
 
-    async def wait_for(self, predicate: Callable[[VideoFrame], bool], *, timeout_s: float = TIMEOUT_S) -> VideoFrame:
+    async def wait_for(
+        self, predicate: Callable[[VideoFrame], bool | Awaitable[bool]], *, timeout_s: float = TIMEOUT_S
+    ) -> VideoFrame:
         """Wait until a predicate is true of the newest frame; return that frame.
 
         Args:
-            predicate: Called with the frame that is on the screen, then with each newer one, in the event loop: it must
-                be quick. What it raises ends the wait and reaches the caller.
+            predicate: A function, plain or async, that is called with the frame that is on the screen, then with each
+                newer one. It runs in the event loop: it must be quick. What it raises ends the wait and reaches the
+                caller.
             timeout_s: How long to wait, in seconds.
 
         Raises:
@@ -221,7 +225,11 @@ class Waits:
         return await self._wait_for(predicate, timeout_s, name, lambda: f"{name} was not true of any frame")
 
     async def _wait_for(
-        self, predicate: Callable[[VideoFrame], bool], timeout_s: float, what: str, instead: Callable[[], str]
+        self,
+        predicate: Callable[[VideoFrame], bool | Awaitable[bool]],
+        timeout_s: float,
+        what: str,
+        instead: Callable[[], str],
     ) -> VideoFrame:
         _check_above_0(timeout_s=timeout_s)
         frame: VideoFrame | None = None
@@ -234,7 +242,10 @@ class Waits:
 
         async with within(timeout_s, timed_out), self._newest_frames() as frames:
             async for frame in frames:
-                if predicate(frame):
+                is_true = predicate(frame)
+                if inspect.isawaitable(is_true):
+                    is_true = await is_true
+                if is_true:
                     return frame
         raise ConnectionLostError("cannot watch the screen: the session is closed")
 

@@ -129,14 +129,15 @@ class CloudPhone(ShellAndApps):
     A call that changes something and has no clear answer raises CloudUnclearError; it is never repeated by itself.
     Other calls are repeated. Every call raises a CloudError, and ConfigurationError for a wrong argument or in another
     event loop.
-
-    Attributes:
-        instance_id: The phone's instance id.
     """
 
     def __init__(self, cloud: CloudClient, instance_id: str, loop: OwnLoop) -> None:
-        self.instance_id = instance_id
         self._phone_calls = PhoneCalls(cloud, instance_id, loop)
+
+    @property
+    def instance_id(self) -> str:
+        """The phone's instance id."""
+        return self._phone_calls.instance_id
 
     async def status(self) -> InstanceStatus:
         """Return what the phone does."""

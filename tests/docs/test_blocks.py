@@ -96,7 +96,8 @@ async def test_a_block_runs(
         return
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("button.png")
     async with asyncio.timeout(LIMIT_S):
-        if any(ast.unparse(statement).startswith("asyncio.run(") for statement in tree.body) or "threading" in modules:
+        texts = list(map(ast.unparse, tree.body))
+        if "from streamer import sync" in texts or any(text.startswith("asyncio.run(") for text in texts):
             await asyncio.to_thread(exec, code, {"__name__": "__main__"})
         else:
             await run_inside(code, free_names(tree), fleet)

@@ -64,6 +64,17 @@ async def test_frames_to_numpy(phone: EmulatedPhone, capsys: pytest.CaptureFixtu
     assert all("(640, 360, 3), mean brightness" in line for line in lines)
 
 
+async def test_without_asyncio(
+    phone: EmulatedPhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.to_thread(load("without_asyncio").main, phone.instance_id, count=2)
+    assert capsys.readouterr().out == "screen-0001.png: 360x640\nscreen-0002.png: 360x640\n"
+    with Image.open("screen-0002.png") as image:
+        assert image.size == (360, 640)
+
+
 async def test_audio_ports(phone: EmulatedPhone, capsys: pytest.CaptureFixture[str]) -> None:
     async with asyncio.timeout(LIMIT_S):
         await load("audio_ports").main(phone.instance_id)
@@ -140,4 +151,5 @@ def test_every_example_is_tested() -> None:
         "record",
         "screenshot",
         "viewer",
+        "without_asyncio",
     }

@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 
 import streamer
+import streamer.sync
 from streamer import cli, emulator, errors
 from streamer.cli.exit_codes import MEANINGS
 from streamer.cloud import error_codes as codes
@@ -59,7 +60,11 @@ def test_the_commands_of_the_workflow_parse() -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_each_name_is_public(page: str) -> None:
-    for module, public in (("streamer", streamer.__all__), ("streamer.emulator", emulator.__all__)):
+    for module, public in (
+        ("streamer", streamer.__all__),
+        ("streamer.emulator", emulator.__all__),
+        ("streamer.sync", streamer.sync.__all__),
+    ):
         named = set(re.findall(rf"(?<![\w.]){re.escape(module)}\.([A-Z]\w+)", TEXTS[page]))
         assert named <= set(public)
 
@@ -86,6 +91,7 @@ def test_the_reference_has_every_public_name() -> None:
     of_errors = {name for name, value in vars(errors).items() if inspect.isclass(value)}
     wanted = {f"streamer.{name}" for name in streamer.__all__ if name not in of_errors}
     wanted |= {f"streamer.emulator.{name}" for name in emulator.__all__}
+    wanted |= {f"streamer.sync.{name}" for name in streamer.sync.__all__}
     assert wanted <= shown
     assert "streamer.errors" in shown
 

@@ -199,6 +199,12 @@ async def test_waiting_for_a_color_and_for_a_predicate(
         frame = await session.wait_for_color(0.5, 0.25, "#00c853", timeout_s=30)
         newer = await session.wait_for(lambda newer: newer.sequence > frame.sequence, timeout_s=30)
         assert newer.sequence > frame.sequence
+
+        async def is_newer(frame: streamer.VideoFrame) -> bool:
+            await asyncio.sleep(0)
+            return frame.sequence > newer.sequence
+
+        assert (await session.wait_for(is_newer, timeout_s=30)).sequence > newer.sequence
         with pytest.raises(ZeroDivisionError):
             await session.wait_for(lambda _: bool(1 // 0))
         with pytest.raises(TimeoutError, match="mine"):
