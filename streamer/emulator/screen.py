@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.emulator.barcode import cell_size, draw_barcode
-from streamer.errors import MissingExtraError
+from streamer.emulator.pillow import load_pillow
 
 Image = npt.NDArray[np.uint8]
 
@@ -52,14 +52,7 @@ class Screen:
     """Draw frames of one size: `draw(number, seconds)` gives a new array of shape (height, width, 3), RGB."""
 
     def __init__(self, width: int, height: int) -> None:
-        try:
-            from PIL import Image as PilImage  # noqa: PLC0415 - an extra
-            from PIL import ImageDraw, ImageFont  # noqa: PLC0415
-        except ImportError as error:
-            raise MissingExtraError("the emulator", "image") from error
-        self._pil: Any = PilImage
-        self._pil_draw: Any = ImageDraw
-        self._pil_font: Any = ImageFont
+        self._pil, self._pil_draw, self._pil_font = load_pillow()
         self.width, self.height = width, height
         self._unit = min(width, height) / 360  # a density-independent pixel
         self._bar = self._px(28)

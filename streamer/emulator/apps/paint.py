@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamer.errors import MissingExtraError
+from streamer.emulator.pillow import load_pillow
 
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -60,14 +60,7 @@ class Paint:
     """Draw frames of one size."""
 
     def __init__(self, width: int, height: int) -> None:
-        try:
-            from PIL import Image as PilImage  # noqa: PLC0415 - an extra
-            from PIL import ImageDraw, ImageFont  # noqa: PLC0415
-        except ImportError as error:
-            raise MissingExtraError("the emulator", "image") from error
-        self._pil: Any = PilImage
-        self._pil_draw: Any = ImageDraw
-        self._pil_font: Any = ImageFont
+        self._pil, self._pil_draw, self._pil_font = load_pillow()
         self.width, self.height = width, height
         self.unit = min(width, height) / 360  # pixels a dp
         self._fonts: dict[int, Any] = {}
