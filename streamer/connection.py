@@ -197,6 +197,11 @@ class Connection:
         for driver in self.drivers:
             driver.request_keyframe()
 
+    def request_following(self) -> None:
+        """Ask for packets of video that may have been lost behind the newest one."""
+        for driver in self.drivers:
+            driver.request_following()
+
     async def _converse(self, signaling: SignalingClient, tasks: asyncio.TaskGroup) -> None:
         """Follow the signaling to its end. Raise its error, unless media goes on without it."""
         try:

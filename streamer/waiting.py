@@ -240,13 +240,14 @@ class Waits:
                 f"after {timeout_s:g} s {message}", waited_for=what, waited_s=timeout_s, frame=frame
             )
 
-        async with within(timeout_s, timed_out), self._newest_frames() as frames:
-            async for frame in frames:
-                is_true = predicate(frame)
-                if inspect.isawaitable(is_true):
-                    is_true = await is_true
-                if is_true:
-                    return frame
+        with self._watcher.asking():
+            async with within(timeout_s, timed_out), self._newest_frames() as frames:
+                async for frame in frames:
+                    is_true = predicate(frame)
+                    if inspect.isawaitable(is_true):
+                        is_true = await is_true
+                    if is_true:
+                        return frame
         raise ConnectionLostError("cannot watch the screen: the session is closed")
 
 

@@ -27,6 +27,7 @@ from streamer.watch.region import Region
 
 OnLook: TypeAlias = Callable[[Look, VideoFrame], None]
 
+ASK_EVERY_S: Final = 0.1  # for frames that may have been lost, while somebody waits
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
 
 
@@ -125,6 +126,9 @@ class Watcher:
         self._reconnector = reconnector
         self._watches: tuple[Watch, ...] = ()  # replaced as a whole: the decoder's thread reads it
         self._means = BlockMeans()  # the decoder's thread's
+        self._askers = 0  # waits that go on
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_quiet = False  # no frame has come since the timer rang
         frames.inspect = self._inspect
 
     @property
@@ -169,10 +173,34 @@ class Watcher:
         self._watches = (*self._watches, watch)
         hub.add(watch.subscription)
         try:
-            yield watch
+            with self.asking():
+                yield watch
         finally:
             self._watches = tuple(other for other in self._watches if other is not watch)
             hub.unsubscribe(watch.subscription)
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within the block, while no frame comes, ask for frames that may have been lost with nothing behind them."""
+        self._askers += 1
+        if self._timer is None:
+            self._ask_later()
+        try:
+            yield
+        finally:
+            self._askers -= 1
+            if not self._askers and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _ask_later(self) -> None:
+        self._is_quiet = True
+        self._timer = asyncio.get_running_loop().call_later(ASK_EVERY_S, self._ring)
+
+    def _ring(self) -> None:
+        if self._is_quiet and not self._reconnector.is_interrupted:
+            self._reconnector.connection.request_following()
+        self._ask_later()
 
     def _inspect(self, decoded: DecodedFrame) -> Delivery:
         """Compare a frame, in the decoder's thread; return how its comparisons get to the waits."""
@@ -183,6 +211,7 @@ class Watcher:
             looks = {watch: watch.compare(blocks, decoded, self._means) for watch in watches}
 
         def deliver(frame: VideoFrame) -> None:
+            self._is_quiet = False
             for watch in self._watches:
                 watch.deliver(frame, looks.get(watch))
 

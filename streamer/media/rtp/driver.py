@@ -57,6 +57,11 @@ class ReceiverDriver:
         self.receiver.request_keyframe(time.monotonic_ns())
         self._settle()
 
+    def request_following(self) -> None:
+        """Ask for what may have been lost behind the newest packet."""
+        self.receiver.request_following()
+        self._settle()
+
     def close(self) -> None:
         """Stop the timer. Later packets are ignored."""
         self._closed = True

@@ -73,6 +73,10 @@ class JitterBuffer:
         """Count `count` packets that were the next in order while nothing was missing."""
         self._next = self._end = self._next + count
 
+    def following(self, count: int) -> list[int]:
+        """Return the sequence numbers that follow the highest one seen; none before the first packet."""
+        return [] if self._end < 0 else [(self._end + step) & 0xFFFF for step in range(count)]
+
     def insert(self, packet: RtpPacket, now_ns: int, *, is_retransmission: bool = False) -> list[RtpPacket]:
         """Take a packet; return the packets that leave now, in order, each with its `index` set."""
         if self._next < 0:

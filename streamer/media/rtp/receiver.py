@@ -32,6 +32,7 @@ from streamer.tracks import Track
 _MS: Final = 1_000_000
 _NOTHING: Final = ()
 REPORT_INTERVAL_NS: Final = 1_000 * _MS
+FOLLOWING: Final = 8  # packets that `request_following` asks for: more than are lost in a row
 
 
 class Receiver:
@@ -189,6 +190,17 @@ class Receiver:
             if source.track.kind == "video":
                 source.keyframes.need()
                 self._feedback_of(source, now_ns)
+
+    def request_following(self) -> None:
+        """Ask for the packets of video after the newest one, by NACK, in case they were sent and lost.
+
+        No gap shows that they are missing, as long as nothing follows them. A sender sends again what it has sent, and
+        passes over numbers that it has not used yet: aiortc does [seen], phones do [assumed].
+        """
+        for source in self._sources.values():
+            if source.is_video and "nack" in source.track.feedback and not source.buffer.missing:
+                self.counters.nacks += 1
+                self._send(negative_acknowledgement(self.own_ssrc, source.ssrc, source.following(FOLLOWING)))
 
     @property
     def packets_lost(self) -> int:

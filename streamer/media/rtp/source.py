@@ -154,6 +154,11 @@ class Source:
             return None
         return self.quiet_since_ns + (PROBATION_NS if self._markers is _UNPROVED else QUIET_NS)
 
+    def following(self, count: int) -> list[int]:
+        """Return the sequence numbers of so many packets after the newest one."""
+        self.settle()
+        return self.buffer.following(count)
+
     @property
     def is_incomplete(self) -> bool:
         """Whether something is known to be missing: packets, the rest of a frame, or a keyframe after a loss."""

@@ -8,13 +8,14 @@ from aiortc.rtp import (
     RtcpPacket,
     RtcpPsfbPacket,
     RtcpRrPacket,
+    RtcpRtpfbPacket,
     RtcpSdesPacket,
     RtcpSenderInfo,
     RtcpSrPacket,
     unpack_remb_fci,
 )
 
-from streamer.media.rtp.receiver import REPORT_INTERVAL_NS
+from streamer.media.rtp.receiver import FOLLOWING, REPORT_INTERVAL_NS
 from streamer.media.rtp.source import KEYFRAME_AFTER_NS
 from tests.support.receiving import (
     NO_RTX,
@@ -188,3 +189,20 @@ def test_the_latest_sender_report_gives_the_capture_time(wrapped: bool) -> None:
     (block,) = report.reports
     assert block.lsr == info.ntp_timestamp >> 16 & 0xFFFFFFFF
     assert block.dlsr == 65_536
+
+
+def test_packets_that_may_follow_the_newest_are_asked_for_unless_a_gap_is_known() -> None:
+    by = receiver()
+    by.request_following()
+    assert by.take_rtcp() == []  # nothing has come: there is nothing to follow
+    packets = flat(packets_by_aiortc(STREAM))
+    feed(by, packets[:20])
+    by.take_rtcp()
+    by.request_following()
+    (asked,) = [item for item in sent_rtcp(by) if isinstance(item, RtcpRtpfbPacket)]
+    numbers = [int.from_bytes(packet[2:4]) for packet in packets[20 : 20 + FOLLOWING]]
+    assert asked.lost == numbers
+    feed(by, [packets[21]])
+    by.take_rtcp()
+    by.request_following()
+    assert not by.has_rtcp
