@@ -102,6 +102,9 @@ class Session(Verbs, Waits, ShellAndApps):
             message = f"the session with {self.instance_id} was never closed: use `async with`, or await its aclose()"
             warn(message, ResourceWarning, stacklevel=2, source=self)
 
+    def __repr__(self) -> str:
+        return f"<Session {self.instance_id}: {self.state}>"
+
     @property
     def _connection(self) -> Connection:
         return self._reconnector.connection

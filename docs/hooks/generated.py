@@ -1,4 +1,4 @@
-"""Write what the code says of itself into the pages, each time the site is built: commands, options, faults."""
+"""Write into the pages, each time the site is built: what the code says of itself, and how to run short examples."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +15,28 @@ _SHARED: Final = {
     "Connection": "Connection options",
     "Messages": "Message options",
 }
+_QUICKSTART: Final = "quickstart.md"
+_WHOLE: Final = re.compile(r"^import (streamer|pytest)$", re.MULTILINE)
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Fill in what a page has marked: mkdocs calls this for each page."""
+def on_page_markdown(markdown: str, *, page: Any, **_: object) -> str:
+    """Fill in what a page has marked, and say what its short examples need: mkdocs calls this for each page."""
     for mark, write in MARKS.items():
         if mark in markdown:
             markdown = markdown.replace(mark, write())
-    return markdown
+    return with_hint(markdown, page.file.src_uri)
+
+
+def with_hint(markdown: str, path: str) -> str:
+    """Return a page that says below its title how to run its short examples, if it has some."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+    is_short = any(re.search(r"\b(phone|instance)\b", block) and not _WHOLE.search(block) for block in blocks)
+    if not is_short or path == _QUICKSTART:
+        return markdown
+    link = f"{'../' * path.count('/')}{_QUICKSTART}#short-examples-on-other-pages"
+    title, _, rest = markdown.partition("\n")
+    hint = f"<small>The short examples belong inside a program: [how to run them]({link}).</small>"
+    return f"{title}\n\n{hint}\n{rest}"
 
 
 def commands() -> str:

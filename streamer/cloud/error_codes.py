@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 
 class Meaning(NamedTuple):
-    """A row of the table; `retryable` is our judgement, except where the vendor says "wait"."""
+    """A row of the table; `retryable` is our judgement, except where the vendor says "wait", and so is the remedy."""
 
     text: str
     retryable: bool = False
+    remedy: str = ""
 
 
 _FAMILY: Final = "KOOPHONE.API."
@@ -21,10 +22,10 @@ _MEANINGS: Final = {
     "0004": Meaning("the project does not exist"),
     "0005": Meaning("a request header is missing"),
     "1000": Meaning("a request parameter is wrong"),
-    "1001": Meaning("no permission on this instance"),
-    "1002": Meaning("the instance belongs to another region"),
+    "1001": Meaning("no permission on this instance", remedy="give the user permission"),
+    "1002": Meaning("the instance belongs to another region", remedy="use that region's endpoint"),
     "1004": Meaning("the service is not subscribed"),
-    "1012": Meaning("the instance is not under this tenant"),
+    "1012": Meaning("the instance is not under this tenant", remedy="check the instance id"),
     "1323": Meaning("the app's installation task does not exist"),
     "2001": Meaning("the cloud app does not exist"),
     "2002": Meaning("the cloud app is not authorised"),
@@ -37,7 +38,7 @@ _MEANINGS: Final = {
     "3006": Meaning("months must be 1 to 9"),
     "3007": Meaning("years must be 1 to 3"),
     "3008": Meaning("fast_install must be 0 or 1"),
-    "4001": Meaning("the instance does not exist"),
+    "4001": Meaning("the instance does not exist", remedy="check the instance id"),
     "5002": Meaning("a time has the wrong format"),
     "5004": Meaning("the end of the time range is before its start"),
     "5005": Meaning("not all instances are running"),

@@ -184,8 +184,9 @@ def _refusal(code: str | None, said: str | None, status: int, where: str) -> Clo
     if meaning and said:
         text += f": {said}"
     is_about_credentials = status == 401 or (status != 429 and (code or "").upper().startswith("APIGW.03"))
-    if is_about_credentials:
-        text += "; check the tenant's credentials"
+    remedy = "check the tenant's credentials" if is_about_credentials else meaning.remedy if meaning else ""
+    if remedy:
+        text += f"; {remedy}"
     return (CredentialsError if is_about_credentials else CloudRefusalError)(
         text,
         status=status,

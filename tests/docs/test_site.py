@@ -31,12 +31,32 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
     assert (tmp_path / "index.html").exists()
 
 
-def test_the_generated_parts_have_every_option_and_fault() -> None:
+@pytest.fixture(scope="module")
+def generated() -> Any:
     spec = importlib.util.spec_from_file_location("generated", ROOT / "docs" / "hooks" / "generated.py")
     assert spec is not None
     assert spec.loader is not None
-    generated = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generated)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_page_with_short_examples_says_how_to_run_them(generated: Any) -> None:
+    short, whole = "await phone.screenshot()", "import asyncio\nimport streamer\nphone = 1"
+    page = "# Title\n\nText.\n\n```python\n{}\n```\n"
+    hinted = generated.with_hint(page.format(short), "howto/frames.md")
+    assert hinted.startswith("# Title\n\n<small>")
+    assert "(../quickstart.md#short-examples-on-other-pages)" in hinted
+    assert "(quickstart.md#short-examples-on-other-pages)" in generated.with_hint(page.format(short), "recording.md")
+    for text, path in (
+        (page.format(whole), "cli.md"),
+        ("# Title\n\nText.\n", "cli.md"),
+        (page.format(short), "quickstart.md"),
+    ):
+        assert generated.with_hint(text, path) == text
+
+
+def test_the_generated_parts_have_every_option_and_fault(generated: Any) -> None:
     page = generated.commands()
     group: Any = get_command(cli.app)
     for name, command in group.commands.items():

@@ -43,9 +43,11 @@ async def test_an_error_in_the_block_passes_through_and_leaves_nothing(
 ) -> None:
     with pytest.raises(ZeroDivisionError):
         async with connect(phone) as session:
+            assert repr(session) == f"<Session {phone.instance_id}: streaming>"
             await take(session.frames(), 1)
             raise ZeroDivisionError
     assert session.state == "closed"
+    assert repr(session) == f"<Session {phone.instance_id}: closed>"
 
 
 async def test_connecting_may_be_cancelled_at_every_step(phone: emulator.EmulatedPhone, connect: Connect) -> None:

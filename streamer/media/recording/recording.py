@@ -139,6 +139,9 @@ class Recording:
         if self._needs_keyframe:
             request_keyframe()
 
+    def __repr__(self) -> str:
+        return f"<Recording {self.path}: {self.frames} frames>"
+
     @property
     def path(self) -> Path:
         """The file under way, or the last file."""

@@ -19,7 +19,7 @@ def test_a_code_other_than_0_refuses_even_with_http_200() -> None:
     assert (error.status, error.error_code, error.error_msg) == (200, "KooPhone.API.1012", "not yours")
     assert error.meaning == "the instance is not under this tenant"
     assert not error.retryable
-    for fact in ("KooPhone.API.1012", "not yours", error.meaning, "HTTP 200", "request-1"):
+    for fact in ("KooPhone.API.1012", "not yours", error.meaning, "HTTP 200", "request-1", "; check the instance id"):
         assert fact in str(error)
 
 
