@@ -35,7 +35,7 @@ def test_credentials_serve_one_loop_after_another(monkeypatch: pytest.MonkeyPatc
     assert [asyncio.run(run_two()) for _ in range(2)] == [["echo 0", "echo 1"]] * 2
 
 
-async def test_a_command_beyond_the_limit_waits_and_the_first_one_is_told_of(api: VendorApi, log: io.StringIO) -> None:
+async def test_a_command_beyond_the_limit_waits_and_the_first_wait_is_logged(api: VendorApi, log: io.StringIO) -> None:
     credentials = streamer.Token(TENANT_TOKEN)
     async with (
         open_cloud(api.server.url, credentials, calls_per_minute=2) as cloud,
@@ -125,11 +125,11 @@ def test_a_call_from_another_loop_says_so() -> None:
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": 0}, {"calls_per_minute": 0}, {"endpoint": "ftp://x"}], ids=str)
-def test_what_makes_no_sense_is_refused_at_once(options: dict[str, Any]) -> None:
+def test_senseless_arguments_are_refused_at_once(options: dict[str, Any]) -> None:
     with failing_with(ConfigurationError):
         streamer.Cloud(**{"endpoint": "http://127.0.0.1:1", "credentials": TENANT_TOKEN, **options})
 
 
-async def test_what_a_command_types_reaches_no_log(phone: streamer.CloudPhone, log: io.StringIO) -> None:
+async def test_the_text_of_a_command_reaches_no_log(phone: streamer.CloudPhone, log: io.StringIO) -> None:
     await phone.shell(f"input text {TYPED}")
     assert "> POST /v1/instances/sync-command" in log.getvalue()

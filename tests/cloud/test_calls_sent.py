@@ -117,7 +117,7 @@ async def test_an_action_on_an_app_that_is_not_there_fails(
         assert caught.error.output == output, command
 
 
-async def test_a_failed_command_tells_the_vendors_reason(api: VendorApi, phone: streamer.CloudPhone) -> None:
+async def test_a_failed_command_gives_the_vendors_reason(api: VendorApi, phone: streamer.CloudPhone) -> None:
     result = {"instance_id": PHONE, "status": -1, "error_code": "CPS0005", "error_msg": "Phone not\nfound."}
     api.answer_first("sync-command", ok({"cmd_results": [result]}))
     with failing_with(JobFailedError) as caught:

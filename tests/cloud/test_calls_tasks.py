@@ -25,7 +25,7 @@ async def test_a_slow_command_is_followed_to_its_end(api: VendorApi, phone: stre
 
 
 @pytest.mark.parametrize("status", [-1, 3])
-async def test_an_installation_that_fails_tells_why(status: int, api: VendorApi, phone: streamer.CloudPhone) -> None:
+async def test_a_failed_installation_says_why(status: int, api: VendorApi, phone: streamer.CloudPhone) -> None:
     api.jobs = [RUNNING, {"job_id": JOB, "status": status, "error_code": "CPS1", "error_msg": "no room"}]
     with failing_with(JobFailedError, "the installation of com.example.shop failed (code CPS1): no room"):
         await phone.apps.install(**INSTALL)
@@ -58,7 +58,7 @@ async def test_a_task_that_the_api_does_not_know_is_unclear(api: VendorApi, phon
     assert len(api.server.requests) == 2
 
 
-async def test_a_question_about_a_task_that_gets_no_answer_is_given_up(
+async def test_polling_a_task_without_an_answer_is_given_up(
     api: VendorApi, phone: streamer.CloudPhone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamer.cloud.phone.POLL_LIMIT_S", 0.1)
