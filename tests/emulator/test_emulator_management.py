@@ -47,7 +47,7 @@ async def test_one_call_reaches_several_phones_of_a_fleet() -> None:
         assert [list(phone.device.commands) for phone in fleet.phones] == [["echo both"]] * 2
 
 
-async def test_an_app_opens_also_while_nobody_watches() -> None:
+async def test_an_app_opens_even_if_nobody_watches() -> None:
     async with emulator.serve(width=180, height=320, audio=False, screen="apps") as phone:
         assert phone.app_in_front == "com.android.launcher3"
         command = {"command": "am start -n com.example.slow/.Main", "instance_ids": [phone.instance_id]}
@@ -68,7 +68,7 @@ async def test_an_app_opens_also_while_nobody_watches() -> None:
         ({"reactions_ms": (0.5,)}, "expected 1 to 8 reaction times"),
     ],
 )
-async def test_a_screen_that_there_is_not_is_refused(options: dict[str, Any], message: str) -> None:
+async def test_an_unknown_screen_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         async with emulator.serve(**options):
             pass
