@@ -77,7 +77,7 @@ async def test_pixels_are_of_the_newest_frame_also_after_the_phone_has_turned(co
         ]
 
 
-async def test_the_size_of_a_screen_that_nobody_looks_at_costs_one_keyframe(connect: Connect) -> None:
+async def test_the_size_of_an_unwatched_screen_costs_one_keyframe(connect: Connect) -> None:
     async with serve_small() as phone, connect(phone) as session, asyncio.timeout(LIMIT_S):
         while not session.stats().frames_received:
             await asyncio.sleep(0.01)
@@ -124,7 +124,7 @@ async def test_all_verbs_reach_the_phone(connect: Connect) -> None:
         pytest.param(True, Faults(ignore_client_input=True), id="ours never read"),
     ],
 )
-async def test_taps_arrive_whoever_opens_the_channel(connect: Connect, announce_input: bool, faults: Faults) -> None:
+async def test_taps_arrive_over_either_sides_channel(connect: Connect, announce_input: bool, faults: Faults) -> None:
     async with serve_small(announce_input=announce_input, faults=faults) as phone, connect(phone) as session:
         async with asyncio.timeout(LIMIT_S):
             for _ in range(10):
@@ -143,7 +143,7 @@ async def test_a_phone_that_reads_no_channel_yet_refuses_an_action_in_time(conne
             await session.tap(0.5, 0.5, timeout_s=0.1)
 
 
-async def test_a_reconnection_in_mid_gesture_lifts_the_finger_first_and_tells_the_caller(connect: Connect) -> None:
+async def test_a_reconnection_in_mid_gesture_lifts_the_finger_first_and_raises(connect: Connect) -> None:
     async with serve_small() as phone, connect(phone) as session, asyncio.timeout(LIMIT_S):
         long_press = asyncio.create_task(session.long_press(0.5, 0.5, duration_s=50)._perform())
         await wait_for_inputs(phone, 1)
@@ -178,7 +178,7 @@ async def test_a_finger_goes_down_moves_and_goes_up_in_that_order_only(connect: 
             await finger.down(0.5, 0.5)
 
 
-async def test_what_keys_cannot_type_types_nothing_and_typed_text_reaches_no_log(
+async def test_text_that_keys_cannot_type_types_nothing_and_typed_text_reaches_no_log(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.edge
 HOSTILE = "\x1b[31m[red]\u202e"
 
 
-async def test_a_commands_output_is_printed_without_what_a_terminal_obeys(phone: EmulatedPhone) -> None:
+async def test_a_commands_output_is_printed_without_control_codes(phone: EmulatedPhone) -> None:
     phone.device.properties["ro.hostile"] = f"one\r\n{HOSTILE}two\n"
     words = ("shell", phone.instance_id, "getprop", "ro.hostile")
     ended = await run(*words, env=environment(phone, FORCE_COLOR="1"))
