@@ -172,7 +172,7 @@ async def test_cancelling_lifts_the_finger_at_once_and_lets_the_next_action_go()
     assert link.touches == [(0, 0), (1, 0), (0, 0), (1, 0)]
 
 
-async def test_a_link_without_room_ends_an_action_that_began_not_with_false() -> None:
+async def test_a_link_without_room_ends_an_action_before_anything_was_sent() -> None:
     links = Links()
     link = links.link
     assert link is not None
@@ -206,7 +206,7 @@ async def test_held_fingers_have_numbers_of_their_own() -> None:
     assert link.touches == [(0, 0), (0, 1), (1, 1), (1, 0)]
 
 
-async def test_one_action_more_than_may_wait_is_refused() -> None:
+async def test_an_action_beyond_the_limit_of_waiting_ones_is_refused() -> None:
     links = Links()
     links.replace(None)
     tasks = [asyncio.ensure_future(links.perform(TAP)._perform()) for _ in range(ACTIONS_LIMIT + 1)]

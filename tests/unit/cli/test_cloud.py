@@ -20,7 +20,7 @@ INSTALL: dict[str, Any] = {"url": "https://obs.example.com/a.apk", "app_version"
         ("install", "com.example.shop", INSTALL),
     ],
 )
-def test_an_action_with_what_it_needs_is_taken(action: str, package: str | None, details: dict[str, Any]) -> None:
+def test_an_action_with_its_arguments_is_accepted(action: str, package: str | None, details: dict[str, Any]) -> None:
     check_action(action, package, details)
 
 
@@ -35,7 +35,7 @@ def test_an_action_with_what_it_needs_is_taken(action: str, package: str | None,
         ("install", "com.example.shop", {**INSTALL, "size_mb": None}, "install needs it"),
     ],
 )
-def test_an_action_without_it_says_what_is_missing(
+def test_an_action_without_its_arguments_says_what_is_missing(
     action: str, package: str | None, details: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(typer.BadParameter) as caught:

@@ -183,7 +183,7 @@ def test_help_is_shown_before_anything_heavy_is_imported() -> None:
         ("info any other", "got other: quote what has spaces"),
     ],
 )
-def test_one_argument_too_many_says_where_it_belongs(words: str, said: str) -> None:
+def test_an_extra_argument_says_where_it_belongs(words: str, said: str) -> None:
     result = CliRunner().invoke(cli.app, words.split())
     assert (result.exit_code, f"expected no more arguments, {said}" in result.output) == (2, True)
 

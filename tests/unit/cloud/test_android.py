@@ -68,18 +68,18 @@ def test_an_action_is_one_command_that_the_api_carries(command: android.AppComma
     "package", ["", "shop", ".shop", "com.", "com..shop", "com.1shop", "com.a b", "com.a\n", "é.b"]
 )
 @pytest.mark.parametrize("action", [android.stop, android.clear, android.uninstall])
-def test_what_cannot_be_a_package_is_refused(package: str, action: Callable[[str], object]) -> None:
+def test_an_invalid_package_is_refused(package: str, action: Callable[[str], object]) -> None:
     with pytest.raises(ConfigurationError, match=r"a package such as com\.example\.shop"):
         action(package)
 
 
 @pytest.mark.parametrize("activity", ["", ".", "Main$Inner", ".Main -e", "a..b"])
-def test_what_cannot_be_an_activity_is_refused(activity: str) -> None:
+def test_an_invalid_activity_is_refused(activity: str) -> None:
     with pytest.raises(ConfigurationError, match="an activity such as"):
         android.start("com.example.shop", activity)
 
 
-def test_what_cannot_be_a_permission_is_refused() -> None:
+def test_an_invalid_permission_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="a permission such as"):
         android.grant("com.example.shop", "android.permission.CAMERA com.other")
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_a_permission_is_refused() -> None:
         (android.grant("com.example.shop", "a.b"), "java.lang.SecurityException: Package a has not requested b"),
     ],
 )
-def test_what_androids_tools_print_after_a_failure_is_a_failure(command: android.AppCommand, output: str) -> None:
+def test_the_output_of_a_failed_android_tool_is_a_failure(command: android.AppCommand, output: str) -> None:
     assert command.has_failed(output)
 
 
@@ -114,7 +114,7 @@ def test_what_androids_tools_print_after_a_failure_is_a_failure(command: android
         (android.grant("com.example.shop", "a.b"), ""),
     ],
 )
-def test_what_androids_tools_print_otherwise_is_none(command: android.AppCommand, output: str) -> None:
+def test_other_output_of_android_tools_is_no_failure(command: android.AppCommand, output: str) -> None:
     assert not command.has_failed(output)
 
 

@@ -66,7 +66,7 @@ def test_a_lower_rate_counts_the_newest_calls() -> None:
     assert call_after(rate, 6.0) == 64.0
 
 
-def test_after_too_many_calls_there_is_none_until_the_moment_that_is_said() -> None:
+def test_after_too_many_calls_none_is_made_until_the_given_time() -> None:
     rate = CallRate()
     rate.hold(20.0)
     rate.hold(10.0)
@@ -75,7 +75,7 @@ def test_after_too_many_calls_there_is_none_until_the_moment_that_is_said() -> N
 
 
 @pytest.mark.parametrize("count", [0, -1, 6001])
-def test_a_rate_that_makes_no_sense_is_refused(count: int) -> None:
+def test_an_invalid_rate_is_refused(count: int) -> None:
     with pytest.raises(ConfigurationError, match="calls_per_minute"):
         CallRate().per_minute = count
 
@@ -89,12 +89,12 @@ def delays(polling: Polling, now: float, took_s: float) -> list[float]:
     return found
 
 
-def test_a_job_is_asked_for_soon_then_less_often_and_at_the_end() -> None:
+def test_a_job_is_polled_soon_then_less_often_and_at_the_end() -> None:
     assert delays(Polling(0.0, 20.0), 0.0, 0.0) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 2.5]
 
 
 @given(st.floats(0.01, 1000), st.floats(0, 20))
-def test_a_job_is_asked_for_the_last_time_when_its_time_is_up(limit_s: float, took_s: float) -> None:
+def test_a_job_is_polled_for_the_last_time_when_its_time_is_up(limit_s: float, took_s: float) -> None:
     polling, now, asked = Polling(0.0, limit_s), 0.0, []
     while (delay_s := polling.next_delay(now)) is not None:
         now += delay_s

@@ -97,7 +97,7 @@ def test_a_call_is_made_as_documented(
     assert (call.method, call.path, dict(call.query), call.body) == (method, path, query, body)
 
 
-def test_an_installation_is_asked_for_as_documented() -> None:
+def test_an_installation_is_requested_as_documented() -> None:
     call = install()
     assert (call.method, call.path) == ("POST", "/v1/instances/app/install")
     assert call.body == {
@@ -135,7 +135,7 @@ def test_a_url_that_names_no_file_has_that_of_the_package(path: str) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_installed_is_refused_without_its_signature(changes: dict[str, Any]) -> None:
+def test_an_invalid_installation_is_refused_without_showing_its_signature(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         install(**changes)
     assert "s3cret" not in str(caught.value)
@@ -161,19 +161,19 @@ def test_a_video_setting_that_the_api_does_not_take_is_refused(fps: int, bitrate
 
 @pytest.mark.parametrize("call", OF_AN_INSTANCE)
 @pytest.mark.parametrize("instance_id", ["", ".", "a/b", "a b", "a?b", "a\nb", "x" * 129])
-def test_what_cannot_be_an_instance_id_is_refused(call: Callable[[str], Call[Any]], instance_id: str) -> None:
+def test_an_invalid_instance_id_is_refused(call: Callable[[str], Call[Any]], instance_id: str) -> None:
     with pytest.raises(ConfigurationError, match="instance id"):
         call(instance_id)
 
 
 @pytest.mark.parametrize("task_id", ["", "a/b", "..", "a b", "x" * 129, "a\n"])
-def test_what_cannot_be_a_task_id_is_refused(task_id: str) -> None:
+def test_an_invalid_task_id_is_refused(task_id: str) -> None:
     with pytest.raises(ConfigurationError, match="the id of a task"):
         calls.task(task_id)
 
 
 @pytest.mark.parametrize("user_id", ["", "x" * 33, "a\nb"])
-def test_what_cannot_be_a_user_id_is_refused(user_id: str) -> None:
+def test_an_invalid_user_id_is_refused(user_id: str) -> None:
     with pytest.raises(ConfigurationError, match="user id"):
         calls.prepare("phone-1", user_id)
 

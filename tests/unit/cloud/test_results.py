@@ -56,7 +56,7 @@ def test_any_reply_is_read_or_is_a_documented_error(read: Any, reply: dict[str, 
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'"x"', b"[" * 100_000])
-def test_what_is_no_object_is_a_reply_error(read: Any, content: bytes) -> None:
+def test_a_reply_that_is_not_an_object_is_a_reply_error(read: Any, content: bytes) -> None:
     with pytest.raises(CloudReplyError, match="cannot be parsed"):
         read(content)
 
@@ -69,7 +69,7 @@ def command_reply(**changes: object) -> bytes:
     return body({"cmd_results": [result]})
 
 
-def test_a_commands_output_is_as_it_came() -> None:
+def test_a_commands_output_is_unchanged() -> None:
     job = results.parse_command(command_reply(execute_msg="\x1b[31mred\x1b[0m\n"), 200, "phone-1")
     assert (job.output, job.is_over, job.has_failed, job.is_cut) == ("\x1b[31mred\x1b[0m\n", True, False, False)
 

@@ -16,14 +16,14 @@ def test_fingers_get_the_lowest_free_numbers() -> None:
     assert fingers.take(3) == (0, 1, 3)
 
 
-def test_more_fingers_than_there_are_is_an_error() -> None:
+def test_too_many_fingers_are_an_error() -> None:
     fingers = Fingers()
     fingers.take(FINGERS_LIMIT - 1)
     with pytest.raises(ConfigurationError, match="expected at most 9 fingers at once, got 10"):
         fingers.take(2)
 
 
-def test_a_finger_that_was_left_down_is_lifted_where_it_was_and_not_used_before() -> None:
+def test_a_finger_left_down_is_lifted_where_it_was_and_not_used_before() -> None:
     fingers = Fingers()
     ids = fingers.take(1)
     fingers.note(Touch(Motion.DOWN, (Point(0, 0.1, 0.2),)))

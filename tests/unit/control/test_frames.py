@@ -70,19 +70,19 @@ def test_any_bytes_give_objects_or_nothing(data: bytes) -> None:
     assert all(isinstance(message, dict) for message in frames.parse_messages(data))
 
 
-def test_frames_of_unknown_types_are_passed_over() -> None:
+def test_frames_of_unknown_types_are_ignored() -> None:
     message = frames.encode_frame(99, b"unknown") + frames.encode_message({"type": "app_message"})
     assert list(frames.parse_messages(message)) == [{"type": "app_message"}]
 
 
 @pytest.mark.parametrize(("frame_type", "body"), [(256, b""), (-1, b""), (205, bytes(frames.BODY_LIMIT + 1))])
-def test_a_frame_that_cannot_be_is_an_error(frame_type: int, body: bytes) -> None:
+def test_an_impossible_frame_is_an_error(frame_type: int, body: bytes) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
         frames.encode_frame(frame_type, body)
 
 
 @pytest.mark.parametrize("message", [{"a": object()}, {"a": "x" * frames.BODY_LIMIT}, {1: 2, "b": {1, object()}}])
-def test_a_message_that_is_no_json_or_too_long_is_an_error(message: dict[str, object]) -> None:
+def test_an_invalid_or_too_long_message_is_an_error(message: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
         frames.encode_message(message)
 

@@ -47,7 +47,7 @@ def test_numbers_of_numpy_are_pixels_and_fractions_too() -> None:
         ((0.5,), "expected a place as x and y, got 1 values"),
     ],
 )
-def test_what_is_no_place_is_an_error_that_says_so(place: tuple[object, ...], message: str) -> None:
+def test_an_invalid_place_is_an_error_that_says_so(place: tuple[object, ...], message: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         check_place(place)
 

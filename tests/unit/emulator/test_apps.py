@@ -213,7 +213,7 @@ def test_signing_in_takes_its_time_and_shows_who_it_is() -> None:
 
 
 @pytest.mark.parametrize("text", ["ann\tsecret\n", "ann@example.com\tabc\n", "\t\n", "@.\tsecret\n"])
-def test_what_cannot_be_right_is_refused_with_a_reason(text: str) -> None:
+def test_an_impossible_entry_is_refused_with_a_reason(text: str) -> None:
     person = Person("Sign in")
     sign_in(person, text)
     person.press(BACK)
@@ -335,7 +335,7 @@ def test_an_installed_app_has_an_icon_that_opens_it() -> None:
 
 
 @pytest.mark.parametrize("make", [Stop, Clear])
-def test_an_app_that_is_ended_begins_anew(make: Callable[[str], DeviceEvent]) -> None:
+def test_an_app_that_was_ended_starts_from_its_beginning(make: Callable[[str], DeviceEvent]) -> None:
     person = Person("Slow page")
     fresh = person.look()
     person.tap(180, 290)

@@ -48,7 +48,7 @@ def test_a_body_that_does_not_fit_its_type_is_skipped() -> None:
     assert read_input(frame(211, b"\xff") + BACK_DOWN) == read_input(BACK_DOWN)
 
 
-def test_a_place_that_is_no_number_is_no_touch() -> None:
+def test_a_place_without_numbers_is_no_touch() -> None:
     assert read_input(frame(205, struct.pack(">fHBIff", 0, 0, 1, 0, float("nan"), 0.5))) == []
 
 

@@ -76,12 +76,12 @@ def test_a_command_runs_on_each_phone_that_is_named() -> None:
     }
 
 
-def test_a_phone_that_is_not_there_fails_by_itself() -> None:
+def test_an_unknown_phone_fails_alone() -> None:
     results = Api().data("sync-command", {"command": "echo hello", "instance_ids": ["three", "one"]})["cmd_results"]
     assert [(result["status"], result["error_code"]) for result in results] == [(-1, "CPS0005"), (2, None)]
 
 
-def test_a_command_that_fails_tells_what_it_printed() -> None:
+def test_a_failed_command_reports_its_output() -> None:
     result = Api().shell("nonsense")
     assert (result["status"], result["execute_msg"]) == (-1, "/system/bin/sh: nonsense: inaccessible or not found")
 
@@ -117,7 +117,7 @@ def test_an_app_is_stopped_and_cleared() -> None:
     assert api.shell("pm clear com.example.none")["execute_msg"] == "Failed"
 
 
-def test_other_peoples_apps_are_listed_apart_from_the_systems() -> None:
+def test_third_party_apps_are_listed_apart_from_the_systems() -> None:
     api = Api()
     others = api.shell("pm list packages -3")["execute_msg"].splitlines()
     assert "package:com.example.slow" in others
@@ -167,7 +167,7 @@ def test_phones_are_listed_and_found() -> None:
     assert [each["instance_id"] for each in api.data("batch-query", instance_id="two")["result"]] == ["two"]
 
 
-def test_a_phone_that_is_not_there_has_an_unknown_status() -> None:
+def test_an_unknown_phone_has_an_unknown_status() -> None:
     statuses = Api().data("batch-query-status", {"instance_ids": ["one", "three"]})["status_results"]
     assert statuses == [{"instance_id": "one", "status": 2}, {"instance_id": "three", "status": 0}]
 
@@ -298,5 +298,5 @@ def test_any_command_of_known_words_is_carried_out_or_fails(words: list[str]) ->
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"[" * 5000, b"\xff"])
-def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     assert Api().code("sync-command", body) == (400, "KOOPHONE.API.1000")

@@ -47,7 +47,7 @@ def test_a_block_has_changed_when_its_mean_differs_by_more_than_the_threshold(le
     assert (comparing.look(blocks(level, r5c5=other)).changed is not None) == (abs(level - other) > THRESHOLD)
 
 
-def test_a_change_is_told_with_its_region_in_pixels() -> None:
+def test_a_change_is_reported_with_its_region_in_pixels() -> None:
     comparing = Comparing()
     comparing.look(blocks())
     assert comparing.look(blocks(r3c4=200, r5c5=0)).region == Region(64, 48, 32, 48)
@@ -59,7 +59,7 @@ def test_changes_too_small_to_count_add_up() -> None:
     assert [step for step, changed in enumerate(seen) if changed] == [THRESHOLD + 1, 2 * (THRESHOLD + 1), 21]
 
 
-def test_what_changes_and_changes_back_is_two_changes() -> None:
+def test_a_change_and_its_reversal_are_two_changes() -> None:
     comparing = Comparing()
     looks = [comparing.look(plane) for plane in (blocks(), blocks(r1c1=0), blocks(), blocks())]
     assert [look.changed is not None for look in looks] == [False, True, True, False]

@@ -38,6 +38,6 @@ def test_a_float_is_a_fraction_and_an_int_a_pixel() -> None:
         (0, 0.0, "expected a width above 0, got 0"),
     ],
 )
-def test_a_value_that_is_no_place_is_named(x: float, width: float, what: str) -> None:
+def test_an_invalid_place_is_named(x: float, width: float, what: str) -> None:
     with pytest.raises(ConfigurationError, match=what):
         Region(x, 0, width, 1)

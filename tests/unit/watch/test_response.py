@@ -48,5 +48,5 @@ def test_nine_of_ten_values_do_not_exceed_the_90th_percentile(values: list[float
     assert sum(value < found for value in values) < 0.9 * len(values)
 
 
-def test_without_gaps_the_percentile_is_nothing() -> None:
+def test_without_gaps_there_is_no_percentile() -> None:
     assert percentile((), 0.9) == 0.0

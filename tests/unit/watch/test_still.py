@@ -143,7 +143,7 @@ def test_a_stalled_network_is_not_a_still_screen() -> None:
     assert len(screen.asked) > 1
 
 
-def test_after_a_stall_a_keyframe_is_asked_for_and_the_quiet_counts_again() -> None:
+def test_after_a_stall_a_keyframe_is_requested_and_the_quiet_counts_again() -> None:
     screen = Screen(answers=False)
     screen.frame(100, changed=True)
     screen.run_until(2100)
@@ -168,7 +168,7 @@ def test_a_change_that_was_lost_in_a_stall_comes_with_the_keyframe() -> None:
     assert screen.still_at_ms >= began_ms + 330
 
 
-def test_a_lost_last_packet_is_not_a_still_screen_and_a_keyframe_is_asked_for_once() -> None:
+def test_a_lost_last_packet_is_not_a_still_screen_and_a_keyframe_is_requested_once() -> None:
     screen = Screen()
     screen.frame(100, changed=True)
     screen.is_missing = True
@@ -227,7 +227,7 @@ def test_a_fade_of_one_level_a_frame_is_not_still() -> None:
         assert not any(compared.show(plain(level)) for level in range(20, 230))
 
 
-def test_a_fade_by_less_than_the_threshold_in_the_quiet_is_below_what_can_be_told() -> None:
+def test_a_fade_by_less_than_the_threshold_within_the_quiet_is_not_seen() -> None:
     compared = Compared(fps=10)
     assert any(compared.show(plain(level)) for level in range(100, 100 + THRESHOLD))
 
@@ -254,7 +254,7 @@ def test_a_masked_clock_is_still() -> None:
     assert not any(unmasked_saw)
 
 
-def test_what_moved_lately_is_told() -> None:
+def test_recent_movement_is_reported() -> None:
     still = Stillness(QUIET, START)
     early, late = np.zeros((20, 10), np.bool_), np.zeros((20, 10), np.bool_)
     early[0, 0] = late[5, 5] = True

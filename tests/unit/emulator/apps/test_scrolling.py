@@ -40,14 +40,14 @@ def test_a_list_never_jumps(steps: list[tuple[float, float]], end: float) -> Non
 
 
 @given(steps=STEPS, asked=st.lists(st.floats(0, 5), max_size=20).map(sorted))
-def test_how_often_it_is_asked_changes_nothing(steps: list[tuple[float, float]], asked: list[float]) -> None:
+def test_the_number_of_queries_changes_nothing(steps: list[tuple[float, float]], asked: list[float]) -> None:
     (often, now), (seldom, _) = thrown(steps, 900.0), thrown(steps, 900.0)
     for later in asked:
         often.offset(now + later)
     assert abs(often.offset(now + 5.0) - seldom.offset(now + 5.0)) < 0.01
 
 
-def test_a_list_that_is_thrown_slows_down_as_friction_has_it() -> None:
+def test_a_thrown_list_slows_down_by_friction() -> None:
     scroller = Scroller()
     scroller.set_end(100_000)
     scroller.grab(0.0)
