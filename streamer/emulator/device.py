@@ -63,7 +63,11 @@ class Turn(NamedTuple):
     """The phone is turned by a quarter."""
 
 
-DeviceEvent = Launch | Stop | Clear | Packages | Animations | Boot | Turn | Touch | Key
+class LetGo(NamedTuple):
+    """All fingers leave the screen: nobody is left who could lift them."""
+
+
+DeviceEvent = Launch | Stop | Clear | Packages | Animations | Boot | Turn | LetGo | Touch | Key
 
 BUILT_IN: Final = (
     Package(name=LAUNCHER, label="Launcher", activity=".Launcher", is_system=True),

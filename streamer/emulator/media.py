@@ -19,7 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
 
 from streamer.emulator.apps import Desktop
-from streamer.emulator.device import DeviceEvent, Turn
+from streamer.emulator.device import DeviceEvent, LetGo, Turn
 from streamer.emulator.faults import Faults
 from streamer.emulator.packing import nal_units_of
 from streamer.emulator.screen import DARK_S, SCENE_S, shared_screen
@@ -31,7 +31,7 @@ KEYFRAME_EVERY_S: Final = 10
 FLASH_S: Final = 0.1  # of every second, with `flash_and_beep`
 IDR, PARAMETER_SETS = 5, (7, 8)  # types of NAL units
 START_CODE: Final = b"\x00\x00\x00\x01"
-EVENTS_LIMIT: Final = 1000  # events for the apps that have not yet been seen to; the oldest are forgotten
+EVENTS_LIMIT: Final = 1000  # events for the apps that have not yet been seen to; with one more, they are forgotten
 TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its video goes on at the next keyframe
 
 
@@ -127,7 +127,7 @@ class PhoneMedia:
         self._is_watched = threading.Event()
         self._desktop = desktop
         self._drawing = threading.Lock()  # held while the apps are at work
-        self._events: deque[tuple[float, DeviceEvent]] = deque(maxlen=EVENTS_LIMIT)  # after when each came
+        self._events: deque[tuple[float, DeviceEvent]] = deque()  # after when each came
         self._screens = {} if desktop is not None else {(width, height): shared_screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both video and audio
         self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
@@ -175,8 +175,13 @@ class PhoneMedia:
 
     def receive(self, event: DeviceEvent) -> None:
         """Let the apps on the screen hear of an event; the moving demonstration answers to none."""
-        if self._desktop is not None:
-            self._events.append((time.monotonic() - self.origin, event))
+        if self._desktop is None:
+            return
+        came_at = time.monotonic() - self.origin
+        if len(self._events) >= EVENTS_LIMIT:  # a lost UP would leave a finger on the screen
+            self._events.clear()
+            self._events.append((came_at, LetGo()))
+        self._events.append((came_at, event))
 
     @property
     def in_front(self) -> str:
@@ -283,10 +288,15 @@ class PhoneMedia:
             return not self._desktop.has_changed(moment_s)
 
     def _see_to_events(self, desktop: Desktop, moment_s: float) -> None:
-        while self._events and self._events[0][0] <= moment_s:
-            came_at, event = self._events.popleft()
-            desktop.receive(event, came_at)
+        while (came := self._next_event(moment_s)) is not None:
+            desktop.receive(came[1], came[0])
         self.width, self.height = desktop.size
+
+    def _next_event(self, moment_s: float) -> tuple[float, DeviceEvent] | None:
+        try:
+            return self._events.popleft() if self._events[0][0] <= moment_s else None
+        except IndexError:  # there are none, or the event loop has just forgotten them
+            return None
 
     def _draw(self, size: tuple[int, int], now: int) -> Any:
         if self._desktop is not None:

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from streamer.emulator.api import Reply, Request
 from streamer.emulator.client import Client
-from streamer.emulator.device import Boot, Device
+from streamer.emulator.device import Boot, Device, LetGo
 from streamer.emulator.input_frames import Input, Text
 from streamer.emulator.management import RUNNING, Management
 from streamer.emulator.media import PhoneMedia
@@ -347,6 +347,7 @@ class EmulatedPhone:
                 await self._linger(client)
             finally:
                 await client.close()
+                self.device.emit(LetGo())
 
     async def _linger(self, client: Client) -> None:
         """Let a stream go on without its signaling, if `faults` say so."""

@@ -24,6 +24,7 @@ from streamer.emulator.device import (
     Clear,
     DeviceEvent,
     Launch,
+    LetGo,
     Package,
     Packages,
     Stop,
@@ -117,6 +118,8 @@ class Desktop:
                 self._is_animated = are_on
             case Turn():
                 self._turn()
+            case LetGo():
+                self._let_go()
             case Boot():
                 self._boot()
         self._grant_wish()
@@ -350,10 +353,14 @@ class Desktop:
         self._front = app
 
     def _let_go(self) -> None:
-        """Forget the fingers that are down: what they began is no longer in front."""
+        """Lift the fingers that are down, so that none of them taps."""
+        press, self._press = self._press, None
         self._front.pressed = ""
-        self._press = None
-        self._fingers.clear()
+        if press is not None and press.is_drag:
+            self._front.drag("end", press.y - self._fingers[press.finger][1], self._now)
+        if self._fingers:
+            self._fingers.clear()
+            self._front.fingers({}, self._now)
 
 
 def _at(buttons: Mapping[str, Rect], x: float, y: float) -> str:

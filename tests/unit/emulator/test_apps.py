@@ -17,6 +17,7 @@ from streamer.emulator.device import (
     Clear,
     DeviceEvent,
     Launch,
+    LetGo,
     Package,
     Packages,
     Stop,
@@ -170,6 +171,19 @@ def test_a_list_bounces_at_its_beginning() -> None:
     assert not same(first, person.look())
     assert person.wait(1.5)
     assert same(first, person.look())
+
+
+def test_fingers_that_nobody_lifts_any_more_leave_the_screen() -> None:
+    person = Person("Settings")
+    first = person.seen
+    person.finger(DOWN, 180, 200)
+    person.finger(MOVE, 180, 500)
+    person.look()
+    person.desktop.receive(LetGo(), person.now)
+    assert person.wait(1.5)
+    assert same(first, person.look())
+    person.tap(180, 82 + 68 * 2.5)
+    assert not same(first, person.look())
 
 
 def test_a_switch_is_switched_and_a_swipe_switches_nothing() -> None:
@@ -377,7 +391,7 @@ EVENTS = st.one_of(
     st.builds(Launch, st.sampled_from(BUILT_IN)),
     st.builds(Clear, st.sampled_from([each.name for each in BUILT_IN])),
     st.builds(Animations, st.booleans()),
-    st.sampled_from([Turn(), Boot(), Packages(BUILT_IN[:3]), Packages(BUILT_IN)]),
+    st.sampled_from([Turn(), Boot(), LetGo(), Packages(BUILT_IN[:3]), Packages(BUILT_IN)]),
 )
 
 
