@@ -345,7 +345,7 @@ def phone(
     screen: Annotated[
         str,
         choice_option(
-            "What the screen shows: a demonstration that moves, or apps that answer touches.",
+            "What is on the screen, a demonstration that moves or apps that answer touches",
             _EMULATOR,
             of=("showcase", "apps"),
             metavar="SCREEN",

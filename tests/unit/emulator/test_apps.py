@@ -346,6 +346,9 @@ def test_an_installed_app_has_an_icon_that_opens_it() -> None:
     person.desktop.receive(Packages((*BUILT_IN, Package(name="org.example.shop", label="Shop"))), person.now)
     person.tap(315, 234)
     assert person.desktop.in_front == "org.example.shop"
+    before = person.look()
+    person.tap(180, 82 + 175)
+    assert not same(before, person.look())
 
 
 @pytest.mark.parametrize("make", [Stop, Clear])
