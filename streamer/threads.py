@@ -38,7 +38,7 @@ class Threads:
                 result = work()
             except Exception as error:  # noqa: BLE001 - the waiter gets it
                 self._free.release()
-                future.set_exception(error)
+                future.set_exception(_raisable(error))
             else:
                 self._free.release()
                 future.set_result(result)
@@ -49,3 +49,12 @@ class Threads:
             self._free.release()
             raise OSError(str(error)) from error
         return future
+
+
+def _raisable(error: Exception) -> Exception:
+    """Return an error that asyncio can raise: a future that gets a StopIteration never ends (PEP 479)."""
+    if not isinstance(error, StopIteration):
+        return error
+    raised = RuntimeError("the call raised StopIteration")
+    raised.__cause__ = error
+    return raised

@@ -28,9 +28,9 @@ RENEW_BEFORE_S: Final = 300.0  # the vendor asks not to use a token that is abou
 READ_TIMEOUT_S: Final = 5.0  # of a token's file, which may lie on another machine
 TOKEN_LIMIT: Final = 64 * 1024  # bytes of it
 DEFAULT_LIFETIME_S: Final = 24 * 3600.0  # [doc] of a token whose reply does not tell
-THREADS_LIMIT: Final = 16  # files that are being read at once, of the whole process
+THREADS_LIMIT: Final = 16  # files that are being read and functions that are being asked at once, in the process
 
-_threads: Final = Threads("token file", limit=THREADS_LIMIT)
+_threads: Final = Threads("token", limit=THREADS_LIMIT)
 
 
 class Credentials(ABC):
@@ -135,7 +135,7 @@ class TokenProvider(Credentials):
 
     Args:
         provide: A function, plain or async, that returns a token. It is called before every call of the API, so it does
-            its own caching. Its exceptions pass through.
+            its own caching. A plain one runs in a thread, so it may block. Its exceptions pass through.
     """
 
     def __init__(self, provide: Callable[[], str | Awaitable[str]]) -> None:
@@ -144,10 +144,20 @@ class TokenProvider(Credentials):
     async def sign(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Add the header with what the function gives; its own exceptions pass through."""
         del http
-        token = self._provide()
-        if inspect.isawaitable(token):
-            token = await token
+        token = await self._ask()
         request.headers[TENANT_TOKEN_HEADER] = _secret(token, "a token from the provider", "a non-empty str").reveal()
+
+    async def _ask(self) -> object:
+        if inspect.iscoroutinefunction(self._provide):
+            return await self._provide()
+        try:
+            asked = _threads.start(self._provide)
+        except OSError as error:
+            problem = ConfigurationError(f"cannot ask the token provider: {error}")
+            problem.retryable = True  # others are being asked
+            raise problem from error
+        token = await asyncio.wrap_future(asked)
+        return await token if inspect.isawaitable(token) else token
 
     def renew(self, request: httpx.Request) -> bool:
         """Ask the function once more."""

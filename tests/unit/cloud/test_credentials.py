@@ -1,9 +1,11 @@
+import asyncio
 import hashlib
 import hmac
 import itertools
 import os
 import pickle
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streamer
+from streamer.cloud import credentials as credentials_module
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import (
     AccessKey,
@@ -27,7 +30,9 @@ from streamer.cloud.credentials import (
 from streamer.cloud.http import checked_endpoint
 from streamer.errors import ConfigurationError, MissingExtraError
 from streamer.secret import Secret
+from streamer.threads import Threads
 
+LIMIT_S = 20.0
 VALUE = "secret-value-7d1f"  # looked for in everything that is shown
 URL = "https://api.example.com/v1/instances/i/auth?stream_type=2"
 SETTINGS = {
@@ -97,6 +102,31 @@ def test_any_text_is_a_token_that_http_can_carry_or_is_refused(text: str) -> Non
 
 async def test_a_provider_may_be_a_plain_function() -> None:
     assert (await sign(TokenProvider(lambda: VALUE))).headers["x-auth-token"] == VALUE
+
+
+async def test_a_plain_provider_may_block_because_it_runs_in_a_thread() -> None:
+    may_go_on = threading.Event()
+
+    def provide() -> str:
+        assert may_go_on.wait(LIMIT_S)
+        return VALUE
+
+    asked = asyncio.create_task(sign(TokenProvider(provide)))
+    await asyncio.sleep(0)
+    may_go_on.set()  # which the loop would not come to
+    assert (await asked).headers["x-auth-token"] == VALUE
+
+
+async def test_a_provider_that_has_no_more_tokens_raises_instead_of_waiting_for_ever() -> None:
+    with pytest.raises(RuntimeError, match="the call raised StopIteration"):
+        await sign(TokenProvider(lambda: next(iter([]))))
+
+
+async def test_too_many_providers_at_once_are_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials_module, "_threads", Threads("token", limit=0))
+    with pytest.raises(ConfigurationError, match="cannot ask the token provider: all 0 threads") as caught:
+        await sign(TokenProvider(lambda: VALUE))
+    assert caught.value.retryable
 
 
 async def test_a_provider_may_be_an_async_function() -> None:
