@@ -58,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     for pause_s in options.pauses:
         delays = sorted(asyncio.run(measure(options.taps, options.loss / 100, pause_s)))
-        percentiles = statistics.quantiles(delays, n=100)
+        percentiles = statistics.quantiles(delays, n=100, method="inclusive")
         print(
             f"{options.taps} taps, {pause_s:g} s apart, {options.loss:g} % loss: p50 {percentiles[49]:.0f} ms, "
             f"p90 {percentiles[89]:.0f} ms, p99 {percentiles[98]:.0f} ms, longest {delays[-1]:.0f} ms; none lost"

@@ -25,6 +25,8 @@ from streamer.pubsub import Hub, HubIterator
 
 ACTIONS_LIMIT: Final = 100  # that wait for their turn; one more is refused
 MESSAGES_LIMIT: Final = 100  # of the phone, that a consumer has not read; the oldest are dropped and counted
+DRAIN_LIMIT_S: Final = 1.0  # a retransmission that only SCTP's timer causes takes as long
+DRAIN_STEP_S: Final = 0.02
 KEEP_AWAKE_S: Final = 20.0  # without input; the vendor's page gives up after 60 s and another 60 s [seen]
 
 Plan: TypeAlias = Callable[[], Awaitable[list[Step]]]
@@ -40,6 +42,10 @@ class Receipt(Protocol):
 
 class Link(Protocol):
     """One connection's data channels."""
+
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether the phone has yet to acknowledge reliable input."""
 
     def send_input(self, data: bytes, *, reliable: bool) -> Receipt | None:
         """Hand a frame to the network; None if it takes none."""
@@ -120,6 +126,16 @@ class InputDriver:
             self.look()
             self._has_link.set()
             self._messages.end(error)
+
+    async def aclose(self) -> None:
+        """Lift all fingers and end, and wait until the phone has acknowledged what was sent, at most DRAIN_LIMIT_S."""
+        link = self._link
+        self.close(None)
+        until = time.monotonic() + DRAIN_LIMIT_S
+        while (  # noqa: ASYNC110 - not set per packet
+            link is not None and link is self._find_link() and link.awaits_acknowledgement and time.monotonic() < until
+        ):
+            await asyncio.sleep(DRAIN_STEP_S)
 
     async def wait_ready(self, timeout_s: float | None) -> Link:
         """Return the link in force. Raises InputNotReadyError if there is none in time, or what ended the session."""

@@ -397,7 +397,10 @@ class Session(Verbs, Waits, ShellAndApps):
         """Leave the phone and close everything; recordings are finished first. A cancellation waits for that."""
         self._loop.check()
         self._is_left = True
-        self._task.cancel()
+        try:
+            await self._input.aclose()
+        finally:
+            self._task.cancel()
         try:
             await finish_before_cancelling(self._task)
         finally:

@@ -200,6 +200,11 @@ class Peer:
         """Whether input can be sent."""
         return self._channels.is_open
 
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether the phone has yet to acknowledge reliable input."""
+        return self._channels.awaits_acknowledgement
+
     def send_input(self, data: bytes, *, reliable: bool) -> Receipt | None:
         """Hand a frame to the network on the data channel `input`; None if none is open, or 64 KiB wait on it.
 

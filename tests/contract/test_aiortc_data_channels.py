@@ -37,6 +37,44 @@ async def test_the_phone_sees_our_input_channel_and_receives_what_is_sent() -> N
         assert await messages.get() == b"touch"
 
 
+async def test_reliable_and_unreliable_input_go_over_the_channel_that_the_phone_announces() -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        ours: list[bytes] = []
+        pair.sender.on("datachannel", lambda channel: channel.on("message", ours.append))
+        theirs = pair.sender.createDataChannel("input", ordered=False, maxRetransmits=0)
+        messages: asyncio.Queue[bytes] = asyncio.Queue()
+        theirs.on("message", messages.put_nowait)
+        await pair.connect()
+        await pair.input_opened.wait()
+        receipt = pair.peer.send_input(b"down", reliable=True)
+        assert receipt is not None
+        assert pair.peer.send_input(b"move", reliable=False)
+        assert {await messages.get(), await messages.get()} == {b"down", b"move"}
+        while not receipt.is_acknowledged:
+            await asyncio.sleep(0.01)
+        assert not pair.peer.awaits_acknowledgement
+        theirs.send(b"from the phone")
+        assert await pair.messages.get() == b"from the phone"
+        pair.peer.send_filler(b"filler")
+        while not ours:
+            await asyncio.sleep(0.01)
+        assert ours == [b"filler"]
+        assert messages.empty()
+
+
+async def test_input_closes_with_the_channels_and_is_refused_from_then_on() -> None:
+    async with Pair(audio=False) as pair, asyncio.timeout(LIMIT_S):
+        theirs = pair.sender.createDataChannel("input")
+        await pair.connect()
+        await pair.input_opened.wait()
+        theirs.close()
+        while pair.peer.has_input and pair.peer.send_input(b"touch", reliable=True) is not None:
+            await asyncio.sleep(0.01)
+        await pair.peer.aclose()
+        assert not pair.peer.has_input
+        assert pair.peer.send_input(b"touch", reliable=True) is None
+
+
 def open_many(sctp: Any) -> None:
     for number in range(hardening.DATA_CHANNELS_LIMIT + 1):
         parameters = RTCDataChannelParameters(label=f"channel {number}")

@@ -23,6 +23,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "stun": connection.stun,
     "turn": connection.turn,
     "data_channels": connection.data_channels,
+    "phone_messages": connection.phone_messages,
     "candidate": connection.ice_candidate,
     "ice_servers": cloud.ice_servers,
     "http_body": cloud.http_body,

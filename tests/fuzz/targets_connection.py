@@ -14,6 +14,7 @@ from aiortc import RTCDataChannel, RTCDataChannelParameters, rtcsctptransport
 from aiortc.sdp import candidate_from_sdp
 from google_crc32c import value as crc32c
 
+from streamer.control.frames import parse_messages
 from streamer.emulator.faults import Faults
 from streamer.emulator.media import EncodedTrack
 from streamer.emulator.peer import PhonePeer
@@ -77,6 +78,13 @@ async def _answer(text: str, *candidates: str) -> None:
 
 def _unused(_: list[Track]) -> Never:
     raise AssertionError("no transport comes up without a peer")
+
+
+def phone_messages(data: bytes) -> None:
+    """A message on the data channel `input`: objects come out, and no more than frames fit in."""
+    messages = list(parse_messages(data))
+    assert all(isinstance(message, dict) for message in messages)
+    assert len(messages) <= len(data) // 7
 
 
 def stun(data: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from streamer import input_driver
 from streamer.actions import Action
 from streamer.control import gestures, keys
 from streamer.control.frames import encode_message
@@ -33,6 +34,7 @@ class Link:
     sent: asyncio.Event = field(default_factory=asyncio.Event)
     room: int = 1000
     acknowledges: bool = False
+    awaits_acknowledgement: bool = False
 
     def send_input(self, data: bytes, *, reliable: bool) -> Receipt | None:
         if len(self.frames) >= self.room:
@@ -233,6 +235,30 @@ async def test_closing_lifts_what_is_down_and_ends_what_waits() -> None:
         await links.perform(TAP)
     with pytest.raises(ConnectionLostError, match="gone"):
         await anext(links.driver.iterate_messages())
+
+
+async def test_leaving_lifts_what_is_down_and_waits_until_that_is_acknowledged() -> None:
+    links = Links()
+    link = links.link
+    assert link is not None
+    link.awaits_acknowledgement = True
+    task = asyncio.ensure_future(links.perform(HOLD)._perform())
+    await link.sent.wait()
+    leaving = asyncio.ensure_future(links.driver.aclose())
+    with pytest.raises(ActionLostError):
+        await task
+    assert link.touches == [(0, 0), (1, 0)]
+    assert not leaving.done()
+    link.awaits_acknowledgement = False
+    await leaving
+
+
+async def test_leaving_waits_for_no_acknowledgement_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = Links()
+    assert links.link is not None
+    links.link.awaits_acknowledgement = True
+    monkeypatch.setattr(input_driver, "DRAIN_LIMIT_S", 0.05)
+    await links.driver.aclose()
 
 
 async def test_keys_reach_the_link_in_order() -> None:

@@ -178,6 +178,27 @@ async def test_a_finger_goes_down_moves_and_goes_up_in_that_order_only(connect: 
             await finger.down(0.5, 0.5)
 
 
+async def test_leaving_a_session_lifts_the_finger_of_an_action_under_way(connect: Connect) -> None:
+    async with serve_small() as phone, asyncio.timeout(LIMIT_S):
+        async with connect(phone) as session:
+            long_press = asyncio.create_task(session.long_press(0.5, 0.5, duration_s=50)._perform())
+            await wait_for_inputs(phone, 1)
+        assert await wait_for_inputs(phone, 2) == [(0, 0), (1, 0)]
+        with pytest.raises(ActionLostError):
+            await long_press
+
+
+async def test_a_tap_after_an_ice_restart_arrives_over_the_other_path(connect: Connect) -> None:
+    async with serve_small() as phone, connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.tap(0.5, 0.5)
+        former = session._reconnector.input_peer
+        await phone.restart_ice()
+        while session._reconnector.input_peer in {former, None}:
+            await asyncio.sleep(0.05)
+        await session.tap(0.25, 0.25)
+        assert await wait_for_inputs(phone, 4) == [(0, 0), (1, 0)] * 2
+
+
 async def test_text_that_keys_cannot_type_types_nothing_and_typed_text_reaches_no_log(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

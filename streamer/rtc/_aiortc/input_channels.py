@@ -75,12 +75,18 @@ class InputChannels:
         self._in_use: RTCDataChannel | None = None
         self._own_timer: asyncio.TimerHandle | None = None
         self._may_use_own = False
+        self._last: Receipt | None = None  # of the last reliable message
         connection.on("datachannel", self._on_announced)
 
     @property
     def is_open(self) -> bool:
         """Whether a channel is in use."""
         return self._in_use is not None
+
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether the phone has yet to acknowledge the last reliable message."""
+        return self._last is not None and not self._last.is_acknowledged
 
     def open_own(self) -> None:
         """Open our own channel, once."""
@@ -96,6 +102,7 @@ class InputChannels:
         receipt = Receipt(channel.transport)
         if reliable:
             channel.transport._data_channel_send(_Reliable(channel, receipt), data)  # type: ignore[arg-type]
+            self._last = receipt
         else:
             channel.send(data)
         return receipt
