@@ -1,11 +1,15 @@
 """What the calls around the stream send, and what they give, over real sockets."""
 
+import asyncio
+
 import pytest
 
 import streamer
+from streamer.cloud.client import ATTEMPTS
 from streamer.cloud.results import App, InstanceInfo, ShellResult
-from streamer.errors import ConfigurationError, JobFailedError
+from streamer.errors import CloudUnreachableError, ConfigurationError, JobFailedError
 from tests.support.cloud_calls import SECRET_KEY, TENANT_TOKEN, failing_with
+from tests.support.scripted_http import after, silence
 from tests.support.vendor_api import PHONE, VendorApi, ok
 from tests.support.vendor_calls import ALL, CHANGING, Act, open_cloud
 
@@ -28,6 +32,20 @@ async def test_a_command_gives_what_it_printed(api: VendorApi, phone: streamer.C
     api.output["getprop ro.build.version.release"] = "11\n"
     result = await phone.shell("getprop ro.build.version.release")
     assert result == ShellResult(output="11\n", is_cut=False, job=None)
+
+
+async def test_a_command_may_take_longer_than_other_calls(api: VendorApi) -> None:
+    may_end = asyncio.Event()
+    result = {"instance_id": PHONE, "status": 2, "execute_msg": "slow"}
+    api.answer_first("sync-command", after(may_end, ok({"cmd_results": [result]})))
+    api.answer_first("batch-query-status", *[silence()] * ATTEMPTS)
+    async with open_cloud(api.server.url, timeout_s=0.2) as cloud:
+        waiting = asyncio.create_task(cloud.phone(PHONE).shell("ls"))
+        await api.server.wait_for_requests("/sync-command", 1)
+        with failing_with(CloudUnreachableError, "timed out"):
+            await cloud.phone(PHONE).status()
+        may_end.set()
+        assert (await waiting).output == "slow"
 
 
 async def test_a_long_output_is_marked_as_cut(api: VendorApi, phone: streamer.CloudPhone) -> None:
