@@ -224,7 +224,7 @@ class Management:
         name, url = asked.get("object_name"), asked.get("install_package_url")
         if not isinstance(name, str) or not _PACKAGE.fullmatch(name) or len(name) > 255 or not isinstance(url, str):
             raise _RefusedError(*_WRONG, "object_name is not a package, or install_package_url is missing")
-        version = str(asked.get("object_version") or "1.0.0")[:64]
+        version = "".join(filter(str.isprintable, str(asked.get("object_version") or "1.0.0")))[:64]  # it is drawn
         package = Package(name=name, label=name.rpartition(".")[2].capitalize()[:12], version=version)
 
         def install(instance_id: str) -> tuple[str, bool]:

@@ -152,6 +152,13 @@ def test_an_installed_app_is_listed_and_can_be_uninstalled() -> None:
     assert "org.example.shop" not in api.phone.device.packages
 
 
+def test_an_installed_apps_version_can_be_drawn() -> None:
+    api = Api()
+    body = {"instance_id_list": ["one"], "object_name": "org.example.shop", "install_package_url": "https://x"}
+    api.data("app/install", body | {"object_version": "3\n.\ud800\x002" + "x" * 100})
+    assert api.phone.device.packages["org.example.shop"].version == "3.2" + "x" * 61
+
+
 def test_a_list_comes_in_pages() -> None:
     api = Api()
     whole = api.data("one/app-list", page_size="100")
