@@ -71,7 +71,7 @@ def test_many_uses_one_after_another_leave_no_thread() -> None:
         loop = begin_use()
         assert loop.wait(echo, number) == number
         loop.end_use()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_threads_that_use_it_at_once_share_it() -> None:
