@@ -189,6 +189,8 @@ class _Trial:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._row.lasts_s):
                     await self._until(lambda: session.state == "closed")
+            if {"resumed", "renewed"} & set(self._row.events):  # a busy machine may come to it later
+                await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
         elif self._row.when != "at first" and not self._row.disk_mb:
             await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
         begun = len(self._frames)

