@@ -29,6 +29,7 @@ def later(instance: str, connection: Connection) -> Connect:
         relay_only=connection.relay_only,
         volume=connection.volume,
         reconnect=patience,
+        keep_awake=connection.keep_awake,
         prepare_for=connection.prepare_for,
         release=connection.release,
     )

@@ -207,6 +207,9 @@ class Connection(Api):
     volume: Annotated[
         int, number_option("The phone's volume.", CONNECTION, least=0, most=100, default=True, is_whole=True)
     ] = 100
+    keep_awake: Annotated[
+        bool, option("Send an input that does nothing every 20 s, against the idle close.", CONNECTION, "--keep-awake")
+    ] = False
     prepare_for: Annotated[
         str | None,
         option("Bring the instance up first, for this user id of your own.", CONNECTION, metavar="USER"),
