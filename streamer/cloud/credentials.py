@@ -251,7 +251,7 @@ class AccessKey(Credentials):
             from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - an extra
             from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415
         except ImportError as error:
-            raise MissingExtraError("AK/SK signing", "aksk") from error
+            raise MissingExtraError("signing with an access key", "aksk") from error
         self._make_request: Any = SdkRequest
         self._make_signer: Any = Signer
         self._access_key = _secret(access_key, "an access key", "STREAMER_ACCESS_KEY")
