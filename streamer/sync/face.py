@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import streamer
-from streamer.sync.loop_thread import Closable, EndedError, LoopThread, begin_use, warn_unclosed
+from streamer.sync.loop_thread import Closable, EndedError, LoopThread, begin_use, name_of, warn_unclosed
 
 A = TypeVar("A")
 C = TypeVar("C", bound=Closable)
@@ -23,16 +23,24 @@ class Face(Generic[A]):
     It keeps what it came from, so that a phone stays open as long as anything of it is in use.
     """
 
-    def __init__(self, wrapped: A, origin: "Face[Any] | LoopThread") -> None:
+    def __init__(self, wrapped: A, origin: "Face[Any]") -> None:
         self._async = wrapped
         self._origin = origin
-        self._loop: LoopThread = origin if isinstance(origin, LoopThread) else origin._loop
+
+    @property
+    def _owner(self) -> "Owner[Any]":
+        return self._origin._owner
+
+    def _call(self, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._owner.is_closed:
+            raise EndedError
+        return self._owner.loop.wait(method, *args, **kwargs)
 
     def _wait(self, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return self._loop.wait(method, *args, **kwargs)
+            return self._call(method, *args, **kwargs)
         except EndedError:
-            raise streamer.ConnectionLostError("the phone is closed: call connect() again") from None
+            raise streamer.ConnectionLostError(f"{name_of(self._owner._async)} is closed: connect again") from None
 
     def _do(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         async def call() -> T:
@@ -74,14 +82,14 @@ class Face(Generic[A]):
                 await ending
 
         try:
-            self._loop.wait(call)
+            self._call(call)
         except EndedError:
             if isinstance(error := getattr(self._async, "error", None), Exception):
                 raise error from None
 
     def _next(self, method: Callable[[], Awaitable[T]]) -> T:
         try:
-            return self._loop.wait(method)
+            return self._call(method)
         except (StopAsyncIteration, EndedError):
             raise StopIteration from None
 
@@ -90,19 +98,26 @@ class Owner(Face[C]):
     """What the program closes. It is a use of the loop until then, or until the program has dropped it."""
 
     def __init__(self, wrapped: C, loop: LoopThread) -> None:
-        super().__init__(wrapped, loop)
+        self.loop = loop
+        self.is_closed = False
+        self._async = wrapped
         loop.adopt(wrapped)
         self._finalizer = weakref.finalize(self, _abandon, wrapped, loop)
         self._finalizer.atexit = False
 
+    @property
+    def _owner(self) -> "Owner[Any]":
+        return self
+
     def _close(self) -> None:
-        if self._finalizer.detach() is None or not self._loop.is_of_this_process:
+        if self._finalizer.detach() is None or not self.loop.is_of_this_process:
             return
         try:
             with contextlib.suppress(EndedError):
-                self._loop.wait(self._loop.close, self._async)
+                self.loop.wait(self.loop.close, self._async)
         finally:
-            self._loop.end_use()
+            self.is_closed = True
+            self.loop.end_use()
 
 
 def _abandon(wrapped: Closable, loop: LoopThread) -> None:

@@ -39,7 +39,7 @@ class Closable(Protocol):
 
 
 class EndedError(Exception):
-    """The loop has ended: the phone that it belonged to is closed."""
+    """What was called is closed, or the loop has ended."""
 
 
 class LoopThread:
@@ -78,14 +78,6 @@ class LoopThread:
             return _Call(self._loop, work).result()
         finally:
             self.end_use()
-
-    def do(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call something that does not wait, in the loop. Raises EndedError if the loop has ended."""
-
-        async def called() -> T:
-            return method(*args, **kwargs)
-
-        return self.wait(called)
 
     def adopt(self, wrapped: Closable) -> None:
         """Have something closed at the end of the program, if it is not before."""
@@ -217,10 +209,15 @@ def begin_use() -> LoopThread:
         return _running
 
 
+def name_of(wrapped: Closable) -> str:
+    """Return what people call something that is closed."""
+    return f"the phone {wrapped.instance_id}" if isinstance(wrapped, streamer.Session) else "the Cloud"
+
+
 def warn_unclosed(wrapped: Closable) -> None:
     """Warn of what the program has not closed."""
-    what = f"the phone {wrapped.instance_id}" if isinstance(wrapped, streamer.Session) else "a Cloud"
-    warnings.warn(f"{what} was never closed: use `with`, or call its close()", ResourceWarning, stacklevel=2)
+    message = f"{name_of(wrapped)} was never closed: use `with`, or call its close()"
+    warnings.warn(message, ResourceWarning, stacklevel=2)
 
 
 def _forget(loop: LoopThread) -> None:

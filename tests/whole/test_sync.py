@@ -91,8 +91,22 @@ def test_a_phone_without_a_block_is_closed_by_close(connect: ConnectNow) -> None
     assert list(events) == []
     frames.close()
     for call in (phone.screenshot, phone.stats, phone.frames, lambda: phone.record("never.mp4")):
-        with pytest.raises(streamer.ConnectionLostError, match="the phone is closed: call connect"):
+        with pytest.raises(streamer.ConnectionLostError, match="the phone demo-phone is closed: connect again"):
             call()
+
+
+def test_a_closed_phone_is_closed_also_while_another_one_keeps_the_loop(connect: ConnectNow, tmp_path: Path) -> None:
+    with connect() as other:
+        with connect() as phone:
+            frames, recording = phone.frames(), phone.record(tmp_path / "a.mp4")
+            while recording.frames < 3:
+                next(frames)
+        assert list(frames) == []
+        assert recording.is_closed
+        recording.stop()
+        with pytest.raises(streamer.ConnectionLostError, match="the phone demo-phone is closed: connect again"):
+            phone.stats()
+        assert other.screenshot().width == SMALL["width"]
 
 
 def test_two_phones_in_two_threads_share_one_loop(connect: ConnectNow) -> None:
@@ -167,7 +181,7 @@ async def test_it_acts_on_the_phone_and_calls_its_cloud() -> None:
             with sync.Cloud(**place) as cloud:
                 (known,) = cloud.list()
                 assert cloud.phone(known.instance_id).shell("wm size").output == "Physical size: 180x320"
-        with pytest.raises(streamer.ConnectionLostError, match="the phone is closed"):
+        with pytest.raises(streamer.ConnectionLostError, match="the phone demo-phone is closed"):
             session.tap(0.5, 0.5)
 
     async with emulator.serve(**SMALL) as phone:
@@ -180,7 +194,7 @@ async def test_it_acts_on_the_phone_and_calls_its_cloud() -> None:
 
 
 def test_a_cloud_that_the_program_drops_is_closed_with_a_warning() -> None:
-    with pytest.warns(ResourceWarning, match="a Cloud was never closed"):
+    with pytest.warns(ResourceWarning, match="the Cloud was never closed"):
         sync.Cloud(endpoint="http://127.0.0.1:9", credentials="token")
     wait_until(lambda: not threads())
 
