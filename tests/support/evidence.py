@@ -56,11 +56,9 @@ def digest(kind: str, data: bytes) -> str:
 
 
 def packets(path: Path, kind: str) -> list[Packet]:
-    """Return what a file holds of a kind, up to where it ends."""
-    found: list[Packet] = []
-    if not path.stat().st_size:
-        return found
-    with av.open(path) as container, contextlib.suppress(av.InvalidDataError):
+    """Return what a file holds of a kind, up to where it ends; nothing if it ends before its first frame."""
+    found = []
+    with contextlib.suppress(av.InvalidDataError, av.EOFError), av.open(path) as container:
         for packet in container.demux([stream for stream in container.streams if stream.type == kind]):
             if packet.pts is not None and packet.time_base is not None:
                 seconds = float(packet.pts * packet.time_base)
