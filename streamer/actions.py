@@ -18,7 +18,8 @@ class Action:
     It is sent once, however often it is awaited; one that is never awaited is never sent, and Python warns of it.
     Cancelling lifts the fingers that are down.
 
-    Awaiting raises InputNotReadyError, ActionLostError, or what ended the session.
+    Awaiting raises InputNotReadyError, ActionLostError, what ended the session, or ConnectionFailedError: a place is a
+    pixel and no frame has come.
 
     To know what comes of it, call `changed` or `settled` on it instead of awaiting it: they look at the screen first.
     """

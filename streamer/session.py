@@ -401,6 +401,10 @@ class Session(Verbs, Waits, ShellAndApps):
             await self._input.aclose()
         finally:
             self._task.cancel()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Wait until everything is closed."""
         try:
             await finish_before_cancelling(self._task)
         finally:

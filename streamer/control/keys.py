@@ -87,9 +87,7 @@ def key_code(key: str | int) -> int:
     if isinstance(key, str):
         name = key.upper().removeprefix("KEYCODE_")
         if name not in KEY_CODES:
-            raise ConfigurationError(
-                f"expected an Android key code or one of {', '.join(KEY_CODES)}, got a name of {len(key)} characters"
-            )
+            raise ConfigurationError(f"expected an Android key code or one of {', '.join(KEY_CODES)}, got {key!r}")
         return KEY_CODES[name]
     code = operator.index(key)
     if not 0 < code <= 0xFFFF:

@@ -188,6 +188,20 @@ async def test_leaving_a_session_lifts_the_finger_of_an_action_under_way(connect
             await long_press
 
 
+async def test_cancelling_an_end_that_waits_for_the_phone_still_closes_the_session(connect: Connect) -> None:
+    async with serve_small() as phone, asyncio.timeout(LIMIT_S):
+        session = await connect(phone)
+        await session.wait_input()
+        phone.cut_path()
+        await session.tap(0.5, 0.5)
+        closing = asyncio.create_task(session.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert session.state == "closed"
+
+
 async def test_a_tap_after_an_ice_restart_arrives_over_the_other_path(connect: Connect) -> None:
     async with serve_small() as phone, connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.tap(0.5, 0.5)
