@@ -17,7 +17,7 @@ import numpy.typing as npt
 import typer
 
 from benchmarks.report import Grid, console, print_grid
-from streamer.watch.change import THRESHOLD, Blocks
+from streamer.watch.change import LIMITS, THRESHOLD, Blocks
 from streamer.watcher import BlockMeans
 
 Luma = npt.NDArray[np.float64]
@@ -97,7 +97,7 @@ def _rests(encoder: Encoder, scene: list[Luma]) -> dict[int, int]:
     for threshold in THRESHOLDS:
         reference, found[threshold] = blocks[last_moved], 0
         for index, frame in enumerate(blocks[last_moved + 1 :], start=1):
-            if np.abs(frame.astype(int) - reference).max() > threshold:
+            if (np.abs(frame.astype(int) - reference) > LIMITS * threshold / THRESHOLD).any():
                 reference, found[threshold] = frame, index
     return found
 
@@ -121,8 +121,10 @@ def _decoded(encoder: Encoder, scene: list[Luma]) -> Iterator[Blocks]:
 def _frame(luma: Luma, number: int) -> av.VideoFrame:
     frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
     frame.planes[0].update(np.clip(luma, 16, _PIXEL).astype(np.uint8).tobytes())
-    for plane in frame.planes[1:]:
-        plane.update(bytes([128]) * plane.buffer_size)
+    tint = np.kron(luma.reshape(HEIGHT // 16, 16, WIDTH // 16, 16).mean(axis=(1, 3)), np.ones((8, 8)))
+    for plane, gain in zip(frame.planes[1:], (0.3, -0.4), strict=True):  # blue shadows, orange light
+        chroma = np.clip(128 + gain * (128 - tint), 16, 240).astype(np.uint8)
+        plane.update(np.pad(chroma, ((0, 0), (0, plane.line_size - chroma.shape[1]))).tobytes())
     frame.pts, frame.time_base = number, Fraction(1, FPS)
     return frame
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from streamer.errors import ConfigurationError, ConnectionLostError
 from streamer.media.frame_decoder import DecodedFrame
@@ -38,11 +38,17 @@ class BlockMeans:
         self._reformatter = VideoReformatter()
 
     def __call__(self, av_frame: av.VideoFrame) -> Blocks:
-        """Return the mean luma of each block."""
+        """Return the mean luma and chroma of each block, whatever the frame's own format and range."""
         columns, rows = grid_of(av_frame.width, av_frame.height)
         # One thread: to wake others would take longer than the work.
         reduced = self._reformatter.reformat(
-            av_frame, columns, rows, "gray8", interpolation=Interpolation.AREA, threads=1
+            av_frame,
+            columns,
+            rows,
+            "yuv444p",
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA,
+            threads=1,
         )
         return np.asarray(reduced.to_ndarray(), dtype=np.uint8)
 

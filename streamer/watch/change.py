@@ -1,8 +1,9 @@
-"""What changed between two frames, each reduced to its blocks: the mean luma of every 16 x 16 pixels, from 0 to 255.
+"""What changed between two frames, each reduced to its blocks: the mean luma and chroma of every 16 x 16 pixels.
 
-A block has changed if its mean differs by more than THRESHOLD. What sharpens a block, as an encoder does once the
-screen rests, leaves its mean nearly as it was. The threshold was measured (docs/performance.md): below it, frames
-that repeat a resting screen differ again and again; above it, a fade of one level a frame would pass for rest.
+A block has changed if its mean luma, from 0 to 255, differs by more than THRESHOLD, or its mean chroma by twice that.
+What sharpens a block, as an encoder does once the screen rests, leaves its means nearly as they were. The threshold was
+measured (see docs/performance.md): below it, frames that repeat a resting screen differ again and again; above it, a
+fade of one level a frame would pass for rest.
 
 A frame is compared with a reference, not with the frame before it: so changes too small to count add up. The first
 frame is the first reference, and every frame that differs from the reference becomes the next one.
@@ -22,7 +23,8 @@ Blocks: TypeAlias = npt.NDArray[np.uint8]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 BLOCK: Final = 16  # pixels each way
-THRESHOLD: Final = 6  # of 255
+THRESHOLD: Final = 6  # of 255; twice as much for chroma, which encoders treat more roughly
+LIMITS: Final = np.array([THRESHOLD, 2 * THRESHOLD, 2 * THRESHOLD], np.int16).reshape(3, 1, 1)
 REGIONS_LIMIT: Final = 8  # that `regions_of` returns
 
 
@@ -68,7 +70,7 @@ class Reference:
         """Compare a frame with the reference. A frame of another size than the reference's differs everywhere.
 
         Args:
-            blocks: The frame's blocks; shape (rows, columns), as `grid_of` says.
+            blocks: The frame's blocks; shape (3, rows, columns), as `grid_of` says: luma, and two of chroma.
             size: The frame's width and height in pixels.
             rtp_time: The frame's own.
             arrival_ns: The frame's own.
@@ -79,11 +81,15 @@ class Reference:
         now = blocks.astype(np.int16)
         is_first, has_turned = self._blocks is None, size != self._size
         if has_turned:
-            self._mask = mask_of(blocks.shape, size, self._region, self._ignore)
+            self._mask = mask_of(blocks.shape[1:], size, self._region, self._ignore)
             self._size = size
         changed: Mask | None = None
         if self._blocks is not None:
-            differs: Mask = np.ones(blocks.shape, np.bool_) if has_turned else np.abs(now - self._blocks) > THRESHOLD
+            differs: Mask
+            if has_turned:
+                differs = np.ones(blocks.shape[1:], np.bool_)
+            else:
+                differs = (np.abs(now - self._blocks) > LIMITS).any(axis=0)
             if self._mask is not None:
                 differs &= self._mask
             changed = differs if differs.any() else None

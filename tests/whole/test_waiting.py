@@ -270,3 +270,22 @@ async def test_an_app_that_opens_at_a_tap_has_a_first_change_and_a_rest(connect:
             await session.tap(0.5, 0.02).changed(timeout_s=0.5)
         change = await session.press("HOME").changed(timeout_s=30)
         assert change.after_s > 0
+
+
+async def test_no_answer_to_a_tap_is_missed_on_a_lossy_path(connect: Connect) -> None:
+    """An answer is one small frame, and nothing follows it: when it is lost, no gap shows that."""
+    faults = emulator.Faults(lose=0.1)
+    async with (
+        emulator.serve(
+            width=180, height=320, fps=20, audio=False, screen="apps", reactions_ms=[0], faults=faults
+        ) as phone,
+        connect(phone) as session,
+        asyncio.timeout(LIMIT_S),
+    ):
+        await session.wait_input()
+        await session.apps.start("com.example.slow")
+        await session.wait_until_still(timeout_s=30)
+        assert phone.app_in_front == "com.example.slow"
+        for _ in range(12):
+            change = await session.tap(0.5, 0.75).changed(timeout_s=30)
+            assert change.after_s > 0

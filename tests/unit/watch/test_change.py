@@ -11,15 +11,16 @@ from streamer.watch.region import Region
 
 SIZE = (160, 320)
 SHAPE = (20, 10)
+GRAY = np.full((2, *SHAPE), 128, np.uint8)  # the planes of chroma
 
 
 def blocks(level: int = 100, **changed: int) -> Blocks:
-    """Return the blocks of a plain frame; `r3c4=120` sets the block in row 3 and column 4."""
+    """Return the luma of a plain frame; `r3c4=120` sets the block in row 3 and column 4."""
     plane = np.full(SHAPE, level, np.uint8)
     for place, value in changed.items():
         row, column = place[1:].split("c")
         plane[int(row), int(column)] = value
-    return plane
+    return np.stack([plane, *GRAY])
 
 
 class Comparing:
@@ -45,6 +46,13 @@ def test_a_block_has_changed_when_its_mean_differs_by_more_than_the_threshold(le
     comparing = Comparing()
     comparing.look(blocks(level))
     assert (comparing.look(blocks(level, r5c5=other)).changed is not None) == (abs(level - other) > THRESHOLD)
+
+
+def test_a_change_of_color_at_the_same_luma_is_a_change() -> None:
+    comparing, colored = Comparing(), blocks()
+    comparing.look(blocks())
+    colored[2, 4, 4] = 128 + 2 * THRESHOLD + 1
+    assert comparing.look(colored).region == Region(64, 64, 16, 16)
 
 
 def test_a_change_is_reported_with_its_region_in_pixels() -> None:
@@ -76,7 +84,7 @@ def test_only_the_region_counts_and_nothing_that_is_ignored() -> None:
 def test_a_screen_that_turned_has_changed_everywhere() -> None:
     comparing = Comparing(ignore=(Region(0, 0, 16, 16),))
     comparing.look(blocks())
-    look = comparing.look(np.full(SHAPE[::-1], 100, np.uint8), SIZE[::-1])
+    look = comparing.look(np.full((3, *SHAPE[::-1]), 100, np.uint8), SIZE[::-1])
     assert look.changed is not None
     assert np.count_nonzero(look.changed) == 199
     assert look.region == Region(0, 0, 320, 160)

@@ -218,7 +218,7 @@ class Compared:
 
 
 def plain(level: int = 100) -> Blocks:
-    return np.full((20, 10), level, np.uint8)
+    return np.full((3, 20, 10), level, np.uint8)
 
 
 def test_a_fade_of_one_level_a_frame_is_not_still() -> None:
@@ -234,7 +234,7 @@ def test_a_fade_by_less_than_the_threshold_within_the_quiet_is_not_seen() -> Non
 
 def test_a_caret_fits_between_two_blinks_and_never_within_a_longer_quiet() -> None:
     with_caret = plain()
-    with_caret[3, 3] += 25  # two pixels of 16, at full contrast
+    with_caret[0, 3, 3] += 25  # two pixels of 16, at full contrast
     short, long = Compared(), Compared()
     long._screen.still = Stillness(600 * MS, START)
     blinks = [with_caret if count // 15 % 2 else plain() for count in range(300)]
@@ -247,7 +247,7 @@ def test_a_masked_clock_is_still() -> None:
     masked_saw, unmasked_saw = [], []
     for count in range(120):
         blocks = plain()
-        blocks[0, count % 10] = 200
+        blocks[0, 0, count % 10] = 200
         masked_saw.append(masked.show(blocks))
         unmasked_saw.append(unmasked.show(blocks))
     assert any(masked_saw)
