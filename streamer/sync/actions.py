@@ -7,7 +7,8 @@ from streamer.sync.face import Face
 class Action(Face[streamer.Action]):
     """One action on the phone. It was sent: its last frame is handed to the network.
 
-    The verbs raise InputNotReadyError, ActionLostError, or what ended the session.
+    The verbs raise InputNotReadyError, ActionLostError, what ended the session, or ConnectionFailedError: a place is a
+    pixel and no frame has come.
 
     To know what comes of an action, use `Session.watched`.
     """
