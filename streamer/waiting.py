@@ -309,6 +309,7 @@ async def settle_after(
         await _act(act, on_sent, watch, timeout_s)
         assert machines is not None  # noqa: S101 - it was sent
         response, still = machines
+        still.begin_again(time.monotonic_ns())  # it may have taken longer than the quiet
 
         def timed_out() -> WaitTimeoutError:
             if response.first is None:

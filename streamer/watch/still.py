@@ -16,7 +16,8 @@ clock:
 A phone that was asked in vain was cut off. What it sent meanwhile may be lost without a trace. So once it answers, it
 is asked for a keyframe, and the quiet counts from there.
 
-A quiet from before `now_ns` does not count: what the program did just now has not had its effect.
+A quiet from before `now_ns` does not count: what the program did just now has not had its effect. An action that takes
+its time, such as a long press, moves that moment to its end.
 """
 
 from collections import deque
@@ -68,12 +69,28 @@ class Stillness:
         if look.changed is not None:
             self._changes.append((look.arrival_ns, look.changed))
         if look.changed is not None or look.follows_loss or look.is_first or self.newest is None:
-            self._began = look.rtp_time + max(self._since_ns - look.arrival_ns, 0) / TICK_NS
-            self._is_keyframe_asked = False
+            self._begin(look)
+        else:
+            self._count(look)
+
+    def _begin(self, look: Look) -> None:
+        """The quiet begins with a frame, or later if that came before quiet counts."""
+        self._began = look.rtp_time + max(self._since_ns - look.arrival_ns, 0) / TICK_NS
+        self._is_keyframe_asked = False
+        self._count(look)
+
+    def _count(self, look: Look) -> None:
+        """Count the quiet up to a frame."""
         self.newest = look
         passed_ns = round((look.rtp_time - self._began) * TICK_NS)
         self.is_still = passed_ns >= self._quiet_ns
         self.deadline_ns = self._due_ns = look.arrival_ns + self._quiet_ns - passed_ns
+
+    def begin_again(self, now_ns: int) -> None:
+        """Let no quiet from before `now_ns` count: an action has just ended."""
+        self._since_ns = now_ns
+        if self.newest is not None:
+            self._begin(self.newest)
 
     def answer(self, asked_ns: int, now_ns: int, *, came: bool) -> None:
         """Take note whether the phone answered what was asked at `asked_ns`."""

@@ -135,6 +135,23 @@ def test_a_quiet_from_before_the_wait_does_not_count() -> None:
     assert 300 <= screen.still_at_ms <= 400
 
 
+def test_a_quiet_from_before_the_end_of_an_action_does_not_count() -> None:
+    screen = Screen()
+    screen.frame(0, changed=False)
+    screen.frame(20, changed=True)  # a finger went down
+    screen.frame(800, changed=False)
+    assert screen.still.is_still
+    screen.still.begin_again(START + 1000 * MS)  # it went up
+    screen.still_at_ms = None
+    screen.run_until(1200)
+    assert not screen.has_rested()
+    screen.frame(1250, changed=True)  # so late is the answer
+    screen.run_until(1549)
+    assert not screen.has_rested()
+    screen.run_until(3000)
+    assert screen.has_rested()
+
+
 def test_a_stalled_network_is_not_a_still_screen() -> None:
     screen = Screen(answers=False)
     screen.frame(100, changed=True)
