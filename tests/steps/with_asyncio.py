@@ -1,0 +1,190 @@
+"""Twenty steps of a UI test, with asyncio."""
+
+import contextlib
+from collections.abc import Iterator
+
+import streamer
+from streamer import emulator
+from tests.steps import phone as at
+from tests.steps.phone import LIMIT_S, check_answer, count, difference
+
+
+class Steps:
+    """The steps, one after the other: each begins on the screen that the one before it left."""
+
+    def __init__(self, phone: streamer.Session, emulated: emulator.EmulatedPhone) -> None:
+        self.phone = phone
+        self.emulated = emulated
+        self.inputs = at.Inputs(emulated)
+        self.step = ""  # the one that runs
+
+    async def run(self) -> None:
+        """Take all steps. An error has a note that names its step."""
+        with self._named():
+            for take in STEPS:
+                self.step = take.__name__
+                await take(self)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"in the step {self.step}")
+            raise
+
+    async def wait_until_the_launcher_is_still(self) -> None:
+        frame = await self.phone.wait_until_still(timeout_s=LIMIT_S)
+        assert (frame.width, frame.height) == (at.WIDTH, at.HEIGHT)
+        await self.phone.wait_for_color(*at.BESIDE_THE_S, timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.LAUNCHER
+
+    async def open_sign_in(self) -> None:
+        shown = await self.phone.tap(*at.SIGN_IN_ICON).settled(timeout_s=LIMIT_S)
+        check_answer(shown)
+        assert shown.region.pixels(at.WIDTH, at.HEIGHT)[0] == 0
+        assert self.emulated.app_in_front == at.SIGN_IN
+
+    async def tap_a_field(self) -> None:
+        check_answer(await self.phone.tap(*at.EMAIL).settled(timeout_s=LIMIT_S))
+        await self.phone.wait_for_color(*at.BESIDE_THE_A, at.KEYBOARD, timeout_s=LIMIT_S)
+
+    async def type_half_an_address(self) -> None:
+        self.inputs.clear()
+        shown = await self.phone.type("ann").settled(region=at.EMAIL_FIELD, timeout_s=LIMIT_S)
+        assert shown.frames >= 1
+        assert self.inputs.keys() == 3
+
+    async def go_back_to_put_the_keyboard_away(self) -> None:
+        check_answer(await self.phone.press("BACK").settled(timeout_s=LIMIT_S))
+        await self.phone.wait_for_color(*at.BESIDE_THE_A, at.PAGE, timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.SIGN_IN
+
+    async def see_the_validation_message(self) -> None:
+        shown = await self.phone.tap(*at.SUBMIT).settled(timeout_s=LIMIT_S)
+        assert count(shown.frame, at.RED, at.EMAIL_FIELD) > 200
+        assert count(shown.frame, at.RED, at.PASSWORD_FIELD) > 200
+
+    async def correct_the_address(self) -> None:
+        await self.phone.tap(*at.EMAIL).settled(timeout_s=LIMIT_S)
+        await self.phone.type("@example.com")
+        await self.phone.wait_for(lambda frame: count(frame, at.RED, at.EMAIL_FIELD) == 0, timeout_s=LIMIT_S)
+
+    async def sign_in(self) -> None:
+        await self.phone.tap(*at.PASSWORD).settled(timeout_s=LIMIT_S)
+        await self.phone.type("secret\n")
+        await self.phone.wait_for(lambda frame: count(frame, at.GREEN, at.FORM) > 50, timeout_s=LIMIT_S)
+        frame = await self.phone.wait_until_still(timeout_s=LIMIT_S)
+        assert count(frame, at.RED, at.FORM) == 0
+
+    async def go_home(self) -> None:
+        check_answer(await self.phone.press("HOME").settled(timeout_s=LIMIT_S))
+        await self.phone.wait_for_color(*at.BESIDE_THE_S, timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.LAUNCHER
+
+    async def open_settings(self) -> None:
+        check_answer(await self.phone.tap(*at.SETTINGS_ICON).settled(timeout_s=LIMIT_S))
+        assert self.emulated.app_in_front == at.SETTINGS
+        self.top = await self.phone.screenshot()
+
+    async def swipe_up(self) -> None:
+        shown = await self.phone.swipe("up").settled(region=at.LIST, timeout_s=LIMIT_S)
+        check_answer(shown)
+        assert difference(self.top, shown.frame, at.LIST) > 3
+
+    async def swipe_back(self) -> None:
+        off: list[float] = []
+        while len(off) < 5:  # how far a fling goes depends on how steadily the finger's moves came
+            shown = await self.phone.swipe("down").settled(region=at.LIST, timeout_s=LIMIT_S)
+            off.append(difference(self.top, shown.frame, at.LIST))
+            if off[-1] < 2:
+                return
+        raise AssertionError(f"expected the list at its top, got frames that differ from it by {off}")
+
+    async def start_the_canvas(self) -> None:
+        await self.phone.apps.start(at.CANVAS)
+        await self.phone.wait_for_color(*at.MIDDLE, at.WHITE, timeout_s=LIMIT_S)
+        self.paper = await self.phone.wait_until_still(timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.CANVAS
+
+    async def double_tap(self) -> None:
+        self.inputs.clear()
+        shown = await self.phone.double_tap(*at.MIDDLE).settled(timeout_s=LIMIT_S)
+        assert self.inputs.touches() == [("down", 0), ("up", 0)] * 2
+        assert 10 < count(shown.frame, at.BLUE, at.PAPER) < 100
+
+    async def long_press(self) -> None:
+        self.inputs.clear()
+        shown = await self.phone.long_press(100, 200, duration_s=1.0).settled(region=at.PAPER, timeout_s=LIMIT_S)
+        assert self.inputs.touches() == [("down", 0), ("up", 0)]
+        assert 20 < count(shown.frame, at.BLUE, at.PAPER) < 200  # the finger's ring is gone
+
+    async def hold_a_finger(self) -> None:
+        ring = streamer.Region(220, 160, 80, 80)
+        async with self.phone.finger() as finger:
+            await finger.down(260, 200)
+            await self.phone.wait_for(lambda frame: count(frame, at.BLUE, ring) > 200, timeout_s=LIMIT_S)
+        await self.phone.wait_for(lambda frame: count(frame, at.BLUE, ring) < 100, timeout_s=LIMIT_S)
+
+    async def pinch(self) -> None:
+        self.inputs.clear()
+        shown = await self.phone.pinch(at.MIDDLE, scale=0.5).settled(region=at.PAPER, timeout_s=LIMIT_S)
+        assert sorted(self.inputs.touches()) == [("down", 0), ("down", 1), ("up", 0), ("up", 1)]
+        assert count(shown.frame, at.GREEN, at.PAPER) > 10
+        self.drawn = shown.frame
+
+    async def see_a_toast(self) -> None:
+        await self.phone.press("HOME").settled(timeout_s=LIMIT_S)
+        await self.phone.tap(*at.NOTICES_ICON).settled(timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.NOTICES
+        await self.phone.tap(*at.TOAST_BUTTON)
+        await self.phone.wait_for_color(*at.TOAST, timeout_s=LIMIT_S)
+        await self.phone.wait_for_color(*at.TOAST[:2], at.PAGE, timeout_s=LIMIT_S)
+
+    async def dismiss_a_dialog(self) -> None:
+        before = await self.phone.wait_until_still(timeout_s=LIMIT_S)
+        await self.phone.tap(*at.DIALOG_BUTTON).settled(timeout_s=LIMIT_S)
+        await self.phone.wait_for_color(*at.DELETE_BUTTON, timeout_s=LIMIT_S)
+        shown = await self.phone.tap(*at.CANCEL_BUTTON).settled(timeout_s=LIMIT_S)
+        assert difference(before, shown.frame, at.LIST) < 2
+
+    async def go_to_a_recent_app_and_stop_it(self) -> None:
+        await self.phone.press("APP_SWITCH").settled(timeout_s=LIMIT_S)
+        shown = await self.phone.tap(*at.SECOND_CARD).settled(timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.CANVAS
+        assert difference(self.drawn, shown.frame, at.PAPER) < 2
+        await self.phone.apps.stop(at.CANVAS)
+        await self.phone.wait_for_color(*at.BESIDE_THE_S, timeout_s=LIMIT_S)
+        assert self.emulated.app_in_front == at.LAUNCHER
+
+
+STEPS = (
+    Steps.wait_until_the_launcher_is_still,
+    Steps.open_sign_in,
+    Steps.tap_a_field,
+    Steps.type_half_an_address,
+    Steps.go_back_to_put_the_keyboard_away,
+    Steps.see_the_validation_message,
+    Steps.correct_the_address,
+    Steps.sign_in,
+    Steps.go_home,
+    Steps.open_settings,
+    Steps.swipe_up,
+    Steps.swipe_back,
+    Steps.start_the_canvas,
+    Steps.double_tap,
+    Steps.long_press,
+    Steps.hold_a_finger,
+    Steps.pinch,
+    Steps.see_a_toast,
+    Steps.dismiss_a_dialog,
+    Steps.go_to_a_recent_app_and_stop_it,
+)
+
+
+async def take_steps(emulated: emulator.EmulatedPhone) -> None:
+    """Connect to the phone, bring it to its launcher, and take all steps."""
+    async with streamer.connect(
+        emulated.instance_id, endpoint=emulated.endpoint, credentials=streamer.Token(emulated.tenant_token)
+    ) as phone:
+        await Steps(phone, emulated).run()
