@@ -29,7 +29,9 @@ PASSWORD_FIELD: Final = streamer.Region(20, 182, 320, 62)
 FORM: Final = streamer.Region(0, 90, 360, 290)
 BESIDE_THE_A: Final = (8, 494)  # on the soft keyboard, if it is there
 KEYBOARD, PAGE = "#d6dae2", "#f6f7fa"
+SUBMIT_BUTTON: Final = (40, 280, "#1967d2")
 # Settings
+WIFI_SWITCH: Final = (302, 184, "#1967d2")  # at the top of the list
 LIST: Final = streamer.Region(0, 82, 360, 516)
 # Canvas
 PAPER: Final = streamer.Region(0, 90, 360, 470)
@@ -39,8 +41,10 @@ WHITE: Final = "#ffffff"
 TOAST_BUTTON, DIALOG_BUTTON, CANCEL_BUTTON = (180, 236), (180, 300), (107, 354)
 TOAST: Final = (133, 554, "#30333a")
 DELETE_BUTTON: Final = (202, 354, "#c5221f")
+BAR: Final = (340, 40)  # an app's title bar: when it slides in, this comes last
 # Recent apps
 SECOND_CARD: Final = (180, 218)
+SECOND_ICON: Final = (40, 218, "#b53266")
 
 RED, GREEN, BLUE = (197, 34, 31), (19, 115, 51), (25, 103, 210)
 _DOWN, _UP = 0, 1

@@ -40,9 +40,9 @@ class Steps:
         assert self.emulated.app_in_front == at.LAUNCHER
 
     def open_sign_in(self) -> None:
-        shown = self.phone.watched.tap(*at.SIGN_IN_ICON).settled(timeout_s=LIMIT_S)
-        check_answer(shown)
-        assert shown.region.pixels(at.WIDTH, at.HEIGHT)[0] == 0
+        check_answer(self.phone.watched.tap(*at.SIGN_IN_ICON).settled(timeout_s=LIMIT_S))
+        self.phone.wait_for_color(*at.SUBMIT_BUTTON, timeout_s=LIMIT_S)
+        self.phone.wait_until_still(timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.SIGN_IN
 
     def tap_a_field(self) -> None:
@@ -61,9 +61,9 @@ class Steps:
         assert self.emulated.app_in_front == at.SIGN_IN
 
     def see_the_validation_message(self) -> None:
-        shown = self.phone.watched.tap(*at.SUBMIT).settled(timeout_s=LIMIT_S)
-        assert count(shown.frame, at.RED, at.EMAIL_FIELD) > 200
-        assert count(shown.frame, at.RED, at.PASSWORD_FIELD) > 200
+        check_answer(self.phone.watched.tap(*at.SUBMIT).settled(timeout_s=LIMIT_S))
+        self.phone.wait_for(lambda frame: count(frame, at.RED, at.EMAIL_FIELD) > 200, timeout_s=LIMIT_S)
+        self.phone.wait_for(lambda frame: count(frame, at.RED, at.PASSWORD_FIELD) > 200, timeout_s=LIMIT_S)
 
     def correct_the_address(self) -> None:
         self.phone.watched.tap(*at.EMAIL).settled(timeout_s=LIMIT_S)
@@ -80,21 +80,24 @@ class Steps:
     def go_home(self) -> None:
         check_answer(self.phone.watched.press("HOME").settled(timeout_s=LIMIT_S))
         self.phone.wait_for_color(*at.BESIDE_THE_S, timeout_s=LIMIT_S)
+        self.phone.wait_until_still(timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.LAUNCHER
 
     def open_settings(self) -> None:
         check_answer(self.phone.watched.tap(*at.SETTINGS_ICON).settled(timeout_s=LIMIT_S))
+        self.phone.wait_for_color(*at.WIFI_SWITCH, timeout_s=LIMIT_S)
+        self.phone.wait_for_color(*at.BAR, at.WHITE, timeout_s=LIMIT_S)
+        self.top = self.phone.wait_until_still(timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.SETTINGS
-        self.top = self.phone.screenshot()
 
     def swipe_up(self) -> None:
         shown = self.phone.watched.swipe("up").settled(region=at.LIST, timeout_s=LIMIT_S)
         check_answer(shown)
-        assert difference(self.top, shown.frame, at.LIST) > 3
+        self.phone.wait_for(lambda frame: difference(self.top, frame, at.LIST) > 3, timeout_s=LIMIT_S)
 
     def swipe_back(self) -> None:
         off: list[float] = []
-        while len(off) < 5:  # how far a fling goes depends on how steadily the finger's moves came
+        while len(off) < 10:  # how far a fling goes depends on how steadily the finger's moves came
             shown = self.phone.watched.swipe("down").settled(region=at.LIST, timeout_s=LIMIT_S)
             off.append(difference(self.top, shown.frame, at.LIST))
             if off[-1] < 2:
@@ -109,15 +112,18 @@ class Steps:
 
     def double_tap(self) -> None:
         self.inputs.clear()
-        shown = self.phone.watched.double_tap(*at.MIDDLE).settled(timeout_s=LIMIT_S)
+        check_answer(self.phone.watched.double_tap(*at.MIDDLE).settled(timeout_s=LIMIT_S))
         assert self.inputs.touches() == [("down", 0), ("up", 0)] * 2
-        assert 10 < count(shown.frame, at.BLUE, at.PAPER) < 100
+        self.phone.wait_for(lambda frame: 10 < count(frame, at.BLUE, at.PAPER) < 100, timeout_s=LIMIT_S)
 
     def long_press(self) -> None:
         self.inputs.clear()
-        shown = self.phone.watched.long_press(100, 200, duration_s=1.0).settled(region=at.PAPER, timeout_s=LIMIT_S)
+        check_answer(
+            self.phone.watched.long_press(100, 200, duration_s=1.0).settled(region=at.PAPER, timeout_s=LIMIT_S)
+        )
         assert self.inputs.touches() == [("down", 0), ("up", 0)]
-        assert 20 < count(shown.frame, at.BLUE, at.PAPER) < 200  # the finger's ring is gone
+        around = streamer.Region(60, 160, 80, 80)
+        self.phone.wait_for(lambda frame: 5 < count(frame, at.BLUE, around) < 100, timeout_s=LIMIT_S)
 
     def hold_a_finger(self) -> None:
         ring = streamer.Region(220, 160, 80, 80)
@@ -130,12 +136,15 @@ class Steps:
         self.inputs.clear()
         shown = self.phone.watched.pinch(at.MIDDLE, scale=0.5).settled(region=at.PAPER, timeout_s=LIMIT_S)
         assert sorted(self.inputs.touches()) == [("down", 0), ("down", 1), ("up", 0), ("up", 1)]
-        assert count(shown.frame, at.GREEN, at.PAPER) > 10
-        self.drawn = shown.frame
+        check_answer(shown)
+        self.phone.wait_for(lambda frame: count(frame, at.GREEN, at.PAPER) > 10, timeout_s=LIMIT_S)
+        self.drawn = self.phone.wait_until_still(timeout_s=LIMIT_S)
 
     def see_a_toast(self) -> None:
-        self.phone.watched.press("HOME").settled(timeout_s=LIMIT_S)
+        self.go_home()
         self.phone.watched.tap(*at.NOTICES_ICON).settled(timeout_s=LIMIT_S)
+        self.phone.wait_for_color(*at.BAR, at.WHITE, timeout_s=LIMIT_S)
+        self.phone.wait_until_still(timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.NOTICES
         self.phone.tap(*at.TOAST_BUTTON)
         self.phone.wait_for_color(*at.TOAST, timeout_s=LIMIT_S)
@@ -145,14 +154,16 @@ class Steps:
         before = self.phone.wait_until_still(timeout_s=LIMIT_S)
         self.phone.watched.tap(*at.DIALOG_BUTTON).settled(timeout_s=LIMIT_S)
         self.phone.wait_for_color(*at.DELETE_BUTTON, timeout_s=LIMIT_S)
-        shown = self.phone.watched.tap(*at.CANCEL_BUTTON).settled(timeout_s=LIMIT_S)
-        assert difference(before, shown.frame, at.LIST) < 2
+        self.phone.watched.tap(*at.CANCEL_BUTTON).settled(timeout_s=LIMIT_S)
+        self.phone.wait_for(lambda frame: difference(before, frame, at.LIST) < 2, timeout_s=LIMIT_S)
 
     def go_to_a_recent_app_and_stop_it(self) -> None:
         self.phone.watched.press("APP_SWITCH").settled(timeout_s=LIMIT_S)
-        shown = self.phone.watched.tap(*at.SECOND_CARD).settled(timeout_s=LIMIT_S)
+        self.phone.wait_for_color(*at.SECOND_ICON, timeout_s=LIMIT_S)
+        self.phone.wait_until_still(timeout_s=LIMIT_S)
+        self.phone.watched.tap(*at.SECOND_CARD).settled(timeout_s=LIMIT_S)
+        self.phone.wait_for(lambda frame: difference(self.drawn, frame, at.PAPER) < 2, timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.CANVAS
-        assert difference(self.drawn, shown.frame, at.PAPER) < 2
         self.phone.apps.stop(at.CANVAS)
         self.phone.wait_for_color(*at.BESIDE_THE_S, timeout_s=LIMIT_S)
         assert self.emulated.app_in_front == at.LAUNCHER

@@ -169,6 +169,22 @@ async def test_the_answer_to_an_action_is_measured_from_its_hand_over_on_the_clo
         assert change.after_s >= 0
 
 
+async def test_what_comes_after_a_long_action_counts_although_the_screen_was_still_during_it(
+    phone: emulator.EmulatedPhone, screen: Planted, connect: Connect
+) -> None:
+    async def press_long(on_sent: Callable[[int], None]) -> None:
+        screen.plant(box)
+        on_sent(time.monotonic_ns())
+        await asyncio.sleep(2)
+        screen.plant(lambda image, seconds: box(image, seconds) if seconds < 0.3 else None)
+
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.wait_until_still(timeout_s=30)
+        shown = await settle_after(press_long, session._watcher, quiet_s=1.0, region=None, ignore=(), timeout_s=30)
+        assert shown.frames == 2
+        assert shown.settled_s > 2
+
+
 async def test_an_action_is_sent_once_there_is_a_frame_to_compare_with_and_only_once(
     phone: emulator.EmulatedPhone, screen: Planted, connect: Connect
 ) -> None:
