@@ -82,7 +82,7 @@ async def into(
                     task.cancel()
                 stats = final_stats(session, show=show_stats and not say.as_json, is_pipe=is_pipe)
     except errors.StreamerError:
-        if recording is not None and recording.frames:
+        if recording is not None and recording.frames and not is_pipe:
             notes.print(_words(output, recording))  # what is kept
         raise
     facts: dict[str, Any] = {

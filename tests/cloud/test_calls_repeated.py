@@ -56,7 +56,7 @@ async def test_a_change_with_an_unclear_answer_is_never_repeated(
 async def test_a_change_whose_answer_takes_too_long_is_not_repeated(api: VendorApi) -> None:
     api.answer_first("reboot", silence())
     async with open_cloud(api.server.url, timeout_s=0.2) as cloud:
-        with failing_with(CloudUnclearError, "127.0.0.1: timed out"):
+        with failing_with(CloudUnclearError, ": timed out"):
             await cloud.phone(PHONE).reboot()
     assert len(api.server.requests) == 1
 
