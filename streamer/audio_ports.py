@@ -12,7 +12,7 @@ class AudioPort:
 
     address: str | None = None  # an IPv4 address
     port: int | None = None  # a string under `internal`, an integer under `external` [doc]
-    type: int | None = None  # likewise
+    type: int | None = None  # a string or an integer, as `port`
     address_ipv6: str | None = None  # an IPv6 address
 
 

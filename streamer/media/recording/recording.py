@@ -31,7 +31,7 @@ ENCODE_EVERY_S: Final = 0.05  # with `transcode`: small portions
 AT_ONCE_NS: Final = 1_000_000  # two clocks count as read together if it took no longer
 WRITTEN_LIMIT_S: Final = 3.0  # a frame is in the file after this time, unless it waits for the next one
 CLOSE_LIMIT_S: Final = 30.0 + REARRANGE_S  # then a disk that takes nothing is given up
-PIPE_LIMIT_S: Final = 10.0  # likewise a pipe that nobody reads
+PIPE_LIMIT_S: Final = 10.0  # a pipe that nobody reads may block for this long
 
 
 def check_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:

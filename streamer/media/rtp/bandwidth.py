@@ -38,7 +38,7 @@ class _Groups:
     def __init__(self) -> None:
         # When the last packet of the previous group was sent, and when it came.
         self._previous: tuple[int, int] | None = None
-        self._first: tuple[int, int] | None = None  # likewise, of the group's first packet
+        self._first: tuple[int, int] | None = None  # the same two times, of the group's first packet
         self._last = (0, 0)
         self._size = 0
 

@@ -68,7 +68,7 @@ class Counters:
     malformed: int = 0
     unknown_payload_type: int = 0
     refused: int = 0  # not counted in `packets`: SRTP does not authenticate them
-    duplicated: int = 0  # likewise: they came before, or too late for SRTP to tell
+    duplicated: int = 0  # packets that came before, or too late for SRTP to tell
     recovered: int = 0
     video_gaps: int = 0  # how often packets of video were missing, even if they came later
     frames: int = 0

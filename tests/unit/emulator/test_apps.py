@@ -30,7 +30,7 @@ BACK, HOME, RECENTS, SHIFT = 4, 3, 187, 59
 
 
 class Person:
-    """Somebody who looks at a small phone, 360 dp wide, and touches it. Places are in dp."""
+    """A user of a small phone, 360 dp wide: looks at it and touches it. Places are in dp."""
 
     def __init__(self, app: str = "", *, animations: bool = False) -> None:
         self.desktop = Desktop(180, 320, fps=30)
