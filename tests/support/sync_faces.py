@@ -304,7 +304,8 @@ def spell(kind: Any) -> str:
     if id(kind) in _PUBLIC:
         return f"streamer.{_PUBLIC[id(kind)]}"
     assert not kind.__module__.startswith("streamer"), f"{kind} has no public name"
-    return str(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}")
+    module = kind.__module__.partition("._")[0]  # pathlib._local, where Python 3.13 keeps Path
+    return str(kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}")
 
 
 def _quoted(thing: Any, *, depth: int = 1) -> str:
