@@ -166,6 +166,7 @@ def _left(path: Path, sent: dict[str, list[Any]], killed_at: float) -> dict[str,
         lost_s[kind] = killed_at - gone[0] if gone and comparison.places else 0.0
     return {
         "suffix": path.suffix,
+        "size": path.stat().st_size,
         "opens": told.returncode == 0 and "h264" in told.stdout,
         "complaint": told.stderr.strip(),
         "video": of["video"],

@@ -31,7 +31,8 @@ async def test_a_process_killed_at_any_moment_leaves_files_that_lack_only_the_la
 ) -> None:
     files = await proofs.killed(tmp_path, times=10, seed=2, longest_s=4, at_once=5)
     for left in files:
-        assert left["opens"] or left["after_s"] < 2, left["complaint"]  # a busy machine has not written a frame by then
+        has_head_only = left["size"] < 2000 and left["after_s"] < 2  # a busy machine has not written a frame by then
+        assert left["opens"] or has_head_only, left["complaint"]
         for kind in ("video", "audio"):
             assert left[kind].is_exact
             assert left[kind].missing == 0

@@ -29,7 +29,7 @@ MAX_BPS: Final = 100_000_000
 _MS: Final = 1_000_000
 _GROUP_NS: Final = 5 * _MS
 _BURST_NS: Final = 100 * _MS
-_PAUSE_NS: Final = 2_000 * _MS  # after such a pause, delays are measured anew; send times wrap at 64 s
+_PAUSE_NS: Final = 2_000 * _MS  # after such a pause, the measurement of delays restarts; send times wrap at 64 s
 
 
 class _Groups:
