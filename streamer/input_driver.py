@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import astuple
 from typing import Final, Protocol, TypeAlias
 
 from streamer.aio import within
@@ -22,6 +23,8 @@ from streamer.errors import ActionLostError, ConfigurationError, ConnectionLostE
 from streamer.mailbox import Recent
 from streamer.own_loop import OwnLoop
 from streamer.pubsub import Hub, HubIterator
+from streamer.timeline.journal import Act, Journal, Trace
+from streamer.timeline.records import Message, kind_of
 
 ACTIONS_LIMIT: Final = 100  # that wait for their turn; one more is refused
 MESSAGES_LIMIT: Final = 100  # of the phone, that a consumer has not read; the oldest are dropped and counted
@@ -81,10 +84,13 @@ class InputDriver:
     `close` ends it: from then on actions raise the error.
     """
 
-    def __init__(self, find_link: Callable[[], Link | None], *, loop: OwnLoop, keep_awake: bool) -> None:
+    def __init__(
+        self, find_link: Callable[[], Link | None], journal: Journal, *, loop: OwnLoop, keep_awake: bool
+    ) -> None:
         self._messages: Hub[dict[str, object]] = Hub(loop=loop)
         self._find_link = find_link
         self._keep_awake = keep_awake
+        self._journal = journal
         self._link: Link | None = None
         self._has_link = asyncio.Event()  # or never will have one
         self._lost = asyncio.Event()  # the link of now is no longer in force
@@ -113,6 +119,7 @@ class InputDriver:
         """Take a data channel message of the phone's."""
         for message in parse_messages(data):
             self._messages.publish(message)
+            self._journal.tell_now(Message(by_phone=True, kind=kind_of(message)))
 
     def iterate_messages(self) -> MessageIterator:
         """Return an iterator for a new consumer."""
@@ -153,31 +160,41 @@ class InputDriver:
                 await self._has_link.wait()
         return self._link
 
-    async def perform(self, plan: Plan, *, timeout_s: float, on_sent: Callable[[int], None]) -> None:
+    async def perform(
+        self, plan: Plan, *, timeout_s: float, on_sent: Callable[[int], None], draft: Act | None = None
+    ) -> None:
         """Send an action once those before it are through; it ends when its last frame is handed to the network.
 
         `plan` gives the steps when it is this action's turn. `on_sent` gets the moment of its first frame (monotonic).
+        `draft` is what the journal tells of it.
         Raises InputNotReadyError, ActionLostError, or ConfigurationError if ACTIONS_LIMIT others wait.
         """
-        async with self._own_turn():
-            await self.wait_ready(timeout_s)
-            steps = await plan()
-            async with self.hand(fingers_of(steps), timeout_s=timeout_s, on_sent=on_sent) as hand:
-                begin = asyncio.get_running_loop().time()
-                for step in steps:
-                    await hand.wait_until(begin + step.at_s)
-                    hand.send(step.frame, step.delivery)
-                await asyncio.sleep(0)  # aiortc sends in a task of its own
+        with self._journal.acting(draft) as trace:
+            async with self._own_turn():
+                await self.wait_ready(timeout_s)
+                steps = await plan()
+                async with self._hand(fingers_of(steps), timeout_s, on_sent, trace) as hand:
+                    begin = asyncio.get_running_loop().time()
+                    for step in steps:
+                        await hand.wait_until(begin + step.at_s)
+                        hand.send(step.frame, step.delivery)
+                    await asyncio.sleep(0)  # aiortc sends in a task of its own
 
     @contextlib.asynccontextmanager
-    async def hand(
-        self, fingers: int, *, timeout_s: float, on_sent: Callable[[int], None] = lambda _: None
-    ) -> AsyncIterator["Hand"]:
+    async def hand(self, fingers: int, *, timeout_s: float, draft: Act | None = None) -> AsyncIterator["Hand"]:
         """Give some fingers over the link in force. Those that are down at the end are lifted, whatever happened."""
+        with self._journal.acting(draft) as trace:
+            async with self._hand(fingers, timeout_s, lambda _: None, trace) as hand:
+                yield hand
+
+    @contextlib.asynccontextmanager
+    async def _hand(
+        self, fingers: int, timeout_s: float, on_sent: Callable[[int], None], trace: Trace | None
+    ) -> AsyncIterator["Hand"]:
         link = await self.wait_ready(timeout_s)
         ids = self._fingers.take(fingers)
         try:
-            yield Hand(link, self._lost, self._fingers, ids, on_sent)
+            yield Hand(link, self._lost, self._fingers, ids, on_sent=on_sent, trace=trace)
         finally:
             self._lift(self._fingers.lifts(ids))
             self._fingers.release(ids)
@@ -227,13 +244,16 @@ class Hand:
         lost: asyncio.Event,
         fingers: Fingers,
         ids: tuple[int, ...],
+        *,
         on_sent: Callable[[int], None],
+        trace: Trace | None,
     ) -> None:
         self._link = link
         self._lost = lost
         self._fingers = fingers
         self._ids = ids
         self._on_sent = on_sent
+        self._trace = trace
         self._first: Receipt | None = None  # of the first frame
 
     async def wait_until(self, at: float) -> None:
@@ -261,6 +281,8 @@ class Hand:
             raise self._error("the connection to the phone takes no more input")
         if isinstance(frame, Touch):
             self._fingers.note(frame)
+        if self._trace is not None:
+            self._trace.note(now_ns, [astuple(point) for point in frame.points] if isinstance(frame, Touch) else ())
         if self._first is None:
             self._first = receipt
             self._on_sent(now_ns)

@@ -31,6 +31,7 @@ from streamer.options import ConnectOptions
 from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
+from streamer.timeline.journal import Journal
 from streamer.verbs import Verbs
 from streamer.waiting import Waits
 from streamer.watcher import Watcher
@@ -77,7 +78,10 @@ class Session(Verbs, Waits, ShellAndApps):
             loop=self._loop,
         )
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
-        self._input = InputDriver(lambda: self._reconnector.input_peer, loop=self._loop, keep_awake=options.keep_awake)
+        self._journal = Journal(lambda: self._history.newest_rtp_time)
+        self._input = InputDriver(
+            lambda: self._reconnector.input_peer, self._journal, loop=self._loop, keep_awake=options.keep_awake
+        )
         self._recordings: set[Recording] = set()
         self._reconnector = Reconnector(
             instance,
@@ -88,7 +92,7 @@ class Session(Verbs, Waits, ShellAndApps):
             on_input=self._input.look,
             on_message=self._input.receive,
         )
-        self._watcher = Watcher(self._frames, self._reconnector)
+        self._watcher = Watcher(self._frames, self._reconnector, self._journal)
         self._stats = StatsCollector(self._reconnector, self._frames, self._audio, events)
         for sink in (self._history, self._frames, self._audio, self._stats.meter):
             self._fanout.add(sink)
@@ -337,10 +341,7 @@ class Session(Verbs, Waits, ShellAndApps):
             request_keyframe=self.request_keyframe,
             interruptions=self._events.interruptions.between,
             limits=Limits(
-                segment_s=segment_s,
-                segment_bytes=segment_bytes,
-                max_duration_s=max_duration_s,
-                max_bytes=max_bytes,
+                segment_s=segment_s, segment_bytes=segment_bytes, max_duration_s=max_duration_s, max_bytes=max_bytes
             ),
             manifest=manifest,
             transcode=transcode,

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from streamer.actions import Action
@@ -14,6 +15,8 @@ from streamer.errors import ConfigurationError
 from streamer.input_driver import Hand, InputDriver, MessageIterator
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.own_loop import OwnLoop
+from streamer.timeline import records
+from streamer.timeline.journal import Act, Journal
 from streamer.watcher import Watcher
 
 READY_TIMEOUT_S: Final = 10.0
@@ -108,7 +111,22 @@ class Verbs:
 
     _input: InputDriver
     _watcher: Watcher
+    _journal: Journal
     _loop: OwnLoop
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Name what the block does: `with phone.step("sign in")`. Nothing is sent.
+
+        The timeline of a test has it, with the time that it took, and the video of a test has a chapter for it. If the
+        program has imported `allure`, Allure's report has the step, too.
+
+        Args:
+            name: What people call it. Steps may be within steps.
+        """
+        allure = sys.modules.get("allure")
+        with allure.step(name) if allure else contextlib.nullcontext(), self._journal.step(name):
+            yield
 
     async def _screen_size(self, timeout_s: float) -> tuple[int, int]:
         """Return the newest frame's width and height."""
@@ -280,7 +298,7 @@ class Verbs:
         async def resolve_place(place: Place) -> tuple[float, float]:
             return (await self._resolved([place], None, timeout_s))[0]
 
-        async with self._input.hand(1, timeout_s=timeout_s) as hand:
+        async with self._input.hand(1, timeout_s=timeout_s, draft=records.Touch(verb="finger")) as hand:
             yield Finger(hand, resolve_place)
 
     def press(self, key: str | int, *, modifiers: Iterable[str] = (), timeout_s: float = READY_TIMEOUT_S) -> Action:
@@ -295,7 +313,10 @@ class Verbs:
         Raises:
             ConfigurationError: No such key; nothing was sent.
         """
-        return self._act("press", gestures.keys(keys.press(key, modifiers)), timeout_s)
+        steps = gestures.keys(keys.press(key, modifiers))
+        name = keys.silent_name(keys.key_code(key))
+        draft = records.Key(name=name or str(key), types_text=name is None)
+        return self._act("press", steps, timeout_s, draft)
 
     def type(self, text: str, *, timeout_s: float = READY_TIMEOUT_S) -> Action:
         """Type a text key by key into the field that has the phone's focus.
@@ -310,7 +331,8 @@ class Verbs:
         Raises:
             TypingError: Keys cannot type all of it; nothing was typed.
         """
-        return self._act("type", gestures.keys(keys.keys_of(text)), timeout_s)
+        steps = gestures.keys(keys.keys_of(text))
+        return self._act("type", steps, timeout_s, records.Text(length=len(text), text=text))
 
     def send_message(self, message: Mapping[str, object], *, timeout_s: float = READY_TIMEOUT_S) -> Action:
         """Send a JSON object to the phone, as frame type 211. The vendor's client tells the phone of its camera so.
@@ -324,7 +346,8 @@ class Verbs:
         Raises:
             ConfigurationError: It is no JSON or too long; nothing was sent.
         """
-        return self._act("send_message", gestures.once(encode_message(message)), timeout_s)
+        draft = records.Message(by_phone=False, kind=records.kind_of(message))
+        return self._act("send_message", gestures.once(encode_message(message)), timeout_s, draft)
 
     def messages(self) -> MessageIterator:
         """Return an async iterator of the JSON objects that the phone sends from now on, as dicts (frame type 211).
@@ -346,13 +369,14 @@ class Verbs:
         Raises:
             ConfigurationError: The type or length is impossible; nothing was sent.
         """
-        return self._act("send_frame", gestures.once(encode_frame(frame_type, body)), timeout_s)
+        draft = records.Message(by_phone=False, kind=str(frame_type))
+        return self._act("send_frame", gestures.once(encode_frame(frame_type, body)), timeout_s, draft)
 
-    def _act(self, verb: str, steps: list[Step], timeout_s: float) -> Action:
+    def _act(self, verb: str, steps: list[Step], timeout_s: float, draft: Act) -> Action:
         async def planned() -> list[Step]:
             return steps
 
-        return self._action(verb, planned, timeout_s)
+        return self._action(verb, planned, timeout_s, draft)
 
     def _touch(
         self,
@@ -367,14 +391,14 @@ class Verbs:
         async def planned() -> list[Step]:
             return plan(await self._resolved(checked, frame, timeout_s))
 
-        return self._action(verb, planned, timeout_s)
+        return self._action(verb, planned, timeout_s, records.Touch(verb=verb))
 
-    def _action(self, verb: str, plan: Callable[[], Awaitable[list[Step]]], timeout_s: float) -> Action:
+    def _action(self, verb: str, plan: Callable[[], Awaitable[list[Step]]], timeout_s: float, draft: Act) -> Action:
         self._loop.check()
         _check_timeout(timeout_s)
         return Action(
             verb,
-            lambda on_sent: self._input.perform(plan, timeout_s=timeout_s, on_sent=on_sent),
+            lambda on_sent: self._input.perform(plan, timeout_s=timeout_s, on_sent=on_sent, draft=draft),
             watcher=self._watcher,
         )
 

@@ -11,11 +11,13 @@ from streamer.control.places import Coordinate, check_place, resolve
 from streamer.errors import ConfigurationError, ConnectionLostError, WaitTimeoutError
 from streamer.media.playback.images import color_at
 from streamer.media.playback.video_frames import FrameIterator, VideoFrame
+from streamer.timeline.journal import unix_time
+from streamer.timeline.records import Measured, Still
 from streamer.watch.change import Look
 from streamer.watch.region import Region
 from streamer.watch.response import Response, percentile
 from streamer.watch.still import Need, Stillness
-from streamer.watcher import Watch, Watcher
+from streamer.watcher import Watch, Watcher, area_of
 
 Act: TypeAlias = Callable[[Callable[[int], None]], Awaitable[object]]  # calls back when its first frame was sent, in ns
 
@@ -118,11 +120,15 @@ class Waits:
                 changes.append((look, frame))
 
         where = "the screen" if region is None else f"the region {region}"
-        with self._watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch:
+        with (
+            self._watcher.journal.waiting("a change") as found,
+            self._watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
+        ):
             async with within(timeout_s, lambda: _timed_out(f"{where} had not changed", watch, "a change", timeout_s)):
                 while not changes:
                     await watch.next()
-        look, frame = changes[0]
+            look, frame = changes[0]
+            found.region = area_of(look.region, look.size)
         return Change(after_s=max(look.arrival_ns - since_ns, 0) / 1e9, region=look.region, frame=frame)
 
     async def wait_until_still(
@@ -154,10 +160,14 @@ class Waits:
         """
         _check_above_0(quiet_s=quiet_s, timeout_s=timeout_s)
         still = Stillness(round(quiet_s * 1e9), time.monotonic_ns())
-        with self._watcher.watch(lambda look, _: still.receive(look), region=region, ignore=tuple(ignore)) as watch:
+        with (
+            self._watcher.journal.waiting("a still screen"),
+            self._watcher.watch(lambda look, _: still.receive(look), region=region, ignore=tuple(ignore)) as watch,
+        ):
             async with within(timeout_s, lambda: not_still(self._watcher, watch, still, timeout_s)):
                 while not still.is_still:
                     await step(self._watcher, watch, still)
+        self._watcher.journal.tell_now(Still(quiet_s=quiet_s))
         assert watch.newest is not None  # noqa: S101 - what is still is a frame
         return watch.newest
 
@@ -240,7 +250,7 @@ class Waits:
                 f"after {timeout_s:g} s {message}", waited_for=what, waited_s=timeout_s, frame=frame
             )
 
-        with self._watcher.asking():
+        with self._watcher.journal.waiting(what), self._watcher.asking():
             async with within(timeout_s, timed_out), self._newest_frames() as frames:
                 async for frame in frames:
                     is_true = predicate(frame)
@@ -270,13 +280,21 @@ async def change_after(
         if response is not None and response.receive(look) and not changes:
             changes.append((look, frame))
 
-    with watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch:
+    with (
+        watcher.journal.waiting("a change") as found,
+        watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
+    ):
         await _act(act, on_sent, watch, timeout_s)
         async with within(timeout_s, lambda: _timed_out("nothing had changed", watch, "a change", timeout_s)):
             while response is None or not changes:
                 await watch.next()
-    look, frame = changes[0]
-    return Change(after_s=response.after_s(look), region=look.region, frame=frame)
+        look, frame = changes[0]
+        found.region = area_of(look.region, look.size)
+    change = Change(after_s=response.after_s(look), region=look.region, frame=frame)
+    watcher.journal.tell(
+        Measured(at=unix_time(response.sent_ns), rtp_time=look.rtp_time, first_change_s=change.after_s)
+    )
+    return change
 
 
 async def settle_after(
@@ -305,7 +323,10 @@ async def settle_after(
             response.receive(look)
             still.receive(look)
 
-    with watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch:
+    with (
+        watcher.journal.waiting("a still screen"),
+        watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
+    ):
         await _act(act, on_sent, watch, timeout_s)
         assert machines is not None  # noqa: S101 - it was sent
         response, still = machines
@@ -321,7 +342,7 @@ async def settle_after(
                 await step(watcher, watch, still)
     first, last, gaps_s = response.first, response.last, response.gaps_s
     assert last is not None and response.region is not None and watch.newest is not None  # noqa: S101, PT018 - as is first
-    return Settled(
+    settled = Settled(
         first_change_s=response.after_s(first),
         settled_s=response.after_s(last),
         frames=response.count,
@@ -332,6 +353,19 @@ async def settle_after(
         region=response.region,
         frame=watch.newest,
     )
+    watcher.journal.tell_now(Still(quiet_s=quiet_s))
+    watcher.journal.tell(
+        Measured(
+            at=unix_time(response.sent_ns),
+            rtp_time=first.rtp_time,
+            first_change_s=settled.first_change_s,
+            settled_s=settled.settled_s,
+            longest_gap_s=settled.longest_gap_s,
+            frames=settled.frames,
+            round_trip_s=settled.round_trip_s,
+        )
+    )
+    return settled
 
 
 async def _act(act: Act, on_sent: Callable[[int], None], watch: Watch, timeout_s: float) -> None:

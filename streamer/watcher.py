@@ -22,6 +22,8 @@ from streamer.media.playback.video import Delivery, VideoOutput
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.pubsub import Subscription
 from streamer.reconnector import Reconnector
+from streamer.timeline.journal import Journal, unix_time
+from streamer.timeline.records import Area, Change
 from streamer.watch.change import Blocks, Look, Reference, grid_of
 from streamer.watch.region import Region
 
@@ -127,11 +129,13 @@ class Watch:
 class Watcher:
     """Compare frames for the waits of a session. Nothing is decoded for it while nobody waits."""
 
-    def __init__(self, frames: VideoOutput, reconnector: Reconnector) -> None:
+    def __init__(self, frames: VideoOutput, reconnector: Reconnector, journal: Journal) -> None:
+        self.journal = journal
         self._frames = frames
         self._reconnector = reconnector
         self._watches: tuple[Watch, ...] = ()  # replaced as a whole: the decoder's thread reads it
         self._means = BlockMeans()  # the decoder's thread's
+        self._teller: Watch | None = None  # of the whole screen, for the journal, while there are other watches
         self._askers = 0  # waits that go on
         self._timer: asyncio.TimerHandle | None = None
         self._is_quiet = False  # no frame has come since the timer rang
@@ -176,13 +180,19 @@ class Watcher:
         if hub.last is not None:
             reference.check((hub.last.width, hub.last.height))  # a still screen sends no frame for the thread to do it
         watch = Watch(reference, on_look, hub.last, time.monotonic_ns())
-        self._watches = (*self._watches, watch)
+        if self._teller is None and self.journal.is_heard:
+            self._teller = Watch(Reference(), self._tell_change, hub.last, time.monotonic_ns())
+            self._watches = (self._teller, watch)
+        else:
+            self._watches = (*self._watches, watch)
         hub.add(watch.subscription)
         try:
             with self.asking():
                 yield watch
         finally:
             self._watches = tuple(other for other in self._watches if other is not watch)
+            if self._watches == (self._teller,):
+                self._watches, self._teller = (), None
             hub.unsubscribe(watch.subscription)
 
     @contextlib.contextmanager
@@ -208,6 +218,17 @@ class Watcher:
             self._reconnector.connection.request_following()
         self._ask_later()
 
+    def _tell_change(self, look: Look, _: VideoFrame) -> None:
+        if look.changed is not None:
+            self.journal.tell(
+                Change(
+                    at=unix_time(look.arrival_ns),
+                    rtp_time=look.rtp_time,
+                    region=area_of(look.region, look.size),
+                    share=round(float(look.changed.mean()), 4),
+                )
+            )
+
     def _inspect(self, decoded: DecodedFrame) -> Delivery:
         """Compare a frame, in the decoder's thread; return how its comparisons get to the waits."""
         watches = self._watches
@@ -222,6 +243,17 @@ class Watcher:
                 watch.deliver(frame, looks.get(watch))
 
         return deliver
+
+
+def area_of(region: Region, size: tuple[int, int]) -> Area:
+    """Return a region of a screen of this width and height as fractions: x, y, width and height."""
+    (width, height), (left, top, right, bottom) = size, region.pixels(*size)
+    return (
+        round(left / width, 4),
+        round(top / height, 4),
+        round((right - left) / width, 4),
+        round((bottom - top) / height, 4),
+    )
 
 
 class _NoMailbox:

@@ -79,6 +79,7 @@ _PLAIN: Final[dict[str, str]] = {
     "@": "AT",
     "+": "PLUS",
 }
+_SILENT: Final = {name for name in KEY_CODES if len(name) > 1} - (set(_PLAIN.values()) - {"ENTER", "TAB"})
 _SHIFTED: Final = dict(zip('~!$%^&()_{}|:"<>?', "`1456790-[]\\;',./", strict=True))  # as Android's Generic.kcm has it
 
 
@@ -93,6 +94,11 @@ def key_code(key: str | int) -> int:
     if not 0 < code <= 0xFFFF:
         raise ConfigurationError(f"expected an Android key code from 1 to 65535, got {code}")
     return code
+
+
+def silent_name(code: int) -> str | None:
+    """Return the name of a key that types nothing, such as "BACK"; None for any other key."""
+    return next((name for name, each in KEY_CODES.items() if each == code and name in _SILENT), None)
 
 
 def press(key: str | int, modifiers: Iterable[str] = ()) -> list[Key]:

@@ -77,6 +77,11 @@ class History:
         """The last keyframe and the frames after it. Empty without a keyframe, or if the group became too long."""
         return self._groups[-1].units if self._groups else []
 
+    @property
+    def newest_rtp_time(self) -> int | None:
+        """The RTP time of the newest frame; None if none is kept. Any thread may ask."""
+        return group[-1].rtp_time if (group := self.last_group) else None
+
     def is_still(self, now_ns: int) -> bool:
         """Whether the screen is still: the last frame is older than STILL_NS."""
         return bool(self.last_group) and now_ns - self.last_group[-1].arrival_ns > STILL_NS

@@ -21,6 +21,17 @@ class Verbs(Face[streamer.Session]):
     channel. None is sent again by itself after the connection was lost.
     """
 
+    def step(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Name what the block does: `with phone.step("sign in")`. Nothing is sent.
+
+        The timeline of a test has it, with the time that it took, and the video of a test has a chapter for it. If the
+        program has imported `allure`, Allure's report has the step, too.
+
+        Args:
+            name: What people call it. Steps may be within steps.
+        """
+        return self._async.step(name)
+
     def tap(
         self, x: int | float, y: int | float, *, frame: streamer.VideoFrame | None = None, timeout_s: float = 10.0
     ) -> Action:

@@ -14,7 +14,7 @@ are in the order of `at`. A reader passes over kinds and fields that it does not
 What was typed is not in a file, unless its writer was told to write it: `encode(..., with_text=True)`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import ClassVar, Final, Literal, TypeAlias
@@ -24,6 +24,7 @@ import msgspec
 from streamer.errors import ConfigurationError
 
 VERSION: Final = 1  # of this format; a change that old readers misread raises it
+KIND_LIMIT: Final = 100  # characters of a message's kind
 
 Area: TypeAlias = tuple[float, float, float, float]  # x, y, width and height, as fractions of the screen
 Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
@@ -128,7 +129,7 @@ class Message(Record):
     event: ClassVar = "message"
 
     by_phone: bool  # whether the phone sent it
-    kind: str | None  # the `type` of the JSON object, at most 100 characters; else the type of the frame
+    kind: str | None  # the `type` of the JSON object, else the number of the frame's type
     duration_s: float = 0.0
     error: str | None = None
 
@@ -210,6 +211,12 @@ class LeftOut(Record):
     event: ClassVar = "left_out"
 
     records: int
+
+
+def kind_of(message: Mapping[str, object]) -> str | None:
+    """Return the kind of a JSON object that is sent or came: its `type`, cut off after KIND_LIMIT characters."""
+    kind = message.get("type")
+    return kind[:KIND_LIMIT] if isinstance(kind, str) else None
 
 
 _KINDS: Final[dict[str, type[Record]]] = {

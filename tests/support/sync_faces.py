@@ -211,6 +211,10 @@ def _member(face: type, name: str, member: Any) -> str:
         body = "return self"
     elif name == "__aenter__":
         body = f"self._wait({arguments})\n    return self"
+    elif inspect.isgeneratorfunction(inspect.unwrap(member)):  # a block that waits for nothing, in the caller's thread
+        (kind,) = typing.get_args(kind)
+        signature = signature.replace(return_annotation=contextlib.AbstractContextManager[kind])  # type: ignore[valid-type]
+        body = f"return {arguments.replace(',', '(', 1)})"
     elif inspect.isasyncgenfunction(inspect.unwrap(member)):  # a block
         (kind,) = typing.get_args(kind)
         signature = signature.replace(return_annotation=contextlib.AbstractContextManager[kind])  # type: ignore[valid-type]

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -15,6 +16,9 @@ from streamer.control.gestures import Step
 from streamer.errors import ActionLostError, ConfigurationError, ConnectionLostError, InputNotReadyError
 from streamer.input_driver import ACTIONS_LIMIT, MESSAGES_LIMIT, InputDriver
 from streamer.own_loop import OwnLoop
+from streamer.timeline import records
+from streamer.timeline.journal import Act, Journal
+from streamer.timeline.records import Record
 from streamer.watcher import Watcher
 
 LIMIT_S = 60.0
@@ -63,22 +67,23 @@ class Links:
 
     def __init__(self) -> None:
         self.link: Link | None = Link()
+        self.journal = Journal(lambda: 90_000)
         loop = OwnLoop()
         loop.check()
-        self.driver = InputDriver(lambda: self.link, loop=loop, keep_awake=False)
+        self.driver = InputDriver(lambda: self.link, self.journal, loop=loop, keep_awake=False)
         self.driver.look()
 
     def replace(self, link: Link | None) -> None:
         self.link = link
         self.driver.look()
 
-    def perform(self, steps: list[Step], timeout_s: float = LIMIT_S) -> Action:
+    def perform(self, steps: list[Step], timeout_s: float = LIMIT_S, draft: Act | None = None) -> Action:
         async def plan() -> list[Step]:
             return steps
 
         return Action(
             "test",
-            lambda on_sent: self.driver.perform(plan, timeout_s=timeout_s, on_sent=on_sent),
+            lambda on_sent: self.driver.perform(plan, timeout_s=timeout_s, on_sent=on_sent, draft=draft),
             watcher=cast("Watcher", None),  # nobody asks what came of it
         )
 
@@ -278,3 +283,28 @@ async def test_messages_come_to_each_consumer_and_the_oldest_are_dropped() -> No
     assert first.dropped == 2
     links.driver.close(None)
     assert [message["data"] async for message in first] == list(range(3, MESSAGES_LIMIT + 2))
+
+
+async def test_an_action_is_told_with_its_times_its_paths_and_what_went_wrong() -> None:
+    links, told = Links(), list[Record]()
+    swipe = gestures.swipe((0.5, 0.8), (0.5, 0.2), 0.03, 0.0)
+    await links.perform(swipe, draft=records.Touch(verb="swipe"))
+    with links.journal.heard_by(told.append):
+        before = time.time()
+        await links.perform(swipe, draft=records.Touch(verb="swipe"))
+        await links.perform(gestures.keys(keys.press("BACK")), draft=records.Key(name="BACK"))
+        links.replace(None)
+        with pytest.raises(InputNotReadyError):
+            await links.perform(TAP, timeout_s=0.01, draft=records.Touch(verb="tap"))
+        links.driver.receive(encode_message({"type": "app_message"}))
+    touch, key, unsent, message = told
+    assert isinstance(touch, records.Touch)
+    ((first, *_, last),) = touch.paths
+    assert (first, last) == ((0.5, 0.8, 0.0), (0.5, 0.2, round(touch.duration_s, 3)))
+    assert before - 0.01 <= touch.at <= time.time()
+    assert isinstance(key, records.Key)
+    assert (key.name, key.rtp_time, key.error) == ("BACK", 90_000, None)
+    assert isinstance(unsent, records.Touch)
+    assert unsent.paths == ()
+    assert "took no input within 0.01 s" in (unsent.error or "")
+    assert message == records.Message(at=message.at, rtp_time=90_000, by_phone=True, kind="app_message")
