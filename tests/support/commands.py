@@ -11,6 +11,7 @@ from typing import NamedTuple
 import av
 
 from streamer.emulator import EmulatedPhone
+from tests.support import prepared
 
 LIMIT_S = 40.0
 
@@ -34,7 +35,8 @@ def environment(phone: EmulatedPhone | None = None, **more: str) -> dict[str, st
 async def running(*words: object, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command; it does not outlive the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streamer", *map(str, words)),
+        *(prepared.COMMAND if prepared.IS_POSSIBLE else (sys.executable, "-m", "streamer")),
+        *map(str, words),
         env=env,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

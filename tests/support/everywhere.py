@@ -24,6 +24,7 @@ import pytest_asyncio
 
 import streamer
 from streamer import emulator
+from tests.support.prepared import prepared_commands
 
 Ts = TypeVarTuple("Ts")
 Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
@@ -167,6 +168,12 @@ async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
     """A running emulator, small enough for a busy machine."""
     async with emulator.serve(width=360, height=640) as running:
         yield running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_are_prepared() -> Iterator[None]:
+    with prepared_commands():
+        yield
 
 
 @pytest.fixture(autouse=True)

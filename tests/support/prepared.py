@@ -1,0 +1,126 @@
+"""The command line in processes that have imported the package already.
+
+Importing takes a second of a slow core, and hundreds of tests run a command. One process for each worker imports
+everything once; for each command it forks. The command is a process of its own all the same, and a child of the test's:
+`subprocess` and asyncio treat it like any other. What a command does before it has imported its modules needs the
+interpreter itself: such tests run `python -m streamer`.
+"""
+
+import contextlib
+import ctypes
+import functools
+import gc
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+COMMAND: Final = ("streamer, prepared",)  # in place of `python -m streamer`
+IS_POSSIBLE: Final = sys.platform == "linux"
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+_INHERITED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # where they are ignored
+_LONGEST_REQUEST: Final = 1 << 20
+_LONGEST_ID: Final = 64
+
+
+@contextlib.contextmanager
+def prepared_commands() -> Iterator[None]:
+    """Let `subprocess` take `COMMAND` as a program."""
+    execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as stack:
+        forker = functools.cache(lambda: stack.enter_context(_forker()))
+
+        def execute_or_fork(process: Any, args: Any, *rest: Any) -> None:
+            if args[0] not in COMMAND:
+                execute(process, args, *rest)
+                return
+            # Python 3.11 to 3.13 hand over: executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
+            # creationflags, shell, the pipes (an end of the command's, one of ours, ...), and what nobody uses here.
+            cwd, env, pipes = rest[4], rest[5], rest[9:15]
+            request = {
+                "words": args[1:],
+                "cwd": str(cwd or Path.cwd()),
+                "env": dict(os.environ if env is None else env),
+                "ignored": [number for number in _INHERITED if signal.getsignal(number) == signal.SIG_IGN],
+            }
+            streams = [fd if fd != -1 else number for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
+            socket.send_fds(forker(), [json.dumps(request).encode()], streams)
+            process.pid = int(forker().recv(_LONGEST_ID))
+            process._child_created = True
+            process._close_pipe_fds(*pipes)
+
+        stack.callback(setattr, subprocess.Popen, "_execute_child", execute)
+        subprocess.Popen._execute_child = execute_or_fork  # type: ignore[attr-defined]
+        yield
+
+
+@contextlib.contextmanager
+def _forker() -> Iterator[socket.socket]:
+    """Yield the way to the process that forks."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # grandchildren become children when their parent ends
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()]), ours:  # it ends when the way to it is closed
+        theirs.close()
+        yield ours
+
+
+def _serve(asker: socket.socket) -> dict[str, Any]:
+    """Fork for each request, until the asker is gone. Return the request in the process that is to do it."""
+    from streamer.cli import audio, cloud, demo, frames, info, recording  # noqa: F401, PLC0415
+
+    for name in [name for name in sys.modules if name.startswith("streamer.cli")]:
+        del sys.modules[name]  # its consoles look at the environment: each command makes its own
+    gc.freeze()
+    while True:
+        message, streams, *_ = socket.recv_fds(asker, _LONGEST_REQUEST, 3)
+        if not message:
+            raise SystemExit
+        read_end, write_end = os.pipe()
+        if (between := _fork_quietly()) == 0:
+            if (pid := _fork_quietly()) == 0:
+                asker.close()
+                for number, fd in enumerate(streams):
+                    os.dup2(fd, number)
+                for fd in (*streams, read_end, write_end):
+                    os.close(fd)
+                request: dict[str, Any] = json.loads(message)
+                return request
+            os.write(write_end, str(pid).encode())
+            os._exit(0)
+        os.waitpid(between, 0)  # the command's parent is the asker now
+        asker.send(os.read(read_end, _LONGEST_ID))
+        for fd in (*streams, read_end, write_end):
+            os.close(fd)
+
+
+def _fork_quietly() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # threads of numpy's, which end with a fork
+        return os.fork()
+
+
+def _become(words: list[str], cwd: str, env: dict[str, str], ignored: list[int]) -> None:
+    """Be as the interpreter is before it begins with a module."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    sys.argv[1:] = words
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+
+
+if __name__ == "__main__":
+    _become(**_serve(socket.socket(fileno=int(sys.argv[1]))))
+    runpy.run_module("streamer", run_name="__main__", alter_sys=True)
