@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         JobFailedError,
         MissingExtraError,
         RecordingError,
+        SeveralMatchesError,
         SignalingClosedError,
         SignalingError,
         SignalingProtocolError,
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from streamer.secret import Secret
     from streamer.session import Session
     from streamer.stats import Stats
+    from streamer.target import Target
+    from streamer.targets.matches import Match
     from streamer.verbs import Finger
     from streamer.waiting import Change, Settled
     from streamer.watch.region import Region
@@ -109,6 +112,7 @@ __all__ = [
     "InstanceStatus",
     "Job",
     "JobFailedError",
+    "Match",
     "MessageIterator",
     "MissingExtraError",
     "Password",
@@ -120,6 +124,7 @@ __all__ = [
     "Segment",
     "Session",
     "Settled",
+    "SeveralMatchesError",
     "ShellResult",
     "SignalingClosedError",
     "SignalingError",
@@ -130,6 +135,7 @@ __all__ = [
     "Stats",
     "StreamerError",
     "TakenOverError",
+    "Target",
     "Token",
     "TokenFile",
     "TokenProvider",
@@ -163,6 +169,8 @@ _HOMES = (
     "streamer.secret",
     "streamer.session",
     "streamer.stats",
+    "streamer.target",
+    "streamer.targets.matches",
     "streamer.verbs",
     "streamer.waiting",
     "streamer.watch.region",

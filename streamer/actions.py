@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from types import CoroutineType
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
 
 from streamer.errors import ConfigurationError
 from streamer.waiting import QUIET_S, TIMEOUT_S, Change, Settled, change_after, settle_after
 from streamer.watch.region import Region
 from streamer.watcher import Watcher
+
+_CLASSES: Final = {"phone": "Session", "target": "Target"}
 
 
 class Action:
@@ -30,13 +32,15 @@ class Action:
         perform: Callable[[Callable[[int], None]], Coroutine[Any, Any, None]],
         *,
         watcher: Watcher,
+        of: Literal["phone", "target"] = "phone",
     ) -> None:
         self._verb = verb
+        self._of = of
         self._watcher = watcher
         self._hand_over = _HandOver()
         self._performing: Coroutine[Any, Any, None] | None = perform(self._hand_over.note)
         if isinstance(self._performing, CoroutineType):
-            self._performing.__qualname__ = f"Session.{verb}"  # what Python names if it is never awaited
+            self._performing.__qualname__ = f"{_CLASSES[of]}.{verb}"  # what Python names if it is never awaited
         self._has_ended = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -127,7 +131,8 @@ class Action:
         """Give up an action that is not sent in the block: it ends with what the block raises."""
         if self._performing is None:
             raise ConfigurationError(
-                f"expected an action that was not sent, got one that was: write phone.{self._verb}(...).{question}()"
+                f"expected an action that was not sent, got one that was: "
+                f"write {self._of}.{self._verb}(...).{question}()"
             )
         try:
             yield
@@ -142,6 +147,11 @@ class Action:
     async def _act(self, on_sent: Callable[[int], None]) -> None:
         self._hand_over.on_sent = on_sent
         await self
+
+
+async def perform(action: Action, on_sent: Callable[[int], None]) -> None:
+    """Await an action; `on_sent` is called with the time when its first frame was handed to the network."""
+    await action._act(on_sent)
 
 
 class _HandOver:

@@ -24,6 +24,7 @@
     ├── InputNotReadyError        the phone cannot be acted on yet: nothing was sent
     ├── ActionLostError           the connection went away during an action
     ├── WaitTimeoutError          what was waited for on the screen did not come in time
+    ├── SeveralMatchesError       a target is on the screen more than once
     ├── FramesOverflowError       a consumer that wants every frame fell too far behind
     ├── RecordingError            a recording could not be started or continued
     └── IncompatibleLibraryError  an installed library is not one this package was made for
@@ -33,10 +34,12 @@ may know better than its class. Facts are attributes; no secret is ever among th
 """
 
 import copyreg
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for the types of facts alone: this module is below all others
     from streamer.media.playback.video_frames import VideoFrame
+    from streamer.targets.matches import Match
     from streamer.watch.region import Region
 
 
@@ -261,13 +264,15 @@ class ActionLostError(StreamerError):
 class WaitTimeoutError(StreamerError, TimeoutError):
     """What was waited for did not come in time. The error is the evidence of what was there instead.
 
-    A copy of it in another process, by `pickle`, has no frame.
+    A copy of it in another process, by `pickle`, has no frame, and its `best` has None for it.
 
     Attributes:
         waited_for: What was waited for, in words.
         waited_s: For how long, in seconds.
         frame: The last frame that came, as a VideoFrame; None if none did.
         moving: The regions that had not come to rest, in pixels, largest first; empty for other waits.
+        best: What came nearest to a target, as a Match; None for other waits, and if nothing came near.
+        nearby: Texts that were read instead of a target's; empty for other waits.
     """
 
     retryable = True
@@ -280,16 +285,39 @@ class WaitTimeoutError(StreamerError, TimeoutError):
         waited_s: float,
         frame: "VideoFrame | None" = None,
         moving: "tuple[Region, ...]" = (),
+        best: "Match | None" = None,
+        nearby: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.waited_for = waited_for
         self.waited_s = waited_s
         self.frame = frame
         self.moving = moving
+        self.best = best
+        self.nearby = nearby
 
     def __reduce__(self) -> tuple[object, ...]:
         # A frame belongs to its process. An OSError, which TimeoutError is, takes its arguments by `__init__` alone.
-        return (*super().__reduce__()[:2], {**self.__dict__, "frame": None, "args": self.args})
+        best = self.best and replace(self.best, frame=None)  # type: ignore[arg-type]
+        return (*super().__reduce__()[:2], {**self.__dict__, "frame": None, "best": best, "args": self.args})
+
+
+class SeveralMatchesError(StreamerError):
+    """A target is on the screen more than once. Say which one is meant: `first`, `last`, `nth` or `within`.
+
+    A copy of it in another process, by `pickle`, has no frames: its matches have None for them.
+
+    Attributes:
+        matches: Every place, as a Match, from top to bottom and from left to right.
+    """
+
+    def __init__(self, message: str, *, matches: "tuple[Match, ...]") -> None:
+        super().__init__(message)
+        self.matches = matches
+
+    def __reduce__(self) -> tuple[object, ...]:
+        matches = tuple(replace(match, frame=None) for match in self.matches)  # type: ignore[arg-type]
+        return (*super().__reduce__()[:2], {**self.__dict__, "matches": matches})
 
 
 class FramesOverflowError(StreamerError):

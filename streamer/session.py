@@ -31,9 +31,8 @@ from streamer.options import ConnectOptions
 from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
+from streamer.target import Targets
 from streamer.timeline.journal import Journal
-from streamer.verbs import Verbs
-from streamer.waiting import Waits
 from streamer.watcher import Watcher
 
 _logger = logging.getLogger("streamer.session")
@@ -41,7 +40,7 @@ _logger = logging.getLogger("streamer.session")
 STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
 
-class Session(Verbs, Waits, ShellAndApps):
+class Session(Targets, ShellAndApps):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end

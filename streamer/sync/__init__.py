@@ -17,6 +17,7 @@ from streamer.sync.cloud import Cloud, CloudPhone
 from streamer.sync.iterators import AudioIterator, EventIterator, FrameIterator, MessageIterator
 from streamer.sync.recording import Recording, clip
 from streamer.sync.session import Session, connect
+from streamer.sync.targets import Target
 from streamer.sync.waiting import timeout
 from streamer.sync.watched import Watched, WatchedAction
 
@@ -33,6 +34,7 @@ __all__ = [
     "MessageIterator",
     "Recording",
     "Session",
+    "Target",
     "Watched",
     "WatchedAction",
     "clip",

@@ -165,3 +165,8 @@ def in_thread(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         return await asyncio.to_thread(function, *args, **kwargs)
 
     return call
+
+
+def unwrapped(argument: Any) -> Any:
+    """Return an argument as the async face takes it: a face's own object of it."""
+    return argument._async if isinstance(argument, Face) else argument

@@ -9,12 +9,13 @@ from streamer.sync.apps import AnimationsOff, Apps
 from streamer.sync.face import Owner, open_phone
 from streamer.sync.iterators import AudioIterator, EventIterator, FrameIterator
 from streamer.sync.recording import Recording
+from streamer.sync.targets import Targets
 from streamer.sync.verbs import Verbs
 from streamer.sync.waits import Waits
 from streamer.sync.watched import Watched
 
 
-class Session(Verbs, Waits, Owner[streamer.Session]):
+class Session(Targets, Verbs, Waits, Owner[streamer.Session]):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end

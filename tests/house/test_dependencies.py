@@ -24,7 +24,11 @@ NEEDED: Final = {
     for requirement in map(Requirement, [*PROJECT["project"]["dependencies"], *chain(*EXTRAS.values()), *TESTING])
     if requirement.name != PROJECT["project"]["name"]
 }
-IMPORTED_AS: Final = {"PIL": "pillow", "pygame": "pygame-ce"}  # where a package has another name
+IMPORTED_AS: Final = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "pygame": "pygame-ce",
+}  # where a package has another name
 
 
 def bound(name: str, operator: str) -> Version | None:

@@ -7,7 +7,7 @@ from typing import IO
 
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
-from streamer.media.recording.segment_writer import Between, Target, Writer
+from streamer.media.recording.segment_writer import Between, Destination, Writer
 from streamer.media.recording.segments import Limits, Manifest
 from tests.support.recordings import START, SUFFIXES
 from tests.support.senders import VIDEO_CODECS, access_unit, encoded
@@ -42,7 +42,7 @@ def new(
     interruptions: Between = lambda *_: (),
 ) -> Writer:
     return Writer(
-        Target(target),
+        Destination(target),
         has_audio=has_audio,
         limits=limits or Limits(),
         manifest=None if manifest is None else Manifest(manifest),

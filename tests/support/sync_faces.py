@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamer
+from streamer.target import Targets
 from streamer.verbs import Verbs
 from streamer.waiting import Waits
 
@@ -34,14 +35,17 @@ MODULES: Final[dict[str, list[Any]]] = {
     ],
     "recording": [streamer.Recording, streamer.clip],
     "session": [streamer.Session, streamer.connect],
+    "targets": [streamer.Target, Targets],
     "verbs": [Verbs],
     "waits": [Waits],
     "watched": [],  # made of `Verbs` and `Action`
 }
 PARTS: Final[dict[type, type]] = {  # faces of their own, because a file has its length; and what has them as bases
+    Targets: streamer.Session,
     Verbs: streamer.Session,
     Waits: streamer.Session,
 }
+OF_THEMSELVES: Final = {"targets"}  # modules with a class whose methods take or return another object of it
 OWNERS: Final = {streamer.Session, streamer.Cloud}  # what the program closes
 WITHOUT: Final = {
     (streamer.Recording, "put"),  # it takes access units, which no program has
@@ -77,6 +81,7 @@ PHRASES: Final = {  # of docstrings; sentences first, then words
     "Awaiting raises InputNotReadyError": "The verbs raise InputNotReadyError",
     "To know what comes of it, call `changed` or `settled` on it instead of awaiting it: they look at the screen "
     "first.": "To know what comes of an action, use `Session.watched`.",
+    "Awaiting the action raises what": "It raises what",
     "awaiting the action": "sending the action",
     "A function, plain or async, that": "A function that",
     "It runs in the event loop: it must be quick.": "It runs in a thread of its own.",
@@ -112,7 +117,7 @@ _PUBLIC: Final = {id(getattr(streamer, name)): name for name in streamer.__all__
 _WIDTH: Final = 120
 _STANDARD: Final = ("collections.abc", "contextlib", "os", "pathlib", "ssl", "typing")
 _HELPERS: Final = {
-    "face": {"Face", "Owner", "in_thread", "open_phone", "run_alone"},
+    "face": {"Face", "Owner", "in_thread", "open_phone", "run_alone", "unwrapped"},
     "loop_thread": {"begin_use"},
     "watched": {"Watched", "WatchedAction"},
 }
@@ -130,7 +135,8 @@ def module_text(module: str) -> str:
     for home, names in sorted(homes.items()):
         if names & used and home != module:
             imports.append(f"from streamer.sync.{home} import {', '.join(sorted(names & used))}")
-    return "\n".join([_HEADER, "", *imports, "", "", body, ""])
+    head = [_HEADER, "", "from __future__ import annotations", ""] if module in OF_THEMSELVES else [_HEADER, ""]
+    return "\n".join([*head, *imports, "", "", body, ""])
 
 
 def docstring_of(thing: Any, *, width: int = _WIDTH) -> str:
@@ -263,9 +269,11 @@ def _signature(function: Any) -> tuple[inspect.Signature, list[str]]:
 
 
 def _passed(parameter: inspect.Parameter) -> str:
-    """Return how an argument is passed on. A function of the program's is called in a thread."""
-    name = parameter.name
-    value = f"in_thread({name})" if typing.get_origin(parameter.annotation) is Callable else name
+    """Return how an argument is passed on. A function of the program's is called in a thread; a face is unwrapped."""
+    name, kind = parameter.name, parameter.annotation
+    value = f"in_thread({name})" if typing.get_origin(kind) is Callable else name
+    if any(each in _FACES for each in (kind, *typing.get_args(kind)) if inspect.isclass(each)):
+        value = f"unwrapped({name})"
     if parameter.kind is parameter.KEYWORD_ONLY:
         return f"{name}={value}"
     return f"*{value}" if parameter.kind is parameter.VAR_POSITIONAL else value

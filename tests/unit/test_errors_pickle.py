@@ -6,7 +6,10 @@ import pytest
 
 import streamer
 from streamer import errors
+from streamer.targets.matches import Match
 from streamer.watch.region import Region
+
+NO_FRAME: Any = None  # as a copy in another process has it
 
 FACTS: dict[str, dict[str, Any]] = {
     "MissingExtraError": {"feature": "signing", "extra": "aksk"},
@@ -30,7 +33,14 @@ FACTS: dict[str, dict[str, Any]] = {
     "TakenOverError": {"code": 1402},
     "ConnectionFailedError": {"stage": "ice"},
     "ActionLostError": {"was_sent": None},
-    "WaitTimeoutError": {"waited_for": "a change", "waited_s": 5.0, "moving": (Region(0, 0, 16, 16),)},
+    "WaitTimeoutError": {
+        "waited_for": "pay.png",
+        "waited_s": 5.0,
+        "moving": (Region(0, 0, 16, 16),),
+        "best": Match(region=Region(0, 0, 16, 16), score=0.83, frame=NO_FRAME),
+        "nearby": ("Sign up",),
+    },
+    "SeveralMatchesError": {"matches": (Match(region=Region(0, 0, 16, 16), score=0.95, frame=NO_FRAME),) * 2},
     "FramesOverflowError": {"limit": 300},
     "RecordingError": {"reason": "disk-full"},
 }

@@ -1,9 +1,10 @@
-"""Encodes a frame as PNG or JPEG with libavcodec.
+"""Encodes a frame as PNG or JPEG with libavcodec, and decodes image files.
 
 This needs no extra, and a PNG of 720x1280 takes half the time of Pillow's for the same file size.
 """
 
 import fractions
+import io
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -60,6 +61,19 @@ def _encode(codec: str, frame: av.VideoFrame, options: dict[str, str]) -> bytes:
     context.thread_count = 1
     context.options = options
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+
+
+def decode_image(data: bytes, name: str = "the bytes") -> npt.NDArray[np.uint8]:
+    """Return the pixels of an image file (PNG, JPEG, WebP, BMP …) as RGBA, of shape (height, width, 4).
+
+    Raises ConfigurationError if `data` is no image; it calls it `name`.
+    """
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            frame = next(container.decode(video=0))
+            return np.asarray(frame.to_ndarray(format="rgba"), dtype=np.uint8)
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise ConfigurationError(f"expected an image file such as a PNG, got {name}, which is none") from error
 
 
 def color_at(av_frame: av.VideoFrame, x: int, y: int) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.clips import FPS, WIDTH, clip_parts
 from streamer.media.recording.containers import refusal
-from streamer.media.recording.segment_writer import REARRANGE_S, Between, Target, Writer
+from streamer.media.recording.segment_writer import REARRANGE_S, Between, Destination, Writer
 from streamer.media.recording.segments import Ending, Limits, Manifest, Segment
 from streamer.media.recording.transcode import Transcode, Transcoder
 from streamer.media.worker import PacedWorker
@@ -37,7 +37,7 @@ PIPE_LIMIT_S: Final = 10.0  # a pipe that nobody reads may block for this long
 def check_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
     """Raise the error that a `Recording` into this target would raise, and change nothing."""
     with _named():
-        Target(target, overwrite=overwrite).check()
+        Destination(target, overwrite=overwrite).check()
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ class Recording:
         self._unix_ns = unix_ns
         self._loop = OwnLoop()
         self._loop.check()
-        where = Target(target, overwrite=overwrite)
+        where = Destination(target, overwrite=overwrite)
         self._is_pipe = where.is_pipe
         if transcode is not None:
             video_codecs = {transcode.codec}

@@ -36,7 +36,7 @@ _S: Final = 1_000_000_000
 Between: TypeAlias = Callable[[float, float], Sequence[Interruption]]
 
 
-class Target:
+class Destination:
     """Where a recording goes: into files of one name or pattern, or into a pipe as MPEG-TS.
 
     A file that exists is refused, unless `overwrite` allows replacing it. Raises ConfigurationError for an unknown kind
@@ -108,7 +108,7 @@ class Writer:
 
     def __init__(
         self,
-        target: Target,
+        target: Destination,
         *,
         has_audio: bool,
         limits: Limits,

@@ -1,0 +1,368 @@
+"""What is on the screen, as a program names it: a target is looked up anew each time, and waits by itself."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.actions import Action, perform
+from streamer.aio import within
+from streamer.errors import ConfigurationError, SeveralMatchesError, WaitTimeoutError
+from streamer.media.playback.images import decode_image
+from streamer.media.playback.video_frames import VideoFrame
+from streamer.targets.image import THRESHOLD, image_finder
+from streamer.targets.matches import Finder, Match
+from streamer.targets.query import Query, Sight
+from streamer.targets.steady import Steadiness
+from streamer.timeline.journal import Found
+from streamer.verbs import Verbs
+from streamer.waiting import Waits, change_after
+from streamer.watch.change import Look
+from streamer.watch.region import Region
+from streamer.watcher import Watch, Watcher, area_of
+
+TIMEOUT_S: Final = 5.0
+UNCHANGED_EVERY_NS: Final = 200_000_000  # frames in which nothing changed are looked at no more often
+
+
+class Target:
+    """Something on the screen, such as `phone.get_by_image("pay.png")`.
+
+    It is lazy: nothing is looked for before it is asked, and each call looks at the screen anew. It is strict: where
+    one place is wanted and there are several, that is a SeveralMatchesError; `first`, `last`, `nth` and `within` say
+    which one is meant.
+    """
+
+    def __init__(self, phone: Verbs, watcher: Watcher, finder: Finder) -> None:
+        self._phone = phone
+        self._watcher = watcher
+        self._query = Query(finder)
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._query.name
+
+    @property
+    def first(self) -> "Target":
+        """The uppermost of several; of those beside each other, the leftmost."""
+        return self.nth(0)
+
+    @property
+    def last(self) -> "Target":
+        """The lowest of several; of those beside each other, the rightmost."""
+        return self.nth(-1)
+
+    def nth(self, number: int) -> "Target":
+        """Return one of several, from top to bottom and from left to right.
+
+        Args:
+            number: From 0; -1 is the last one.
+        """
+        return self._with(replace(self._query, number=number))
+
+    def within(self, around: "Region | Target") -> "Target":
+        """Return the target as it is looked for in a part of the screen only. It has to lie there wholly.
+
+        Args:
+            around: A region, or another target, which is looked up each time, too.
+
+        Raises:
+            ConfigurationError: The target is looked for in a part of the screen already, or `around` is something else.
+        """
+        if self._query.within is not None:
+            raise ConfigurationError(f"expected one place to look in, got a second one for {self.name}")
+        if not isinstance(around, Region | Target):
+            raise ConfigurationError(f"expected a Region or a Target to look in, got {type(around).__name__}")
+        place = around if isinstance(around, Region) else around._query
+        return self._with(replace(self._query, within=place))
+
+    async def wait(self, *, timeout_s: float = TIMEOUT_S) -> Match:
+        """Wait until it is on the screen; return where.
+
+        Args:
+            timeout_s: How long to wait, in seconds.
+
+        Raises:
+            WaitTimeoutError: It was not there in time; `best` says what came nearest.
+            SeveralMatchesError: It is there more than once.
+            ConfigurationError: `timeout_s` is not above 0.
+            StreamerError: What ended the session.
+        """
+        return await self._find_one(timeout_s, steadily=False)
+
+    async def wait_gone(self, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until it is not on the screen, not even once.
+
+        Args:
+            timeout_s: How long to wait, in seconds.
+
+        Raises:
+            WaitTimeoutError: It was still there.
+            ConfigurationError: `timeout_s` is not above 0.
+            StreamerError: What ended the session.
+        """
+        async with self._lookout(timeout_s, f"{self.name} to be gone", still_there) as lookout:
+            while (await lookout.next()).found.matches:
+                pass
+
+    async def is_visible(self) -> bool:
+        """Return whether it is on the screen now, once or more often. It does not wait for it.
+
+        Raises:
+            WaitTimeoutError: No frame came.
+            StreamerError: What ended the session.
+        """
+        return bool(await self.find_all())
+
+    async def find_all(self) -> list[Match]:
+        """Return each place at which it is now, from top to bottom and from left to right. It does not wait for it.
+
+        Raises:
+            WaitTimeoutError: No frame came.
+            SeveralMatchesError: The target that it is looked for in is there more than once.
+            StreamerError: What ended the session.
+        """
+        async with self._lookout(TIMEOUT_S, "a frame", not_there) as lookout:
+            sight = await lookout.next()
+        if sight.query is self._query:
+            return list(sight.found.matches)
+        if sight.found.matches:
+            raise several(sight)
+        return []
+
+    def tap(self, *, timeout_s: float = TIMEOUT_S, again_if_unchanged_s: float | None = None) -> Action:
+        """Tap the middle of it, once it is on the screen, alone, and its place is steady.
+
+        A place is steady when it has not moved for 0.1 s. A screen that has turned since is not touched.
+
+        Args:
+            timeout_s: How long to wait for it, and then for a data channel, in seconds.
+            again_if_unchanged_s: Tap a second time if nothing on the screen has changed for so many seconds. By default
+                there is one tap.
+
+        Awaiting the action raises what `wait` raises, too; then nothing was tapped.
+
+        Raises:
+            ConfigurationError: A time is not above 0.
+        """
+        check_above_0(timeout_s=timeout_s)
+        if again_if_unchanged_s is not None:
+            check_above_0(again_if_unchanged_s=again_if_unchanged_s)
+
+        async def find_and_tap(on_sent: Callable[[int], None]) -> None:
+            match = await self._find_one(timeout_s, steadily=True)
+            x, y = match.center
+            tap = self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
+            if again_if_unchanged_s is None:
+                await perform(tap, on_sent)
+                return
+
+            def act(note: Callable[[int], None]) -> Awaitable[None]:
+                def sent(sent_ns: int) -> None:
+                    note(sent_ns)
+                    on_sent(sent_ns)
+
+                return perform(tap, sent)
+
+            try:
+                await change_after(act, self._watcher, region=None, ignore=(), timeout_s=again_if_unchanged_s)
+            except WaitTimeoutError:
+                if tap.sent_ns is None:
+                    raise
+                await self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
+
+        return Action("tap", find_and_tap, watcher=self._watcher, of="target")
+
+    def _with(self, query: Query) -> "Target":
+        target = Target(self._phone, self._watcher, query.finder)
+        target._query = query
+        return target
+
+    async def _find_one(self, timeout_s: float, *, steadily: bool) -> Match:
+        """Wait for the one match, steady if wanted. Several are an error once they are steady."""
+        steady = Steadiness()
+        async with self._lookout(timeout_s, self.name, not_there) as lookout:
+            until_ns: int | None = None
+            while True:
+                sight = await lookout.next(until_ns)
+                matches = sight.found.matches
+                is_one = sight.query is self._query and len(matches) == 1
+                steady.receive(matches, sight.frame.arrival_ns)
+                is_steady = steady.is_steady(lookout.seen_until_ns)
+                if is_one and (is_steady or not steadily):
+                    lookout.note(matches[0])
+                    return matches[0]
+                if is_steady and len(matches) > 1:
+                    raise several(sight)
+                until_ns = steady.deadline_ns if matches else None
+
+    @contextlib.asynccontextmanager
+    async def _lookout(
+        self, timeout_s: float, waited_for: str, outcome: "Callable[[Sight], str]"
+    ) -> "AsyncIterator[Lookout]":
+        """Look at the screen within the block. `outcome` says what was there instead when the time is up."""
+        check_above_0(timeout_s=timeout_s)
+
+        def timed_out() -> WaitTimeoutError:
+            sight = lookout.sight
+            lookout.note(None if sight is None else sight.found.nearest)
+            return WaitTimeoutError(
+                f"after {timeout_s:g} s {'no frame had come' if sight is None else outcome(sight)}",
+                waited_for=waited_for,
+                waited_s=timeout_s,
+                frame=lookout.watch.newest,
+                best=None if sight is None else sight.found.nearest,
+                nearby=() if sight is None else sight.found.nearby,
+            )
+
+        lookout = Lookout(self._query)
+        with (
+            self._watcher.journal.waiting(waited_for) as lookout.place,
+            self._watcher.watch(lookout.on_look, region=None, ignore=()) as lookout.watch,
+        ):
+            async with within(timeout_s, timed_out):
+                yield lookout
+
+
+class Lookout:
+    """Looks for a query on the newest frame, again and again, in a thread, while a `watch` goes on."""
+
+    watch: Watch
+    place: Found  # what a timeline says of the wait
+
+    def __init__(self, query: Query) -> None:
+        self.sight: Sight | None = None  # what was found at the last look
+        self._query = query
+        self._has_changed = True
+
+    @property
+    def seen_until_ns(self) -> int:
+        """Up to when it is known what is on the screen (monotonic)."""
+        assert self.sight is not None  # noqa: S101 - after a look
+        return self.sight.frame.arrival_ns if self._is_due else time.monotonic_ns()
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether there is a frame on which something has changed since the last look."""
+        newest = self.watch.newest
+        return newest is not None and self._has_changed and (self.sight is None or newest is not self.sight.frame)
+
+    def on_look(self, look: Look, _: VideoFrame) -> None:
+        """Take the comparison of a frame."""
+        if look.changed is not None or look.is_first or look.follows_loss:
+            self._has_changed = True
+
+    def note(self, match: Match | None) -> None:
+        """Let a timeline say of the wait what it found, or nearly found."""
+        if match is not None:
+            size = match.frame.width, match.frame.height
+            self.place.score, self.place.region = match.score, area_of(match.region, size)
+
+    async def next(self, until_ns: int | None = None) -> Sight:
+        """Return what is on the newest frame, once that differs from the last look's; the last look at `until_ns`."""
+        while True:
+            newest, sight = self.watch.newest, self.sight
+            due_ns = until_ns
+            if newest is not None and (sight is None or newest is not sight.frame):
+                again_ns = 0 if sight is None else sight.frame.arrival_ns + UNCHANGED_EVERY_NS
+                if self._has_changed or newest.arrival_ns >= again_ns or time.monotonic_ns() >= again_ns:
+                    self._has_changed = False
+                    self.sight = await asyncio.to_thread(self._query.look, newest)
+                    return self.sight
+                due_ns = again_ns if until_ns is None else min(until_ns, again_ns)
+            if sight is not None and until_ns is not None and time.monotonic_ns() >= until_ns:
+                return sight
+            await self.watch.next(due_ns)
+
+
+class Targets(Verbs, Waits):
+    """Finding things on the screen: the targets of a `Session`."""
+
+    def get_by_image(
+        self,
+        image: str | os.PathLike[str] | bytes | Any,
+        *,
+        threshold: float = THRESHOLD,
+        name: str | None = None,
+    ) -> Target:
+        """Return a target that looks like an image. It needs the extra `vision`.
+
+        Args:
+            image: An image file or its bytes; a `PIL.Image.Image`; or an array of uint8: RGB or RGBA pixels of shape
+                (height, width, 3 or 4), or gray ones of shape (height, width).
+            threshold: How alike it has to be, above 0.0 and up to 1.0.
+            name: What messages call it; by default the file's name, or "the image".
+
+        Raises:
+            MissingExtraError: The extra `vision` is not installed.
+            ConfigurationError: The image cannot be read, is too small or of one color, or the threshold is wrong.
+        """
+        self._loop.check()
+        pixels, called = _pixels_of(image)
+        return Target(self, self._watcher, image_finder(pixels, threshold, name or called))
+
+
+def _pixels_of(image: str | os.PathLike[str] | bytes | Any) -> tuple[npt.NDArray[Any], str]:
+    """Return an image's pixels, and what to call it."""
+    if isinstance(image, bytes):
+        return decode_image(image), "the image"
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the image {path}: {error.strerror or error}") from error
+        return decode_image(data, str(path)), path.name
+    if hasattr(image, "convert"):  # one of PIL's
+        image = image.convert("RGBA")
+    return np.asarray(image), "the image"
+
+
+def several(sight: Sight) -> SeveralMatchesError:
+    """Return the error for a sight with several matches where one is wanted."""
+    matches = sight.found.matches
+    places = [f"({x}, {y})" for x, y in (match.center for match in matches[:4])]
+    more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
+    return SeveralMatchesError(
+        f"expected {sight.query.name} once on the screen, got it {len(matches)} times, at {', '.join(places)}{more}: "
+        "say which one by first, last, nth() or within()",
+        matches=matches,
+    )
+
+
+def still_there(sight: Sight) -> str:
+    """Return what was there instead of nothing."""
+    x, y = sight.found.matches[0].center
+    return f"{sight.query.name} was still on the screen, at ({x}, {y})"
+
+
+def not_there(sight: Sight) -> str:
+    """Return what was there instead of one match."""
+    found = sight.found
+    if len(found.matches) > 1:
+        return f"{sight.query.name} was on the screen {len(found.matches)} times"
+    if found.matches:
+        return f"{sight.query.name} was on the screen, and its place was not steady"
+    if sight.count:
+        return f"{sight.query.name} was not on the screen: there were {sight.count} of them"
+    if found.nearest is None:
+        return f"{sight.query.name} was not on the screen"
+    return f"{sight.query.name} was not on the screen; nearest: {found.nearest}"
+
+
+def check_above_0(**values: float) -> None:
+    """Raise ConfigurationError if a value is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ConfigurationError(f"expected {name} above 0, got {value}")

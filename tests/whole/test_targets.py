@@ -1,0 +1,66 @@
+"""Targets on the emulator's apps, over a real connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+import streamer
+import streamer.sync
+from streamer import emulator
+from tests.steps import phone as at
+from tests.support.everywhere import Connect
+
+pytestmark = pytest.mark.edge
+LIMIT_S = 60.0
+
+
+def cut(frame: streamer.VideoFrame, center: tuple[int, int], side: int = 48) -> np.ndarray:
+    """Return the pixels around a place."""
+    x, y = center
+    return np.asarray(frame)[y - side // 2 : y + side // 2, x - side // 2 : x + side // 2]
+
+
+@pytest.fixture
+async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
+    async with emulator.serve(**at.OPTIONS) as running:
+        yield running
+
+
+async def test_an_icon_is_found_tapped_and_gone(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        launcher = await session.wait_until_still(timeout_s=LIMIT_S)
+        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), name="sign-in.png", threshold=0.98)
+        match = await icon.wait(timeout_s=LIMIT_S)
+        assert match.center == pytest.approx(at.SIGN_IN_ICON, abs=1)
+        assert match.score > 0.99
+        await icon.tap(timeout_s=LIMIT_S).settled(timeout_s=LIMIT_S)
+        assert phone.app_in_front == at.SIGN_IN
+        await icon.wait_gone(timeout_s=LIMIT_S)
+        assert not await icon.is_visible()
+        with pytest.raises(
+            streamer.WaitTimeoutError, match=r"^after 0\.2 s sign-in\.png was not on the screen; nearest: 0\.\d\d at \("
+        ) as raised:
+            await icon.tap(timeout_s=0.2)
+        assert raised.value.best is not None
+        assert raised.value.best.score < 0.9
+
+
+async def test_two_matches_are_an_error_that_names_both_places(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.apps.start(at.SETTINGS)
+        await session.wait_for_color(*at.WIFI_SWITCH, timeout_s=LIMIT_S)
+        settings = await session.wait_until_still(timeout_s=LIMIT_S)
+        switch = session.get_by_image(cut(settings, at.WIFI_SWITCH[:2], 40), name="switch.png")
+        matches = await switch.find_all()
+        assert len(matches) > 1
+        with pytest.raises(
+            streamer.SeveralMatchesError, match=r"^expected switch\.png once on the screen, got it"
+        ) as raised:
+            await switch.wait(timeout_s=LIMIT_S)
+        assert [match.region for match in raised.value.matches] == [match.region for match in matches]
+        assert (await switch.first.wait()).center == matches[0].center
+        assert (await switch.last.wait()).center == matches[-1].center
+        top = streamer.Region(0, 0, 1.0, matches[0].center[1] + 40)
+        assert (await switch.within(top).wait()).center == matches[0].center
