@@ -103,6 +103,7 @@ class Action:
         region: Region | None = None,
         ignore: Iterable[Region] = (),
         timeout_s: float = TIMEOUT_S,
+        change_timeout_s: float | None = None,
     ) -> Settled:
         """Act, wait until the screen has changed and nothing has moved for `quiet_s`, and return how it went.
 
@@ -113,6 +114,8 @@ class Action:
             region: The part of the screen to watch; all of it by default.
             ignore: Parts of the screen that may move, such as `[Region.STATUS_BAR]`.
             timeout_s: How long to wait once the action is sent, in seconds.
+            change_timeout_s: How long of it to wait for the first change, in seconds; None is all of it. It ends the
+                wait early after an action that did nothing.
 
         Raises:
             WaitTimeoutError: Nothing changed in time, the screen did not come to rest, or no frame came to compare
@@ -123,7 +126,13 @@ class Action:
         """
         with self._asked("settled"):
             return await settle_after(
-                self._act, self._watcher, quiet_s=quiet_s, region=region, ignore=ignore, timeout_s=timeout_s
+                self._act,
+                self._watcher,
+                quiet_s=quiet_s,
+                region=region,
+                ignore=ignore,
+                timeout_s=timeout_s,
+                change_timeout_s=change_timeout_s,
             )
 
     @contextlib.contextmanager

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from streamer.actions import Action
+from streamer.cloud.phone import Apps, PhoneCalls
 from streamer.control import gestures, keys
 from streamer.control.frames import Motion, Point, Touch, encode_frame, encode_message
 from streamer.control.gestures import Delivery, Step
@@ -110,6 +112,7 @@ class Verbs:
     """
 
     _input: InputDriver
+    _phone_calls: PhoneCalls
     _watcher: Watcher
     _journal: Journal
     _loop: OwnLoop
@@ -333,6 +336,23 @@ class Verbs:
         """
         steps = gestures.keys(keys.keys_of(text))
         return self._act("type", steps, timeout_s, records.Text(length=len(text), text=text))
+
+    def start_app(self, package: str, *, activity: str | None = None) -> Action:
+        """Start an app, or bring it to the front, as `apps.start` does, and with the errors of that.
+
+        `phone.start_app("com.example.shop").settled()` tells how long the app takes to be there.
+
+        Args:
+            package: The package's name, such as com.example.shop.
+            activity: The activity, such as ".Main"; None is the one that the launcher starts.
+        """
+        self._loop.check()
+
+        async def perform(on_sent: Callable[[int], None]) -> None:
+            on_sent(time.monotonic_ns())
+            await Apps(self._phone_calls).start(package, activity=activity)
+
+        return Action("start_app", perform, watcher=self._watcher)
 
     def send_message(self, message: Mapping[str, object], *, timeout_s: float = READY_TIMEOUT_S) -> Action:
         """Send a JSON object to the phone, as frame type 211. The vendor's client tells the phone of its camera so.

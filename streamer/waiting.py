@@ -1,5 +1,6 @@
 """Waiting for the screen: what a wait gives, and what it raises when its time is up."""
 
+import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,6 +25,7 @@ Act: TypeAlias = Callable[[Callable[[int], None]], Awaitable[object]]  # calls b
 TIMEOUT_S: Final = 10.0
 QUIET_S: Final = 0.3  # a caret blinks every half a second
 TOLERANCE: Final = 12  # of 255: what an encoder makes of a plain color
+A_CHANGE: Final = "a change"  # `WaitTimeoutError.waited_for` of a wait in which nothing changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ class Waits:
             self._watcher.journal.waiting("a change") as found,
             self._watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
         ):
-            async with within(timeout_s, lambda: _timed_out(f"{where} had not changed", watch, "a change", timeout_s)):
+            async with within(timeout_s, lambda: _timed_out(f"{where} had not changed", watch, A_CHANGE, timeout_s)):
                 while not changes:
                     await watch.next()
             look, frame = changes[0]
@@ -285,7 +287,7 @@ async def change_after(
         watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
     ):
         await _act(act, on_sent, watch, timeout_s)
-        async with within(timeout_s, lambda: _timed_out("nothing had changed", watch, "a change", timeout_s)):
+        async with within(timeout_s, lambda: _timed_out("nothing had changed", watch, A_CHANGE, timeout_s)):
             while response is None or not changes:
                 await watch.next()
         look, frame = changes[0]
@@ -305,12 +307,14 @@ async def settle_after(
     region: Region | None,
     ignore: Iterable[Region],
     timeout_s: float,
+    change_timeout_s: float | None = None,
 ) -> Settled:
     """Watch the screen, act, and return what came of it once the screen has changed and is still.
 
     Raises what `act` raises, WaitTimeoutError, ConfigurationError, and what ended the session.
     """
-    _check_above_0(quiet_s=quiet_s, timeout_s=timeout_s)
+    change_timeout_s = timeout_s if change_timeout_s is None else min(change_timeout_s, timeout_s)
+    _check_above_0(quiet_s=quiet_s, timeout_s=timeout_s, change_timeout_s=change_timeout_s)
     machines: tuple[Response, Stillness] | None = None
 
     def on_sent(sent_ns: int) -> None:
@@ -332,13 +336,14 @@ async def settle_after(
         response, still = machines
         still.begin_again(time.monotonic_ns())  # it may have taken longer than the quiet
 
-        def timed_out() -> WaitTimeoutError:
-            if response.first is None:
-                return _timed_out("nothing had changed", watch, "a change", timeout_s)
-            return not_still(watcher, watch, still, timeout_s)
-
-        async with within(timeout_s, timed_out):
-            while response.first is None or not still.is_still:
+        begun = time.monotonic()
+        no_change = functools.partial(_timed_out, "nothing had changed", watch, A_CHANGE, change_timeout_s)
+        async with within(change_timeout_s, no_change):
+            while response.first is None:
+                await step(watcher, watch, still)
+        left_s = max(timeout_s - (time.monotonic() - begun), 0)
+        async with within(left_s, lambda: not_still(watcher, watch, still, timeout_s)):
+            while not still.is_still:
                 await step(watcher, watch, still)
     first, last, gaps_s = response.first, response.last, response.gaps_s
     assert last is not None and response.region is not None and watch.newest is not None  # noqa: S101, PT018 - as is first

@@ -18,7 +18,7 @@ from streamer.cli.output import note, styled, warnings
 Connect = Callable[[], streamer.Connecting]
 
 
-def later(instance: str, connection: Connection) -> Connect:
+def later(instance: str, connection: Connection, *, preroll_s: float = 0.0) -> Connect:
     """Return a function that connects. It reads the environment only when it is called."""
     patience = streamer.Reconnect(give_up_after_s=connection.give_up_after or None) if connection.reconnect else None
     return lambda: streamer.connect(
@@ -27,6 +27,7 @@ def later(instance: str, connection: Connection) -> Connect:
         credentials=streamer.credentials_from_environment(),
         verify=verify(connection),
         relay_only=connection.relay_only,
+        preroll_s=preroll_s,
         volume=connection.volume,
         reconnect=patience,
         keep_awake=connection.keep_awake,

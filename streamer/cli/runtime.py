@@ -14,6 +14,7 @@ from streamer.cli.exit_codes import EXIT_CODES, INTERRUPTED
 from streamer.cli.options import Output
 from streamer.cli.output import be_quiet, err, escaped, styled, warnings
 
+_NOISY: Final = ("asyncio", "aioice", "aiortc", "httpcore", "httpx", "mcp", "sse_starlette", "uvicorn", "websockets")
 SCREENSHOT: Final = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
@@ -120,5 +121,5 @@ def _configure_logging(debug: bool) -> None:
         ours.setLevel(logging.WARNING)
         ours.propagate = False
         ours.handlers = [_Warnings()]
-    for noisy in ("asyncio", "aioice", "aiortc", "httpcore", "httpx", "websockets"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING if debug else logging.ERROR)

@@ -214,6 +214,17 @@ class Verbs(Face[streamer.Session]):
         """
         return Action(self._act(self._async.type, text, timeout_s=timeout_s), self)
 
+    def start_app(self, package: str, *, activity: str | None = None) -> Action:
+        """Start an app, or bring it to the front, as `apps.start` does, and with the errors of that.
+
+        `phone.start_app("com.example.shop").settled()` tells how long the app takes to be there.
+
+        Args:
+            package: The package's name, such as com.example.shop.
+            activity: The activity, such as ".Main"; None is the one that the launcher starts.
+        """
+        return Action(self._act(self._async.start_app, package, activity=activity), self)
+
     def send_message(self, message: collections.abc.Mapping[str, object], *, timeout_s: float = 10.0) -> Action:
         """Send a JSON object to the phone, as frame type 211. The vendor's client tells the phone of its camera so.
 

@@ -53,6 +53,7 @@ class WatchedAction(Face[streamer.Action]):
         region: streamer.Region | None = None,
         ignore: collections.abc.Iterable[streamer.Region] = (),
         timeout_s: float = 10.0,
+        change_timeout_s: float | None = None,
     ) -> streamer.Settled:
         """Act, wait until the screen has changed and nothing has moved for `quiet_s`, and return how it went.
 
@@ -63,6 +64,8 @@ class WatchedAction(Face[streamer.Action]):
             region: The part of the screen to watch; all of it by default.
             ignore: Parts of the screen that may move, such as `[Region.STATUS_BAR]`.
             timeout_s: How long to wait once the action is sent, in seconds.
+            change_timeout_s: How long of it to wait for the first change, in seconds; None is all of it. It ends the
+                wait early after an action that did nothing.
 
         Raises:
             WaitTimeoutError: Nothing changed in time, the screen did not come to rest, or no frame came to compare
@@ -71,7 +74,14 @@ class WatchedAction(Face[streamer.Action]):
                 before.
             StreamerError: What sending the action raises.
         """
-        return self._wait(self._async.settled, quiet_s=quiet_s, region=region, ignore=ignore, timeout_s=timeout_s)
+        return self._wait(
+            self._async.settled,
+            quiet_s=quiet_s,
+            region=region,
+            ignore=ignore,
+            timeout_s=timeout_s,
+            change_timeout_s=change_timeout_s,
+        )
 
 
 class Watched(Face[streamer.Session]):
@@ -249,6 +259,17 @@ class Watched(Face[streamer.Session]):
             TypingError: Keys cannot type all of it; nothing was typed.
         """
         return WatchedAction(self._do(self._async.type, text, timeout_s=timeout_s), self)
+
+    def start_app(self, package: str, *, activity: str | None = None) -> WatchedAction:
+        """Start an app, or bring it to the front, as `apps.start` does, and with the errors of that.
+
+        `phone.start_app("com.example.shop").settled()` tells how long the app takes to be there.
+
+        Args:
+            package: The package's name, such as com.example.shop.
+            activity: The activity, such as ".Main"; None is the one that the launcher starts.
+        """
+        return WatchedAction(self._do(self._async.start_app, package, activity=activity), self)
 
     def send_message(self, message: collections.abc.Mapping[str, object], *, timeout_s: float = 10.0) -> WatchedAction:
         """Send a JSON object to the phone, as frame type 211. The vendor's client tells the phone of its camera so.

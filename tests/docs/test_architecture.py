@@ -62,7 +62,7 @@ def test_each_module_has_a_row_in_the_table_of_layers() -> None:
     assert first_column("| layer | what it knows |\n") == modules | packages
 
 
-@pytest.mark.parametrize("package", ["cli", "emulator", "media", "rtc", "sync"])
+@pytest.mark.parametrize("package", ["agent", "cli", "emulator", "media", "rtc", "sync"])
 def test_each_module_of_a_package_has_a_row(package: str) -> None:
     """Modules of `_aiortc` have their own rows; other packages within have one."""
     found = {path.relative_to(PACKAGE / package) for path in (PACKAGE / package).rglob("*.py")}
