@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from types import CoroutineType
 from typing import Any, Final, Literal, Self
 
 from streamer.errors import ConfigurationError
-from streamer.waiting import QUIET_S, TIMEOUT_S, Change, Settled, change_after, settle_after
+from streamer.waiting import QUIET_S, TIMEOUT_S, Act, Change, Settled, Watching, change_after, settle_after
 from streamer.watch.region import Region
-from streamer.watcher import Watcher
+from streamer.watcher import KeptWatch, Watcher
 
 _CLASSES: Final = {"phone": "Session", "target": "Target"}
 
@@ -24,6 +25,8 @@ class Action:
     pixel and no frame has come.
 
     To know what comes of it, call `changed` or `settled` on it instead of awaiting it: they look at the screen first.
+    The `tap` of a target can also be asked once it was awaited: within 10 s, before the next one is awaited, and before
+    60 frames have come.
     """
 
     def __init__(
@@ -33,9 +36,13 @@ class Action:
         *,
         watcher: Watcher,
         of: Literal["phone", "target"] = "phone",
+        keeps_watch: bool = False,
     ) -> None:
         self._verb = verb
         self._of = of
+        self._keeps_watch = keeps_watch
+        self._kept: KeptWatch | None = None
+        self._end_kept: Callable[[], object] = lambda: None
         self._watcher = watcher
         self._hand_over = _HandOver()
         self._performing: Coroutine[Any, Any, None] | None = perform(self._hand_over.note)
@@ -56,7 +63,12 @@ class Action:
         return f"<Action {self._verb}, {'not sent' if self.sent_ns is None else f'sent at {self.sent_ns} ns'}>"
 
     def __await__(self) -> Generator[Any, None, Self]:
-        yield from self._perform().__await__()
+        if self._keeps_watch and self._performing is not None:
+            self._hand_over.on_sent = self._keep_watch
+        try:
+            yield from self._perform().__await__()
+        finally:
+            self._hand_over.on_sent = _ignore
         return self
 
     async def _perform(self) -> None:
@@ -77,7 +89,7 @@ class Action:
     async def changed(
         self, *, region: Region | None = None, ignore: Iterable[Region] = (), timeout_s: float = TIMEOUT_S
     ) -> Change:
-        """Act, and return the first change on the screen after that.
+        """Act, if that was not done, and return the first change on the screen after that.
 
         The newest frame from before the action is what others are compared with. On a screen that moves by itself, any
         movement is a change: watch a region, or ignore some.
@@ -93,8 +105,8 @@ class Action:
                 before.
             StreamerError: What awaiting the action raises.
         """
-        with self._asked("changed"):
-            return await change_after(self._act, self._watcher, region=region, ignore=ignore, timeout_s=timeout_s)
+        with self._asked("changed") as (act, watching):
+            return await change_after(act, self._watcher, watching, region=region, ignore=ignore, timeout_s=timeout_s)
 
     async def settled(
         self,
@@ -105,9 +117,9 @@ class Action:
         timeout_s: float = TIMEOUT_S,
         change_timeout_s: float | None = None,
     ) -> Settled:
-        """Act, wait until the screen has changed and nothing has moved for `quiet_s`, and return how it went.
+        """Act, if that was not done, wait until the screen has changed and is still, and return how it went.
 
-        It is still as `Session.wait_until_still` says.
+        It is still as `Session.wait_until_still` says: nothing has moved for `quiet_s`.
 
         Args:
             quiet_s: How long nothing may move, in seconds.
@@ -124,10 +136,11 @@ class Action:
                 before.
             StreamerError: What awaiting the action raises.
         """
-        with self._asked("settled"):
+        with self._asked("settled") as (act, watching):
             return await settle_after(
-                self._act,
+                act,
                 self._watcher,
+                watching,
                 quiet_s=quiet_s,
                 region=region,
                 ignore=ignore,
@@ -136,15 +149,25 @@ class Action:
             )
 
     @contextlib.contextmanager
-    def _asked(self, question: str) -> Iterator[None]:
+    def _asked(self, question: str) -> Iterator[tuple[Act, Watching]]:
         """Give up an action that is not sent in the block: it ends with what the block raises."""
+        if self._kept is not None and not self._kept.is_over:
+            kept, self._kept = self._kept, None
+            try:
+                yield kept.act, kept.watch
+            finally:
+                self._end_kept()
+            return
         if self._performing is None:
             raise ConfigurationError(
                 f"expected an action that was not sent, got one that was: "
                 f"write {self._of}.{self._verb}(...).{question}()"
+                if self._of == "phone"
+                else f"expected a question right after the tap, got one too late, or a second one: write "
+                f"target.{self._verb}(...).{question}()"
             )
         try:
-            yield
+            yield self._act, self._watcher.watch
         except BaseException as error:
             performing, self._performing = self._performing, None
             if performing is not None:
@@ -153,9 +176,19 @@ class Action:
                 self._has_ended.set()
             raise
 
+    def _keep_watch(self, _: int) -> None:
+        """Watch the screen from now on, until somebody asks, or the program drops the action."""
+        try:
+            self._kept, end = self._watcher.keep_watch()
+        except ConfigurationError:  # too many wait: it cannot be asked, and goes on
+            return
+        finalizer = weakref.finalize(self, self._watcher.loop.call_soon, end)  # the collector may run in any thread
+        finalizer.atexit = False
+        self._end_kept = finalizer
+
     async def _act(self, on_sent: Callable[[int], None]) -> None:
         self._hand_over.on_sent = on_sent
-        await self
+        await self._perform()
 
 
 async def perform(action: Action, on_sent: Callable[[int], None]) -> None:
@@ -168,9 +201,13 @@ class _HandOver:
 
     def __init__(self) -> None:
         self.sent_ns: int | None = None
-        self.on_sent: Callable[[int], None] = lambda _: None
+        self.on_sent: Callable[[int], None] = _ignore
 
     def note(self, sent_ns: int) -> None:
         """Note when the action's first frame was handed over."""
         self.sent_ns = sent_ns
         self.on_sent(sent_ns)
+
+
+def _ignore(_: int) -> None:
+    """Take no note of when an action was sent."""

@@ -144,7 +144,8 @@ class Target:
     def tap(self, *, timeout_s: float = TIMEOUT_S, again_if_unchanged_s: float | None = None) -> Action:
         """Tap the middle of it, once it is on the screen, alone, and its place is steady.
 
-        A place is steady when it has not moved for 0.1 s. A screen that has turned since is not touched.
+        Its place is steady when nothing on the screen has moved for 0.1 s, or it has not moved for 0.5 s: phones lose
+        touches while one app slides over another. A screen that has turned since is not touched.
 
         Args:
             timeout_s: How long to wait for it, and then for a data channel, in seconds.
@@ -161,28 +162,34 @@ class Target:
             check_above_0(again_if_unchanged_s=again_if_unchanged_s)
 
         async def find_and_tap(on_sent: Callable[[int], None]) -> None:
-            match = await self._find_one(timeout_s, steadily=True)
-            x, y = match.center
-            tap = self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
-            if again_if_unchanged_s is None:
-                await perform(tap, on_sent)
-                return
+            with self._watcher.watch(lambda *_: None, region=None, ignore=()):  # so that nothing is missed in between
+                match = await self._find_one(timeout_s, steadily=True)
+                x, y = match.center
+                tap = self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
+                if again_if_unchanged_s is None:
+                    await perform(tap, on_sent)
+                elif not await self._changes(tap, on_sent, again_if_unchanged_s):
+                    await self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
 
-            def act(note: Callable[[int], None]) -> Awaitable[None]:
-                def sent(sent_ns: int) -> None:
-                    note(sent_ns)
-                    on_sent(sent_ns)
+        return Action("tap", find_and_tap, watcher=self._watcher, of="target", keeps_watch=True)
 
-                return perform(tap, sent)
+    async def _changes(self, action: Action, on_sent: Callable[[int], None], limit_s: float) -> bool:
+        """Perform an action, and return whether something on the screen has changed within `limit_s` after that."""
 
-            try:
-                await change_after(act, self._watcher, region=None, ignore=(), timeout_s=again_if_unchanged_s)
-            except WaitTimeoutError:
-                if tap.sent_ns is None:
-                    raise
-                await self._phone.tap(x, y, frame=match.frame, timeout_s=timeout_s)
+        def act(note: Callable[[int], None]) -> Awaitable[None]:
+            def sent(sent_ns: int) -> None:
+                note(sent_ns)
+                on_sent(sent_ns)
 
-        return Action("tap", find_and_tap, watcher=self._watcher, of="target")
+            return perform(action, sent)
+
+        try:
+            await change_after(act, self._watcher, region=None, ignore=(), timeout_s=limit_s)
+        except WaitTimeoutError:
+            if action.sent_ns is None:
+                raise
+            return False
+        return True
 
     def _with(self, query: Query) -> "Target":
         target = Target(self._phone, self._watcher, query.finder)
@@ -191,14 +198,13 @@ class Target:
 
     async def _find_one(self, timeout_s: float, *, steadily: bool) -> Match:
         """Wait for the one match, steady if wanted. Several are an error once they are steady."""
-        steady = Steadiness()
         async with self._lookout(timeout_s, self.name, not_there) as lookout:
+            steady = lookout.steady
             until_ns: int | None = None
             while True:
                 sight = await lookout.next(until_ns)
                 matches = sight.found.matches
                 is_one = sight.query is self._query and len(matches) == 1
-                steady.receive(matches, sight.frame.arrival_ns)
                 is_steady = steady.is_steady(lookout.seen_until_ns)
                 if is_one and (is_steady or not steadily):
                     lookout.note(matches[0])
@@ -243,6 +249,7 @@ class Lookout:
 
     def __init__(self, query: Query) -> None:
         self.sight: Sight | None = None  # what was found at the last look
+        self.steady = Steadiness()
         self._query = query
         self._has_changed = True
 
@@ -262,6 +269,7 @@ class Lookout:
         """Take the comparison of a frame."""
         if look.changed is not None or look.is_first or look.follows_loss:
             self._has_changed = True
+            self.steady.change(look.arrival_ns)
 
     def note(self, match: Match | None) -> None:
         """Let a timeline say of the wait what it found, or nearly found."""
@@ -279,6 +287,7 @@ class Lookout:
                 if self._has_changed or newest.arrival_ns >= again_ns or time.monotonic_ns() >= again_ns:
                     self._has_changed = False
                     self.sight = await asyncio.to_thread(self._query.look, newest)
+                    self.steady.receive(self.sight.found.matches, newest.arrival_ns)
                     return self.sight
                 due_ns = again_ns if until_ns is None else min(until_ns, again_ns)
             if sight is not None and until_ns is not None and time.monotonic_ns() >= until_ns:

@@ -4,6 +4,7 @@ import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -21,6 +22,8 @@ from streamer.watch.still import Need, Stillness
 from streamer.watcher import Watch, Watcher, area_of
 
 Act: TypeAlias = Callable[[Callable[[int], None]], Awaitable[object]]  # calls back when its first frame was sent, in ns
+
+Watching: TypeAlias = Callable[..., AbstractContextManager[Watch]]  # takes what `Watcher.watch` takes
 
 TIMEOUT_S: Final = 10.0
 QUIET_S: Final = 0.3  # a caret blinks every half a second
@@ -264,9 +267,15 @@ class Waits:
 
 
 async def change_after(
-    act: Act, watcher: Watcher, *, region: Region | None, ignore: Iterable[Region], timeout_s: float
+    act: Act,
+    watcher: Watcher,
+    watching: Watching | None = None,
+    *,
+    region: Region | None,
+    ignore: Iterable[Region],
+    timeout_s: float,
 ) -> Change:
-    """Watch the screen, act, and return the first change after that.
+    """Watch the screen by `watching`, act, and return the first change after that.
 
     Raises what `act` raises, WaitTimeoutError, ConfigurationError, and what ended the session.
     """
@@ -284,7 +293,7 @@ async def change_after(
 
     with (
         watcher.journal.waiting("a change") as found,
-        watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
+        (watching or watcher.watch)(on_look, region=region, ignore=tuple(ignore)) as watch,
     ):
         await _act(act, on_sent, watch, timeout_s)
         async with within(timeout_s, lambda: _timed_out("nothing had changed", watch, A_CHANGE, timeout_s)):
@@ -302,6 +311,7 @@ async def change_after(
 async def settle_after(
     act: Act,
     watcher: Watcher,
+    watching: Watching | None = None,
     *,
     quiet_s: float,
     region: Region | None,
@@ -309,7 +319,7 @@ async def settle_after(
     timeout_s: float,
     change_timeout_s: float | None = None,
 ) -> Settled:
-    """Watch the screen, act, and return what came of it once the screen has changed and is still.
+    """Watch the screen by `watching`, act, and return what came of it once the screen has changed and is still.
 
     Raises what `act` raises, WaitTimeoutError, ConfigurationError, and what ended the session.
     """
@@ -329,7 +339,7 @@ async def settle_after(
 
     with (
         watcher.journal.waiting("a still screen"),
-        watcher.watch(on_look, region=region, ignore=tuple(ignore)) as watch,
+        (watching or watcher.watch)(on_look, region=region, ignore=tuple(ignore)) as watch,
     ):
         await _act(act, on_sent, watch, timeout_s)
         assert machines is not None  # noqa: S101 - it was sent

@@ -20,6 +20,7 @@ from streamer.errors import ConfigurationError, ConnectionLostError
 from streamer.media.frame_decoder import DecodedFrame
 from streamer.media.playback.video import Delivery, VideoOutput
 from streamer.media.playback.video_frames import VideoFrame
+from streamer.own_loop import OwnLoop
 from streamer.pubsub import Subscription
 from streamer.reconnector import Reconnector
 from streamer.timeline.journal import Journal, unix_time
@@ -30,6 +31,8 @@ from streamer.watch.region import Region
 OnLook: TypeAlias = Callable[[Look, VideoFrame], None]
 
 ASK_EVERY_S: Final = 0.1  # for frames that may have been lost, while somebody waits
+KEPT_S: Final = 10.0  # how long a kept watch goes on if nobody asks
+KEPT_FRAMES: Final = 60  # of a kept watch that nobody has asked: 85 MB at 720x1280
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
 
 
@@ -126,6 +129,65 @@ class Watch:
         return self._reference.compare(blocks, size, rtp_time=rtp_time, arrival_ns=arrival_ns)
 
 
+class KeptWatch(Watch):
+    """A watch from the moment at which an action was sent, for a program that asks afterwards what came of it.
+
+    It keeps the frames until somebody asks. It compares them in the event loop.
+    """
+
+    def __init__(self, last: VideoFrame | None, now_ns: int) -> None:
+        super().__init__(Reference(), lambda *_: None, last, now_ns)
+        self.is_over = False
+        self._sent_ns = now_ns
+        self._kept = [] if last is None else [last]
+        self._means = BlockMeans()
+        self.is_asked = False
+        self.on_full: Callable[[], None] = lambda: None
+
+    def compare(self, blocks: Blocks, decoded: DecodedFrame, means: BlockMeans) -> Look | None:
+        """Compare nothing yet."""
+        return None
+
+    def deliver(self, frame: VideoFrame, look: Look | None) -> None:
+        """Take a frame in the event loop."""
+        self.newest = frame
+        if self.is_asked:
+            self._take(frame)
+        elif not self.is_over:
+            self._kept.append(frame)
+            if len(self._kept) > KEPT_FRAMES:
+                self.on_full()
+
+    def end(self) -> None:
+        """Keep nothing more: it can no longer be asked."""
+        self.is_over = True
+        self._kept.clear()
+
+    @contextlib.contextmanager
+    def watch(self, on_look: OnLook, *, region: Region | None, ignore: Sequence[Region]) -> Iterator[Watch]:
+        """Look at the frames as `Watcher.watch` does, from the moment of the action on, once `act` is awaited."""
+        self._reference, self._on_look = Reference(region=region, ignore=ignore), on_look
+        if self.newest is not None:
+            self._reference.check((self.newest.width, self.newest.height))
+        yield self
+
+    async def act(self, on_sent: Callable[[int], None]) -> None:
+        """Act as if the action were sent now: tell when it was, then look at the frames that were kept."""
+        on_sent(self._sent_ns)
+        self.is_asked = True
+        kept, self._kept = self._kept, []
+        for frame in kept:
+            self._take(frame)
+
+    def _take(self, frame: VideoFrame) -> None:
+        try:
+            look = self._look(self._means(frame.av_frame), frame.av_frame, frame.rtp_time, frame.arrival_ns)
+        except ConfigurationError as error:
+            self._error = error
+        else:
+            self._on_look(replace(look, follows_loss=True) if frame.discontinuity else look, frame)
+
+
 class Watcher:
     """Compare frames for the waits of a session. Nothing is decoded for it while nobody waits."""
 
@@ -135,11 +197,17 @@ class Watcher:
         self._reconnector = reconnector
         self._watches: tuple[Watch, ...] = ()  # replaced as a whole: the decoder's thread reads it
         self._means = BlockMeans()  # the decoder's thread's
+        self._end_kept: Callable[[], None] = lambda: None  # ends the watch that is kept, unless it was asked
         self._teller: Watch | None = None  # of the whole screen, for the journal, while there are other watches
         self._askers = 0  # waits that go on
         self._timer: asyncio.TimerHandle | None = None
         self._is_quiet = False  # no frame has come since the timer rang
         frames.inspect = self._inspect
+
+    @property
+    def loop(self) -> OwnLoop:
+        """The event loop of the session."""
+        return self._frames.hub.loop
 
     @property
     def is_compared(self) -> bool:
@@ -173,13 +241,39 @@ class Watcher:
         Raises ConfigurationError if too many wait, in another loop, or if there is nothing to watch on this screen.
         """
         hub = self._frames.hub
-        hub.loop.check()
-        if len(self._watches) >= WATCHES_LIMIT:
-            raise ConfigurationError(f"expected at most {WATCHES_LIMIT} waits at once, got more: wait for fewer things")
         reference = Reference(region=region, ignore=ignore)
         if hub.last is not None:
             reference.check((hub.last.width, hub.last.height))  # a still screen sends no frame for the thread to do it
         watch = Watch(reference, on_look, hub.last, time.monotonic_ns())
+        with self._added(watch):
+            yield watch
+
+    def keep_watch(self) -> tuple[KeptWatch, Callable[[], None]]:
+        """Watch the screen from now on; return the watch, and what ends it.
+
+        A watch that nobody has asked ends by itself: after KEPT_S, with KEPT_FRAMES, and with the next call.
+
+        Raises ConfigurationError if too many wait, or in another loop.
+        """
+        self._end_kept()
+        stack, kept = contextlib.ExitStack(), KeptWatch(self._frames.hub.last, time.monotonic_ns())
+        stack.enter_context(self._added(kept))
+        stack.callback(kept.end)
+
+        def end_unasked() -> None:
+            if not kept.is_asked:
+                stack.close()
+
+        stack.callback(asyncio.get_running_loop().call_later(KEPT_S, end_unasked).cancel)
+        self._end_kept = kept.on_full = end_unasked
+        return kept, stack.close
+
+    @contextlib.contextmanager
+    def _added(self, watch: Watch) -> Iterator[None]:
+        hub = self._frames.hub
+        hub.loop.check()
+        if len(self._watches) >= WATCHES_LIMIT:
+            raise ConfigurationError(f"expected at most {WATCHES_LIMIT} waits at once, got more: wait for fewer things")
         if self._teller is None and self.journal.is_heard:
             self._teller = Watch(Reference(), self._tell_change, hub.last, time.monotonic_ns())
             self._watches = (self._teller, watch)
@@ -188,7 +282,7 @@ class Watcher:
         hub.add(watch.subscription)
         try:
             with self.asking():
-                yield watch
+                yield
         finally:
             self._watches = tuple(other for other in self._watches if other is not watch)
             if self._watches == (self._teller,):

@@ -103,7 +103,8 @@ class Target(Face[streamer.Target]):
     def tap(self, *, timeout_s: float = 5.0, again_if_unchanged_s: float | None = None) -> Action:
         """Tap the middle of it, once it is on the screen, alone, and its place is steady.
 
-        A place is steady when it has not moved for 0.1 s. A screen that has turned since is not touched.
+        Its place is steady when nothing on the screen has moved for 0.1 s, or it has not moved for 0.5 s: phones lose
+        touches while one app slides over another. A screen that has turned since is not touched.
 
         Args:
             timeout_s: How long to wait for it, and then for a data channel, in seconds.

@@ -28,7 +28,7 @@ class WatchedAction(Face[streamer.Action]):
         ignore: collections.abc.Iterable[streamer.Region] = (),
         timeout_s: float = 10.0,
     ) -> streamer.Change:
-        """Act, and return the first change on the screen after that.
+        """Act, if that was not done, and return the first change on the screen after that.
 
         The newest frame from before the action is what others are compared with. On a screen that moves by itself, any
         movement is a change: watch a region, or ignore some.
@@ -55,9 +55,9 @@ class WatchedAction(Face[streamer.Action]):
         timeout_s: float = 10.0,
         change_timeout_s: float | None = None,
     ) -> streamer.Settled:
-        """Act, wait until the screen has changed and nothing has moved for `quiet_s`, and return how it went.
+        """Act, if that was not done, wait until the screen has changed and is still, and return how it went.
 
-        It is still as `Session.wait_until_still` says.
+        It is still as `Session.wait_until_still` says: nothing has moved for `quiet_s`.
 
         Args:
             quiet_s: How long nothing may move, in seconds.

@@ -49,8 +49,6 @@ OF_THEMSELVES: Final = {"targets"}  # modules with a class whose methods take or
 OWNERS: Final = {streamer.Session, streamer.Cloud}  # what the program closes
 WITHOUT: Final = {
     (streamer.Recording, "put"),  # it takes access units, which no program has
-    (streamer.Action, "changed"),  # the verbs send: these are of `Session.watched`
-    (streamer.Action, "settled"),
 }
 # A closed phone has ended these already.
 ENDING: Final = {*MODULES["iterators"], streamer.Recording}
@@ -81,6 +79,9 @@ PHRASES: Final = {  # of docstrings; sentences first, then words
     "Awaiting raises InputNotReadyError": "The verbs raise InputNotReadyError",
     "To know what comes of it, call `changed` or `settled` on it instead of awaiting it: they look at the screen "
     "first.": "To know what comes of an action, use `Session.watched`.",
+    "can also be asked once it was awaited: within 10 s, before the next one is awaited,": (
+        "can also be asked once it was sent: within 10 s, before the next one is sent,"
+    ),
     "Awaiting the action raises what": "It raises what",
     "awaiting the action": "sending the action",
     "A function, plain or async, that": "A function that",

@@ -64,3 +64,43 @@ async def test_two_matches_are_an_error_that_names_both_places(phone: emulator.E
         assert (await switch.last.wait()).center == matches[-1].center
         top = streamer.Region(0, 0, 1.0, matches[0].center[1] + 40)
         assert (await switch.within(top).wait()).center == matches[0].center
+
+
+async def test_a_tap_can_be_asked_what_came_of_it_once_it_was_sent(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        launcher = await session.wait_until_still(timeout_s=LIMIT_S)
+        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), threshold=0.98)
+        action = await icon.tap(timeout_s=LIMIT_S)
+        change = await action.changed(timeout_s=LIMIT_S, region=streamer.Region(0, 0.5, 1.0, 0.5))
+        assert change.after_s > 0
+        assert change.region.pixels(at.WIDTH, at.HEIGHT)[1] >= at.HEIGHT // 2
+        with pytest.raises(streamer.ConfigurationError, match=r"^expected a question right after the tap"):
+            await action.settled()
+        await session.wait_for_color(*at.SUBMIT_BUTTON, timeout_s=LIMIT_S)
+        await session.press("HOME")
+        first = await icon.tap(timeout_s=LIMIT_S)
+        await session.wait_for_color(*at.SUBMIT_BUTTON, timeout_s=LIMIT_S)
+        await session.press("HOME")
+        second = await icon.tap(timeout_s=LIMIT_S)
+        with pytest.raises(streamer.ConfigurationError, match=r"^expected a question right after the tap"):
+            await first.settled()
+        del second
+        await asyncio.sleep(0)
+        assert not session._frames.hub.is_watched
+
+
+async def test_a_tap_without_asyncio_is_sent_and_then_asked(phone: emulator.EmulatedPhone) -> None:
+    def test() -> None:
+        with streamer.sync.connect(
+            phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token)
+        ) as session:
+            launcher = session.wait_until_still(timeout_s=LIMIT_S)
+            icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), threshold=0.98)
+            shown = icon.within(streamer.Region(0, 0, 1.0, 0.5)).tap(timeout_s=LIMIT_S).settled(timeout_s=LIMIT_S)
+            assert phone.app_in_front == at.SIGN_IN
+            assert 0 < shown.first_change_s <= shown.settled_s
+            assert not icon.is_visible()
+
+    await asyncio.to_thread(test)
