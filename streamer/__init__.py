@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from streamer.stats import Stats
     from streamer.target import Target
     from streamer.targets.matches import Match
+    from streamer.targets.reading import ReadText, TextLine
     from streamer.verbs import Finger
     from streamer.waiting import Change, Settled
     from streamer.watch.region import Region
@@ -116,6 +117,7 @@ __all__ = [
     "MessageIterator",
     "MissingExtraError",
     "Password",
+    "ReadText",
     "Reconnect",
     "Recording",
     "RecordingError",
@@ -136,6 +138,7 @@ __all__ = [
     "StreamerError",
     "TakenOverError",
     "Target",
+    "TextLine",
     "Token",
     "TokenFile",
     "TokenProvider",
@@ -171,6 +174,7 @@ _HOMES = (
     "streamer.stats",
     "streamer.target",
     "streamer.targets.matches",
+    "streamer.targets.reading",
     "streamer.verbs",
     "streamer.waiting",
     "streamer.watch.region",

@@ -16,6 +16,7 @@ from streamer.options import ConnectOptions
 from streamer.own_loop import OwnLoop
 from streamer.retry_policy import Reconnect
 from streamer.session import Session
+from streamer.targets.reading import ReadText
 from streamer.tls import check_verify
 
 
@@ -36,6 +37,7 @@ def connect(
     release: bool = False,
     keep_awake: bool = False,
     calls_per_minute: int | None = None,
+    read_text: ReadText | None = None,
 ) -> "Connecting":
     """Connect to a phone and give a `Session`.
 
@@ -69,6 +71,8 @@ def connect(
             (1403): a MOVE of a finger that is not down [assumed]. From the first data channel on.
         calls_per_minute: How many commands a minute are sent with these credentials, by `shell` and `apps`. None leaves
             it as it is: 6 at first, which is what the vendor allows in a sister product [assumed].
+        read_text: A function that reads the screen for `get_by_text`, instead of the extra `ocr`. It is called in a
+            thread with an array of RGB pixels, of shape (height, width, 3), and returns a TextLine for each line.
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after a cancellation.
@@ -87,6 +91,7 @@ def connect(
         prepare_timeout_s=prepare_timeout_s,
         release=release,
         keep_awake=keep_awake,
+        read_text=read_text,
     )
     cloud = CloudClient(
         endpoint,

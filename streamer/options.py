@@ -7,6 +7,7 @@ from typing import Final
 from streamer.cloud.calls import check_user_id
 from streamer.errors import ConfigurationError
 from streamer.retry_policy import Reconnect
+from streamer.targets.reading import ReadText
 
 PREROLL_LIMIT_S: Final = 120.0
 
@@ -28,6 +29,7 @@ class ConnectOptions:
     prepare_timeout_s: float
     release: bool
     keep_awake: bool
+    read_text: ReadText | None
 
     def __post_init__(self) -> None:
         if not self.timeout_s > 0:
@@ -40,3 +42,5 @@ class ConnectOptions:
             raise ConfigurationError(f"expected prepare_timeout_s above 0, got {self.prepare_timeout_s}")
         if self.prepare_for is not None:
             check_user_id(self.prepare_for)
+        if self.read_text is not None and not callable(self.read_text):
+            raise ConfigurationError(f"expected read_text to be a function, got {type(self.read_text).__name__}")

@@ -68,6 +68,7 @@ class Session(Targets, ShellAndApps):
         self._phone_calls = instance.calls(self._loop)
         self._fanout = Fanout()
         self._preroll_s = options.preroll_s
+        self._read_text = options.read_text
         self._history = History(options.preroll_s, ask_keyframe=self._keep_past)
         self._frames = VideoOutput(
             ticket.device_id,

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import re
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -20,7 +22,9 @@ from streamer.media.playback.video_frames import VideoFrame
 from streamer.targets.image import THRESHOLD, image_finder
 from streamer.targets.matches import Finder, Match
 from streamer.targets.query import Query, Sight
+from streamer.targets.reading import CallingReader, IncrementalReader, Reader, ReadText, TextLine
 from streamer.targets.steady import Steadiness
+from streamer.targets.text import TextFinder
 from streamer.timeline.journal import Found
 from streamer.verbs import Verbs
 from streamer.waiting import Waits, change_after
@@ -298,6 +302,9 @@ class Lookout:
 class Targets(Verbs, Waits):
     """Finding things on the screen: the targets of a `Session`."""
 
+    _read_text: ReadText | None
+    _reader: "SharedReader | None" = None
+
     def get_by_image(
         self,
         image: str | os.PathLike[str] | bytes | Any,
@@ -320,6 +327,42 @@ class Targets(Verbs, Waits):
         self._loop.check()
         pixels, called = _pixels_of(image)
         return Target(self, self._watcher, image_finder(pixels, threshold, name or called))
+
+    def get_by_text(self, text: str | re.Pattern[str], *, exact: bool = False) -> Target:
+        """Return a target that is a text, read from the screen. It needs the extra `ocr`, or `connect(read_text=...)`.
+
+        The text is looked for within each line. Its place is the part of the line that it takes. Spaces do not count,
+        nor do differences that Unicode calls compatible. What reads the screen takes some characters for others that
+        look alike: 0, O and o, and 1, I, l and |. In a text of four characters or more, one in four may be such a one.
+        A regular expression is searched for in the line as it was read.
+
+        Args:
+            text: The text, or a compiled regular expression. A part of a line matches, in upper or lower case.
+            exact: The whole line must be the text, in the same case. It does not matter for a regular expression.
+
+        Raises:
+            MissingExtraError: The extra `ocr` is not installed, and `connect` was given no `read_text`.
+            ConfigurationError: `text` is something else, or has no visible character.
+        """
+        self._loop.check()
+        if self._reader is None:
+            self._reader = SharedReader(
+                IncrementalReader() if self._read_text is None else CallingReader(self._read_text)
+            )
+        return Target(self, self._watcher, TextFinder(self._reader, text, exact=exact))
+
+
+class SharedReader:
+    """Lets the targets of a session read the same frames, one at a time: each thread has what the others have read."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+
+    def read(self, frame: VideoFrame, within: Region | None) -> tuple[TextLine, ...]:
+        """Return the lines on a frame, or at least those in a part of it."""
+        with self._lock:
+            return self._reader.read(frame, within)
 
 
 def _pixels_of(image: str | os.PathLike[str] | bytes | Any) -> tuple[npt.NDArray[Any], str]:

@@ -295,6 +295,7 @@ def connect(
     release: bool = False,
     keep_awake: bool = False,
     calls_per_minute: int | None = None,
+    read_text: streamer.ReadText | None = None,
 ) -> Session:
     """Connect to a phone and give a `Session`.
 
@@ -328,6 +329,8 @@ def connect(
             (1403): a MOVE of a finger that is not down [assumed]. From the first data channel on.
         calls_per_minute: How many commands a minute are sent with these credentials, by `shell` and `apps`. None leaves
             it as it is: 6 at first, which is what the vendor allows in a sister product [assumed].
+        read_text: A function that reads the screen for `get_by_text`, instead of the extra `ocr`. It is called in a
+            thread with an array of RGB pixels, of shape (height, width, 3), and returns a TextLine for each line.
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after Ctrl-C.
@@ -353,5 +356,6 @@ def connect(
             release=release,
             keep_awake=keep_awake,
             calls_per_minute=calls_per_minute,
+            read_text=read_text,
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing
 
 import streamer
@@ -138,3 +139,21 @@ class Targets(Verbs, Waits, Face[streamer.Session]):
             ConfigurationError: The image cannot be read, is too small or of one color, or the threshold is wrong.
         """
         return Target(self._do(self._async.get_by_image, image, threshold=threshold, name=name), self)
+
+    def get_by_text(self, text: str | re.Pattern[str], *, exact: bool = False) -> Target:
+        """Return a target that is a text, read from the screen. It needs the extra `ocr`, or `connect(read_text=...)`.
+
+        The text is looked for within each line. Its place is the part of the line that it takes. Spaces do not count,
+        nor do differences that Unicode calls compatible. What reads the screen takes some characters for others that
+        look alike: 0, O and o, and 1, I, l and |. In a text of four characters or more, one in four may be such a one.
+        A regular expression is searched for in the line as it was read.
+
+        Args:
+            text: The text, or a compiled regular expression. A part of a line matches, in upper or lower case.
+            exact: The whole line must be the text, in the same case. It does not matter for a regular expression.
+
+        Raises:
+            MissingExtraError: The extra `ocr` is not installed, and `connect` was given no `read_text`.
+            ConfigurationError: `text` is something else, or has no visible character.
+        """
+        return Target(self._do(self._async.get_by_text, text, exact=exact), self)

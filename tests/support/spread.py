@@ -14,7 +14,12 @@ CALM: Final = ("tests/unit/", "tests/house/", "tests/fuzz/", "tests/whole/test_r
 # The folders of long tests; the others come after them.
 LONG: Final = ("faults", "whole", "peers", "docs")
 # The tests of such a file share runs: a fixture tries all of them side by side. One worker takes them all.
-TOGETHER: Final = ("tests/faults/test_matrix.py::", "tests/house/test_tripwire.py::", "tests/whole/test_sync.py::")
+TOGETHER: Final = (
+    "tests/faults/test_matrix.py::",
+    "tests/house/test_tripwire.py::",
+    "tests/unit/targets/test_reading.py::",
+    "tests/whole/test_sync.py::",
+)
 NICENESS: Final = 10  # of the worker that takes the tests of logic
 
 

@@ -116,7 +116,7 @@ def watched(self) -> Watched:
 _HEADER: Final = '"""Written by tests/support/sync_faces.py from the async face: `make sync` writes it again."""'
 _PUBLIC: Final = {id(getattr(streamer, name)): name for name in streamer.__all__}
 _WIDTH: Final = 120
-_STANDARD: Final = ("collections.abc", "contextlib", "os", "pathlib", "ssl", "typing")
+_STANDARD: Final = ("collections.abc", "contextlib", "os", "pathlib", "re", "ssl", "typing")
 _HELPERS: Final = {
     "face": {"Face", "Owner", "in_thread", "open_phone", "run_alone", "unwrapped"},
     "loop_thread": {"begin_use"},
