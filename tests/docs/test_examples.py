@@ -2,18 +2,22 @@
 
 import asyncio
 import importlib.util
+import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import av
+import mcp.client.stdio  # noqa: F401 - it keeps the stderr that it finds: not that of one test
 import numpy as np
 import pygame
 import pytest
 from PIL import Image
 
-from streamer.emulator import EmulatedPhone, Faults, read_barcode
+from streamer import emulator
+from streamer.emulator import EmulatedPhone, Faults, Touch, read_barcode
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 30.0
@@ -84,6 +88,50 @@ async def test_audio_ports(phone: EmulatedPhone, capsys: pytest.CaptureFixture[s
     assert "came while the audio port was AudioPort(address='10.83.71.187'" in output
 
 
+@pytest.fixture
+async def phone_with_apps(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmulatedPhone]:
+    async with emulator.serve(width=360, height=640, fps=15, audio=False, screen="apps") as running:
+        monkeypatch.setenv("STREAMER_ENDPOINT", running.endpoint)
+        monkeypatch.setenv("STREAMER_AUTH_TOKEN", running.tenant_token)
+        yield running
+
+
+async def test_agent(phone_with_apps: EmulatedPhone, capsys: pytest.CaptureFixture[str]) -> None:
+    async with asyncio.timeout(2 * LIMIT_S):
+        await load("agent").main(phone_with_apps.instance_id)
+    *said, last = capsys.readouterr().out.splitlines()
+    assert phone_with_apps.app_in_front == "com.example.signin"
+    assert [line.partition("(")[0] for line in said[:4]] == ["list_apps", "record", "start_app", "tap"]
+    path = Path(last.removeprefix("signed in; the recording is "))
+    with av.open(path) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
+    shutil.rmtree(path.parent)
+
+
+async def test_monkey_does_the_same_again_with_the_same_seed(
+    phone_with_apps: EmulatedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = []
+    for _ in range(2):
+        phone_with_apps.inputs.clear()
+        async with asyncio.timeout(2 * LIMIT_S):
+            await load("monkey").main(
+                phone_with_apps.instance_id, "com.example.canvas", actions=8, seed=3, folder=tmp_path, pause_s=0.05
+            )
+        inputs.append(
+            [
+                (each.action, each.points) if isinstance(each, Touch) else each
+                for each in phone_with_apps.inputs
+                if not isinstance(each, Touch) or each.action != 2
+            ]
+        )
+    assert inputs[0] == inputs[1]
+    assert len(inputs[0]) >= 16
+    with av.open(tmp_path / "monkey-3.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) > 1
+    assert f"{tmp_path / 'monkey-3.mp4'}: " in capsys.readouterr().out
+
+
 async def test_the_viewer_shows_the_phone_follows_a_rotation_and_closes(phone: EmulatedPhone) -> None:
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         viewer = tasks.create_task(load("viewer").main(phone.instance_id))
@@ -125,7 +173,7 @@ def test_an_example_says_in_a_sentence_what_it_lacks(
         assert "Traceback" not in said
         return done.returncode, said
 
-    words = ["any", "file.mp4" if name == "record" else "file.png"][: 2 if name in {"record", "screenshot"} else 1]
+    words = ["any", *{"record": ["file.mp4"], "screenshot": ["file.png"], "monkey": ["com.example.app"]}.get(name, [])]
     code, said = run()
     assert (code, said.startswith(f"usage: {name}.py [-h] instance")) == (2, True)
     monkeypatch.delenv("STREAMER_ENDPOINT")
@@ -146,8 +194,10 @@ def shows(phone: EmulatedPhone) -> bool:
 
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "agent",
         "audio_ports",
         "frames_to_numpy",
+        "monkey",
         "record",
         "screenshot",
         "viewer",

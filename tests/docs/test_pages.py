@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import tomllib
 from typing import Any, Final, get_args
@@ -13,6 +14,7 @@ from typer.main import get_command
 import streamer
 import streamer.sync
 from streamer import cli, emulator, errors
+from streamer.agent.arguments import TOOLS
 from streamer.cli.exit_codes import MEANINGS
 from streamer.cloud import error_codes as codes
 from streamer.events import EventKind
@@ -141,6 +143,14 @@ def test_the_loggers_are_those_of_the_code() -> None:
     }
     silent = {name for name in used if name.endswith(".websocket") or name.startswith("streamer.emulator.")}
     assert first_column(TEXTS["docs/howto/logging.md"], "| logger | what it logs |\n") == used - silent
+
+
+def test_the_configuration_of_an_agents_client_parses_and_the_tools_are_those_of_the_code() -> None:
+    configured = [json.loads(block.source) for block in blocks("json") if "mcpServers" in block.source]
+    servers = [server for each in configured for server in each["mcpServers"].values()]
+    assert [set(server) for server in servers] == [{"command", "args", "env"}, {"url", "headers"}]
+    check(servers[0]["args"])
+    assert first_column(TEXTS["docs/howto/agents.md"], "| tool | what it does |\n") == set(TOOLS)
 
 
 def test_the_extras_are_those_of_the_package() -> None:
