@@ -103,10 +103,15 @@ class StartApp(Arguments):
 class WaitFor(Arguments):
     """Wait until the screen changes or comes to rest, such as after loading. Answers with a picture either way.
 
-    "change" waits until the screen differs from the last picture that you got. "still" waits until nothing moves.
+    "change" waits until the screen differs from the last picture that you got, "still" until nothing moves, "text"
+    until a text is on the screen, and "text_gone" until it is not.
     """
 
-    what: Annotated[Literal["change", "still"], Meta(description="What to wait for.")]
+    what: Annotated[Literal["change", "still", "text", "text_gone"], Meta(description="What to wait for.")]
+    text: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(description="The text: all of a line or a part of it. Case does not count."),
+    ] = None
     region: Annotated[Box | None, Meta(description=f"The part of the screen that counts, {_BOX}")] = None
     timeout_s: Annotated[float, Meta(gt=0.0, le=WAIT_LIMIT_S, description="How long to wait, in seconds.")] = 10.0
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from streamer.agent.arguments import (
 )
 from streamer.agent.files import Files
 from streamer.agent.pictures import Pictures
+from streamer.agent.texts import Texts
 from streamer.errors import (
     ActionLostError,
     CloudUnclearError,
@@ -65,16 +66,18 @@ class Answer:
 
 
 class Tools:
-    """The tools of one phone. `session` gives the session that is in force; files go where `files` says.
+    """The tools of one phone. `session` gives the session that is in force; files go where `files` says. With
+    `reads_texts`, answers have the texts on the screen, too, which needs the extra `ocr`.
 
     Tools that act do so one after another, so that each sees what came of it alone.
     """
 
-    def __init__(self, session: Callable[[], Awaitable[Session]], files: Files) -> None:
+    def __init__(self, session: Callable[[], Awaitable[Session]], files: Files, *, reads_texts: bool = False) -> None:
         self._session = session
         self._files = files
         self._acting = asyncio.Lock()
         self._pictures = Pictures()
+        self._texts = Texts(is_on=reads_texts)
         self._seen: VideoFrame | None = None  # the frame of the last picture of the whole screen
 
     async def call(self, name: str, given: Mapping[str, Any]) -> Answer:
@@ -105,7 +108,8 @@ class Tools:
             case Look(region=region):
                 return await self._look(session, _region(region))
             case StartApp(package=package, activity=activity):
-                return await self._act(session.start_app(package, activity=activity), change_s=START_CHANGE_S)
+                action = session.start_app(package, activity=activity)
+                return await self._act(session, action, change_s=START_CHANGE_S)
             case ListApps():
                 return _facts({"apps": {app.package: app.version for app in await session.apps.list()}})
             case WaitFor():
@@ -114,64 +118,70 @@ class Tools:
                 return _facts(*await self._files.clip(session, seconds))
             case Record(action=action):
                 return _facts(await self._files.record(session, begin=action == "start"))
-        return await self._act(_action(session, arguments), change_s=CHANGE_S)
+        return await self._act(session, _action(session, arguments), change_s=CHANGE_S)
 
     async def _look(self, session: Session, region: Region | None) -> Answer:
         frame = await session.screenshot()
-        return await self._show({"age_s": round(frame.age_s, 3)}, frame, region)
+        facts = {"age_s": round(frame.age_s, 3)}
+        if region is not None:
+            return _facts(facts, await self._pictures.of(frame, region))
+        return await self._show(facts | await self._texts.all(session, frame), frame)
 
-    async def _act(self, action: Action, *, change_s: float) -> Answer:
+    async def _act(self, session: Session, action: Action, *, change_s: float) -> Answer:
         async with self._acting:
             try:
                 settled = await action.settled(timeout_s=SETTLE_S, change_timeout_s=change_s)
             except WaitTimeoutError as error:
                 if action.sent_ns is None or error.frame is None:
                     raise
-                if error.waited_for == A_CHANGE:
-                    facts = {"changed": False, "waited_s": change_s, "note": "nothing on the screen has changed"}
-                else:
-                    moving = [_fractions(region, error.frame) for region in error.moving]
-                    facts = {"changed": True, "still": False, "moving": moving, "note": f"{error}; do not wait for it"}
-                return await self._show(facts, error.frame)
+                facts: dict[str, Any] = (
+                    {"changed": False, "waited_s": change_s, "note": "nothing on the screen has changed"}
+                    if error.waited_for == A_CHANGE
+                    else {"changed": True, **_unrest(error, error.frame)}
+                )
+                return await self._show(facts | await self._texts.changes(session, error.frame), error.frame)
             facts = {
                 "changed": True,
                 "region": _fractions(settled.region, settled.frame),
                 "first_change_s": round(settled.first_change_s, 3),
                 "settled_s": round(settled.settled_s, 3),
             }
-            return await self._show(facts, settled.frame)
+            return await self._show(facts | await self._texts.changes(session, settled.frame), settled.frame)
 
     async def _wait_for(self, session: Session, asked: WaitFor) -> Answer:
-        region = _region(asked.region)
         begin = time.monotonic()
+        facts: dict[str, Any]
         try:
-            frame = await self._waiting(session, asked, region)
+            frame = await self._waited_for(session, asked)
         except WaitTimeoutError as error:
             if error.frame is None:
                 raise
-            note = "the screen has not changed" if asked.what == "change" else str(error)
-            return await self._show({"came": False, "waited_s": asked.timeout_s, "note": note}, error.frame)
-        return await self._show({"came": True, "after_s": round(time.monotonic() - begin, 3)}, frame)
+            frame = error.frame
+            facts = {"came": False, "waited_s": asked.timeout_s}
+            facts |= _unrest(error, frame) if asked.what == "still" else {"note": _instead(error, frame, asked)}
+        else:
+            facts = {"came": True, "after_s": round(time.monotonic() - begin, 3)}
+        return await self._show(facts | await self._texts.changes(session, frame), frame)
 
-    def _waiting(self, session: Session, asked: WaitFor, region: Region | None) -> Coroutine[Any, Any, VideoFrame]:
+    async def _waited_for(self, session: Session, asked: WaitFor) -> VideoFrame:
+        """Wait, and return the frame that is on the screen then."""
+        region, timeout_s = _region(asked.region), asked.timeout_s
         if asked.what == "still":
-            return session.wait_until_still(region=region, timeout_s=asked.timeout_s)
-        means, reference, seen = BlockMeans(), Reference(region=region), self._seen
+            return await session.wait_until_still(region=region, timeout_s=timeout_s)
+        if asked.what == "change":
+            return await session.wait_for(_differs(self._seen, region), timeout_s=timeout_s)
+        if asked.text is None:
+            raise ConfigurationError("wait_for did nothing: expected a text to wait for, got none")
+        target = session.get_by_text(asked.text)
+        target = target if region is None else target.within(region)
+        if asked.what == "text":
+            return (await target.first.wait(timeout_s=timeout_s)).frame
+        await target.wait_gone(timeout_s=timeout_s)
+        return await session.screenshot()
 
-        def has_changed(frame: VideoFrame) -> bool:
-            size = frame.width, frame.height
-            look = reference.compare(means(frame.av_frame), size, rtp_time=frame.rtp_time, arrival_ns=frame.arrival_ns)
-            return look.changed is not None
-
-        if seen is not None:
-            has_changed(seen)  # becomes the reference
-        return session.wait_for(has_changed, timeout_s=asked.timeout_s)
-
-    async def _show(self, facts: Mapping[str, Any], frame: VideoFrame, region: Region | None = None) -> Answer:
-        picture = await self._pictures.of(frame, region)
-        if region is None:
-            self._seen = frame
-        return _facts(facts, picture)
+    async def _show(self, facts: Mapping[str, Any], frame: VideoFrame) -> Answer:
+        self._seen = frame
+        return _facts(facts, await self._pictures.of(frame))
 
     async def _picture_if_any(self, session: Session) -> bytes | None:
         try:
@@ -179,6 +189,20 @@ class Tools:
         except StreamerError:
             return None
         return await self._pictures.of(self._seen)
+
+
+def _differs(seen: VideoFrame | None, region: Region | None) -> Callable[[VideoFrame], bool]:
+    """Return a function that says whether a frame differs from the one that was seen, or else from its first one."""
+    means, reference = BlockMeans(), Reference(region=region)
+
+    def differs(frame: VideoFrame) -> bool:
+        size = frame.width, frame.height
+        look = reference.compare(means(frame.av_frame), size, rtp_time=frame.rtp_time, arrival_ns=frame.arrival_ns)
+        return look.changed is not None
+
+    if seen is not None:
+        differs(seen)  # becomes the reference
+    return differs
 
 
 def _action(session: Session, arguments: Arguments) -> Action:
@@ -205,6 +229,28 @@ def _swipe(session: Session, asked: Swipe) -> Action:
     return session.swipe(start, end, duration_s=asked.duration_s, hold_s=asked.hold_s)
 
 
+def _unrest(error: WaitTimeoutError, frame: VideoFrame) -> dict[str, Any]:
+    """Return what keeps a screen from being still, in fractions: the error's own words are pixels."""
+    if not error.moving:
+        return {"still": False, "note": str(error)}
+    moving = [_fractions(region, frame) for region in error.moving]
+    return {"still": False, "moving": moving, "note": "the screen has not come to rest: it may never do"}
+
+
+def _instead(error: WaitTimeoutError, frame: VideoFrame, asked: WaitFor) -> str:
+    """Return what there was instead of what was waited for, with places in fractions."""
+    match asked.what:
+        case "change":
+            return "the screen has not changed"
+        case "text_gone":
+            return "the text is still on the screen"
+    if error.best is None:
+        return "the text is not on the screen"
+    x, y = error.best.center
+    place = [round(x / frame.width, 3), round(y / frame.height, 3)]
+    return f'the text is not on the screen; nearest: "{error.best.text}" at {place}'
+
+
 def _region(box: list[float] | None) -> Region | None:
     return None if box is None else Region(*box)
 
@@ -216,7 +262,7 @@ def _fractions(region: Region, frame: VideoFrame) -> list[float]:
 
 
 def _facts(facts: Mapping[str, Any], picture: bytes | None = None) -> Answer:
-    return Answer(text=json.dumps(facts), picture=picture)
+    return Answer(text=json.dumps(facts, ensure_ascii=False), picture=picture)
 
 
 def _failure(sentence: str) -> Answer:

@@ -12,6 +12,7 @@ from streamer import errors
 from streamer.agent.arguments import CLIP_LIMIT_S
 from streamer.agent.files import Files
 from streamer.agent.link import PhoneLink
+from streamer.agent.texts import can_read
 from streamer.agent.tools import Tools
 from streamer.cli.connecting import endpoint_of, later, verify
 from streamer.cli.options import Connection, Output
@@ -28,6 +29,7 @@ async def serve(
     transport: Literal["stdio", "http"],
     *,
     port: int,
+    reads_texts: bool,
     directory: Path | None,
     say: Output,
 ) -> None:
@@ -41,7 +43,8 @@ async def serve(
             "configuration, or serve with --transport http"
         )
     link = PhoneLink(later(instance, connection, preroll_s=CLIP_LIMIT_S))
-    server = serving.server_of(Tools(link.session, Files(directory)), streamer.__version__)
+    tools = Tools(link.session, Files(directory), reads_texts=reads_texts and can_read())
+    server = serving.server_of(tools, streamer.__version__)
     async with stop_on_signal() as stopped:
         try:
             if transport == "stdio":

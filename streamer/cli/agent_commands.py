@@ -46,6 +46,15 @@ def mcp(
             is_whole=True,
         ),
     ] = 8471,
+    texts: Annotated[
+        bool,
+        option(
+            "Read the texts on the screen and give the agent their places, if the extra 'ocr' is installed.",
+            _SERVER,
+            "--texts/--no-texts",
+            show_default=True,
+        ),
+    ] = True,
     output: Annotated[
         Path | None,
         option(
@@ -61,4 +70,5 @@ def mcp(
 ) -> None:
     from streamer.cli import agent, runtime
 
-    runtime.run(agent.serve(instance, connection, transport, port=port, directory=output, say=say), say)
+    work = agent.serve(instance, connection, transport, port=port, reads_texts=texts, directory=output, say=say)
+    runtime.run(work, say)

@@ -1,12 +1,14 @@
 """The tools of an agent on a session with the emulator."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import pytest
@@ -51,14 +53,24 @@ class Agent:
         return facts
 
 
-@pytest.fixture
-async def agent(connect: Connect, tmp_path: Path) -> AsyncIterator[Agent]:
-    async with emulator.serve(width=180, height=320, fps=20, audio=False, screen="apps", faults=Faults()) as phone:
+@contextlib.asynccontextmanager
+async def using(
+    connect: Connect, folder: Path, *, scale: int = 1, screen: Literal["showcase", "apps"] = "apps"
+) -> AsyncIterator[Agent]:
+    async with emulator.serve(
+        width=180 * scale, height=320 * scale, fps=20, audio=False, screen=screen, faults=Faults()
+    ) as phone:
         link = PhoneLink(lambda: connect(phone, preroll_s=30, calls_per_minute=1000))
         try:
-            yield Agent(phone, link, tmp_path / "files")
+            yield Agent(phone, link, folder)
         finally:
             await link.aclose()
+
+
+@pytest.fixture
+async def agent(connect: Connect, tmp_path: Path) -> AsyncIterator[Agent]:
+    async with using(connect, tmp_path / "files") as using_it:
+        yield using_it
 
 
 def size_of(picture: bytes | None) -> tuple[int, int]:
@@ -101,22 +113,17 @@ async def test_an_action_answers_once_the_screen_has_settled_and_says_what_chang
 
 
 async def test_a_screen_that_never_rests_is_said_to_move(
-    agent: Agent, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_tools, "SETTLE_S", 1.0)
-    async with emulator.serve(width=180, height=320, fps=10, audio=False) as phone:
-        link = PhoneLink(lambda: connect(phone))
-        try:
-            moving = Agent(phone, link, tmp_path)
-            facts = await moving.facts("tap", x=0.5, y=0.5)
-            assert (facts["changed"], facts["still"]) == (True, False)
-            assert facts["moving"]
-            assert facts["note"].startswith("after 1 s the screen was not still")
-            facts = await moving.facts("wait_for", what="still", timeout_s=0.5)
-            assert not facts["came"]
-            assert facts["note"].startswith("after 0.5 s the screen was not still")
-        finally:
-            await link.aclose()
+    async with using(connect, tmp_path, screen="showcase") as agent:
+        facts = await agent.facts("tap", x=0.5, y=0.5)
+        assert (facts["changed"], facts["still"]) == (True, False)
+        assert facts["moving"]
+        assert facts["note"].startswith("the screen has not come to rest")
+        facts = await agent.facts("wait_for", what="still", timeout_s=0.5)
+        assert (facts["came"], facts["still"]) == (False, False)
+        assert all(0 <= edge <= 1 for region in facts["moving"] for edge in region)
 
 
 async def test_waiting_for_a_change_looks_from_the_last_picture_on(agent: Agent) -> None:
@@ -128,6 +135,29 @@ async def test_waiting_for_a_change_looks_from_the_last_picture_on(agent: Agent)
     assert (await agent.facts("wait_for", what="change", timeout_s=LIMIT_S))["came"]
     facts = await agent.facts("wait_for", what="change", timeout_s=0.3)
     assert facts == {"came": False, "waited_s": 0.3, "note": "the screen has not changed"}
+
+
+async def test_texts_come_with_their_places_and_can_be_waited_for(connect: Connect, tmp_path: Path) -> None:
+    async with using(connect, tmp_path, scale=2) as agent:
+        agent.tools = Tools(agent.link.session, Files(), reads_texts=True)
+        await agent.facts("start_app", package=SIGN_IN)
+        assert (await agent.facts("wait_for", what="text", text="password", timeout_s=LIMIT_S))["came"]
+        first, again = await agent.facts("look"), await agent.facts("look")
+        assert first["texts"] == again["texts"]
+        texts = {text: (x, y) for text, x, y in first["texts"]}
+        x, y = texts["Password"]
+        assert (await agent.facts("tap", x=x, y=y))["changed"]
+        await agent.facts("type", text="open sesame\n")
+        facts = await agent.facts("wait_for", what="text", text="at least an e-mail address", timeout_s=0.2)
+        assert not facts["came"]
+        assert facts["note"].startswith('the text is not on the screen; nearest: "Enter an e-mail address')
+        (nearest,) = re.findall(r" at \[([0-9.]+), ([0-9.]+)\]$", facts["note"])
+        assert all(0 < float(fraction) < 1 for fraction in nearest)
+        assert (await agent.facts("press", key="HOME"))["changed"]
+        assert (await agent.facts("wait_for", what="text_gone", text="Password", timeout_s=LIMIT_S))["came"]
+        assert "E-mail" not in [text for text, *_ in (await agent.facts("look"))["texts"]]
+        answer = await agent.call("wait_for", what="text")
+        assert (answer.is_error, answer.text) == (True, "wait_for did nothing: expected a text to wait for, got none.")
 
 
 async def test_what_may_or_may_not_have_happened_is_said_to_be_unclear_and_never_repeated(agent: Agent) -> None:

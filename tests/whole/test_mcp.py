@@ -56,7 +56,7 @@ async def call(client: Client, name: str, **given: Any) -> Said:
 
 
 def over_stdio(phone: EmulatedPhone, folder: Path) -> Client:
-    words = ["-m", "streamer", "mcp", phone.instance_id, "--output", str(folder)]
+    words = ["-m", "streamer", "mcp", phone.instance_id, "--no-texts", "--output", str(folder)]
     return Client(stdio_client(StdioServerParameters(command=sys.executable, args=words, env=environment(phone))))
 
 
@@ -93,7 +93,7 @@ async def test_an_agent_signs_in_through_every_tool(phone: EmulatedPhone, tmp_pa
 async def test_the_end_of_its_input_and_a_signal_end_the_server_and_leave_the_phone(phone: EmulatedPhone) -> None:
     for by_signal in (False, True):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", "mcp", phone.instance_id),
+            *(sys.executable, "-m", "streamer", "mcp", phone.instance_id, "--no-texts"),
             env=environment(phone),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -143,7 +143,7 @@ async def test_the_end_of_its_input_and_a_signal_end_the_server_and_leave_the_ph
 
 
 async def test_over_http_only_the_tokens_owner_on_this_machine_is_served(phone: EmulatedPhone) -> None:
-    words = ("mcp", phone.instance_id, "--transport", "http", "--port", 0, "--json", "--debug")
+    words = ("mcp", phone.instance_id, "--transport", "http", "--port", 0, "--no-texts", "--json", "--debug")
     async with running(*words, env=environment(phone)) as process:
         assert process.stderr is not None
         while not (line := await process.stderr.readline()).startswith(b"{"):
@@ -192,7 +192,9 @@ async def test_what_is_wrong_is_said_before_anybody_is_served(
 
     async def serve(endpoint: str | None, transport: Literal["stdio", "http"] = "http", port: int = 0) -> None:
         connection = Connection(endpoint=endpoint)
-        await agent.serve(phone.instance_id, connection, transport, port=port, directory=None, say=Output())
+        await agent.serve(
+            phone.instance_id, connection, transport, port=port, reads_texts=False, directory=None, say=Output()
+        )
 
     with pytest.raises(ConfigurationError, match="expected an endpoint"):
         await serve(None)
