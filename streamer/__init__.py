@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ConnectionLostError,
         CredentialsError,
         DeviceTokenError,
+        ExpectationError,
         FramesOverflowError,
         IncompatibleLibraryError,
         InputNotReadyError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from streamer.events import Event, EventIterator
+    from streamer.expectations import PhoneExpectation, TargetExpectation, expect
     from streamer.input_driver import MessageIterator
     from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
     from streamer.media.playback.video_frames import FrameIterator, VideoFrame
@@ -104,6 +106,7 @@ __all__ = [
     "DeviceTokenError",
     "Event",
     "EventIterator",
+    "ExpectationError",
     "Finger",
     "FrameIterator",
     "FramesOverflowError",
@@ -117,6 +120,7 @@ __all__ = [
     "MessageIterator",
     "MissingExtraError",
     "Password",
+    "PhoneExpectation",
     "ReadText",
     "Reconnect",
     "Recording",
@@ -138,6 +142,7 @@ __all__ = [
     "StreamerError",
     "TakenOverError",
     "Target",
+    "TargetExpectation",
     "TextLine",
     "Token",
     "TokenFile",
@@ -149,6 +154,7 @@ __all__ = [
     "clip",
     "connect",
     "credentials_from_environment",
+    "expect",
 ]
 
 _HOMES = (
@@ -160,6 +166,7 @@ _HOMES = (
     "streamer.connecting",
     "streamer.errors",
     "streamer.events",
+    "streamer.expectations",
     "streamer.input_driver",
     "streamer.media.playback.audio_frames",
     "streamer.media.recording.clips",

@@ -24,6 +24,7 @@
     ├── InputNotReadyError        the phone cannot be acted on yet: nothing was sent
     ├── ActionLostError           the connection went away during an action
     ├── WaitTimeoutError          what was waited for on the screen did not come in time
+    │   └── ExpectationError      a test expected it: an AssertionError, too
     ├── SeveralMatchesError       a target is on the screen more than once
     ├── FramesOverflowError       a consumer that wants every frame fell too far behind
     ├── RecordingError            a recording could not be started or continued
@@ -38,6 +39,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for the types of facts alone: this module is below all others
+    from pathlib import Path
+
     from streamer.media.playback.video_frames import VideoFrame
     from streamer.targets.matches import Match
     from streamer.watch.region import Region
@@ -300,6 +303,37 @@ class WaitTimeoutError(StreamerError, TimeoutError):
         # A frame belongs to its process. An OSError, which TimeoutError is, takes its arguments by `__init__` alone.
         best = self.best and replace(self.best, frame=None)  # type: ignore[arg-type]
         return (*super().__reduce__()[:2], {**self.__dict__, "frame": None, "best": best, "args": self.args})
+
+
+class ExpectationError(WaitTimeoutError, AssertionError):
+    """What a test expected of the screen (`expect`) did not come true in time.
+
+    Attributes:
+        difference: How much of the screen differs from a golden image, as a share from 0.0 to 1.0; None if nothing was
+            compared.
+        files: The images that show the difference: the screen, and what differs.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        waited_for: str,
+        waited_s: float,
+        frame: "VideoFrame | None" = None,
+        moving: "tuple[Region, ...]" = (),
+        best: "Match | None" = None,
+        nearby: tuple[str, ...] = (),
+        difference: float | None = None,
+        files: "tuple[Path, ...]" = (),
+    ) -> None:
+        super().__init__(
+            message, waited_for=waited_for, waited_s=waited_s, frame=frame, moving=moving, best=best, nearby=nearby
+        )
+        self.difference = difference
+        self.files = files
 
 
 class SeveralMatchesError(StreamerError):

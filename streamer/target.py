@@ -44,7 +44,7 @@ class Target:
     which one is meant.
     """
 
-    def __init__(self, phone: Verbs, watcher: Watcher, finder: Finder) -> None:
+    def __init__(self, phone: "Targets", watcher: Watcher, finder: Finder) -> None:
         self._phone = phone
         self._watcher = watcher
         self._query = Query(finder)
@@ -350,6 +350,11 @@ class Targets(Verbs, Waits):
                 IncrementalReader() if self._read_text is None else CallingReader(self._read_text)
             )
         return Target(self, self._watcher, TextFinder(self._reader, text, exact=exact))
+
+
+def text_in(target: Target, text: str | re.Pattern[str], *, exact: bool) -> Target:
+    """Return the target that is a text within another target's place. It raises what `get_by_text` does."""
+    return target._phone.get_by_text(text, exact=exact).within(target)
 
 
 class SharedReader:

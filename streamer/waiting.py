@@ -266,6 +266,11 @@ class Waits:
         raise ConnectionLostError("cannot watch the screen: the session is closed")
 
 
+def watcher_of(phone: Waits) -> Watcher:
+    """Return what watches the screen of a session, for waits that are defined elsewhere."""
+    return phone._watcher
+
+
 async def change_after(
     act: Act,
     watcher: Watcher,

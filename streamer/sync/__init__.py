@@ -14,6 +14,7 @@ of `streamer`.
 from streamer.sync.actions import Action, Finger
 from streamer.sync.apps import AnimationsOff, Apps
 from streamer.sync.cloud import Cloud, CloudPhone
+from streamer.sync.expectations import PhoneExpectation, TargetExpectation, expect
 from streamer.sync.iterators import AudioIterator, EventIterator, FrameIterator, MessageIterator
 from streamer.sync.recording import Recording, clip
 from streamer.sync.session import Session, connect
@@ -32,12 +33,15 @@ __all__ = [
     "Finger",
     "FrameIterator",
     "MessageIterator",
+    "PhoneExpectation",
     "Recording",
     "Session",
     "Target",
+    "TargetExpectation",
     "Watched",
     "WatchedAction",
     "clip",
     "connect",
+    "expect",
     "timeout",
 ]

@@ -15,7 +15,7 @@ OURS: Final = {"Watched", "WatchedAction"}  # an action that was sent cannot be 
 CLASSES: Final = [
     name for name in streamer.sync.__all__ if inspect.isclass(getattr(streamer.sync, name)) and name not in OURS
 ]
-FUNCTIONS: Final = ["clip", "connect"]
+FUNCTIONS: Final = ["clip", "connect", "expect"]
 MARKS: Final = {"__aenter__", "__aiter__", "__anext__", "__await__"}
 WITHOUT: Final = {
     "Connecting": "`connect` of the sync face waits, and gives the session",
@@ -32,7 +32,7 @@ def waits(thing: Any) -> bool:
     """Whether something is awaited, iterated or entered with asyncio, or returns or has what is."""
     if inspect.isclass(thing):
         return any(name in MARKS or inspect.iscoroutinefunction(member) for name, member in inspect.getmembers(thing))
-    return inspect.iscoroutinefunction(thing) or thing is streamer.connect
+    return inspect.iscoroutinefunction(thing) or thing in {streamer.connect, streamer.expect}
 
 
 def parameters(function: Any) -> list[tuple[str, Any, Any]]:

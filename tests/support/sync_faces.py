@@ -27,6 +27,7 @@ MODULES: Final[dict[str, list[Any]]] = {
     "actions": [streamer.Action, streamer.Finger],
     "apps": [streamer.Apps, streamer.AnimationsOff],
     "cloud": [streamer.CloudPhone, streamer.Cloud],
+    "expectations": [streamer.PhoneExpectation, streamer.TargetExpectation, streamer.expect],
     "iterators": [
         streamer.FrameIterator,
         streamer.AudioIterator,
@@ -113,6 +114,19 @@ WATCHED_PROPERTY: Final = '''@property
 def watched(self) -> Watched:
     """The verbs, for actions that are asked what came of them: `phone.watched.tap(0.5, 0.5).settled()`."""
     return Watched(self._async, self)'''
+EXPECT: Final = """@typing.overload
+def expect(thing: Target) -> TargetExpectation: ...
+@typing.overload
+def expect(thing: Session) -> PhoneExpectation: ...
+def expect(thing: Target | Session) -> TargetExpectation | PhoneExpectation:
+{docstring}    made = streamer.expect(unwrapped(thing))
+    if not isinstance(thing, Face):
+        raise streamer.ConfigurationError(
+            "expected a Session or a Target of streamer.sync, got one of streamer: await streamer.expect of it"
+        )
+    if isinstance(made, streamer.PhoneExpectation):
+        return PhoneExpectation(made, thing)
+    return TargetExpectation(made, thing)"""
 _HEADER: Final = '"""Written by tests/support/sync_faces.py from the async face: `make sync` writes it again."""'
 _PUBLIC: Final = {id(getattr(streamer, name)): name for name in streamer.__all__}
 _WIDTH: Final = 120
@@ -243,6 +257,8 @@ def _way(face: type, name: str, member: Any, kind: Any) -> str:
 
 
 def _function(function: Any) -> str:
+    if function is streamer.expect:
+        return EXPECT.format(docstring=_quoted(function))
     signature, call = _signature(function)
     arguments = ", ".join(call)
     made = f"streamer.{function.__name__}({arguments})"

@@ -1,5 +1,6 @@
 import inspect
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "moving": (Region(0, 0, 16, 16),),
         "best": Match(region=Region(0, 0, 16, 16), score=0.83, frame=NO_FRAME),
         "nearby": ("Sign up",),
+    },
+    "ExpectationError": {
+        "waited_for": "home.png",
+        "waited_s": 5.0,
+        "difference": 0.01,
+        "files": (Path("home.actual.png"), Path("home.diff.png")),
     },
     "SeveralMatchesError": {"matches": (Match(region=Region(0, 0, 16, 16), score=0.95, frame=NO_FRAME),) * 2},
     "FramesOverflowError": {"limit": 300},
