@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from streamer.events import Event, EventIterator
     from streamer.expectations import PhoneExpectation, TargetExpectation, expect
     from streamer.input_driver import MessageIterator
+    from streamer.looking_back import Seen
     from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
     from streamer.media.playback.video_frames import FrameIterator, VideoFrame
     from streamer.media.recording.clips import clip
@@ -127,6 +128,7 @@ __all__ = [
     "RecordingError",
     "Region",
     "Secret",
+    "Seen",
     "Segment",
     "Session",
     "Settled",
@@ -168,6 +170,7 @@ _HOMES = (
     "streamer.events",
     "streamer.expectations",
     "streamer.input_driver",
+    "streamer.looking_back",
     "streamer.media.playback.audio_frames",
     "streamer.media.recording.clips",
     "streamer.media.playback.video_frames",

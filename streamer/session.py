@@ -17,6 +17,7 @@ from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
 from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
+from streamer.finding import Targets
 from streamer.input_driver import InputDriver
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
@@ -31,7 +32,6 @@ from streamer.options import ConnectOptions
 from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
-from streamer.target import Targets
 from streamer.timeline.journal import Journal
 from streamer.watcher import Watcher
 

@@ -2,32 +2,23 @@
 
 import asyncio
 import contextlib
-import os
-import re
-import threading
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from streamer.actions import Action, perform
 from streamer.aio import within
 from streamer.errors import ConfigurationError, SeveralMatchesError, WaitTimeoutError
-from streamer.media.playback.images import decode_image
+from streamer.looking_back import Past, Seen
 from streamer.media.playback.video_frames import VideoFrame
-from streamer.targets.image import THRESHOLD, image_finder
 from streamer.targets.matches import Finder, Match
 from streamer.targets.query import Query, Sight
-from streamer.targets.reading import CallingReader, IncrementalReader, Reader, ReadText, TextLine
 from streamer.targets.steady import Steadiness
-from streamer.targets.text import TextFinder
 from streamer.timeline.journal import Found
 from streamer.verbs import Verbs
-from streamer.waiting import Waits, change_after
+from streamer.waiting import change_after
 from streamer.watch.change import Look
 from streamer.watch.region import Region
 from streamer.watcher import Watch, Watcher, area_of
@@ -44,9 +35,10 @@ class Target:
     which one is meant.
     """
 
-    def __init__(self, phone: "Targets", watcher: Watcher, finder: Finder) -> None:
+    def __init__(self, phone: Verbs, watcher: Watcher, past: Past, finder: Finder) -> None:
         self._phone = phone
         self._watcher = watcher
+        self._past = past
         self._query = Query(finder)
 
     def __repr__(self) -> str:
@@ -119,6 +111,39 @@ class Target:
         async with self._lookout(timeout_s, f"{self.name} to be gone", still_there) as lookout:
             while (await lookout.next()).found.matches:
                 pass
+
+    async def seen(self, *, since: Action | float, timeout_s: float = TIMEOUT_S) -> Seen:
+        """Return when it was on the screen since an action, also if it has gone: a toast, a spinner, a splash screen.
+
+        It looks at every frame that came since then, as far as `connect(preroll_s=...)` has kept them, and at the one
+        that was on the screen at that moment. Several matches are no error. It takes the time of a look at each frame
+        in which something differs; `within` makes that shorter for a text.
+
+        Args:
+            since: An action that was sent, or how many seconds ago.
+            timeout_s: If it was not seen so far, wait for it until so many seconds have passed. 0 only looks back.
+
+        Raises:
+            WaitTimeoutError: It was not seen; `best` says what came nearest.
+            ConfigurationError: `connect` was given no `preroll_s`, or one that is too short; the action was not sent;
+                or a time is below 0.
+            StreamerError: What ended the session.
+        """
+        if not 0 <= timeout_s < math.inf:
+            raise ConfigurationError(f"expected timeout_s from 0 on, got {timeout_s}")
+        if isinstance(since, Action):
+            since_ns = since.sent_ns
+            if since_ns is None:
+                raise ConfigurationError("expected an action that was sent, got one that was not: await it first")
+        elif 0 < since < math.inf:
+            since_ns = time.monotonic_ns() - round(since * 1e9)
+        else:
+            raise ConfigurationError(f"expected an action, or how many seconds ago, got {since}")
+        with self._watcher.journal.waiting(f"{self.name} since then") as place:
+            seen = await self._past.look(self._query, since_ns, timeout_s)
+            place.score = seen.match.score
+            place.region = area_of(seen.match.region, (seen.match.frame.width, seen.match.frame.height))
+            return seen
 
     async def is_visible(self) -> bool:
         """Return whether it is on the screen now, once or more often. It does not wait for it.
@@ -196,7 +221,7 @@ class Target:
         return True
 
     def _with(self, query: Query) -> "Target":
-        target = Target(self._phone, self._watcher, query.finder)
+        target = Target(self._phone, self._watcher, self._past, query.finder)
         target._query = query
         return target
 
@@ -297,93 +322,6 @@ class Lookout:
             if sight is not None and until_ns is not None and time.monotonic_ns() >= until_ns:
                 return sight
             await self.watch.next(due_ns)
-
-
-class Targets(Verbs, Waits):
-    """Finding things on the screen: the targets of a `Session`."""
-
-    _read_text: ReadText | None
-    _reader: "SharedReader | None" = None
-
-    def get_by_image(
-        self,
-        image: str | os.PathLike[str] | bytes | Any,
-        *,
-        threshold: float = THRESHOLD,
-        name: str | None = None,
-    ) -> Target:
-        """Return a target that looks like an image. It needs the extra `vision`.
-
-        Args:
-            image: An image file or its bytes; a `PIL.Image.Image`; or an array of uint8: RGB or RGBA pixels of shape
-                (height, width, 3 or 4), or gray ones of shape (height, width).
-            threshold: How alike it has to be, above 0.0 and up to 1.0.
-            name: What messages call it; by default the file's name, or "the image".
-
-        Raises:
-            MissingExtraError: The extra `vision` is not installed.
-            ConfigurationError: The image cannot be read, is too small or of one color, or the threshold is wrong.
-        """
-        self._loop.check()
-        pixels, called = _pixels_of(image)
-        return Target(self, self._watcher, image_finder(pixels, threshold, name or called))
-
-    def get_by_text(self, text: str | re.Pattern[str], *, exact: bool = False) -> Target:
-        """Return a target that is a text, read from the screen. It needs the extra `ocr`, or `connect(read_text=...)`.
-
-        The text is looked for within each line. Its place is the part of the line that it takes. Spaces do not count,
-        nor do differences that Unicode calls compatible. What reads the screen takes some characters for others that
-        look alike: 0, O and o, and 1, I, l and |. In a text of four characters or more, one in four may be such a one.
-        A regular expression is searched for in the line as it was read.
-
-        Args:
-            text: The text, or a compiled regular expression. A part of a line matches, in upper or lower case.
-            exact: The whole line must be the text, in the same case. It does not matter for a regular expression.
-
-        Raises:
-            MissingExtraError: The extra `ocr` is not installed, and `connect` was given no `read_text`.
-            ConfigurationError: `text` is something else, or has no visible character.
-        """
-        self._loop.check()
-        if self._reader is None:
-            self._reader = SharedReader(
-                IncrementalReader() if self._read_text is None else CallingReader(self._read_text)
-            )
-        return Target(self, self._watcher, TextFinder(self._reader, text, exact=exact))
-
-
-def text_in(target: Target, text: str | re.Pattern[str], *, exact: bool) -> Target:
-    """Return the target that is a text within another target's place. It raises what `get_by_text` does."""
-    return target._phone.get_by_text(text, exact=exact).within(target)
-
-
-class SharedReader:
-    """Lets the targets of a session read the same frames, one at a time: each thread has what the others have read."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._lock = threading.Lock()
-
-    def read(self, frame: VideoFrame, within: Region | None) -> tuple[TextLine, ...]:
-        """Return the lines on a frame, or at least those in a part of it."""
-        with self._lock:
-            return self._reader.read(frame, within)
-
-
-def _pixels_of(image: str | os.PathLike[str] | bytes | Any) -> tuple[npt.NDArray[Any], str]:
-    """Return an image's pixels, and what to call it."""
-    if isinstance(image, bytes):
-        return decode_image(image), "the image"
-    if isinstance(image, str | os.PathLike):
-        path = Path(image)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the image {path}: {error.strerror or error}") from error
-        return decode_image(data, str(path)), path.name
-    if hasattr(image, "convert"):  # one of PIL's
-        image = image.convert("RGBA")
-    return np.asarray(image), "the image"
 
 
 def several(sight: Sight) -> SeveralMatchesError:

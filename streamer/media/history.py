@@ -45,6 +45,7 @@ class History:
         self._kept_ns = round(seconds * 1e9)
         self._ask_keyframe = ask_keyframe
         self._groups: deque[_Group] = deque()
+        self._has_forgotten = False
         self._audio: deque[AccessUnit] = deque()
         self._audio_budget = Budget(max_items=AUDIO_LIMIT, max_bytes=AUDIO_BYTES_LIMIT)
         self._budget = Budget(max_items=UNITS_LIMIT, max_bytes=BYTES_LIMIT)  # of all groups
@@ -86,11 +87,19 @@ class History:
         """Whether the screen is still: the last frame is older than STILL_NS."""
         return bool(self.last_group) and now_ns - self.last_group[-1].arrival_ns > STILL_NS
 
-    def since(self, begin_ns: int) -> list[AccessUnit]:
-        """Return everything from the keyframe before `begin_ns` on, in order of arrival."""
+    def covers(self, begin_ns: int) -> bool:
+        """Whether every frame since `begin_ns` is kept, and what was on the screen then."""
+        return not self._has_forgotten or any(group.units[0].arrival_ns <= begin_ns for group in self._groups)
+
+    def frames_since(self, begin_ns: int) -> list[AccessUnit]:
+        """Return the frames from the keyframe before `begin_ns` on, in order of arrival."""
         begun = [group for group in self._groups if group.units[0].arrival_ns <= begin_ns]
         groups = list(self._groups)[max(len(begun) - 1, 0) :]
-        frames = [unit for group in groups for unit in group.units]
+        return [unit for group in groups for unit in group.units]
+
+    def since(self, begin_ns: int) -> list[AccessUnit]:
+        """Return everything from the keyframe before `begin_ns` on, in order of arrival."""
+        frames = self.frames_since(begin_ns)
         audio = [unit for unit in self._audio if unit.arrival_ns >= begin_ns]
         return list(heapq.merge(frames, audio, key=attrgetter("arrival_ns"))) if frames else []
 
@@ -103,5 +112,6 @@ class History:
             self._audio_budget.remove(len(self._audio.popleft().data))
 
     def _forget_oldest(self) -> None:
+        self._has_forgotten = True
         for unit in self._groups.popleft().units:
             self._budget.remove(len(unit.data))

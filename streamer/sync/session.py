@@ -314,7 +314,8 @@ def connect(
         relay_only: Send all media through the TURN servers that the API names, so that the phone does not learn this
             machine's addresses. Connecting raises ConnectionFailedError if there is no such server.
         stream_type: What the auth call asks for: 2 is browser streaming [assumed]; None leaves it out.
-        preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)`. From 0 to 120.
+        preroll_s: Keep the last so many seconds in memory, encoded, for `record(before_s=...)` and `Target.seen`. From
+            0 to 120.
         volume: How loud the phone plays, from 0 (silence) to 100 [seen].
         reconnect: How hard the session tries to stay up once it has streamed. Iterators and recordings go on with a new
             connection. None ends the session with the first error. An error that another try cannot mend, such as a

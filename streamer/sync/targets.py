@@ -82,6 +82,25 @@ class Target(Face[streamer.Target]):
         """
         self._wait(self._async.wait_gone, timeout_s=timeout_s)
 
+    def seen(self, *, since: Action | float, timeout_s: float = 5.0) -> streamer.Seen:
+        """Return when it was on the screen since an action, also if it has gone: a toast, a spinner, a splash screen.
+
+        It looks at every frame that came since then, as far as `connect(preroll_s=...)` has kept them, and at the one
+        that was on the screen at that moment. Several matches are no error. It takes the time of a look at each frame
+        in which something differs; `within` makes that shorter for a text.
+
+        Args:
+            since: An action that was sent, or how many seconds ago.
+            timeout_s: If it was not seen so far, wait for it until so many seconds have passed. 0 only looks back.
+
+        Raises:
+            WaitTimeoutError: It was not seen; `best` says what came nearest.
+            ConfigurationError: `connect` was given no `preroll_s`, or one that is too short; the action was not sent;
+                or a time is below 0.
+            StreamerError: What ended the session.
+        """
+        return self._wait(self._async.seen, since=unwrapped(since), timeout_s=timeout_s)
+
     def is_visible(self) -> bool:
         """Return whether it is on the screen now, once or more often. It does not wait for it.
 

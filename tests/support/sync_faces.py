@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamer
-from streamer.target import Targets
+from streamer.finding import Targets
 from streamer.verbs import Verbs
 from streamer.waiting import Waits
 

@@ -11,7 +11,7 @@ from streamer.media.frame_decoder import DecodedFrame, DecoderCounters, FrameDec
 from streamer.media.history import History
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
-from streamer.media.playback.video_frames import FrameHub, VideoFrame
+from streamer.media.playback.video_frames import FrameHub, VideoFrame, frame_of
 from streamer.own_loop import OwnLoop
 
 Delivery: TypeAlias = Callable[[VideoFrame], None]
@@ -135,25 +135,19 @@ class VideoOutput:
         return self.inspect(decoded)
 
     def _publish(self, decoded: DecodedFrame, deliver: Delivery) -> None:
-        unit, av_frame = decoded.unit, decoded.av_frame
+        unit = decoded.unit
         if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
             return  # out of date: it was still in the decoder when the last consumer left
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         self.meter.add(now_ns, wall_ns, unit, decoded.decode_ns)
         discontinuity, self._discontinuity = unit.discontinuity or self._discontinuity, False
-        frame = VideoFrame(
-            width=av_frame.width,
-            height=av_frame.height,
+        frame = frame_of(
+            decoded,
+            now_ns,
+            wall_ns,
             sequence=self.hub.published,
-            rtp_time=unit.rtp_time,
-            arrival_ns=unit.arrival_ns,
-            decoded_ns=now_ns,
-            received_at=(wall_ns - (now_ns - unit.arrival_ns)) / 1e9,
-            captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
-            is_keyframe=unit.is_keyframe,
             discontinuity=discontinuity,
             audio_port=self._audio_port(),
-            av_frame=av_frame,
         )
         self.hub.publish(frame)
         deliver(frame)

@@ -145,3 +145,16 @@ def test_kept_audio_is_bounded_in_bytes_and_number(monkeypatch: pytest.MonkeyPat
     phone.show(0, key=True)
     heard = [phone.audio(n * MS) for n in range(1, 100)]  # of five bytes
     assert phone.history.since(0)[1:] == heard[-20:]
+
+
+def test_it_covers_a_moment_while_nothing_since_then_is_forgotten() -> None:
+    phone = Phone(1.0)
+    phone.show(1 * S, key=True)
+    assert phone.history.covers(0)  # nothing came before
+    phone.show(2 * S, key=True)
+    phone.show(4 * S, key=True)
+    phone.show(5 * S)
+    assert not phone.history.covers(1 * S)
+    assert phone.history.covers(4 * S)
+    assert phone.history.covers(5 * S)
+    assert [unit.arrival_ns // S for unit in phone.history.frames_since(5 * S)] == [4, 5]
