@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from streamer.expectations import PhoneExpectation, TargetExpectation, expect
     from streamer.input_driver import MessageIterator
     from streamer.looking_back import Seen
+    from streamer.media.access_unit import AccessUnit
     from streamer.media.playback.audio_frames import AudioFrame, AudioIterator
+    from streamer.media.playback.encoded import AccessUnitIterator
     from streamer.media.playback.video_frames import FrameIterator, VideoFrame
     from streamer.media.recording.clips import clip
     from streamer.media.recording.recording import Recording
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessKey",
+    "AccessUnit",
+    "AccessUnitIterator",
     "Action",
     "ActionLostError",
     "AnimationsOff",
@@ -171,7 +175,9 @@ _HOMES = (
     "streamer.expectations",
     "streamer.input_driver",
     "streamer.looking_back",
+    "streamer.media.access_unit",
     "streamer.media.playback.audio_frames",
+    "streamer.media.playback.encoded",
     "streamer.media.recording.clips",
     "streamer.media.playback.video_frames",
     "streamer.media.recording.recording",

@@ -1,30 +1,28 @@
 """A session with a phone, as the user holds it: it owns the connection, the decoder and the recordings."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import IO, Final, Self
+from typing import IO, Self
 
-from streamer.aio import finish_before_cancelling, first_event, within
+from streamer.aio import finish_before_cancelling, first_event
 from streamer.audio_ports import AudioPort, AudioPorts
 from streamer.cloud.models import Ticket
 from streamer.cloud.phone import ShellAndApps
 from streamer.cloud.provisioning import Instance
 from streamer.connection import Connection
-from streamer.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from streamer.errors import ConfigurationError, ConnectionLostError
 from streamer.events import Event, EventHub, EventIterator
 from streamer.finding import Targets
 from streamer.input_driver import InputDriver
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
 from streamer.media.playback.audio import AudioOutput
-from streamer.media.playback.audio_frames import AudioIterator, Layout, SampleFormat
+from streamer.media.playback.encoded import EncodedOutput
 from streamer.media.playback.video import VideoOutput
-from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
 from streamer.media.recording.recording import Recording
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode
@@ -32,15 +30,14 @@ from streamer.options import ConnectOptions
 from streamer.reconnector import Reconnector
 from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
+from streamer.streams import Streams
 from streamer.timeline.journal import Journal
 from streamer.watcher import Watcher
 
 _logger = logging.getLogger("streamer.session")
 
-STILL_AFTER_S: Final = 3.0  # after an interruption: a screen that answers no request for a keyframe by then is still
 
-
-class Session(Targets, ShellAndApps):
+class Session(Streams, Targets, ShellAndApps):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
@@ -77,6 +74,7 @@ class Session(Targets, ShellAndApps):
             audio_port=lambda: self.audio_port,
             loop=self._loop,
         )
+        self._encoded = EncodedOutput(self._history, request_keyframe=self.request_keyframe, loop=self._loop)
         self._audio = AudioOutput(ticket.device_id, audio_port=lambda: self.audio_port, loop=self._loop)
         self._journal = Journal(lambda: self._history.newest_rtp_time)
         self._input = InputDriver(
@@ -94,7 +92,7 @@ class Session(Targets, ShellAndApps):
         )
         self._watcher = Watcher(self._frames, self._reconnector, self._journal)
         self._stats = StatsCollector(self._reconnector, self._frames, self._audio, events)
-        for sink in (self._history, self._frames, self._audio, self._stats.meter):
+        for sink in (self._history, self._frames, self._audio, self._encoded, self._stats.meter):
             self._fanout.add(sink)
         self._error: Exception | None = None
         self._is_over = False
@@ -158,8 +156,7 @@ class Session(Targets, ShellAndApps):
     @property
     def status(self) -> Event:
         """The newest event that tells the present state: the first one that `events` gives."""
-        assert self._events.state is not None  # noqa: S101 - told before there is a session
-        return self._events.state
+        return self._status
 
     def events(self) -> EventIterator:
         """Return an async iterator of what happens to the session, from the event of its present state on.
@@ -169,123 +166,6 @@ class Session(Targets, ShellAndApps):
         """
         self._loop.check()
         return self._events.iterate()
-
-    def __aiter__(self) -> FrameIterator:
-        """Iterate the decoded frames with the policy "latest"."""
-        return self.frames()
-
-    def frames(
-        self,
-        policy: Policy = "latest",
-        *,
-        max_fps: float | None = None,
-        repeat: bool = False,
-        limit: int = EVERY_LIMIT,
-    ) -> FrameIterator:
-        """Return an async iterator of decoded frames. Several may be read at once; each frame is decoded once.
-
-        The first frame comes at once if one is known, also on a still screen. Nothing is decoded while nobody iterates.
-        An iterator that the program drops, such as by `break`, is closed. An iterator that the program keeps and does
-        not read stops the decoder after 600 frames; the next read starts it again.
-
-        Args:
-            policy: "latest": a slow consumer gets the newest frame and skips the others. "every": it gets all of them.
-            max_fps: At most so many frames a second, the newest each time. None sets no limit. A still screen gives
-                nothing new, so the iterator waits.
-            repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
-                nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
-            limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
-
-        Raises:
-            ConfigurationError: The policy, rate or limit is wrong, or this is not the session's event loop.
-        """
-        return self._frames.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
-
-    def _newest_frames(self) -> FrameIterator:
-        return self.frames()
-
-    async def screenshot(self, *, timeout_s: float = 10.0) -> VideoFrame:
-        """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
-
-        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe is
-        decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a screen
-        that sends none within 3 s is still, and its last frame is returned.
-
-        Args:
-            timeout_s: How long all of it may take, in seconds.
-
-        Raises:
-            ConnectionFailedError: No frame came in time.
-            StreamerError: What ended the session, if it has ended.
-        """
-        self._loop.check()
-        if not timeout_s > 0:
-            raise ConfigurationError(f"expected timeout_s above 0, got {timeout_s}")
-        async with within(timeout_s, lambda: self._no_frame(timeout_s)):
-            async for _ in self.events():
-                if not self._reconnector.is_interrupted:
-                    break
-            if self._is_over:
-                raise self._error or ConnectionLostError("cannot get a frame: the session is closed")
-            async with self.frames() as frames:
-                try:
-                    return await self._present(frames)
-                except StopAsyncIteration:
-                    raise ConnectionLostError("cannot get a frame: the session is closed") from None
-
-    async def _present(self, frames: FrameIterator) -> VideoFrame:
-        """Return the first frame; but not one from before an interruption that has ended just now."""
-        frame = await anext(frames)
-        status = self.status
-        left_s = status.at + STILL_AFTER_S - time.time()
-        if status.kind == "resumed" and frame.received_at < status.at and left_s > 0:
-            self.request_keyframe()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    while frame.received_at < status.at:
-                        frame = await anext(frames)
-        return frame
-
-    async def _screen_size(self, timeout_s: float) -> tuple[int, int]:
-        if (size := await self._frames.size()) is not None:
-            return size
-        frame = await self.screenshot(timeout_s=timeout_s)
-        return frame.width, frame.height
-
-    def _no_frame(self, timeout_s: float) -> ConnectionFailedError:
-        if self._reconnector.is_interrupted:
-            message = f"no frame came within {timeout_s:g} s: the stream is interrupted"
-            return ConnectionFailedError(": ".join(filter(None, [message, self.status.reason])), stage="media")
-        stats = self.stats()
-        return ConnectionFailedError(
-            f"no frame came within {timeout_s:g} s: the session received {stats.packets_received} packets and "
-            f"{stats.frames_received} frames, and requested {stats.pli_count + stats.fir_count} keyframes",
-            stage="media",
-        )
-
-    def audio(
-        self,
-        sample_format: SampleFormat = "s16",
-        *,
-        rate: int = 48_000,
-        layout: Layout = "stereo",
-    ) -> AudioIterator:
-        """Return an async iterator of the phone's audio. Several may be read at once; it is decoded once.
-
-        Lost packets and pauses are filled, so that there are as many samples as time has passed on the phone's clock. A
-        gap of more than two seconds is not filled: the next chunk has `discontinuity` set. A consumer more than 5 s
-        behind loses the oldest audio. Nothing is decoded while nobody iterates. A phone without audio gives nothing
-        until the end.
-
-        Args:
-            sample_format: "s16" (int16) or "f32" (float32 from -1 to 1).
-            rate: Samples a second, from 8000 to 48000.
-            layout: "mono" or "stereo".
-
-        Raises:
-            ConfigurationError: The format, rate or layout is wrong, or this is not the session's event loop.
-        """
-        return self._audio.hub.iterate(sample_format, rate=rate, layout=layout)
 
     def record(
         self,
@@ -440,6 +320,7 @@ class Session(Targets, ShellAndApps):
             recording.end(self._error)
         await asyncio.gather(*(recording.closed() for recording in recordings))
         await self._frames.aclose(self._error)
+        self._encoded.end(self._error)
         self._events.emit("closed", error=self._error)
         await self._audio.aclose(self._error)
 

@@ -15,7 +15,7 @@ from streamer.sync.actions import Action, Finger
 from streamer.sync.apps import AnimationsOff, Apps
 from streamer.sync.cloud import Cloud, CloudPhone
 from streamer.sync.expectations import PhoneExpectation, TargetExpectation, expect
-from streamer.sync.iterators import AudioIterator, EventIterator, FrameIterator, MessageIterator
+from streamer.sync.iterators import AccessUnitIterator, AudioIterator, EventIterator, FrameIterator, MessageIterator
 from streamer.sync.recording import Recording, clip
 from streamer.sync.session import Session, connect
 from streamer.sync.targets import Target
@@ -23,6 +23,7 @@ from streamer.sync.waiting import timeout
 from streamer.sync.watched import Watched, WatchedAction
 
 __all__ = [
+    "AccessUnitIterator",
     "Action",
     "AnimationsOff",
     "Apps",

@@ -75,6 +75,40 @@ class AudioIterator(Face[streamer.AudioIterator]):
         self._end(self._async.__aexit__, *_)
 
 
+class AccessUnitIterator(Face[streamer.AccessUnitIterator]):
+    """An iterator of encoded frames and audio, in the order in which they came. It ends when the session does.
+
+    One thread reads it at a time. A consumer more than 1000 units or 16 MiB behind goes on with the next keyframe:
+    `skipped` counts what it did not get. An iterator that the program drops, such as by `break`, is closed.
+    """
+
+    def __next__(self) -> streamer.AccessUnit:
+        """Return the next access unit.
+
+        Raises StopIteration once the session is closed, or the error that ended it.
+        """
+        return self._next(self._async.__anext__)
+
+    @property
+    def skipped(self) -> int:
+        """How many items this consumer did not get because it was too slow."""
+        return self._async.skipped
+
+    def __iter__(self) -> typing.Self:
+        return self
+
+    def close(self) -> None:
+        """Take no more items; iteration ends after those it has."""
+        self._end(self._async.close)
+
+    def __enter__(self) -> typing.Self:
+        self._wait(self._async.__aenter__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end(self._async.__aexit__, *_)
+
+
 class EventIterator(Face[streamer.EventIterator]):
     """An iterator of events. It begins with the event of the present state, and ends after "closed".
 

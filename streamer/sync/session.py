@@ -7,15 +7,16 @@ import typing
 import streamer
 from streamer.sync.apps import AnimationsOff, Apps
 from streamer.sync.face import Owner, open_phone
-from streamer.sync.iterators import AudioIterator, EventIterator, FrameIterator
+from streamer.sync.iterators import EventIterator
 from streamer.sync.recording import Recording
+from streamer.sync.streams import Streams
 from streamer.sync.targets import Targets
 from streamer.sync.verbs import Verbs
 from streamer.sync.waits import Waits
 from streamer.sync.watched import Watched
 
 
-class Session(Targets, Verbs, Waits, Owner[streamer.Session]):
+class Session(Streams, Targets, Verbs, Waits, Owner[streamer.Session]):
     """A phone's screen, audio and input. Iterate it for decoded frames, the newest first.
 
     `connect` makes it. It ends when its block is left, when it is closed, or when the stream ends. Iterators then end
@@ -75,77 +76,6 @@ class Session(Targets, Verbs, Waits, Owner[streamer.Session]):
         "closed".
         """
         return EventIterator(self._do(self._async.events), self)
-
-    def __iter__(self) -> FrameIterator:
-        """Iterate the decoded frames with the policy "latest"."""
-        return FrameIterator(self._do(self._async.__aiter__), self)
-
-    def frames(
-        self,
-        policy: typing.Literal["latest", "every"] = "latest",
-        *,
-        max_fps: float | None = None,
-        repeat: bool = False,
-        limit: int = 60,
-    ) -> FrameIterator:
-        """Return an iterator of decoded frames. Several may be read at once; each frame is decoded once.
-
-        The first frame comes at once if one is known, also on a still screen. Nothing is decoded while nobody iterates.
-        An iterator that the program drops, such as by `break`, is closed. An iterator that the program keeps and does
-        not read stops the decoder after 600 frames; the next read starts it again.
-
-        Args:
-            policy: "latest": a slow consumer gets the newest frame and skips the others. "every": it gets all of them.
-            max_fps: At most so many frames a second, the newest each time. None sets no limit. A still screen gives
-                nothing new, so the iterator waits.
-            repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
-                nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
-            limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
-
-        Raises:
-            ConfigurationError: The policy, rate or limit is wrong.
-        """
-        return FrameIterator(self._do(self._async.frames, policy, max_fps=max_fps, repeat=repeat, limit=limit), self)
-
-    def screenshot(self, *, timeout_s: float = 10.0) -> streamer.VideoFrame:
-        """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
-
-        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe is
-        decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a screen
-        that sends none within 3 s is still, and its last frame is returned.
-
-        Args:
-            timeout_s: How long all of it may take, in seconds.
-
-        Raises:
-            ConnectionFailedError: No frame came in time.
-            StreamerError: What ended the session, if it has ended.
-        """
-        return self._wait(self._async.screenshot, timeout_s=timeout_s)
-
-    def audio(
-        self,
-        sample_format: typing.Literal["s16", "f32"] = "s16",
-        *,
-        rate: int = 48000,
-        layout: typing.Literal["mono", "stereo"] = "stereo",
-    ) -> AudioIterator:
-        """Return an iterator of the phone's audio. Several may be read at once; it is decoded once.
-
-        Lost packets and pauses are filled, so that there are as many samples as time has passed on the phone's clock. A
-        gap of more than two seconds is not filled: the next chunk has `discontinuity` set. A consumer more than 5 s
-        behind loses the oldest audio. Nothing is decoded while nobody iterates. A phone without audio gives nothing
-        until the end.
-
-        Args:
-            sample_format: "s16" (int16) or "f32" (float32 from -1 to 1).
-            rate: Samples a second, from 8000 to 48000.
-            layout: "mono" or "stereo".
-
-        Raises:
-            ConfigurationError: The format, rate or layout is wrong.
-        """
-        return AudioIterator(self._do(self._async.audio, sample_format, rate=rate, layout=layout), self)
 
     def record(
         self,

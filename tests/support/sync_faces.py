@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import streamer
 from streamer.finding import Targets
+from streamer.streams import Streams
 from streamer.verbs import Verbs
 from streamer.waiting import Waits
 
@@ -31,17 +32,20 @@ MODULES: Final[dict[str, list[Any]]] = {
     "iterators": [
         streamer.FrameIterator,
         streamer.AudioIterator,
+        streamer.AccessUnitIterator,
         streamer.EventIterator,
         streamer.MessageIterator,
     ],
     "recording": [streamer.Recording, streamer.clip],
     "session": [streamer.Session, streamer.connect],
+    "streams": [Streams],
     "targets": [streamer.Target, Targets],
     "verbs": [Verbs],
     "waits": [Waits],
     "watched": [],  # made of `Verbs` and `Action`
 }
 PARTS: Final[dict[type, type]] = {  # faces of their own, because a file has its length; and what has them as bases
+    Streams: streamer.Session,
     Targets: streamer.Session,
     Verbs: streamer.Session,
     Waits: streamer.Session,

@@ -128,7 +128,7 @@ async def test_a_screenshot_of_an_interrupted_stream_waits_for_the_next_frame(
 async def test_a_screenshot_of_a_still_screen_after_an_interruption_is_its_last_frame(
     phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.session.STILL_AFTER_S", 0.5)
+    monkeypatch.setattr("streamer.streams.STILL_AFTER_S", 0.5)
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         await session.screenshot()
         phone.go_still()

@@ -6,6 +6,7 @@ import itertools
 import time
 
 import aioice
+import av
 import pytest
 
 import streamer
@@ -163,3 +164,29 @@ async def test_an_iterator_that_outlives_its_session_ends(phone: emulator.Emulat
         await take(frames, 1)
     async with asyncio.timeout(LIMIT_S):
         assert len([frame async for frame in frames]) <= 1  # what was still in its mailbox
+
+
+async def test_access_units_decode_to_what_the_phone_shows_also_on_a_still_screen(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        await take(aiter(session), 3)
+        phone.go_still()
+        await asyncio.sleep(0)
+        decoder = av.CodecContext.create("h264", "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        decoder.thread_type = "SLICE"  # threads that decode a frame each hold frames back
+        kinds, shown = set[str](), 0
+        async with asyncio.timeout(LIMIT_S), session.access_units() as units:
+            async for unit in units:
+                kinds.add(unit.kind)
+                if unit.kind == "video":
+                    assert shown or unit.is_keyframe
+                    (frame,) = decoder.decode(av.Packet(unit.data))
+                    assert (frame.width, frame.height) == (360, 640)
+                    shown += 1
+                if shown == 1:
+                    phone.wake()
+                if shown > 20 and kinds == {"video", "audio"}:
+                    break
+        assert units.skipped == 0
