@@ -8,17 +8,20 @@ clock (seconds), and its digest.
 """
 
 import asyncio
+import bisect
 import contextlib
 import json
 import secrets
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 import av
 
 from streamer import emulator
+from streamer.emulator.media import TRACK_LIMIT
 from streamer.emulator.peer import PhonePeer
 from tests.support.evidence import digest
 from tests.support.processes import Child, listen, say
@@ -31,13 +34,14 @@ Sent = dict[str, list[tuple[float, float, str]]]
 def note_what_is_sent(phone: emulator.EmulatedPhone) -> Sent:
     """Return lists that get each packet that the phone hands to WebRTC. They grow: empty them now and again."""
     sent: Sent = {"video": [], "audio": []}
-    newest = {"video": -1.0, "audio": -1.0}
+    newest = {kind: deque[float](maxlen=2 * TRACK_LIMIT) for kind in sent}  # no client is further behind another
 
     def note(kind: str, packet: "av.Packet[Any]") -> None:
         seconds = float((packet.pts or 0) * (packet.time_base or 0))
-        if seconds > newest[kind]:  # and not one that another client was sent already
-            newest[kind] = seconds
-            sent[kind].append((time.monotonic(), seconds, digest(kind, bytes(packet))))
+        if seconds not in newest[kind]:  # another client was not sent it already
+            newest[kind].append(seconds)
+            item = time.monotonic(), seconds, digest(kind, bytes(packet))
+            bisect.insort(sent[kind], item, key=lambda item: item[1])  # it may have been sent the next one
 
     phone.media.on_sent = note
     return sent
