@@ -1,7 +1,7 @@
 """The emulator's camera on itself: one thread draws and encodes frames, one makes audio; clients get them all.
 
 Both are real: libx264 and libopus through PyAV. Each frame is encoded once, whoever watches, and none while nobody
-does: the threads then sleep.
+does: the threads then sleep. The encoder has its cheapest settings, as a phone's is a circuit that costs no CPU.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import av
-import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import PictureType
@@ -21,14 +20,14 @@ from av.video.frame import PictureType
 from streamer.emulator.apps import Desktop
 from streamer.emulator.device import DeviceEvent, LetGo, Turn
 from streamer.emulator.faults import Faults
+from streamer.emulator.melody import AUDIO_SAMPLES, FLASH_S, shared_melody
 from streamer.emulator.packing import nal_units_of
+from streamer.emulator.picture import Picture
 from streamer.emulator.screen import DARK_S, SCENE_S, shared_screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
-AUDIO_CLOCK: Final = fractions.Fraction(1, 48_000)
-AUDIO_SAMPLES: Final = 960  # 20 ms
 KEYFRAME_EVERY_S: Final = 10
-FLASH_S: Final = 0.1  # of every second, with `flash_and_beep`
+_FINEST: Final = 20  # of the encoder's quantizers: with finer ones it spends a still screen's bits on what nobody sees
 IDR, PARAMETER_SETS = 5, (7, 8)  # types of NAL units
 START_CODE: Final = b"\x00\x00\x00\x01"
 EVENTS_LIMIT: Final = 1000  # events for the apps that have not yet been seen to; with one more, they are forgotten
@@ -226,7 +225,8 @@ class PhoneMedia:
         encoder = None
         size, between, bitrate_bps = (0, 0), 0, 0
         held: set[int] = set()  # the times of frames that the encoder has kept so far, as one that reorders does
-        shown: Any = None
+        picture: Picture | None = None
+        is_drawn = False
         due = 0  # ticks of the video clock since the origin: the moment that the next frame shows
         while (moment_s := self._wait_until(due / 90_000)) is not None:
             now = round(moment_s * 90_000)
@@ -236,20 +236,21 @@ class PhoneMedia:
             is_other = (size, between, bitrate_bps) != ((self.width, self.height), allowed, self.bitrate_bps)
             if is_still and not is_other and not self._wants_keyframe and not held:
                 continue
-            if encoder is None or is_other:
+            if encoder is None or picture is None or is_other:
                 if encoder is not None:
                     for packet in encoder.encode(None):
                         self._tell_sent(packet)
                 size, between, bitrate_bps = (self.width, self.height), allowed, self.bitrate_bps
                 encoder = _video_encoder(size, self.fps, bitrate_bps, between=between, faults=self._faults)
-                shown = None
+                picture, is_drawn = Picture(*size), False
                 held.clear()
-            if shown is None or not is_still or self._wants_keyframe:
+            if not is_drawn or not is_still or self._wants_keyframe:
                 held.add(now)  # a frame that only repeats the last one pushes that out of the encoder, and may stay
-            if shown is None or not is_still:
-                frame = self._draw(size, now)
-                shown = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
-                self.frames_sent += 1
+            if not is_drawn or not is_still:
+                is_drawn = True
+                self.frames_sent += 1  # before it is drawn: who asks once the screen is still hears of it
+                self._draw(picture, self.frames_sent - 1, now)
+            shown = picture.frame
             shown.pts = now
             shown.time_base = VIDEO_CLOCK
             shown.pict_type = PictureType.P if between == 1 else PictureType.NONE
@@ -298,15 +299,17 @@ class PhoneMedia:
         except IndexError:  # there are none, or the event loop has just forgotten them
             return None
 
-    def _draw(self, size: tuple[int, int], now: int) -> Any:
+    def _draw(self, picture: Picture, number: int, now: int) -> None:
         if self._desktop is not None:
             with self._drawing:
-                return self._desktop.draw(now / 90_000)
-        screen = self._screens[size]
-        if not self._flashes:
-            return screen.draw(self.frames_sent, now / 90_000)
-        is_white = now % 90_000 < FLASH_S * 90_000
-        return screen.draw(self.frames_sent, DARK_S + now / 90_000 % SCENE_S, is_white=is_white)
+                self._desktop.draw_into(picture, now / 90_000)
+            return
+        screen = self._screens[picture.width, picture.height]
+        if self._flashes:
+            is_white = now % 90_000 < FLASH_S * 90_000
+            screen.draw_into(picture, number, DARK_S + now / 90_000 % SCENE_S, is_white=is_white)
+        else:
+            screen.draw_into(picture, number, now / 90_000)
 
     def _due_after(self, shown: int) -> int:
         """Return when the next frame is due: in its turn, or at once if that is over; a flash begins on the dot."""
@@ -318,19 +321,11 @@ class PhoneMedia:
         return min(due, next(edge for edge in edges if edge > shown))
 
     def _audio(self) -> None:
-        encoder = _audio_encoder()
-        melody = _beep() if self._flashes else _melody()
         number = 0
         while (moment_s := self._wait_until(number * AUDIO_SAMPLES / 48_000)) is not None:
-            if (now := round(moment_s * 48_000 / AUDIO_SAMPLES)) != number:
-                number, encoder = now, _audio_encoder()  # the one there is still has something of before
-            offset = number * AUDIO_SAMPLES % len(melody)
-            samples = (melody[offset : offset + AUDIO_SAMPLES] * (self.volume / 100)).astype(np.int16).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
-            frame.sample_rate, frame.pts, frame.time_base = 48_000, number * AUDIO_SAMPLES, AUDIO_CLOCK
+            number = round(moment_s * 48_000 / AUDIO_SAMPLES)
+            self._tell("audio", shared_melody(beeps=self._flashes, volume=self.volume).packet(number))
             number += 1
-            for packet in encoder.encode(frame):
-                self._tell("audio", packet)
 
 
 def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int, faults: Faults) -> Any:
@@ -343,39 +338,12 @@ def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between
     keyframe_every = fps if faults.intra_refresh else KEYFRAME_EVERY_S * fps  # or recovery points
     slices = max(faults.slices, 4 if faults.marker_per_slice else 1)
     encoder.options = {
-        "preset": "superfast",
+        "preset": "ultrafast",
         "tune": "zerolatency",
         "profile": "main" if between else "baseline",
         "forced-idr": "1",
         "x264-params": f"keyint={keyframe_every}:scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:"
-        f"threads=1:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}:"
+        f"threads=1:qpmin={_FINEST}:vbv-maxrate={bitrate_bps // 1000}:vbv-bufsize={bitrate_bps // 1000}:"
         f"bframes={between}:b-adapt=0:b-pyramid=none:slices={slices}:intra-refresh={int(faults.intra_refresh)}",
     }
     return encoder
-
-
-def _audio_encoder() -> Any:
-    encoder = av.CodecContext.create("libopus", "w")
-    assert isinstance(encoder, av.AudioCodecContext)  # noqa: S101 - what "libopus" is
-    encoder.sample_rate, encoder.layout, encoder.format = 48_000, av.AudioLayout("stereo"), av.AudioFormat("s16")
-    encoder.bit_rate = 64_000
-    return encoder
-
-
-def _melody() -> Any:
-    """Return a soft tune of eight notes, half a second each: interleaved stereo, 16 bits, a whole number of packets."""
-    length = 24_000
-    seconds = np.arange(length) / 48_000
-    fade = np.minimum(1, np.minimum(seconds, seconds[::-1]) * 40) * np.exp(-3 * seconds)
-    notes = [np.sin(2 * np.pi * hertz * seconds) * fade for hertz in (262, 330, 392, 523, 392, 330, 294, 247)]
-    left = np.concatenate(notes)
-    right = np.roll(left, 480)
-    return (np.stack([left, right], axis=1) * 6000).astype(np.int16)
-
-
-def _beep() -> Any:
-    """Return a second of audio that begins with a beep of 1 kHz, as long as a flash."""
-    audio = np.zeros((48_000, 2), dtype=np.int16)
-    samples = int(FLASH_S * 48_000)
-    audio[:samples] = (12_000 * np.sin(2 * np.pi * 1000 * np.arange(samples) / 48_000))[:, None]
-    return audio

@@ -1,6 +1,6 @@
 """What the emulator shows: a launcher, an app whose text scrolls, a game with things that move.
 
-Everything is drawn once, as layers; a frame is put together from them by copying, and costs a few milliseconds.
+Everything is drawn once, as layers; a frame is put together from them by copying, and costs less than a millisecond.
 """
 
 import functools
@@ -11,11 +11,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streamer.emulator.barcode import cell_size, draw_barcode
+from streamer.emulator.barcode import CELLS, cell_size, draw_barcode
+from streamer.emulator.picture import BLACK, WHITE, Color, Picture, Sprite
 from streamer.emulator.pillow import load_pillow
 
 Image = npt.NDArray[np.uint8]
 
+_BAR: Final = (16, 18, 24)  # the status bar's color
 SCENE_S: Final = 4.0
 DARK_S: Final = 2 * SCENE_S  # when the game begins, which is dark
 _APPS: Final = (
@@ -49,31 +51,35 @@ _HEADLINES: Final = (
 
 
 class Screen:
-    """Draw frames of one size: `draw(number, seconds)` gives a new array of shape (height, width, 3), RGB."""
+    """Draw frames of one size."""
 
     def __init__(self, width: int, height: int) -> None:
         self._pil, self._pil_draw, self._pil_font = load_pillow()
         self.width, self.height = width, height
         self._unit = min(width, height) / 360  # a density-independent pixel
         self._bar = self._px(28)
-        self._bottom = height - 2 * cell_size(width, height)  # the strip begins here
-        self._wallpaper = self._draw_wallpaper()
-        self._night: Image = self._wallpaper // np.uint8(2)
-        self._launcher = self._draw_launcher()
-        self._page, self._page_header = self._draw_page()
-        self._sprites = [self._draw_ball(color) for _, color in _APPS[:7]]
-        self._clock: tuple[str, Image] = "", np.zeros((self._bar, self._px(90), 3), dtype=np.uint8)
+        self._strip = height - 2 * cell_size(width, height)  # where it begins
+        wallpaper = self._draw_wallpaper()
+        self._launcher = self._layer(self._draw_launcher(wallpaper))
+        self._night = self._layer(wallpaper // np.uint8(2))
+        page, header = self._draw_page()
+        self._header_height = header.shape[0]
+        self._page = Picture.from_rgb(page)
+        self._reader = self._layer(np.pad(header, ((self._bar, height - self._bar - header.shape[0]), (0, 0), (0, 0))))
+        self._balls = [self._draw_ball(color) for _, color in _APPS[:7]]
+        self._clock = "", self._draw_clock("")
 
-    def draw(self, number: int, seconds: float, *, is_white: bool = False) -> Image:
-        """Return the frame `number`, as the screen is `seconds` after the phone was switched on, or all white."""
-        scene = (self._draw_home, self._draw_app, self._draw_game)[int(seconds / SCENE_S) % 3]
-        frame = scene(seconds)
-        self._draw_status(frame)
+    def draw_into(self, picture: Picture, number: int, seconds: float, *, is_white: bool = False) -> None:
+        """Draw the frame `number`, as the screen is `seconds` after the phone was switched on, or all white."""
         if is_white:
-            frame[:] = 255
-        frame[self._bottom :] = 24
-        draw_barcode(frame, number, int(time.time() * 1000))
-        return frame
+            picture.fill(0, 0, self.width, self._strip, (255, 255, 255))
+        else:
+            (self._draw_home, self._draw_app, self._draw_game)[int(seconds / SCENE_S) % 3](picture, seconds)
+            picture.put(self._clock_of_now(), height=self._bar)
+        luma = picture.planes[0]
+        draw_barcode(luma, number, int(time.time() * 1000))
+        strip = luma[self._strip :, : CELLS * cell_size(self.width, self.height)]
+        np.clip(strip, BLACK, WHITE, out=strip)
 
     def _px(self, dp: float) -> int:
         return max(round(dp * self._unit), 1)
@@ -90,13 +96,13 @@ class Screen:
         mixed: Image = np.clip(top * (1 - mix) + bottom * mix, 0, 255).astype(np.uint8)
         return mixed
 
-    def _draw_launcher(self) -> Image:
-        image = self._pil.fromarray(self._wallpaper)
+    def _draw_launcher(self, wallpaper: Image) -> Image:
+        image = self._pil.fromarray(wallpaper)
         draw = self._pil_draw.Draw(image)
         columns = 4 if self.height > self.width else 8
         rows = math.ceil(len(_APPS) / columns)
         icon, top = self._px(52), self._bar + self._px(70 if self.height > self.width else 14)
-        across, down = self.width / columns, min((self._bottom - top - self._px(30)) / rows, self._px(104))
+        across, down = self.width / columns, min((self._strip - top - self._px(30)) / rows, self._px(104))
         if self.height > self.width:
             draw.text((self._px(20), self._bar + self._px(16)), "Good to see you", font=self._font(22), fill="white")
         for index, (name, color) in enumerate(_APPS):
@@ -138,58 +144,65 @@ class Screen:
                 )
         return np.asarray(page).copy(), np.asarray(header).copy()
 
-    def _draw_ball(self, color: tuple[int, int, int]) -> tuple[Image, npt.NDArray[np.bool_]]:
+    def _draw_ball(self, color: Color) -> tuple[Sprite, int]:
+        """Return a ball, and how large it is."""
         size = self._px(54)
         y, x = np.mgrid[0:size, 0:size] - (size - 1) / 2
-        inside = x**2 + y**2 <= (size / 2) ** 2
+        cover = np.clip(size / 2 - np.hypot(x, y), 0, 1) * 255
         light = np.clip(1.35 - np.hypot(x + size * 0.18, y + size * 0.2) / size * 1.3, 0.3, 1.3)[..., None]
-        return np.clip(np.array(color) * light, 0, 255).astype(np.uint8), inside
+        image = np.clip(np.array(color) * light, 0, 255).astype(np.uint8)
+        return Sprite(image, cover.astype(np.uint8)), size
 
-    def _draw_status(self, frame: Image) -> None:
+    def _layer(self, image: Image) -> Picture:
+        """Return a scene with what is on the screen in all of them."""
+        layer = Picture.from_rgb(image)
+        right, middle = self.width - self._px(12), self._bar // 2
+        layer.fill(0, 0, self.width, self._bar, _BAR)
+        layer.fill(right - self._px(20), middle - self._px(5), right, middle + self._px(5), (230, 230, 230))
+        for bar in range(4):
+            left, bottom = right - self._px(46) + bar * self._px(5), middle + self._px(5)
+            layer.fill(left, bottom - self._px(2.5 * (bar + 1)), left + self._px(3), bottom, (230, 230, 230))
+        layer.fill(0, self._strip, self.width, self.height, (24, 24, 24))
+        return layer
+
+    def _clock_of_now(self) -> Picture:
         text, clock = self._clock
         if text != (now := time.strftime("%H:%M:%S")):
-            image = self._pil.new("RGB", (clock.shape[1], self._bar), (16, 18, 24))
-            self._pil_draw.Draw(image).text(
-                (self._px(12), self._bar / 2), now, font=self._font(14), fill="white", anchor="lm"
-            )
-            clock = np.asarray(image)
+            clock = self._draw_clock(now)
             self._clock = now, clock
-        frame[: self._bar] = (16, 18, 24)
-        frame[: self._bar, : clock.shape[1]] = clock
-        right, middle = self.width - self._px(12), self._bar // 2
-        frame[middle - self._px(5) : middle + self._px(5), right - self._px(20) : right] = (230, 230, 230)
-        for bar in range(4):
-            left = right - self._px(46) + bar * self._px(5)
-            frame[
-                middle + self._px(5) - self._px(2.5 * (bar + 1)) : middle + self._px(5), left : left + self._px(3)
-            ] = 230
+        return clock
 
-    def _draw_home(self, seconds: float) -> Image:
-        frame = self._launcher.copy()
+    def _draw_clock(self, text: str) -> Picture:
+        image = self._pil.new("RGB", (self._px(90), self._bar), _BAR)
+        place = self._px(12), self._bar / 2
+        self._pil_draw.Draw(image).text(place, text, font=self._font(14), fill="white", anchor="lm")
+        return Picture.from_rgb(np.asarray(image))
+
+    def _draw_home(self, picture: Picture, seconds: float) -> None:
+        picture.put(self._launcher)
         # A page indicator that moves, so that even the launcher is alive.
-        y, size = self._bottom - self._px(18), self._px(6)
+        y, size = self._strip - self._px(18), self._px(6)
         for dot in range(5):
             x = self.width // 2 + round((dot - 2) * size * 2.4)
-            frame[y : y + size, x : x + size] = 255 if int(seconds * 2.5) % 5 == dot else 150
-        return frame
+            level = 255 if int(seconds * 2.5) % 5 == dot else 150
+            picture.fill(x, y, x + size, y + size, (level, level, level))
 
-    def _draw_app(self, seconds: float) -> Image:
-        frame = np.empty((self.height, self.width, 3), dtype=np.uint8)
-        top = self._bar + self._page_header.shape[0]
-        frame[self._bar : top] = self._page_header
-        rows = (np.arange(self._bottom - top) + int(seconds * 160 * self._unit)) % self._page.shape[0]
-        frame[top : self._bottom] = self._page[rows]
-        return frame
+    def _draw_app(self, picture: Picture, seconds: float) -> None:
+        picture.put(self._reader)
+        top, page = self._bar + self._header_height, self._page
+        offset = int(seconds * 160 * self._unit) % page.height
+        while top < self._strip:
+            height = min(page.height - offset, self._strip - top)
+            picture.put(page, 0, top, top=offset, height=height)
+            top, offset = top + height, 0
 
-    def _draw_game(self, seconds: float) -> Image:
-        frame: Image = self._night.copy()
-        for index, (ball, inside) in enumerate(self._sprites):
-            size = ball.shape[0]
-            width, height = self.width - size, self._bottom - self._bar - size
+    def _draw_game(self, picture: Picture, seconds: float) -> None:
+        picture.put(self._night)
+        for index, (ball, size) in enumerate(self._balls):
+            width, height = self.width - size, self._strip - self._bar - size
             x = _bounce(seconds * (90 + 23 * index) * self._unit + index * 97, width)
             y = self._bar + _bounce(seconds * (120 + 31 * index) * self._unit + index * 61, height)
-            frame[y : y + size, x : x + size][inside] = ball[inside]
-        return frame
+            ball.put(picture, x, y)
 
 
 @functools.lru_cache(maxsize=4)

@@ -63,7 +63,7 @@ async def serve(
         width: The screen's width in pixels: even, from 90 to 4096.
         height: The screen's height in pixels: even, from 90 to 4096.
         fps: Frames a second.
-        bitrate_bps: The video's bit rate.
+        bitrate_bps: The highest bit rate of the video.
         audio: Whether the phone plays audio.
         flash_and_beep: The screen is white for the first tenth of every second, and a beep sounds as long.
         screen: What the screen shows. "showcase" moves by itself and has a frame counter. "apps" is a launcher, and

@@ -11,6 +11,7 @@ import pytest
 
 import streamer
 from streamer import Region, WaitTimeoutError, emulator
+from streamer.emulator.picture import Picture
 from streamer.waiting import change_after, settle_after
 from tests.support.everywhere import Connect
 
@@ -32,11 +33,11 @@ class Planted:
         with self._lock:
             self._plant, self._since = plant, time.monotonic()
 
-    def draw(self, *_: object, **__: object) -> Any:
+    def draw_into(self, picture: Picture, *_: object, **__: object) -> None:
         image = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
         with self._lock:
             self._plant(image, time.monotonic() - self._since)
-        return image
+        picture.put(Picture.from_rgb(image))
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from streamer.emulator.apps.paint import (
     LINE,
     PRESSED,
     SURFACE,
-    Color,
-    Image,
     Paint,
     Rect,
 )
 from streamer.emulator.device import Package
+from streamer.emulator.picture import Color, Picture
 
 STATUS_BAR: Final = 26.0  # dp
 NAVIGATION_BAR: Final = 42.0
@@ -50,7 +49,7 @@ class Stage:
 class App:
     """One app that runs. Subclasses say what is on the screen; all of it is in dp and in seconds.
 
-    `draw` depends on `look` alone, and what `move` then copies into the frame on `motion` alone. While neither changes,
+    `draw` depends on `look` alone, and what `move` then copies over it on `motion` alone. While neither changes,
     the screen is still.
     """
 
@@ -101,8 +100,8 @@ class App:
     def draw(self, paint: Paint, now: float) -> None:
         """Draw the app between `stage.top` and `stage.bottom`."""
 
-    def move(self, frame: Image, paint: Paint, now: float) -> None:
-        """Copy what moves into a frame that was drawn."""
+    def move(self, picture: Picture, paint: Paint, now: float) -> None:
+        """Copy what moves into a picture that has the rest."""
 
     def draw_bar(self, paint: Paint, title: str = "") -> None:
         """Draw the title bar."""

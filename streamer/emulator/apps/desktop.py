@@ -31,6 +31,7 @@ from streamer.emulator.device import (
     Turn,
 )
 from streamer.emulator.input_frames import DOWN, FINGERS_LIMIT, MOVE, UP, Key, Touch
+from streamer.emulator.picture import Picture
 
 RUNNING_LIMIT: Final = 16  # apps that run; the one that was not in front for longest is ended
 TRANSITION_S: Final = 0.25  # how long an app slides in or out; touches that begin meanwhile are lost
@@ -47,7 +48,7 @@ class _Transition:
     began: float | None  # when its first frame is shown; None before that
     leaving: App
     opens: bool
-    image: Image | None = None  # of the app that leaves
+    picture: Picture | None = None  # of the app that leaves
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ class Desktop:
         self._is_animated = True
         self._now = 0.0
         self._shown: Hashable = None
-        self._base: tuple[Hashable, Image] | None = None
+        self._base: tuple[Hashable, Picture] | None = None
 
     @property
     def in_front(self) -> str:
@@ -136,15 +137,19 @@ class Desktop:
 
     def draw(self, now: float) -> Image:
         """Return the frame of a moment, of shape (height, width, 3), RGB. It is the caller's to keep."""
+        picture = Picture(*self.size)
+        self.draw_into(picture, now)
+        return picture.to_rgb()
+
+    def draw_into(self, picture: Picture, now: float) -> None:
+        """Draw the frame of a moment, over the whole of a picture of this `size`."""
         now = self._go_on(now)
         self._shown = self._look(now)
-        frame = self._draw_app(self._front, now)
         transition = self._transition
         if transition is not None:
-            if transition.image is None:
-                transition.image = self._draw_app(transition.leaving, now, is_kept=False)
-            frame = self._slide(transition, frame, self._progress(now))
-        return frame
+            self._slide(transition, picture, now)
+        else:
+            self._draw_app(picture, self._front, now)
 
     def _go_on(self, now: float) -> float:
         """Return the time, which never goes back, and end a transition whose time is up."""
@@ -171,18 +176,17 @@ class Desktop:
         share = (now - transition.began + 1 / self._fps) / TRANSITION_S
         return 1.0 if share >= 1 else 1 - (1 - share) ** 3
 
-    def _draw_app(self, app: App, now: float, *, is_kept: bool = True) -> Image:
+    def _draw_app(self, picture: Picture, app: App, now: float, *, is_kept: bool = True) -> None:
         paint = self._paints[self.size]
         key = self.size, type(app), app.package, app.look(now)
         if self._base is not None and self._base[0] == key:
-            frame = self._base[1].copy()
+            base = self._base[1]
         else:
-            base = paint.frame(lambda: self._draw_base(paint, app, now))
-            frame = base.copy()
+            base = Picture.from_rgb(paint.frame(lambda: self._draw_base(paint, app, now)))
             if is_kept:
                 self._base = key, base
-        app.move(frame, paint, now)
-        return frame
+        picture.put(base)
+        app.move(picture, paint, now)
 
     def _draw_base(self, paint: Paint, app: App, now: float) -> None:
         app.draw(paint, now)
@@ -207,15 +211,17 @@ class Desktop:
             else:
                 paint.box(Rect(x - 7, y - 7, 14, 14), ink, 3)
 
-    def _slide(self, transition: _Transition, frame: Image, progress: float) -> Image:
-        """Return the app in front and the one that leaves, the upper one of them on its way."""
-        assert transition.image is not None  # noqa: S101 - `draw` made it
-        lower, upper = (transition.image, frame) if transition.opens else (frame, transition.image)
-        height = frame.shape[0]
-        row = round(height * (1 - progress if transition.opens else progress))
-        shown = lower.copy()
-        shown[row:] = upper[: height - row]
-        return shown
+    def _slide(self, transition: _Transition, picture: Picture, now: float) -> None:
+        """Draw the app in front and the one that leaves, the upper one of them on its way."""
+        leaving, progress = transition.picture, self._progress(now)
+        if leaving is None:
+            leaving = transition.picture = Picture(*self.size)
+            self._draw_app(leaving, transition.leaving, now, is_kept=False)
+        front = Picture(*self.size)
+        self._draw_app(front, self._front, now)
+        lower, upper = (leaving, front) if transition.opens else (front, leaving)
+        picture.put(lower)
+        picture.put(upper, y=round(picture.height * (1 - progress if transition.opens else progress)))
 
     def _make_stage(self) -> Stage:
         width, height = self.size

@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 
 from streamer.emulator.apps.app import App, Stage
-from streamer.emulator.apps.paint import ACCENT, INK, PRESSED, QUIET, SURFACE, Color, Image, Paint, Rect
+from streamer.emulator.apps.paint import ACCENT, INK, PRESSED, QUIET, SURFACE, Image, Paint, Rect
 from streamer.emulator.apps.scrolling import Scroller
 from streamer.emulator.device import BUILT_IN, LAUNCHER, Package
+from streamer.emulator.picture import Color
 
 COLORS: Final[tuple[Color, ...]] = (
     (25, 103, 210),

@@ -4,11 +4,12 @@ from collections.abc import Hashable, Mapping
 from typing import Final
 
 from streamer.emulator.apps.app import App, Stage, rows
-from streamer.emulator.apps.paint import ACCENT, LINE, Image, Paint, Rect, put_sprite
+from streamer.emulator.apps.paint import ACCENT, LINE, Paint, Rect
 from streamer.emulator.device import Package
+from streamer.emulator.picture import Picture, gray_of
 
 LENGTH_S: Final = 1.0  # how long the ball is under way
-FADE_FROM, FADE_TO = 250, 160  # the fade's levels, of which each frame is another one
+FADE_FROM, FADE_TO = 231, 141  # the fade's levels, of luma; each frame is one darker
 _DROPPED: Final = {"Play": 0, "Drop 1 frame": 1, "Drop 3 frames": 3}
 _BUTTONS: Final = (*_DROPPED, "Slow fade")
 _BALL: Final = 46.0
@@ -79,16 +80,17 @@ class Motion(App):
     def draw(self, paint: Paint, now: float) -> None:
         """Draw the track and the buttons; the ball comes with `move`."""
         self.draw_bar(paint)
-        paint.outline(self._track, LINE, 16, inside=(FADE_FROM,) * 3)
+        paint.outline(self._track, LINE, 16, inside=gray_of(FADE_FROM))
         for name in _BUTTONS:
             self.draw_button(paint, name, name, is_filled=name == "Play")
 
-    def move(self, frame: Image, paint: Paint, now: float) -> None:
+    def move(self, picture: Picture, paint: Paint, now: float) -> None:
         """Copy the ball, and the fade."""
         track, place, level = self._track, self._place(now), self._level(now)
         if level != FADE_FROM:
-            left, right = paint.px(track.x + 18), paint.px(track.x + track.width - 18)
-            frame[paint.px(track.y + 18) : paint.px(track.y + track.height - 18), left:right] = level
+            edges = (track.x + 18, track.y + 18, track.x + track.width - 18, track.y + track.height - 18)
+            left, top, right, bottom = map(paint.px, edges)
+            picture.fill(left, top, right, bottom, gray_of(level))
         ball = paint.sprite("ball", _BALL, _BALL, ACCENT, _BALL / 2)
         x = track.x + 14 + place * (track.width - 28 - _BALL)
-        put_sprite(frame, ball, paint.px(x), paint.px(track.y + track.height / 2 - _BALL / 2))
+        ball.put(picture, paint.px(x), paint.px(track.y + track.height / 2 - _BALL / 2))

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streamer.emulator.picture import Color, Picture, Sprite
 from streamer.emulator.pillow import load_pillow
 
 Image = npt.NDArray[np.uint8]
-Color = tuple[int, int, int]
 
 MASKS_LIMIT: Final = 500  # texts and round corners that are kept, of each; beyond them all are drawn again
 LAYERS_LIMIT: Final = 24  # layers and sprites that are kept; the oldest are drawn again
@@ -49,13 +49,6 @@ class Rect(NamedTuple):
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-class Sprite(NamedTuple):
-    """A small picture, and how much of it covers what is below: 0 to 255."""
-
-    image: Image
-    cover: Image
-
-
 class Paint:
     """Draw frames of one size."""
 
@@ -83,6 +76,13 @@ class Paint:
         """Return a page as wide as the screen, drawn once for each key. Its top is 0 dp."""
         layer: Image = self._keep(key, lambda: self._drawn(self.width, max(self.px(height_dp), 1), draw))
         return layer
+
+    def picture(self, key: Hashable, height_dp: float, draw: Callable[[], None]) -> Picture:
+        """Return the same as `layer` to be copied by apps that move it."""
+        picture: Picture = self._keep(
+            (Picture, key), lambda: Picture.from_rgb(self._drawn(self.width, max(self.px(height_dp), 1), draw))
+        )
+        return picture
 
     def sprite(self, key: Hashable, width_dp: float, height_dp: float, color: Color, radius_dp: float) -> Sprite:
         """Return a box of one color, drawn once for each key."""
@@ -221,25 +221,11 @@ class Paint:
         )
 
 
-def put_sprite(frame: Image, sprite: Sprite, x: int, y: int) -> None:
-    """Copy a sprite into a frame, in pixels; what is outside is left out."""
-    height, width = frame.shape[:2]
-    tall, wide = sprite.cover.shape
-    left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, width), min(y + tall, height)
-    if right <= left or bottom <= top:
-        return
-    part = slice(top - y, bottom - y), slice(left - x, right - x)
-    below = frame[top:bottom, left:right]
-    cover = sprite.cover[part][..., None].astype(np.uint16)
-    mixed = (sprite.image[part] * cover + below * (255 - cover)) // 255
-    frame[top:bottom, left:right] = mixed.astype(np.uint8)
+def put_layer(picture: Picture, layer: Picture, top: int, bottom: int, offset: int) -> None:
+    """Show rows of a layer between two rows of the picture, in pixels, from row `offset` of the layer on.
 
-
-def put_layer(frame: Image, layer: Image, top: int, bottom: int, offset: int) -> None:
-    """Show rows of a layer between two rows of the frame, in pixels, from row `offset` of the layer on.
-
-    Rows that the layer does not have, above it and below, stay as they are in the frame.
+    Rows that the layer does not have, above it and below, stay as they are in the picture.
     """
-    first, last = max(-offset, 0), min(bottom - top, layer.shape[0] - offset)
+    first, last = max(-offset, 0), min(bottom - top, layer.height - offset)
     if last > first:
-        frame[top + first : top + last] = layer[offset + first : offset + last]
+        picture.put(layer, 0, top + first, top=offset + first, height=last - first)

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 
 from streamer.emulator.apps.app import App, Stage
-from streamer.emulator.apps.paint import INK, LINE, QUIET, Image, Paint, Rect
+from streamer.emulator.apps.paint import INK, LINE, QUIET, Paint, Rect
 from streamer.emulator.device import Package
+from streamer.emulator.picture import Picture
 
 _SPEED: Final = 48.0  # dp a second
 _DIGIT: Final = 22.0  # dp, of the clock
@@ -66,21 +67,19 @@ class Player(App):
         self.draw_button(paint, "Pause", "Play" if self._is_paused else "Pause")
         paint.text(20, self.buttons()["Pause"].y + 72, "The video and the clock never rest.", 14, QUIET)
 
-    def move(self, frame: Image, paint: Paint, now: float) -> None:
+    def move(self, picture: Picture, paint: Paint, now: float) -> None:
         """Copy the video and the clock's digits."""
         played, video = round(self._played(now) / self.stage.frame_s) * self.stage.frame_s, self._video
         top, bottom = paint.px(video.y), paint.px(video.y + video.height)
         left, right = paint.px(video.x), paint.px(video.x + video.width)
-        texture = paint.layer("video", video.height * 2, lambda: _draw_video(paint))
-        rows = bottom - top
-        offset = paint.px(played * _SPEED) % max(texture.shape[0] - rows, 1)
-        frame[top:bottom, left:right] = texture[offset : offset + rows, left:right]
-        digits = paint.layer("digits", 40, lambda: _draw_digits(paint))
+        texture = paint.picture("video", video.height * 2, lambda: _draw_video(paint))
+        offset = paint.px(played * _SPEED) % max(texture.height - (bottom - top), 1)
+        picture.put(texture, left, top, left=left, top=offset, width=right - left, height=bottom - top)
+        digits = paint.picture("digits", 40, lambda: _draw_digits(paint))
         width, y = paint.px(_DIGIT), paint.px(self._clock.y)
         for place, each in enumerate(f"{int(played) // 60 % 100:02}:{int(played) % 60:02}.{int(played * 10) % 10}"):
             x = paint.px(20) + place * width
-            start = "0123456789:.".index(each) * width
-            frame[y : y + digits.shape[0], x : x + width] = digits[:, start : start + width]
+            picture.put(digits, x, y, left="0123456789:.".index(each) * width, width=width)
 
 
 def _draw_video(paint: Paint) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Hashable, Mapping
 from typing import Final
 
 from streamer.emulator.apps.app import App, Stage
-from streamer.emulator.apps.paint import ACCENT, INK, LINE, PRESSED, QUIET, SURFACE, Image, Paint, Rect, put_layer
+from streamer.emulator.apps.paint import ACCENT, INK, LINE, PRESSED, QUIET, SURFACE, Paint, Rect, put_layer
 from streamer.emulator.apps.scrolling import Scroller
 from streamer.emulator.device import Package
+from streamer.emulator.picture import Picture
 
 TURN: Final = "Turn the screen"
 _ROWS: Final = (
@@ -87,10 +88,10 @@ class Settings(App):
         """Draw the title; the rows come with `move`."""
         self.draw_bar(paint)
 
-    def move(self, frame: Image, paint: Paint, now: float) -> None:
+    def move(self, picture: Picture, paint: Paint, now: float) -> None:
         """Copy the rows."""
-        page = paint.layer(("settings", self.look(now)), _HEIGHT * len(_ROWS), lambda: self._draw_rows(paint))
-        put_layer(frame, page, paint.px(self.stage.body), paint.px(self.stage.bottom), paint.px(self._offset))
+        page = paint.picture(("settings", self.look(now)), _HEIGHT * len(_ROWS), lambda: self._draw_rows(paint))
+        put_layer(picture, page, paint.px(self.stage.body), paint.px(self.stage.bottom), paint.px(self._offset))
 
     def _draw_rows(self, paint: Paint) -> None:
         paint.fill(Rect(0, 0, self.stage.width, _HEIGHT * len(_ROWS)), SURFACE)

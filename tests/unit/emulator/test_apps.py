@@ -24,6 +24,7 @@ from streamer.emulator.device import (
     Turn,
 )
 from streamer.emulator.input_frames import DOWN, MOVE, UP, Key, Point, Touch
+from streamer.emulator.picture import Picture
 
 FRAME_S = 1 / 30
 BACK, HOME, RECENTS, SHIFT = 4, 3, 187, 59
@@ -319,10 +320,12 @@ def test_a_dropped_frame_repeats_the_one_before_it(y: float, dropped: int) -> No
 def test_a_fade_is_one_level_a_frame() -> None:
     person = Person("Motion")
     person.tap(180, 564)
-    levels = [person.color(60, 150)[0]]
-    for _ in range(20):
+    picture = Picture(180, 320)
+    levels = list[int]()
+    for _ in range(21):
+        person.desktop.draw_into(picture, person.now)
+        levels.append(int(picture.planes[0][75, 30]))
         person.wait(FRAME_S)
-        levels.append(person.color(60, 150)[0])
     assert levels == list(range(levels[0], levels[0] - 21, -1))
 
 
