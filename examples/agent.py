@@ -60,7 +60,7 @@ async def main(instance_id: str) -> None:
     )
     async with Client(stdio_client(server)) as client:
         use = Tools(client)
-        if "com.example.signin" not in (await use("list_apps"))["apps"]:
+        if "com.example.signin" not in [app["package"] for app in (await use("list_apps"))["apps"]]:
             raise streamer.ConfigurationError(f"expected a phone with the app com.example.signin, got {instance_id}")
         await use("record", action="start")
         await use("start_app", package="com.example.signin")

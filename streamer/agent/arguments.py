@@ -87,7 +87,9 @@ class Press(Arguments):
 
 
 class ListApps(Arguments):
-    """List the apps that are installed: package names and versions. Changes nothing."""
+    """List the apps that are installed: the package, the name and the version of each. Changes nothing."""
+
+    system: Annotated[bool, Meta(description="Whether to list the apps of the system, too.")] = False
 
 
 class StartApp(Arguments):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.agent.strip import strip_of
-from streamer.errors import ConfigurationError, RecordingError
+from streamer.errors import ConfigurationError, RecordingError, StreamerError
 from streamer.media.recording.recording import Recording
 from streamer.session import Session
 
@@ -51,7 +51,12 @@ class Files:
         if recording is None:
             raise ConfigurationError("nothing is being recorded: start a recording first")
         self._recording = None
-        await recording.stop()
+        try:
+            await recording.stop()
+        except StreamerError as error:
+            if not recording.frames:
+                raise
+            return {**_facts_of(recording), "note": str(error)}  # it ended early, and is there
         return _facts_of(recording)
 
     def _new(self, what: str, suffix: str) -> Path:

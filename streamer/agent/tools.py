@@ -110,8 +110,11 @@ class Tools:
             case StartApp(package=package, activity=activity):
                 action = session.start_app(package, activity=activity)
                 return await self._act(session, action, change_s=START_CHANGE_S)
-            case ListApps():
-                return _facts({"apps": {app.package: app.version for app in await session.apps.list()}})
+            case ListApps(system=system):
+                apps = await session.apps.list(is_system=None if system else False)
+                return _facts(
+                    {"apps": [{"package": app.package, "name": app.name, "version": app.version} for app in apps]}
+                )
             case WaitFor():
                 return await self._wait_for(session, arguments)
             case Clip(seconds=seconds):

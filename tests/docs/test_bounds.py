@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from streamer import resolver, untrusted_text, watcher
+from streamer.agent import arguments, files, serving
 from streamer.cloud import call_rate, calls, credentials, encoding, http
 from streamer.cloud import phone as cloud_phone
 from streamer.emulator import api, device, input_frames, json_text, management, peer, phone, provisioning
@@ -51,6 +52,7 @@ ROWS: Final = [
     ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
     ("a recording's finished files", segment_writer.SEGMENTS_LIMIT),
     ("SSRCs whose packets SRTP refuses", refusals.SOURCES_LIMIT),
+    ("clips for an agent", arguments.CLIP_LIMIT_S, files.RECORD_LIMIT_S),
     ("host names that are being resolved", resolver.THREADS_LIMIT, resolver.ADDRESSES_LIMIT),
     ("token files", credentials.THREADS_LIMIT),
     ("packets that the emulator has", phone_media.TRACK_LIMIT),
@@ -63,6 +65,7 @@ ROWS: Final = [
     ("the whole of an HTTP reply", calls.COMMAND_TIMEOUT_S),
     ("a list of apps or instances", cloud_phone.LIST_LIMIT),
     ("times of commands", call_rate.CALLS_PER_MINUTE),
+    ("a message of an agent's client", serving.MESSAGE_LIMIT // MIB),
     ("compressions of an HTTP reply", encoding.ENCODINGS_LIMIT, encoding.MEMBERS_LIMIT),
     ("a WebSocket message", conversation.MESSAGE_LIMIT // MIB, client.PIECES_LIMIT),
     ("WebSocket frames of any kind", client.FRAMES_PER_S, client.BYTES_PER_S // MIB),

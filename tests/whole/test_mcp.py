@@ -71,7 +71,9 @@ async def test_an_agent_signs_in_through_every_tool(phone: EmulatedPhone, tmp_pa
         assert client.instructions is not None
         listed = {tool.name for tool in (await client.list_tools()).tools}
         assert not phone.clients, "nothing is connected before the first tool"
-        assert "com.example.signin" in (await use("list_apps")).facts["apps"]
+        apps = (await use("list_apps")).facts["apps"]
+        assert {"package": "com.example.signin", "name": "Sign in", "version": "1.0.0"} in apps
+        assert "com.android.settings" not in [app["package"] for app in apps]
         recording = (await use("record", action="start")).facts["recording"]
         assert (await use("look")).pictures == 1
         assert (await use("long_press", x=0.9, y=0.6)).pictures == 1
