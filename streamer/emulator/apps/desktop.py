@@ -260,7 +260,7 @@ class Desktop:
             elif point.finger in self._fingers and touch.action == MOVE:
                 self._finger_moves(point.finger, x, y, now)
             elif touch.action == UP:
-                self._finger_up(point.finger, now)
+                self._finger_up(point.finger, x, y, now)
         front, stage = self._front, self._stage
         within = {finger: place for finger, place in self._fingers.items() if stage.top <= place[1] < stage.bottom}
         front.fingers(within, now)
@@ -288,7 +288,9 @@ class Desktop:
         if press.is_drag:
             self._front.drag("move", press.y - y, now)
 
-    def _finger_up(self, finger: int, now: float) -> None:
+    def _finger_up(self, finger: int, x: float, y: float, now: float) -> None:
+        if finger in self._fingers and self._fingers[finger] != (x, y):  # the moves to there were lost
+            self._finger_moves(finger, x, y, now)
         place, press = self._fingers.pop(finger, None), self._press
         if place is None or press is None or finger != press.finger:
             return

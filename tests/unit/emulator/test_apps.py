@@ -198,6 +198,20 @@ def test_a_switch_is_switched_and_a_swipe_switches_nothing() -> None:
     assert same(switched, person.look())
 
 
+@pytest.mark.parametrize(("end", "scrolls"), [((300, 252), False), ((100, 100), True)])
+def test_a_swipe_whose_moves_are_lost_is_no_tap(end: tuple[float, float], *, scrolls: bool) -> None:
+    person = Person("Settings")
+    before = person.seen
+    person.finger(DOWN, 100, 252)
+    person.now += 0.2
+    person.finger(UP, *end)
+    person.wait(1.0)
+    assert same(before, person.look()) is not scrolls
+    person.swipe(200, 500, hold_s=0.2)  # back to the beginning
+    person.wait(1.5)
+    assert same(before, person.look())
+
+
 def test_turning_changes_the_frames_size_and_turning_again_gives_the_same_frame() -> None:
     person = Person("Settings")
     before = person.seen
