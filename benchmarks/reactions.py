@@ -5,7 +5,6 @@ phone's next frame, which takes one interval at the most, and by encoding, the n
 """
 
 import asyncio
-import statistics
 from typing import Annotated, Final
 
 import typer
@@ -17,9 +16,8 @@ from streamer.emulator.apps.app import App, Stage
 from streamer.emulator.apps.motion import Motion
 from streamer.emulator.apps.slow import Slow
 from streamer.emulator.device import BUILT_IN
+from streamer.watch.response import percentile
 
-WIDTH, HEIGHT = 360, 640
-REACTIONS_MS: Final = (0, 50, 100, 300, 1000)
 _ON_THE_WAY_MS: Final = 20  # drawing, encoding and decrypting, on a busy machine
 _ANIMATIONS: Final = {"Play": 1, "Drop 1 frame": 2, "Drop 3 frames": 4}  # the longest gap in frame intervals
 
@@ -28,17 +26,23 @@ def main(
     taps: Annotated[int, typer.Option(min=5, help="How many taps in all, for each share of loss.")] = 200,
     loss: Annotated[str, typer.Option(help="Shares of media packets that are lost, in percent.")] = "0,3",
     fps: Annotated[int, typer.Option(min=1, help="Frames a second.")] = 30,
+    reactions: Annotated[str, typer.Option(help="Planted reaction times, in ms.")] = "0,50,100,300,1000",
+    width: Annotated[int, typer.Option(min=90, help="Of the screen, in pixels; it is 16 to 9.")] = 360,
 ) -> None:
     """Tap, and compare what is measured with what was planted."""
+    planted_ms = tuple(int(each) for each in reactions.split(","))
     for share in loss.split(","):
-        rows, gaps = asyncio.run(_measure(taps // len(REACTIONS_MS), float(share) / 100, fps))
+        rows, gaps = asyncio.run(_measure(taps // len(planted_ms), float(share) / 100, fps, planted_ms, width))
         headings = (
             "reaction",
             "taps",
-            "first change: median",
-            "worst",
-            "settled: median",
-            "worst",
+            "first change: p50",
+            "p90",
+            "p99",
+            "longest",
+            "settled: p50",
+            "p90",
+            "longest",
             f"within 1 interval and {_ON_THE_WAY_MS}",
         )
         print_grid(Grid(f"{share}% loss, {fps} fps: ms more than planted", headings, rows))
@@ -48,21 +52,23 @@ def main(
     console.print(f"a frame interval is {1000 / fps:.0f} ms")
 
 
-async def _measure(each: int, loss: float, fps: int) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    faults = emulator.Faults(lose=loss)
+async def _measure(
+    each: int, loss: float, fps: int, planted_ms: tuple[int, ...], width: int
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    faults, height = emulator.Faults(lose=loss), width * 16 // 9
     async with (
         emulator.serve(
-            width=WIDTH, height=HEIGHT, fps=fps, audio=False, screen="apps", reactions_ms=REACTIONS_MS, faults=faults
+            width=width, height=height, fps=fps, audio=False, screen="apps", reactions_ms=planted_ms, faults=faults
         ) as phone,
         streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token)
         ) as session,
     ):
         await session.wait_input()
-        stage = Stage(width=WIDTH, height=HEIGHT, frame_s=1 / fps)
+        stage = Stage(width=360.0, height=360.0 * height / width, frame_s=1 / fps)
         await _open(session, "com.example.slow")
         rows: list[tuple[str, ...]] = []
-        for reaction_ms, place in _places(Slow(BUILT_IN[4], stage, REACTIONS_MS), stage).items():
+        for reaction_ms, place in _places(Slow(BUILT_IN[4], stage, planted_ms), stage).items():
             first: list[float] = []
             settled: list[float] = []
             for _ in range(each):
@@ -70,7 +76,10 @@ async def _measure(each: int, loss: float, fps: int) -> tuple[list[tuple[str, ..
                 first.append(1000 * shown.first_change_s - float(reaction_ms))
                 settled.append(1000 * shown.settled_s - float(reaction_ms))
             good = sum(0 <= more <= 1000 / fps + _ON_THE_WAY_MS for more in first)
-            figures = (statistics.median(first), max(first), statistics.median(settled), max(settled))
+            figures = (
+                *(percentile(tuple(first), share) for share in (0.5, 0.9, 0.99, 1)),
+                *(percentile(tuple(settled), share) for share in (0.5, 0.9, 1)),
+            )
             rows.append((f"{reaction_ms} ms", f"{each}", *(f"{value:.0f}" for value in figures), f"{good}"))
         await _open(session, "com.example.motion")
         gaps: list[tuple[str, ...]] = []
