@@ -91,6 +91,7 @@ class InputDriver:
         self._find_link = find_link
         self._keep_awake = keep_awake
         self._journal = journal
+        self.pause_s = 0.0  # after each action, for people who watch
         self._link: Link | None = None
         self._has_link = asyncio.Event()  # or never will have one
         self._lost = asyncio.Event()  # the link of now is no longer in force
@@ -179,6 +180,8 @@ class InputDriver:
                         await hand.wait_until(begin + step.at_s)
                         hand.send(step.frame, step.delivery)
                     await asyncio.sleep(0)  # aiortc sends in a task of its own
+                if self.pause_s:
+                    await asyncio.sleep(self.pause_s)
 
     @contextlib.asynccontextmanager
     async def hand(self, fingers: int, *, timeout_s: float, draft: Act | None = None) -> AsyncIterator["Hand"]:

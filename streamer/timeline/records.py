@@ -42,7 +42,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start(Record):
-    """The test begins. It is the first line."""
+    """The test begins."""
 
     event: ClassVar = "start"
 

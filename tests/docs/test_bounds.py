@@ -24,6 +24,8 @@ from streamer.media.rtp import jitter_buffer, source
 from streamer.rtc import datagrams, ice, refusals, sdp
 from streamer.rtc._aiortc import hardening, srtp
 from streamer.signaling import client, conversation, socketio
+from streamer.testing import footage, witness
+from streamer.timeline import journal
 from streamer.watch import response, still
 
 TEXT: Final = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -49,6 +51,9 @@ ROWS: Final = [
     ("the audio decoder's inbox", audio.INBOX_LIMIT),
     ("a recording's inbox", recordings.INBOX_LIMIT, recordings.INBOX_BYTES // MIB),
     ("frames behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),
+    ("what the pytest plugin keeps", footage.UNITS_LIMIT, footage.BYTES_LIMIT // MIB),
+    ("records of a test's timeline", witness.RECORDS_LIMIT),
+    ("places of one finger's path", journal.POINTS_LIMIT),
     ("an MP4's index", mp4.INDEX_LIMIT // 1_000_000),
     ("a recording's finished files", segment_writer.SEGMENTS_LIMIT),
     ("SSRCs whose packets SRTP refuses", refusals.SOURCES_LIMIT),

@@ -30,6 +30,8 @@ IMPORTED_AS: Final = {
     "pygame": "pygame-ce",
 }  # where a package has another name
 
+IMPORTED_IF_THERE: Final = {"pytest_asyncio"}  # nobody need install it
+
 
 def bound(name: str, operator: str) -> Version | None:
     """Return the version that a package's requirement has with this operator."""
@@ -70,8 +72,9 @@ def test_each_package_that_is_imported_is_named() -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).partition(".")[0])
-    foreign = imported - sys.stdlib_module_names - {"streamer"}
-    assert {IMPORTED_AS.get(name, name) for name in foreign} <= NEEDED.keys() - set(map(_name, TESTING))
+    foreign = imported - sys.stdlib_module_names - {"streamer"} - IMPORTED_IF_THERE
+    for_users = {_name(requirement) for requirement in [*PROJECT["project"]["dependencies"], *chain(*EXTRAS.values())]}
+    assert {IMPORTED_AS.get(name, name) for name in foreign} <= for_users
 
 
 def _name(requirement: str) -> str:

@@ -18,6 +18,7 @@ TOGETHER: Final = (
     "tests/faults/test_matrix.py::",
     "tests/house/test_tripwire.py::",
     "tests/unit/targets/test_reading.py::",
+    "tests/whole/test_pytest_plugin.py::",
     "tests/whole/test_sync.py::",
 )
 NICENESS: Final = 10  # of the worker that takes the tests of logic

@@ -18,9 +18,9 @@ than 32 bits of ticks can say, 13 hours of video: the regular form cannot hold t
 import itertools
 import struct
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ _LONGEST_STEP: Final = 0xFFFFFFFF  # ticks, in a table
 _OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, if the real duration is not known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
 
+CHAPTERS_LIMIT: Final = 255  # of a file: a byte counts them
+
+Chapter: TypeAlias = tuple[int, str]  # nanoseconds from the file's beginning, and the title
 _Numbers = npt.NDArray[np.integer]
 
 
@@ -95,6 +98,7 @@ class Mp4:
         self._media_size = 0
         self._positions = array("Q")  # of each fragment's media
         self._sizes = array("Q")
+        self.chapters: Sequence[Chapter] = ()  # of the regular form
         self.is_indexed = True  # whether the index is complete, so that there is a regular form
 
     @property
@@ -196,8 +200,11 @@ class Mp4:
                 self.settle(track, track.end(now_ns))
         tables = [_tables(track) for track in tracks]
         media = struct.pack(">I4sQ", 1, b"mdat", 16 + self._media_size)
-        head_size = len(_whole_head(tracks, tables, 0)) + len(media)
-        return _whole_head(tracks, tables, head_size) + media, list(zip(self._positions, self._sizes, strict=True))
+        chapters = _chapters(self.chapters)
+        head_size = len(_whole_head(tracks, tables, 0, chapters)) + len(media)
+        return _whole_head(tracks, tables, head_size, chapters) + media, list(
+            zip(self._positions, self._sizes, strict=True)
+        )
 
     def _forget_index(self) -> None:
         self.is_indexed = False
@@ -288,7 +295,7 @@ def _trak(number: int, track: Track, length: int, tables: Iterable[bytes]) -> by
     )
 
 
-def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> bytes:
+def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int, chapters: bytes) -> bytes:
     """Return the head of the regular form, whose media is at `start`."""
     lengths = [int(np.array(track.steps).sum()) for track in tracks]
     ends = [_movie_time(track, track.first + length) for track, length in zip(tracks, lengths, strict=True)]
@@ -296,7 +303,21 @@ def _whole_head(tracks: list[Track], tables: list[list[bytes]], start: int) -> b
         _trak(number, track, length, [*table, _chunk_offsets(track, start)])
         for number, (track, length, table) in enumerate(zip(tracks, lengths, tables, strict=True), start=1)
     ]
-    return _file_type(b"isom") + _box(b"moov", _movie_header(max(ends, default=0), len(tracks) + 1), *traks)
+    return _file_type(b"isom") + _box(b"moov", _movie_header(max(ends, default=0), len(tracks) + 1), *traks, chapters)
+
+
+def _chapters(chapters: Sequence[Chapter]) -> bytes:
+    """Return the box of chapters, which players know by custom, not by a standard; nothing without chapters."""
+    if not chapters:
+        return b""
+    titles = [(max(at_ns, 0) // 100, _cut(title.encode())) for at_ns, title in sorted(chapters)[:CHAPTERS_LIMIT]]
+    rows = [struct.pack(">QB", at, len(title)) + title for at, title in titles]
+    return _box(b"udta", _full_box(b"chpl", struct.pack(">IB", 0, len(rows)) + b"".join(rows), version=1))
+
+
+def _cut(text: bytes) -> bytes:
+    """Return as much of a text in UTF-8 as a byte can count."""
+    return text if len(text) <= 255 else text[:255].decode(errors="ignore").encode()
 
 
 def _movie_fragment(number: int, runs: list[tuple[int, Track, int, bytes]], offsets: list[int]) -> bytes:

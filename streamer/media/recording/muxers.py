@@ -11,7 +11,7 @@ import os
 import selectors
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final, Protocol, cast
 
@@ -24,7 +24,7 @@ from streamer.errors import RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.libav import PIXELS_LIMIT, pixel_options
 from streamer.media.recording.containers import FRAGMENT_S, Container
-from streamer.media.recording.mp4 import Mp4, Track, find_box, opus_entry, video_sample
+from streamer.media.recording.mp4 import Chapter, Mp4, Track, find_box, opus_entry, video_sample
 from streamer.tracks import Kind
 
 _logger = logging.getLogger("streamer.record")
@@ -46,6 +46,7 @@ class MediaFile(Protocol):
     """
 
     written: int  # frames that are safe in the file
+    chapters: Sequence[Chapter]  # those that `close` writes, if the file can hold them
 
     @property
     def size(self) -> int:
@@ -125,6 +126,7 @@ class Mp4File:
 
     def __init__(self, file: IO[bytes], first: AccessUnit, *, has_audio: bool) -> None:
         self.written = 0
+        self.chapters: Sequence[Chapter] = ()
         self._taken = 0  # frames, with those in the fragment under way
         self._file = file
         self._media_size = 0
@@ -216,6 +218,7 @@ class Mp4File:
         """Write the regular form next to the file, and replace the file with it; on failure the file stays as it is."""
         path = Path(self._file.name).resolve()  # a symbolic link keeps pointing to it
         draft = path.with_name(f"{path.name}.part")
+        self._mp4.chapters = self.chapters
         head, media = self._mp4.whole(end_ns)
         try:
             with path.open("rb", buffering=0) as source, open_draft(draft, path, buffering=0) as target:
@@ -249,6 +252,7 @@ class AvFile:
         times: DecodeTimes,
     ) -> None:
         self.written = 0
+        self.chapters: Sequence[Chapter] = ()
         self._times = times
         self._is_ours = is_ours
         self._muxed = 0  # frames

@@ -18,6 +18,7 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.frame_reordering import Reordering
 from streamer.media.recording.clips import Part
 from streamer.media.recording.containers import MPEG_TS, Container, container_of, refusal
+from streamer.media.recording.mp4 import Chapter
 from streamer.media.recording.muxers import MediaFile, open_media
 from streamer.media.recording.segments import Ending, FileNames, Limits, Manifest, Segment
 from streamer.media.recording.timeline import Timeline
@@ -123,6 +124,7 @@ class Writer:
         self.dropped = 0
         self.duration_s = 0.0
         self.ended: Ending | None = None
+        self.chapters: Sequence[Chapter] = ()  # times of arrival, and titles; only MP4 files hold them
         self.segments: deque[Segment] = deque(maxlen=SEGMENTS_LIMIT)
         self._target = target
         self._has_audio = has_audio
@@ -333,6 +335,9 @@ class Writer:
     def _end_file(self, end_ns: int, ending: Ending) -> None:
         current = self._current
         assert current is not None  # noqa: S101 - the caller has looked
+        if self._timeline is not None:
+            marks = [(self._timeline.time_of(at_ns), title) for at_ns, title in self.chapters]
+            current.media.chapters = [(at - current.begin_ns, title) for at, title in marks if at < end_ns]
         is_between = ending in {"segment", "codec"}
         current.media.close(end_ns - current.begin_ns, limit_s=REARRANGE_BETWEEN_S if is_between else REARRANGE_S)
         self._current = None
