@@ -204,6 +204,20 @@ async def test_a_single_frame_of_a_still_screen_reaches_a_consumer(
                 pass
 
 
+@pytest.mark.parametrize("codecs", ["H264", "VP8"])
+async def test_what_an_encoder_does_to_a_screen_that_has_come_to_rest_is_still(
+    browser: Chromium, signaling_server: SignalingServer, codecs: str
+) -> None:
+    async with streaming(browser, signaling_server, codecs=codecs, scene="busy", **SMALL) as (page, phone):
+        with pytest.raises(streamer.WaitTimeoutError):
+            await phone.wait_until_still(quiet_s=0.3, timeout_s=1)
+        await page.evaluate("phone.rest()")
+        await phone.wait_until_still(quiet_s=0.3, timeout_s=LIMIT_S)
+        frames = "phone.peer.rtpStatistics('outbound-rtp').then(({ video }) => video.framesEncoded)"
+        encoded = await page.evaluate(frames)
+        await page.wait_for(f"{frames}.then((now) => now > {encoded})")  # the same picture, again
+
+
 async def test_a_new_client_sees_a_still_screen(browser: Chromium, signaling_server: SignalingServer) -> None:
     async with streaming(browser, signaling_server) as (page, phone):
         await watch(phone, count=5)

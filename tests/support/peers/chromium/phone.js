@@ -6,8 +6,8 @@
 // many=1 to go on with the clients before when another one comes;
 // degradation=maintain-resolution|balanced|...; scalability=L3T1|... (VP9 and AV1: spatial and temporal layers).
 //
-// A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), await phone.drawAlone(),
-// await phone.sentCodec(), await phone.scalabilityMode(), phone.offer({iceRestart}), phone.sendInput(hex), phone.close().
+// A test talks to `phone`: await phone.status(), phone.rotate(), phone.goStill(), phone.goOn(), phone.rest(),
+// await phone.drawAlone(), await phone.sentCodec(), await phone.scalabilityMode(), phone.offer({iceRestart}), phone.sendInput(hex), phone.close().
 'use strict';
 
 const COLUMNS = 44; // of the barcode: 4 sync bits, 32 data bits, 8 check bits
@@ -44,6 +44,7 @@ class Screen {
     this.interval = 1000 / fps;
     this.due = 0;
     this.isStill = false;
+    this.isResting = false; // what is drawn is the same again, the barcode too
     this.stream = canvas.captureStream(0);
     requestAnimationFrame((now) => this.tick(now));
   }
@@ -70,12 +71,13 @@ class Screen {
     context.fillRect((counter * 11) % width, height / 3, 90, 90);
     this.drawBarcode();
     this.stream.getVideoTracks()[0].requestFrame();
-    this.counter = (counter + 1) >>> 0;
+    if (!this.isResting) this.counter = (counter + 1) >>> 0;
   }
 
   drawBarcode() {
     const strip = this.strip.getContext('2d');
-    for (const [row, number] of [this.counter, Date.now() % 2 ** 32].entries()) {
+    if (!this.isResting) this.clock = Date.now() % 2 ** 32;
+    for (const [row, number] of [this.counter, this.clock].entries()) {
       barcodeBits(number).forEach((bit, column) => {
         strip.fillStyle = bit ? '#fff' : '#000';
         strip.fillRect(column, row, 1, 1);
@@ -229,6 +231,9 @@ class Phone {
   rotate() { this.screen.rotate(); }
   goStill() { this.screen.isStill = true; }
   goOn() { this.screen.isStill = false; }
+
+  // Draw the same picture again and again, so that the encoder goes on.
+  rest() { this.screen.isResting = true; }
 
   // Draw one picture onto a still screen and return its counter once it has been sent; Chromium may drop a picture
   // before it encodes it, and then another is drawn.
