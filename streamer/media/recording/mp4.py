@@ -35,6 +35,7 @@ _UNDETERMINED: Final = 0x55C4  # the language "und": three letters of five bits
 _KEY_SAMPLE, _OTHER_SAMPLE = 0x02000000, 0x01010000  # depends on no other; depends on others, and is no key
 # The columns of a fragment's run of samples.
 _DATA, _DURATIONS, _SIZES, _FLAGS, _OFFSETS = 0x0001, 0x0100, 0x0200, 0x0400, 0x0800
+_FRAGMENT_HEAD, _TRACK_HEAD = 24, 64  # bytes: `moof` without its tracks, and each track there without its run
 _LONGEST_STEP: Final = 0xFFFFFFFF  # ticks, in a table
 _OPUS_STEPS_PER_S: Final = 50  # packets of 20 ms, if the real duration is not known
 _LONGEST_OPUS_S: Final = 0.12  # one packet (RFC 6716 section 2.1.4)
@@ -168,7 +169,7 @@ class Mp4:
         self._fragments += 1
         sizes = [sum(size for _, size, *_ in track.pending) for _, track in tracks]
         runs = [(number, track, *_run(track, now_ns)) for number, track in tracks]
-        head_size = len(_movie_fragment(self._fragments, runs, [0] * len(runs)))  # where the data begins
+        head_size = _FRAGMENT_HEAD + sum(_TRACK_HEAD + len(run) for *_, run in runs)  # where the data begins
         offsets = itertools.accumulate(sizes[:-1], initial=head_size + 8)
         head = _movie_fragment(self._fragments, runs, list(offsets))
         data = [piece for _, track in tracks for piece in track.data]
