@@ -191,7 +191,7 @@ class _Wire:
 async def _associate(*, is_server: bool, packets: list[bytes]) -> None:
     faults: list[str] = []
     # The same input does the same again: nothing is drawn by chance.
-    with patch.object(rtcsctptransport, "random32", return_value=1):
+    with patch.object(rtcsctptransport, "random32", lambda: 1):
         sctp: Any = rtcsctptransport.RTCSctpTransport(_Wire(is_server=is_server))  # type: ignore[arg-type]
     guard_data(SimpleNamespace(sctp=sctp), faults.append)  # type: ignore[arg-type]
     RTCDataChannel(sctp, RTCDataChannelParameters(label="input", ordered=False, maxRetransmits=0))

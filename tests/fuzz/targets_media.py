@@ -97,8 +97,9 @@ def receiver(data: bytes) -> None:
             case _:
                 made.set_tracks(_tracks(step))
         for _ in range(1 + CAPACITY // RetransmissionRequests.MAX_PER_MESSAGE):  # so many messages may be due at once
-            if made.deadline_ns is not None and made.deadline_ns <= now_ns:
-                made.poll(now_ns)
+            if made.deadline_ns is None or made.deadline_ns > now_ns:
+                break
+            made.poll(now_ns)
         assert made.deadline_ns is None or made.deadline_ns > now_ns, "the event loop would be kept busy"
         assert all(len(message) <= 9000 for message in made.take_rtcp())
         assert len(made._sources) <= 2
