@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from streamer import emulator
 from tests.faults.stages import SMALL
 from tests.support.commands import end, environment, running
 from tests.support.everywhere import Connect
+from tests.support.prepared import PYTHON
 from tests.support.recordings import frame_count
 
 LIMIT_S = 40.0
@@ -53,7 +53,7 @@ async def test_a_program_that_ends_with_an_open_session_leaves_its_file_and_prin
     path = tmp_path / "a.mp4"
     async with asyncio.timeout(LIMIT_S):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _BEGIN + _ENDINGS[ending], str(path)),
+            *(*PYTHON, "-c", _BEGIN + _ENDINGS[ending], str(path)),
             env=environment(small),
             stderr=asyncio.subprocess.PIPE,
         )

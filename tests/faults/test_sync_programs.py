@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from streamer.emulator import Faults
 from streamer.protocol_constants import RELEASE_PATH, STOP_PATH
 from tests.faults.stages import SMALL
 from tests.support.commands import environment
+from tests.support.prepared import PYTHON
 from tests.support.recordings import frame_count
 from tests.support.waiting import until
 
@@ -85,7 +85,7 @@ async def run(
     """Run a program to its end, with one Ctrl-C when it says that it waits; return its code and what it said."""
     async with asyncio.timeout(LIMIT_S):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "always::ResourceWarning", "-c", _BEGIN + program, *map(str, arguments)),
+            *(*PYTHON, "-W", "always::ResourceWarning", "-c", _BEGIN + program, *map(str, arguments)),
             env=environment(phone),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.support import segment_writers
 from tests.support.everywhere import Connect
 from tests.support.peers.chromium_phone import PAGES, Chromium, Page, find_chromium
 from tests.support.peers.presence import require_peer
+from tests.support.prepared import COMMAND
 from tests.support.recordings import START, audio, interleaved, packets, video
 from tests.support.reordered import as_sent, record
 from tests.support.segment_writers import HELD, feed, new
@@ -119,7 +119,7 @@ async def test_a_player_behind_a_pipe_shows_frames_as_they_arrive(phone: emulato
     out, into = os.pipe()
     async with asyncio.timeout(LIMIT_S):
         recorder = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", "record", phone.instance_id, "-o", "-"),
+            *(*COMMAND, "record", phone.instance_id, "-o", "-"),
             env=environment,
             stdout=into,
             stderr=asyncio.subprocess.PIPE,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +34,7 @@ def environment(phone: EmulatedPhone | None = None, **more: str) -> dict[str, st
 async def running(*words: object, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command; it does not outlive the block."""
     process = await asyncio.create_subprocess_exec(
-        *(prepared.COMMAND if prepared.IS_POSSIBLE else (sys.executable, "-m", "streamer")),
+        *prepared.COMMAND,
         *map(str, words),
         env=env,
         stdin=asyncio.subprocess.DEVNULL,

@@ -1,11 +1,13 @@
-"""The command line in processes that have imported the package already.
+"""The command line, and programs, in processes that have imported the package already.
 
-Importing takes a second of a slow core, and hundreds of tests run a command. One process for each worker imports
-everything once; for each command it forks. The command is a process of its own all the same, and a child of the test's:
-`subprocess` and asyncio treat it like any other. What a command does before it has imported its modules needs the
-interpreter itself: such tests run `python -m streamer`.
+Importing takes a second of a slow core, and hundreds of tests run a command or a program. One process for each worker
+imports everything once; for each command it forks. The command is a process of its own all the same, and a child of the
+test's: `subprocess` and asyncio treat it like any other. What a command does before it has imported its modules needs
+the interpreter itself: such tests run `python -m streamer`.
 """
 
+import asyncio
+import builtins
 import contextlib
 import ctypes
 import functools
@@ -18,13 +20,16 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-COMMAND: Final = ("streamer, prepared",)  # in place of `python -m streamer`
-IS_POSSIBLE: Final = sys.platform == "linux"
+_IS_POSSIBLE: Final = sys.platform == "linux"
+_PREPARED: Final = "python, prepared"
+PYTHON: Final = (_PREPARED,) if _IS_POSSIBLE else (sys.executable,)  # it takes -W, and -c or -m
+COMMAND: Final = (*PYTHON, "-m", "streamer")
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _INHERITED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # where they are ignored
 _LONGEST_REQUEST: Final = 1 << 20
@@ -33,13 +38,13 @@ _LONGEST_ID: Final = 64
 
 @contextlib.contextmanager
 def prepared_commands() -> Iterator[None]:
-    """Let `subprocess` take `COMMAND` as a program."""
+    """Let `subprocess` take `PYTHON` as a program."""
     execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
         forker = functools.cache(lambda: stack.enter_context(_forker()))
 
         def execute_or_fork(process: Any, args: Any, *rest: Any) -> None:
-            if args[0] not in COMMAND:
+            if args[0] != _PREPARED:
                 execute(process, args, *rest)
                 return
             # Python 3.11 to 3.13 hand over: executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
@@ -75,8 +80,10 @@ def _forker() -> Iterator[socket.socket]:
 
 def _serve(asker: socket.socket) -> dict[str, Any]:
     """Fork for each request, until the asker is gone. Return the request in the process that is to do it."""
+    from streamer import sync, tls  # noqa: F401, PLC0415
     from streamer.cli import audio, cloud, demo, frames, info, recording  # noqa: F401, PLC0415
 
+    asyncio.run(tls.context_from(True))  # it reads the authorities once
     for name in [name for name in sys.modules if name.startswith("streamer.cli")]:
         del sys.modules[name]  # its consoles look at the environment: each command makes its own
     gc.freeze()
@@ -108,19 +115,35 @@ def _fork_quietly() -> int:
         return os.fork()
 
 
-def _become(words: list[str], cwd: str, env: dict[str, str], ignored: list[int]) -> None:
-    """Be as the interpreter is before it begins with a module."""
+def _become(words: list[str], cwd: str, env: dict[str, str], ignored: list[int]) -> list[str]:
+    """Be as the interpreter is before it begins with a program; return its arguments."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
+    if env.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
+        sys.modules["streamer.tls"]._default_context.cache_clear()
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
-    sys.argv[1:] = words
-    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    return words
+
+
+def _run(words: list[str]) -> None:
+    """Do what the interpreter does with these arguments."""
+    while words[0] == "-W":
+        action, _, category = words[1].partition("::")
+        warnings.simplefilter(action, getattr(builtins, category or "Warning"))  # type: ignore[arg-type]
+        words = words[2:]
+    kind, program, *sys.argv[1:] = words
+    if kind == "-m":
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[0] = kind
+        sys.modules["__main__"] = module = types.ModuleType("__main__")
+        exec(program, vars(module))
 
 
 if __name__ == "__main__":
-    _become(**_serve(socket.socket(fileno=int(sys.argv[1]))))
-    runpy.run_module("streamer", run_name="__main__", alter_sys=True)
+    _run(_become(**_serve(socket.socket(fileno=int(sys.argv[1])))))

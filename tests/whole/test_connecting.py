@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from streamer.protocol_constants import RELEASE_PATH, STOP_PATH
 from tests.faults.stages import SMALL
 from tests.support.commands import environment
 from tests.support.everywhere import Connect
+from tests.support.prepared import PYTHON
 
 LIMIT_S = 40.0
 
@@ -95,7 +95,7 @@ async def test_an_awaited_connect_that_is_cancelled_leaves_nothing(
 async def test_a_session_that_nobody_closes_warns_when_its_loop_has_ended(small: emulator.EmulatedPhone) -> None:
     async with asyncio.timeout(LIMIT_S):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "always::ResourceWarning", "-c", _NEVER_CLOSED),
+            *(*PYTHON, "-W", "always::ResourceWarning", "-c", _NEVER_CLOSED),
             env=environment(small),
             stderr=asyncio.subprocess.PIPE,
         )

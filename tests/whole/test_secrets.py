@@ -5,7 +5,6 @@ import base64
 import contextlib
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from streamer.rtc.ice import parse_ice_servers
 from streamer.signaling import conversation
 from streamer.signaling.messages import SignalingRequest
 from tests.support.everywhere import Connect
+from tests.support.prepared import COMMAND
 
 LIMIT_S = 30.0
 TENANT_TOKEN = "MIIC/tenant+token=="  # as the real ones: base64, which URLs encode
@@ -151,7 +151,7 @@ def changed(faults: Faults) -> list[str]:
 async def test_the_command_line_with_debug_shows_no_secret(tmp_path: Path, words: tuple[str, ...]) -> None:
     async with serve() as phone:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", words[0], phone.instance_id, *words[1:], "--debug"),
+            *(*COMMAND, words[0], phone.instance_id, *words[1:], "--debug"),
             cwd=tmp_path,
             env=os.environ | {"STREAMER_ENDPOINT": phone.endpoint, "STREAMER_AUTH_TOKEN": TENANT_TOKEN},
             stdout=asyncio.subprocess.PIPE,

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.support.commands import environment
+from tests.support.prepared import PYTHON
 
 HANGS_S: Final = 60.0  # the resolver, in the program below
 LIMIT_S: Final = 40.0  # for the whole program, on a busy machine
@@ -51,7 +51,7 @@ _FAR: Final = "192.0.2.1"  # an address of no host
 async def _said(*arguments: str, proxy: str | None = None) -> str:
     surroundings = {name: value for name, value in environment().items() if not name.lower().endswith("_proxy")}
     program = await asyncio.create_subprocess_exec(
-        sys.executable,
+        *PYTHON,
         "-c",
         _PROGRAM,
         *arguments,

@@ -21,6 +21,7 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.recording import recording as recordings
 from streamer.media.recording.recording import INBOX_LIMIT
 from streamer.media.recording.segment_writer import Writer
+from tests.support.prepared import PYTHON
 from tests.support.recording_session import LIMIT_S, Session, recorded
 from tests.support.recordings import frames, packets, times, video
 from tests.support.senders import encoded
@@ -238,7 +239,7 @@ KILLED = """
 
 async def killed(path: Path, last: int) -> None:
     """Let a process record, and kill it when it has put so many frames."""
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
+    command = [*PYTHON, "-c", textwrap.dedent(KILLED), str(path)]
     root = Path(__file__).parents[4]
     environment = os.environ | {"PYTHONPATH": str(root)}
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=root, env=environment)

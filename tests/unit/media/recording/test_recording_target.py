@@ -14,6 +14,7 @@ from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.recording.recording import check_target
 from streamer.media.recording.segments import Limits
 from streamer.media.recording.transcode import Transcode
+from tests.support.prepared import PYTHON
 from tests.support.recording_session import S, Session, recorded
 from tests.support.recordings import frames, video
 
@@ -66,7 +67,7 @@ async def test_a_file_that_another_recording_writes_is_refused_and_stays_whole(t
                 "check(sys.argv[1], overwrite=True)"
             )
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", program, str(path), stderr=asyncio.subprocess.PIPE
+                *PYTHON, "-c", program, str(path), stderr=asyncio.subprocess.PIPE
             )
             _, words = await process.communicate()
             assert process.returncode
