@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,13 @@ from tests.support.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 30.0
+ARGUMENTS = {
+    "monkey": ["com.example.app"],
+    "performance_budget": ["com.example.app"],
+    "record": ["file.mp4"],
+    "screenshot": ["file.png"],
+    "visual_regression": ["folder", "com.example.app"],
+}
 
 
 def load(name: str) -> Any:
@@ -130,6 +138,38 @@ async def test_monkey_does_the_same_again_with_the_same_seed(
     assert f"{tmp_path / 'monkey-3.mp4'}: " in capsys.readouterr().out
 
 
+async def test_performance_budget_says_what_is_over_it(
+    phone_with_apps: EmulatedPhone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("performance_budget")
+    for name in ("ANSWER_S", "SETTLED_S", "GAP_S"):
+        monkeypatch.setattr(example, name, LIMIT_S)  # the machine may be busy
+    async with asyncio.timeout(2 * LIMIT_S):
+        await example.main(phone_with_apps.instance_id, "com.android.settings", rounds=1, settled_s=LIMIT_S)
+        started, left = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r"start com.android.settings: first change \d+ ms, end \d+ ms, longest gap \d+ ms", started)
+        assert left.startswith("leave com.android.settings: ")
+        with pytest.raises(SystemExit, match=r"start com.android.settings: end [\d.]+ s, expected at most 0.001 s"):
+            await example.main(phone_with_apps.instance_id, "com.android.settings", rounds=1, settled_s=0.001)
+
+
+async def test_visual_regression_finds_what_has_changed(
+    phone_with_apps: EmulatedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = phone_with_apps.instance_id, str(tmp_path / "screens")
+    apps = ["com.example.signin", "com.example.notices"]
+    example = load("visual_regression")
+    async with asyncio.timeout(3 * LIMIT_S):
+        await example.main(*words, apps)
+        assert capsys.readouterr().out == "".join(f"{app}: written\n" for app in apps)
+        (tmp_path / "screens" / f"{apps[1]}.png").replace(tmp_path / "screens" / f"{apps[0]}.png")
+        with pytest.raises(SystemExit, match=r"^error: com\.example\.signin changed$"):
+            await example.main(*words, apps)
+    said = capsys.readouterr().out.splitlines()
+    assert re.match(r"com\.example\.signin: after 5 s .*: see \S+diff\.png and \S+actual\.png;", said[0])
+    assert said[1] == "com.example.notices: written"
+
+
 async def test_the_viewer_shows_the_phone_follows_a_rotation_and_closes(phone: EmulatedPhone) -> None:
     async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
         viewer = tasks.create_task(load("viewer").main(phone.instance_id))
@@ -171,7 +211,7 @@ def test_an_example_says_in_a_sentence_what_it_lacks(
         assert "Traceback" not in said
         return done.returncode, said
 
-    words = ["any", *{"record": ["file.mp4"], "screenshot": ["file.png"], "monkey": ["com.example.app"]}.get(name, [])]
+    words = ["any", *ARGUMENTS.get(name, [])]
     code, said = run()
     assert (code, said.startswith(f"usage: {name}.py [-h] instance")) == (2, True)
     monkeypatch.delenv("STREAMER_ENDPOINT")
@@ -196,8 +236,10 @@ def test_every_example_is_tested() -> None:
         "audio_ports",
         "frames_to_numpy",
         "monkey",
+        "performance_budget",
         "record",
         "screenshot",
         "viewer",
+        "visual_regression",
         "without_asyncio",
     }
