@@ -10,11 +10,10 @@ from typing import Final, overload
 
 from streamer.aio import within
 from streamer.errors import ConfigurationError, ExpectationError, SeveralMatchesError, WaitTimeoutError
-from streamer.finding import text_in
 from streamer.golden import Golden, Mismatch
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.session import Session
-from streamer.target import Target, check_above_0
+from streamer.target import Target, check_above_0, text_in
 from streamer.waiting import QUIET_S, not_still, step, watcher_of
 from streamer.watch.region import Region
 from streamer.watch.still import Stillness

@@ -88,13 +88,6 @@ class Targets(Verbs, Waits):
         return Target(self, self._watcher, past, finder)
 
 
-def text_in(target: Target, text: str | re.Pattern[str], *, exact: bool) -> Target:
-    """Return the target that is a text within another target's place. It raises what `get_by_text` does."""
-    phone = target._phone
-    assert isinstance(phone, Targets)  # noqa: S101 - a session made the target
-    return phone.get_by_text(text, exact=exact).within(target)
-
-
 class _SharedReader:
     """Lets the targets of a session read the same frames, one at a time: each thread has what the others have read."""
 

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from streamer.actions import Action, perform
 from streamer.aio import within
@@ -17,11 +18,13 @@ from streamer.targets.matches import Finder, Match
 from streamer.targets.query import Query, Sight
 from streamer.targets.steady import Steadiness
 from streamer.timeline.journal import Found
-from streamer.verbs import Verbs
 from streamer.waiting import change_after
 from streamer.watch.change import Look
 from streamer.watch.region import Region
 from streamer.watcher import Watch, Watcher, area_of
+
+if TYPE_CHECKING:  # it is above this module: it makes the targets
+    from streamer.finding import Targets
 
 TIMEOUT_S: Final = 5.0
 UNCHANGED_EVERY_NS: Final = 200_000_000  # frames in which nothing changed are looked at no more often
@@ -35,7 +38,7 @@ class Target:
     which one is meant.
     """
 
-    def __init__(self, phone: Verbs, watcher: Watcher, past: Past, finder: Finder) -> None:
+    def __init__(self, phone: "Targets", watcher: Watcher, past: Past, finder: Finder) -> None:
         self._phone = phone
         self._watcher = watcher
         self._past = past
@@ -322,6 +325,11 @@ class Lookout:
             if sight is not None and until_ns is not None and time.monotonic_ns() >= until_ns:
                 return sight
             await self.watch.next(due_ns)
+
+
+def text_in(target: Target, text: str | re.Pattern[str], *, exact: bool) -> Target:
+    """Return the target that is a text within another target's place. It raises what `get_by_text` does."""
+    return target._phone.get_by_text(text, exact=exact).within(target)
 
 
 def several(sight: Sight) -> SeveralMatchesError:

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import certifi
 import numpy as np
@@ -28,12 +28,14 @@ LIMIT_S: Final = 40.0
 CONFTESTS: Final = {block.page: block for block in blocks("python") if block.source.startswith("# conftest.py\n")}
 PROGRAMS: Final = [block for block in blocks("python") if block not in CONFTESTS.values()]
 _SETTING: Final = ("-o", "asyncio_default_fixture_loop_scope=function")  # which the page names
+WITH_APPS: Final = {"docs/howto/find.md"}  # pages whose examples find things in the emulator's apps
 OPTIONAL: Final = {"cv2", "torch"}  # large, and not needed for anything else here
 
 
 @pytest.fixture
-async def fleet() -> AsyncIterator[emulator.Fleet]:
-    async with emulator.serve_fleet(2, width=360, height=640, tenant_token="demo-token") as running:
+async def fleet(block: Block) -> AsyncIterator[emulator.Fleet]:
+    screen: Literal["showcase", "apps"] = "apps" if block.page in WITH_APPS else "showcase"
+    async with emulator.serve_fleet(2, width=360, height=640, tenant_token="demo-token", screen=screen) as running:
         yield running
 
 
