@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import av
-import numpy as np
-import numpy.typing as npt
-
 from streamer.atomic_file import absolute, write_atomically
 from streamer.errors import ConfigurationError
-from streamer.media.playback.images import decode_image, encode_image
+from streamer.media.playback.images import decode_image, encode_image, planes_of
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.watch.difference import Difference, Planes, difference_of, draw_difference
 from streamer.watch.region import Region
@@ -72,10 +68,10 @@ class Golden:
         if golden.shape[1:] != (frame.height, frame.width):
             sizes = f"{frame.width}x{frame.height} pixels, and {self.path.name} {golden.shape[2]}x{golden.shape[1]}"
             return Mismatch(frame, f"the screen had {sizes}", None)
-        found = difference_of(golden, _planes_of(frame.to_ndarray()), self._ignore)
+        found = difference_of(golden, planes_of(frame.to_ndarray()), self._ignore)
         if found.region is None or found.share <= self._max_difference:
             return None
-        share = f"{max(found.share, 0.0001):.2%}".replace("%", " %")
+        share = f"{100 * max(found.share, 0.0001):.2f} %"
         return Mismatch(frame, f"the screen was not {self.path.name}: {share} of it differed, in {found.region}", found)
 
     def save(self, frame: VideoFrame) -> None:
@@ -93,7 +89,7 @@ class Golden:
         pixels = mismatch.frame.to_ndarray()
         images = {"actual": pixels}
         if mismatch.difference is not None:
-            images["diff"] = draw_difference(_planes_of(pixels), mismatch.difference)
+            images["diff"] = draw_difference(planes_of(pixels), mismatch.difference)
         paths = []
         for name, image in images.items():
             paths.append(folder / f"{self.path.stem}.{name}.png")
@@ -112,15 +108,4 @@ class Golden:
             ) from None
         except OSError as error:
             raise ConfigurationError(f"cannot read the image {self.path}: {error.strerror or error}") from error
-        return _planes_of(decode_image(data, str(self.path)))
-
-
-def _planes_of(pixels: npt.NDArray[np.uint8]) -> Planes:
-    """Return RGB pixels, or gray ones, as luma and chroma. Both pictures go this way: neither's own color space counts.
-
-    What is transparent counts as it stands there.
-    """
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[..., :3]), format="rgb24")
-    return np.asarray(frame.reformat(format="yuv444p", dst_color_range="JPEG").to_ndarray(), dtype=np.uint8)
+        return planes_of(decode_image(data, str(self.path)))

@@ -4,6 +4,7 @@ from typing import Final
 
 from streamer import errors
 
+DIFFERS: Final = 7
 INTERRUPTED: Final = 130
 EXIT_CODES: Final = (
     (errors.ConfigurationError, 2),
@@ -22,5 +23,6 @@ MEANINGS: Final = {
     4: "Signaling failed.",
     5: "The WebRTC connection failed or was lost.",
     6: "A file could not be written, or no frame came.",
+    DIFFERS: "`timeline compare` found a step that differs.",
     INTERRUPTED: "Interrupted at once, by Ctrl-C, SIGTERM or SIGHUP.",
 }

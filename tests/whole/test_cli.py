@@ -401,7 +401,7 @@ def test_help_lists_every_exit_code(command: str) -> None:
     result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    assert {0, 130, *(code for _, code in cli.EXIT_CODES)} == MEANINGS.keys()
+    assert {0, 7, 130, *(code for _, code in cli.EXIT_CODES)} == MEANINGS.keys()
     for code, meaning in MEANINGS.items():
         assert f" {code} {meaning}" in text.partition("Exit codes:")[2]
 

@@ -76,6 +76,15 @@ def decode_image(data: bytes, name: str = "the bytes") -> npt.NDArray[np.uint8]:
         raise ConfigurationError(f"expected an image file such as a PNG, got {name}, which is none") from error
 
 
+def planes_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return RGB or RGBA pixels as luma and two planes of chroma: shape (3, height, width), full range.
+
+    Pictures that are compared go this way, so that a stream's own color space does not count. Nor does transparency.
+    """
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[..., :3]), format="rgb24")
+    return np.asarray(frame.reformat(format="yuv444p", dst_color_range="JPEG").to_ndarray(), dtype=np.uint8)
+
+
 def color_at(av_frame: av.VideoFrame, x: int, y: int) -> tuple[int, int, int]:
     """Return the red, green and blue of one pixel, without converting the others.
 

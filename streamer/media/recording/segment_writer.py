@@ -299,7 +299,8 @@ class Writer:
     def _begin_file(self, keyframe: AccessUnit, ticks: int, now_ns: int, *, next_change_ns: int) -> "_File":
         assert self._timeline is not None  # noqa: S101 - `put` made it
         begin_ns, begin = (0, 0) if self._unused is not None else (now_ns, ticks)
-        started_at = self._unix_s(self._timeline.arrival_of(begin_ns))
+        opened_ns = self._timeline.arrival_of(begin_ns)
+        started_at = self._unix_s(opened_ns)
         if self._unused is None:
             self.path, self._unused = self._target.open(started_at)
         media = open_media(
@@ -316,6 +317,7 @@ class Writer:
             media=media,
             codec_name=keyframe.codec.name,
             started_at=started_at,
+            opened_ns=opened_ns,
             begin_ns=begin_ns,
             begin=begin,
             next_change_ns=next_change_ns,
@@ -355,7 +357,7 @@ class Writer:
         interruptions = self._interruptions(begin, end)
         segment = Segment(
             path=file.path,
-            started_at=file.started_at,
+            started_at=file.started_at + begin - file.opened_ns / _S,  # a quicker frame has moved the beginning back
             duration_s=(end_ns - file.begin_ns) / _S,
             size_bytes=size,
             frames=file.frames,
@@ -385,6 +387,7 @@ class _File:
     media: MediaFile
     codec_name: str
     started_at: float
+    opened_ns: int  # the same, on the clock of arrivals, as it seemed then
     begin_ns: int
     begin: int  # the same, in ticks of the video's clock
     frames: int = 0

@@ -70,6 +70,16 @@ class Page:
         """Close it, as its tab's cross does."""
         await self._browser.command("Target.closeTarget", {"targetId": self._target_id})
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page's window a size in pixels."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self._browser.command("Emulation.setDeviceMetricsOverride", metrics, session_id=self._session_id)
+
+    async def prefer(self, scheme: str) -> None:
+        """Let the user of the page prefer "light" or "dark"."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self._browser.command("Emulation.setEmulatedMedia", {"features": features}, session_id=self._session_id)
+
     async def evaluate(self, expression: str, limit_s: float = LIMIT_S) -> Any:
         """Run JavaScript in the page and return its value, a promise's once it is settled."""
         reply = await self._browser.command(

@@ -138,6 +138,16 @@ def test_a_segment_is_never_shorter_than_requested_and_then_requests_its_keyfram
     assert all(2 <= at - begin <= 2.06 for at, begin in zip(asked, begins, strict=False))
 
 
+def test_a_first_frame_that_was_slow_on_its_way_does_not_move_the_beginning(tmp_path: Path) -> None:
+    writer = new(tmp_path / "a.mkv", has_audio=True)
+    for number in range(20):
+        unit = access_unit(STREAM[number % 10], 900_000 + 9000 * number)
+        writer.put(replace(unit, arrival_ns=unit.arrival_ns + 180_000_000) if number < 2 else unit)
+    writer.close(12 * S, "stopped")
+    (segment,) = writer.segments
+    assert segment.started_at == pytest.approx(WALL_NS / S + 10, abs=0.001)
+
+
 def test_a_wall_clock_that_is_set_names_the_next_file_and_leaves_lengths_alone(tmp_path: Path) -> None:
     writer = new(tmp_path / "a-{start:%Y%m%d}.mkv", has_audio=True, limits=Limits(segment_s=1))
     for number in range(40):
