@@ -34,8 +34,8 @@ ASK_EVERY_S: Final = 0.1  # for frames that may have been lost, while somebody w
 KEPT_S: Final = 10.0  # how long a kept watch goes on if nobody asks
 KEPT_FRAMES: Final = 60  # of a kept watch that nobody has asked: 85 MB at 720x1280
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
-# The means of areas. Of chroma, libswscale reads every second row: SWS_SRC_V_CHR_DROP, for which PyAV has no name.
-_REDUCING: Final = Interpolation.AREA | 1 << 16
+# The means of areas. Of chroma, libswscale reads one row of four: SWS_SRC_V_CHR_DROP, for which PyAV has no name.
+_REDUCING: Final = Interpolation.AREA | 2 << 16
 
 
 class BlockMeans:

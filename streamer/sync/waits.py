@@ -10,8 +10,8 @@ class Waits(Face[streamer.Session]):
     """Waiting for the screen: the waits of a `Session`.
 
     Frames are decoded while at least one wait goes on, and compared in the decoder's thread. Each frame is reduced to
-    blocks of 16 x 16 pixels. A block has changed when its mean luma, from 0 to 255, differs by more than 6, or its mean
-    chroma by more than 12. A wait never ends well because its time is up.
+    blocks of about 16 x 16 pixels. A block has changed when its mean luma, from 0 to 255, differs by more than 6, or
+    its mean chroma by more than 12. A wait never ends well because its time is up.
     """
 
     def wait_for_change(

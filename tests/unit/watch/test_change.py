@@ -35,6 +35,13 @@ class Comparing:
         return self._reference.compare(plane, size, rtp_time=3000 * self._count, arrival_ns=self._count)
 
 
+@given(width=st.integers(160, 4096), height=st.integers(160, 4096))
+def test_blocks_have_about_16_pixels_each_way(width: int, height: int) -> None:
+    columns, rows = grid_of(width, height)
+    assert 14 <= width / columns <= 18
+    assert 15 <= height / rows <= 17
+
+
 def test_the_first_frame_is_the_reference_and_no_change() -> None:
     look = Comparing().look(blocks())
     assert look.is_first
