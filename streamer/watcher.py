@@ -30,7 +30,8 @@ from streamer.watch.region import Region
 
 OnLook: TypeAlias = Callable[[Look, VideoFrame], None]
 
-ASK_EVERY_S: Final = 0.1  # for frames that may have been lost, while somebody waits
+# For frames that may have been lost, while somebody waits; a round trip, if that is longer.
+ASK_EVERY_S: Final = 0.05
 KEPT_S: Final = 10.0  # how long a kept watch goes on if nobody asks
 KEPT_FRAMES: Final = 60  # of a kept watch that nobody has asked: 85 MB at 720x1280
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
@@ -309,7 +310,8 @@ class Watcher:
 
     def _ask_later(self) -> None:
         self._is_quiet = True
-        self._timer = asyncio.get_running_loop().call_later(ASK_EVERY_S, self._ring)
+        pause_s = max(ASK_EVERY_S, self.round_trip_s or 0.0)
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._ring)
 
     def _ring(self) -> None:
         if self._is_quiet and not self._reconnector.is_interrupted:
