@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 import weakref
@@ -174,6 +175,18 @@ async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
 def _commands_are_prepared() -> Iterator[None]:
     with prepared_commands():
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_can_be_interrupted() -> Iterator[None]:
+    """Hear SIGINT and SIGHUP also if a shell began pytest in the background, or `nohup` did: programs inherit it."""
+    handlers: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    deaf = [number for number in handlers if signal.getsignal(number) == signal.SIG_IGN]
+    for number in deaf:
+        signal.signal(number, handlers[number])
+    yield
+    for number in deaf:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(autouse=True)
