@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.atomic_file import write_atomically
-from streamer.errors import SeveralMatchesError, WaitTimeoutError
+from streamer.errors import ExpectationError, SeveralMatchesError, WaitTimeoutError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import DecodedFrame, FrameDecoder
 from streamer.media.playback.images import encode_image
@@ -60,8 +60,9 @@ def save_video(folder: Path, prefix: str, footage: Footage, records: Sequence[Re
         raise
     if not writer.segments:
         return None
-    segment = writer.segments[0]
-    return Video(at=segment.started_at, path=segment.path.name, duration_s=round(segment.duration_s, 3))
+    # When its first frame arrived is not when it is shown: it may have been slower on its way than those after it.
+    at = (now_ns + wall_ns) / 1e9 - writer.duration_s
+    return Video(at=at, path=writer.segments[0].path.name, duration_s=round(writer.duration_s, 3))
 
 
 def _chapters(records: Iterable[Record], wall_ns: int, *, begin_ns: int) -> list[tuple[int, str]]:
@@ -143,3 +144,8 @@ def sentence_of(error: BaseException) -> str:
     """Return the first line of an error's message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def files_of(error: BaseException | None) -> tuple[Path, ...]:
+    """Return the files that an error of `expect` names."""
+    return error.files if isinstance(error, ExpectationError) else ()

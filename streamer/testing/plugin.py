@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 POOL: Final = pytest.StashKey[list[str]]()  # of the process that distributes: instances that no other process has
 TOLD: Final = pytest.StashKey[set[str]]()  # and what the other processes have told of their phones
+NO_PHONE: Final = "expected a test that uses a phone under the mark phone_budget, got one that does not"
 MARKS: Final = (
     "phone(app, reset): start an app on the phone before the test; reset='app' clears its data first",
     "phone_budget(settled_s, longest_gap_s, first_change_s): fail the test if an action took longer, in seconds",
@@ -99,9 +100,11 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Hold a test against its budget."""
     yield
-    marker, running = item.get_closest_marker("phone_budget"), item.stash.get(RUNNING, None)
-    if marker is not None and running is not None and (over := running.check_budget(marker.kwargs)) is not None:
-        pytest.fail(over, pytrace=False)
+    if (marker := item.get_closest_marker("phone_budget")) is not None:
+        running = item.stash.get(RUNNING, None)
+        over = NO_PHONE if running is None else running.check_budget(marker.args, marker.kwargs)
+        if over is not None:
+            pytest.fail(over, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,7 +125,7 @@ def pytest_runtest_makereport(
     if (kept := running.keep(report, error)) is not None:
         sentence = None if error is None else evidence.sentence_of(error)
         reports.tell(report, kept, sentence, item.config.invocation_params.dir)
-        reports.attach(item.config, report, [*kept.files, *getattr(error, "files", ())])  # those of `expect`, too
+        reports.attach(item.config, report, [*kept.files, *evidence.files_of(error)])
     if call.when == "teardown":
         running.end()
         del item.stash[RUNNING]

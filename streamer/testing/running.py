@@ -5,7 +5,7 @@ import glob
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -81,8 +81,10 @@ class RunningTest:
             if any(each is not None for each in values)
         }
 
-    def check_budget(self, budget: Mapping[str, object]) -> str | None:
+    def check_budget(self, args: Sequence[object], budget: Mapping[str, object]) -> str | None:
         """Return a sentence about what took longer than the budget allows, or was not measured; None if all is well."""
+        if args or not budget:
+            return f"expected {', '.join(MEASURED)} by name in the mark phone_budget, got {args or 'nothing'}"
         for name, limit in budget.items():
             if name not in MEASURED or isinstance(limit, bool) or not isinstance(limit, int | float):
                 return f"expected seconds for {', '.join(MEASURED)} in the mark phone_budget, got {name}={limit!r}"

@@ -1,7 +1,8 @@
 """Every Python block of the pages runs as it stands, against emulated phones.
 
 A whole program brings its own loop. A short example has what quickstart.md promises: `asyncio`, `streamer`, `instance`,
-`endpoint`, `credentials`, and an open session called `phone`. A test module is run by pytest, with its page's conftest.
+`endpoint`, `credentials`, and an open session called `phone`. The files of a test suite are run by pytest, those of a
+page together.
 """
 
 import ast
@@ -10,7 +11,6 @@ import builtins
 import contextlib
 import importlib.util
 import re
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,12 +23,13 @@ from PIL import Image
 import streamer
 from streamer import emulator
 from tests.docs.pages import Block, blocks
+from tests.support.pytest_runs import run_suite
 
 LIMIT_S: Final = 40.0
-CONFTESTS: Final = {block.page: block for block in blocks("python") if block.source.startswith("# conftest.py\n")}
-PROGRAMS: Final = [block for block in blocks("python") if block not in CONFTESTS.values()]
-_SETTING: Final = ("-o", "asyncio_default_fixture_loop_scope=function")  # which the page names
 WITH_APPS: Final = {"docs/howto/find.md"}  # pages whose examples find things in the emulator's apps
+_NAME: Final = re.compile(r"# (conftest|test_\w+)\.py\n")  # with which a file of a page's test suite begins
+SUITES: Final = sorted({block.page for block in blocks("python") if _NAME.match(block.source)})
+PROGRAMS: Final = [block for block in blocks("python") if not _NAME.match(block.source)]
 OPTIONAL: Final = {"cv2", "torch"}  # large, and not needed for anything else here
 
 
@@ -93,9 +94,6 @@ async def test_a_block_runs(
     modules = imported(tree)
     if missing := {name for name in modules & OPTIONAL if importlib.util.find_spec(name) is None}:
         pytest.skip(f"it compiles; to run it, install {', '.join(missing)}")
-    if "pytest" in modules:
-        assert await run_by_pytest(source, CONFTESTS[block.page], tmp_path) == {"passed": 1}
-        return
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("button.png")
     async with asyncio.timeout(LIMIT_S):
         texts = list(map(ast.unparse, tree.body))
@@ -133,27 +131,13 @@ async def run_inside(code: Any, names: set[str], fleet: emulator.Fleet) -> None:
             await session.aclose()  # of a block that ends with its session open
 
 
-@pytest.mark.parametrize("conftest", CONFTESTS.values(), ids=str)
-async def test_a_test_that_fails_leaves_a_screenshot(conftest: Block, tmp_path: Path) -> None:
-    failing = "async def test_it(phone):\n    assert await phone.screenshot() is None\n"
-    source = f"import pytest\n\n@pytest.mark.asyncio\n{failing}"
-    assert await run_by_pytest(source, conftest, tmp_path) == {"failed": 1}
-    with Image.open(tmp_path / "test_it.png") as screenshot:
-        assert screenshot.width < screenshot.height
-
-
-async def run_by_pytest(source: str, conftest: Block, folder: Path) -> dict[str, int]:
-    """Run a test module with a conftest; return how many tests had each outcome."""
-    (folder / "test_example.py").write_text(source, encoding="utf-8")
-    (folder / "conftest.py").write_text(conftest.source, encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *_SETTING, "test_example.py"),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out = (await process.communicate())[0].decode()
-    *_, summary = out.splitlines()
-    outcomes = {outcome: int(count) for count, outcome in re.findall(r"(\d+) ([a-z]+)", summary.partition(" in ")[0])}
-    assert outcomes, out
-    return outcomes
+@pytest.mark.parametrize("page", SUITES)
+def test_the_tests_of_a_page_pass(page: str, tmp_path: Path) -> None:
+    files = {
+        name[1]: block.source
+        for block in blocks("python")
+        if block.page == page and (name := _NAME.match(block.source)) is not None
+    }
+    tests = sum(len(re.findall(r"^\s*(?:async )?def test_", source, re.MULTILINE)) for source in files.values())
+    run = run_suite(tmp_path, files, "-o", "asyncio_default_fixture_loop_scope=function")
+    assert run.counts == {"passed": tests}, run.out

@@ -52,9 +52,9 @@ def test_the_command_of_the_service_parses() -> None:
     check(words)
 
 
-def test_the_commands_of_the_workflow_parse() -> None:
-    (workflow,) = blocks("yaml")
-    lines = re.findall(r"- run: streamer (.*)$", workflow.source, re.MULTILINE)
+def test_the_commands_of_the_workflows_parse() -> None:
+    sources = "".join(workflow.source for workflow in blocks("yaml"))
+    lines = re.findall(r"- run: streamer (.*)$", sources, re.MULTILINE)
     assert lines
     for line in lines:
         check([word.strip('"') for word in line.split()])

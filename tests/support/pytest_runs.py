@@ -45,11 +45,16 @@ class Run:
         return {folder.name: sorted(path.name for path in folder.iterdir()) for folder in folders}
 
 
-def run_pytest(folder: Path, test: str, *words: str, conftest: str = CONFTEST, **variables: str) -> Run:
-    """Run a test file in a folder that has nothing else."""
+def run_pytest(folder: Path, test: str, *words: str, **variables: str) -> Run:
+    """Run a test file with a small emulator in a folder that has nothing else."""
+    return run_suite(folder, {"conftest": CONFTEST, "test_it": textwrap.dedent(test)}, *words, **variables)
+
+
+def run_suite(folder: Path, files: dict[str, str], *words: str, **variables: str) -> Run:
+    """Run the files of a test suite, each under its name, in a folder that has nothing else."""
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
-    (folder / "conftest.py").write_text(textwrap.dedent(conftest), encoding="utf-8")
-    (folder / "test_it.py").write_text(textwrap.dedent(test), encoding="utf-8")
+    for name, source in files.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMER_", "PYTEST_"))}
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", *words],

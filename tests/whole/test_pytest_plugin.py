@@ -26,8 +26,13 @@ import pytest
 
 SECRET = "hunter2"
 
-def test_passes(phone):
+def test_passes_and_closes(phone):
     phone.press("HOME")
+    phone.close()
+
+@pytest.mark.phone_budget(settled_s=0.5)
+def test_has_a_budget_and_no_phone():
+    pass
 
 def test_fails(phone):
     with phone.step("open the settings"):
@@ -96,10 +101,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_what_fails_fails_and_what_passes_passes(run: Run) -> None:
-    assert run.counts == {"failed": 4, "passed": 6, "error": 2, "rerun": 1}, run.out
+    assert run.counts == {"failed": 5, "passed": 6, "error": 2, "rerun": 1}, run.out
     assert "phone: an emulator with its apps (--phone-instance names a phone of yours)" in run.out
     assert "expected settled_s of at most 0.0001, got 0." in run.out
     assert "expected a measured settled_s, got none" in run.out
+    assert "expected a test that uses a phone under the mark phone_budget" in run.out
     assert "expected a test that pytest-asyncio or anyio runs, got another one" in run.out
 
 
@@ -121,7 +127,7 @@ def test_the_terminal_says_the_error_and_where_to_look(run: Run) -> None:
         r"> +phone\.wait_for_color\(.*\n"
         r"( *\^+\n)?"
         r"E       .*WaitTimeoutError: after .*\n\n"
-        r"test_it\.py:15: WaitTimeoutError\n"
+        r"test_it\.py:20: WaitTimeoutError\n"
         r"-+ phone -+\n"
         r"after 0\.2 s the color at \(0\.5, 0\.5\) was #[0-9a-f]{6}\n"
         r"test-results/test_it-test_fails/failure\.png\n"
@@ -267,6 +273,7 @@ async def test_each_process_has_a_phone_of_its_own(instances: str, is_enough: bo
                 phone.press("HOME")
             """,
             *("-n", "2", "-p", "no:asyncio", f"--phone-instance={instances}", f"--phone-endpoint={fleet.endpoint}"),
+            *("--phone-reset=factory", "--phone-slowmo=0.01"),
             STREAMER_AUTH_TOKEN=fleet.tenant_token,
         )
     if is_enough:

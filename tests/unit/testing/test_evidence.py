@@ -27,7 +27,10 @@ S = 1_000_000_000
 def footage_of(stream: list[Any]) -> Footage:
     """Return frames, ten a second, of which the first came four seconds ago."""
     begin_ns = time.monotonic_ns() - 4 * S
-    moved = [replace(unit, arrival_ns=begin_ns + number * S // 10) for number, unit in enumerate(stream)]
+    moved = [
+        replace(unit, arrival_ns=begin_ns + number * S // 10, rtp_time=9_000 * number)
+        for number, unit in enumerate(stream)
+    ]
     return Footage(moved, begin_ns=begin_ns, now_ns=begin_ns)
 
 
@@ -52,6 +55,23 @@ def test_a_video_has_a_chapter_for_the_test_and_each_step(tmp_path: Path) -> Non
     assert [title[:15] for title in titles] == ["before the test", "test_pays[card]", "fill the cart ü", "pay"]
     assert len(titles[2].encode()) <= 255
     assert begins == pytest.approx([0, 1, 2, 3], abs=0.05)
+
+
+def test_the_times_of_a_video_are_right_also_if_its_first_frame_was_slow_on_its_way(tmp_path: Path) -> None:
+    units_, slow_ns = units(), S // 4
+    footage = footage_of(units_)
+    kept = footage.units
+    late = Footage(
+        [replace(kept[0], arrival_ns=kept[0].arrival_ns + slow_ns), *kept[3:]],
+        begin_ns=footage.begin_ns,
+        now_ns=footage.begin_ns,
+    )
+    saved = evidence.save_video(tmp_path, "", late, [])
+    assert saved is not None
+    with av.open(tmp_path / "video.mp4") as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    shown = [round(saved.at + (at or 0.0) - unix_time(kept[0].arrival_ns), 2) for at in times]
+    assert shown[-1] == pytest.approx(1.1, abs=0.02)
 
 
 def test_a_codec_that_no_mp4_holds_goes_into_another_file(tmp_path: Path) -> None:
