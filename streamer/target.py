@@ -5,12 +5,11 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from streamer.actions import Action, perform
-from streamer.aio import within
 from streamer.errors import ConfigurationError, SeveralMatchesError, WaitTimeoutError
 from streamer.looking_back import Past, Seen
 from streamer.media.playback.video_frames import VideoFrame
@@ -111,7 +110,7 @@ class Target:
             ConfigurationError: `timeout_s` is not above 0.
             StreamerError: What ended the session.
         """
-        async with self._lookout(timeout_s, f"{self.name} to be gone", still_there) as lookout:
+        with self._lookout(timeout_s, f"{self.name} to be gone", still_there) as lookout:
             while (await lookout.next()).found.matches:
                 pass
 
@@ -165,7 +164,7 @@ class Target:
             SeveralMatchesError: The target that it is looked for in is there more than once.
             StreamerError: What ended the session.
         """
-        async with self._lookout(TIMEOUT_S, "a frame", not_there) as lookout:
+        with self._lookout(TIMEOUT_S, "a frame", not_there) as lookout:
             sight = await lookout.next()
         if sight.query is self._query:
             return list(sight.found.matches)
@@ -230,7 +229,7 @@ class Target:
 
     async def _find_one(self, timeout_s: float, *, steadily: bool) -> Match:
         """Wait for the one match, steady if wanted. Several are an error once they are steady."""
-        async with self._lookout(timeout_s, self.name, not_there) as lookout:
+        with self._lookout(timeout_s, self.name, not_there) as lookout:
             steady = lookout.steady
             until_ns: int | None = None
             while True:
@@ -245,14 +244,12 @@ class Target:
                     raise several(sight)
                 until_ns = steady.deadline_ns if matches else None
 
-    @contextlib.asynccontextmanager
-    async def _lookout(
-        self, timeout_s: float, waited_for: str, outcome: "Callable[[Sight], str]"
-    ) -> "AsyncIterator[Lookout]":
+    @contextlib.contextmanager
+    def _lookout(self, timeout_s: float, waited_for: str, outcome: "Callable[[Sight], str]") -> "Iterator[Lookout]":
         """Look at the screen within the block. `outcome` says what was there instead when the time is up."""
         check_above_0(timeout_s=timeout_s)
 
-        def timed_out() -> WaitTimeoutError:
+        def timed_out(lookout: Lookout) -> WaitTimeoutError:
             sight = lookout.sight
             lookout.note(None if sight is None else sight.found.nearest)
             return WaitTimeoutError(
@@ -264,38 +261,38 @@ class Target:
                 nearby=() if sight is None else sight.found.nearby,
             )
 
-        lookout = Lookout(self._query)
+        lookout = Lookout(self._query, timed_out, time.monotonic_ns() + round(timeout_s * 1e9))
         with (
             self._watcher.journal.waiting(waited_for) as lookout.place,
             self._watcher.watch(lookout.on_look, region=None, ignore=()) as lookout.watch,
         ):
-            async with within(timeout_s, timed_out):
-                yield lookout
+            yield lookout
 
 
 class Lookout:
-    """Looks for a query on the newest frame, again and again, in a thread, while a `watch` goes on."""
+    """Looks for a query on the newest frame, again and again, in a thread, while a `watch` goes on.
+
+    It looks at least once, however little time there is. A look that has begun when the time is up counts.
+    """
 
     watch: Watch
     place: Found  # what a timeline says of the wait
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, timed_out: "Callable[[Lookout], WaitTimeoutError]", deadline_ns: int) -> None:
         self.sight: Sight | None = None  # what was found at the last look
         self.steady = Steadiness()
         self._query = query
+        self._timed_out = timed_out
+        self._deadline_ns = deadline_ns
         self._has_changed = True
+        self._looked_ns = 0
 
     @property
     def seen_until_ns(self) -> int:
         """Up to when it is known what is on the screen (monotonic)."""
         assert self.sight is not None  # noqa: S101 - after a look
-        return self.sight.frame.arrival_ns if self._is_due else time.monotonic_ns()
-
-    @property
-    def _is_due(self) -> bool:
-        """Whether there is a frame on which something has changed since the last look."""
-        newest = self.watch.newest
-        return newest is not None and self._has_changed and (self.sight is None or newest is not self.sight.frame)
+        is_due = self._has_changed and self.watch.newest is not self.sight.frame
+        return self.sight.frame.arrival_ns if is_due else time.monotonic_ns()
 
     def on_look(self, look: Look, _: VideoFrame) -> None:
         """Take the comparison of a frame."""
@@ -310,21 +307,30 @@ class Lookout:
             self.place.score, self.place.region = match.score, area_of(match.region, size)
 
     async def next(self, until_ns: int | None = None) -> Sight:
-        """Return what is on the newest frame, once that differs from the last look's; the last look at `until_ns`."""
+        """Return what is on the newest frame, once that differs from the last look's; the last look at `until_ns`.
+
+        Raises WaitTimeoutError if the time is up.
+        """
         while True:
-            newest, sight = self.watch.newest, self.sight
-            due_ns = until_ns
+            newest, sight, now_ns = self.watch.newest, self.sight, time.monotonic_ns()
+            wake_ns = self._deadline_ns if until_ns is None else min(until_ns, self._deadline_ns)
             if newest is not None and (sight is None or newest is not sight.frame):
-                again_ns = 0 if sight is None else sight.frame.arrival_ns + UNCHANGED_EVERY_NS
-                if self._has_changed or newest.arrival_ns >= again_ns or time.monotonic_ns() >= again_ns:
-                    self._has_changed = False
-                    self.sight = await asyncio.to_thread(self._query.look, newest)
-                    self.steady.receive(self.sight.found.matches, newest.arrival_ns)
-                    return self.sight
-                due_ns = again_ns if until_ns is None else min(until_ns, again_ns)
-            if sight is not None and until_ns is not None and time.monotonic_ns() >= until_ns:
+                again_ns = 0 if sight is None else self._looked_ns + UNCHANGED_EVERY_NS
+                if sight is None or (now_ns < self._deadline_ns and (self._has_changed or now_ns >= again_ns)):
+                    return await self._look(newest)
+                wake_ns = min(wake_ns, again_ns)
+            if now_ns >= self._deadline_ns:
+                raise self._timed_out(self)
+            if sight is not None and until_ns is not None and now_ns >= until_ns:
                 return sight
-            await self.watch.next(due_ns)
+            await self.watch.next(wake_ns)
+
+    async def _look(self, frame: VideoFrame) -> Sight:
+        self._has_changed = False
+        self.sight = sight = await asyncio.to_thread(self._query.look, frame)
+        self._looked_ns = time.monotonic_ns()
+        self.steady.receive(sight.found.matches, frame.arrival_ns)
+        return sight
 
 
 def text_in(target: Target, text: str | re.Pattern[str], *, exact: bool) -> Target:

@@ -143,7 +143,7 @@ class Targets(Verbs, Waits, Face[streamer.Session]):
     """Finding things on the screen: the targets of a `Session`."""
 
     def get_by_image(
-        self, image: str | os.PathLike[str] | bytes | typing.Any, *, threshold: float = 0.9, name: str | None = None
+        self, image: str | os.PathLike[str] | bytes | typing.Any, *, threshold: float = 0.8, name: str | None = None
     ) -> Target:
         """Return a target that looks like an image. It needs the extra `vision`.
 

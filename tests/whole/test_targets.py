@@ -31,7 +31,7 @@ async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
 async def test_an_icon_is_found_tapped_and_gone(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         launcher = await session.wait_until_still(timeout_s=LIMIT_S)
-        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), name="sign-in.png", threshold=0.98)
+        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), name="sign-in.png")
         match = await icon.wait(timeout_s=LIMIT_S)
         assert match.center == pytest.approx(at.SIGN_IN_ICON, abs=1)
         assert match.score > 0.99
@@ -71,7 +71,7 @@ async def test_a_tap_can_be_asked_what_came_of_it_once_it_was_sent(
 ) -> None:
     async with connect(phone) as session, asyncio.timeout(LIMIT_S):
         launcher = await session.wait_until_still(timeout_s=LIMIT_S)
-        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), threshold=0.98)
+        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON))
         action = await icon.tap(timeout_s=LIMIT_S)
         change = await action.changed(timeout_s=LIMIT_S, region=streamer.Region(0, 0.5, 1.0, 0.5))
         assert change.after_s > 0
@@ -97,7 +97,7 @@ async def test_a_tap_without_asyncio_is_sent_and_then_asked(phone: emulator.Emul
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token)
         ) as session:
             launcher = session.wait_until_still(timeout_s=LIMIT_S)
-            icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON), threshold=0.98)
+            icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON))
             shown = icon.within(streamer.Region(0, 0, 1.0, 0.5)).tap(timeout_s=LIMIT_S).settled(timeout_s=LIMIT_S)
             assert phone.app_in_front == at.SIGN_IN
             assert 0 < shown.first_change_s <= shown.settled_s

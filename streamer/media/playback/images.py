@@ -90,17 +90,27 @@ def color_at(av_frame: av.VideoFrame, x: int, y: int) -> tuple[int, int, int]:
 
     It is what `to_ndarray("rgb24")` gives, within what the chroma of neighbouring pixels adds there.
     """
-    left, top = x - x % _TILE, y - y % _TILE
-    tile = av.VideoFrame(_TILE, _TILE, av_frame.format.name)
+    red, green, blue = rgb_of(av_frame, x, y, x + 1, y + 1)[0, 0].tolist()
+    return red, green, blue
+
+
+def rgb_of(av_frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a part of a frame as RGB, of shape (bottom - top, right - left, 3), converting no others.
+
+    They are what `to_ndarray("rgb24")` gives, within what the chroma of neighbouring pixels adds at the edge.
+    """
+    left_tile, top_tile = left - left % _TILE, top - top % _TILE
+    width, height = -(-(right - left_tile) // _TILE) * _TILE, -(-(bottom - top_tile) // _TILE) * _TILE
+    tile = av.VideoFrame(width, height, av_frame.format.name)
     tile.color_range, tile.colorspace = av_frame.color_range, av_frame.colorspace
     sample = 2 if max(component.bits for component in av_frame.format.components) > 8 else 1  # bytes
     for source, target in zip(av_frame.planes, tile.planes, strict=True):
         rows = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)
-        first_row, first_byte = top * target.height // _TILE, sample * left * target.width // _TILE
+        first_row, first_byte = top_tile * target.height // height, sample * left_tile * target.width // width
         last_byte = min(first_byte + sample * target.width, sample * source.width)
         cut = rows[first_row : min(first_row + target.height, source.height), first_byte:last_byte]
         padded = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)
         padded[: cut.shape[0], : cut.shape[1]] = cut
         target.update(padded.tobytes())
-    red, green, blue = tile.to_ndarray(format="rgb24")[y - top, x - left].tolist()
-    return red, green, blue
+    pixels = tile.to_ndarray(format="rgb24")[top - top_tile : bottom - top_tile, left - left_tile : right - left_tile]
+    return np.asarray(pixels, dtype=np.uint8)
