@@ -9,6 +9,7 @@ import pytest
 import streamer
 from streamer.testing.phones import Phones, make_ready
 from streamer.testing.running import app_of, running_test
+from streamer.testing.starting import start_app
 
 
 @contextlib.asynccontextmanager
@@ -21,7 +22,5 @@ async def connected(item: pytest.Item, phones: Phones, options: Mapping[str, Any
             app, clears = app_of(item)
             if app is not None:
                 with session.step(f"start {app}"):
-                    if clears:
-                        await session.apps.clear(app)
-                    await session.apps.start(app)
+                    await start_app(session, app, clears=clears)
             yield session

@@ -216,10 +216,11 @@ def phone(
     with _watching(request.node, session):
         app, clears = app_of(request.node)
         if app is not None:
+            from streamer.testing.insides import async_of, wait_in_loop  # noqa: PLC0415 - see above
+            from streamer.testing.starting import start_app  # noqa: PLC0415
+
             with session.step(f"start {app}"):
-                if clears:
-                    session.apps.clear(app)
-                session.apps.start(app)
+                wait_in_loop(session, lambda: start_app(async_of(session), app, clears=clears))
         yield session
 
 
