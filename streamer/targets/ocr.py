@@ -45,17 +45,20 @@ class Reading(NamedTuple):
 
 
 class Engine:
-    """Finds lines of text in an image, and reads them. One thread uses it at a time, and computes on one core."""
+    """Finds lines of text in an image, and reads them. Any thread may use it; each computes on one core."""
 
-    def __init__(self) -> None:
-        models, self._cv2, runtime = _load()
-        options = runtime.SessionOptions()
+    def __init__(self, folder: Path) -> None:
+        import cv2  # noqa: PLC0415 - an extra
+        import onnxruntime  # noqa: PLC0415 - an extra
+
+        self._cv2: Any = cv2
+        options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # it runs beside the decoder and the event loop
         options.log_severity_level = 3
         options.enable_cpu_mem_arena = False  # it would keep the memory of the largest frame for good
 
         def session(name: str) -> Any:
-            return runtime.InferenceSession(str(models / name), options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
 
         self._detector, self._recognizer = session(_DETECTOR), session(_RECOGNIZER)
         characters = self._recognizer.get_modelmeta().custom_metadata_map["character"].splitlines()
@@ -105,20 +108,24 @@ class Engine:
         return result
 
 
-@functools.cache
-def _load() -> tuple[Path, Any, Any]:
-    """Return where the models are, OpenCV and onnxruntime."""
-    try:
-        import cv2  # noqa: PLC0415 - an extra
-        import onnxruntime  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("get_by_text()", "ocr") from error
-    spec = importlib.util.find_spec("rapidocr")
-    if spec is None or spec.origin is None:
+def models() -> Path:
+    """Return the folder with the models. It loads nothing.
+
+    Raises MissingExtraError if the extra is not installed, and IncompatibleLibraryError if rapidocr has other models.
+    """
+    specs = [importlib.util.find_spec(name) for name in ("cv2", "onnxruntime", "rapidocr")]
+    if not all(specs) or specs[-1] is None or specs[-1].origin is None:
         raise MissingExtraError("get_by_text()", "ocr")
-    models = Path(spec.origin).parent / "models"
-    if not all((models / name).is_file() for name in (_DETECTOR, _RECOGNIZER)):
+    folder = Path(specs[-1].origin).parent / "models"
+    if not all((folder / name).is_file() for name in (_DETECTOR, _RECOGNIZER)):
         raise IncompatibleLibraryError(
-            f"expected rapidocr with the models {_DETECTOR} and {_RECOGNIZER} in it: install 'koophone-streamer[ocr]'"
+            f"expected rapidocr with the models {_DETECTOR} and {_RECOGNIZER}, got another one: "
+            "pip install 'koophone-streamer[ocr]'"
         )
-    return models, cv2, onnxruntime
+    return folder
+
+
+@functools.cache
+def engine() -> Engine:
+    """Return the engine of this process. The first call takes half a second, for the libraries and the models."""
+    return Engine(models())

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from streamer.errors import ConfigurationError
 from streamer.media.playback.video_frames import VideoFrame
-from streamer.targets.ocr import DETECTED_SIDE, Box, Engine
+from streamer.targets.ocr import DETECTED_SIDE, Box, engine, models
 from streamer.watch.region import Region
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -89,7 +89,7 @@ class IncrementalReader:
     """
 
     def __init__(self) -> None:
-        self._engine = Engine()
+        models()  # else the first reading would be the one to fail
         self._size = (0, 0)
         self._luma: npt.NDArray[np.int16] = np.empty((0, 0), np.int16)  # of what was read, at half size; else UNREAD
         self._lines: dict[Box, TextLine] = {}
@@ -135,7 +135,8 @@ class IncrementalReader:
         columns = np.flatnonzero(wanted.any(axis=0))
         left, right = max(int(columns[0]) - 2, 0) * CELL, (int(columns[-1]) + 3) * CELL
         rgb = frame.to_ndarray("rgb24")
-        for found in self._engine.find_lines(rgb[rows, left:right], min(DETECTED_SIDE / min(rgb.shape[:2]), 1.0)):
+        reads = engine()
+        for found in reads.find_lines(rgb[rows, left:right], min(DETECTED_SIDE / min(rgb.shape[:2]), 1.0)):
             # Where rows were moved together, a line is on one side of the seam.
             its_rows = rows[found.top : found.bottom]
             its_rows = its_rows[
@@ -144,7 +145,7 @@ class IncrementalReader:
             box = Box(left + found.left, int(its_rows[0]), left + found.right, int(its_rows[-1]) + 1)
             if not wanted[_cells(box)].any():
                 continue
-            reading = self._engine.read_line(rgb[box.top : box.bottom, box.left : box.right])
+            reading = reads.read_line(rgb[box.top : box.bottom, box.left : box.right])
             if reading.score >= SCORE_LEAST and reading.text.strip():
                 region = Region(box.left, box.top, box.right - box.left, box.bottom - box.top)
                 yield box, TextLine(reading.text, region, reading.score, reading.middles)

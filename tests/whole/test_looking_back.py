@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import streamer
+import streamer.sync
 from streamer import emulator
 from streamer.emulator.apps import desktop
 from streamer.emulator.device import Animations
@@ -130,3 +131,22 @@ async def test_it_ends_with_the_session(phone: emulator.EmulatedPhone, connect: 
         await session.aclose()
         with pytest.raises(streamer.ConnectionLostError, match="the session is closed"):
             await waiting
+
+
+async def test_without_asyncio_it_looks_back_too(phone: emulator.EmulatedPhone) -> None:
+    def look_back() -> streamer.Seen:
+        with streamer.sync.connect(
+            phone.instance_id,
+            endpoint=phone.endpoint,
+            credentials=streamer.Token(phone.tenant_token),
+            preroll_s=60,
+        ) as session:
+            title = session.get_by_text("Good to see you")
+            title.wait(timeout_s=LIMIT_S)
+            action = session.get_by_text("Canvas").tap(timeout_s=LIMIT_S)
+            session.get_by_text("Draw here").wait(timeout_s=LIMIT_S)
+            return title.seen(since=action, timeout_s=0)
+
+    seen = await asyncio.to_thread(look_back)
+    assert seen.is_gone
+    assert 0 == seen.first_s < seen.last_s

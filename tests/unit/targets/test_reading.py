@@ -1,5 +1,6 @@
 """What is read on a frame, and what is not read again."""
 
+import importlib.util
 import socket
 from collections import Counter
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 import streamer
+from streamer.errors import IncompatibleLibraryError
+from streamer.targets import ocr
 from streamer.targets.ocr import Engine
 from streamer.targets.reading import CallingReader, IncrementalReader, TextLine
 from streamer.watch.region import Region
@@ -92,6 +95,19 @@ def test_a_frame_of_another_size_is_read_from_the_beginning(
     reader.read(frame_of(image), None)
     cut = np.ascontiguousarray(image[: HEIGHT // 2])
     assert said(reader.read(frame_of(cut), None)) == Counter({"12:00": 1, "Drawhere": 1, "Clear": 1})
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find_spec(name))
+    with pytest.raises(streamer.MissingExtraError, match=r"^get_by_text\(\) needs the extra 'ocr': pip install"):
+        IncrementalReader()
+
+
+def test_other_models_than_those_that_were_tested_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "_RECOGNIZER", "PP-OCRv7_rec_small.onnx")
+    with pytest.raises(IncompatibleLibraryError, match=r"PP-OCRv7_rec_small\.onnx, got another one: pip install"):
+        IncrementalReader()
 
 
 def test_a_blank_frame_has_no_lines(reader: IncrementalReader) -> None:
