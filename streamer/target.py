@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from streamer.actions import Action, perform
+from streamer.control.places import DIRECTIONS, Place
 from streamer.errors import ConfigurationError, SeveralMatchesError, WaitTimeoutError
 from streamer.looking_back import Past, Seen
 from streamer.media.playback.video_frames import VideoFrame
@@ -17,15 +18,21 @@ from streamer.targets.matches import Finder, Match
 from streamer.targets.query import Query, Sight
 from streamer.targets.steady import Steadiness
 from streamer.timeline.journal import Found
+from streamer.verbs import Direction
 from streamer.waiting import change_after
 from streamer.watch.change import Look
 from streamer.watch.region import Region
-from streamer.watcher import Watch, Watcher, area_of
+from streamer.watcher import Watch, Watcher, area_of, differ
 
 if TYPE_CHECKING:  # it is above this module: it makes the targets
     from streamer.finding import Targets
 
 TIMEOUT_S: Final = 5.0
+SWIPE_S: Final = 0.3  # of scrolling: how long each swipe takes,
+HOLD_S: Final = 0.15  # how long the finger then rests, so that nothing is flung,
+CHANGE_S: Final = 2.0  # how long a swipe may change nothing, and
+SETTLE_S: Final = 5.0  # how long the screen has to come to rest after it
+MOST_SCROLLING_S: Final = 3600.0
 UNCHANGED_EVERY_NS: Final = 200_000_000  # frames in which nothing changed are looked at no more often
 
 
@@ -204,6 +211,46 @@ class Target:
 
         return Action("tap", find_and_tap, watcher=self._watcher, of="target", keeps_watch=True)
 
+    async def scroll_to(self, direction: Direction = "up", *, max_swipes: int = 10) -> Match:
+        """Swipe until it is on the screen and the screen is still; return where. It does not swipe if it is there.
+
+        Each swipe goes over half of the screen, or of what the target is looked for `within`. It flings nothing, so
+        that nothing is passed over.
+
+        Args:
+            direction: Where the finger moves: "up" scrolls a list down. Or "down", "left" or "right".
+            max_swipes: How many swipes to make at most.
+
+        Raises:
+            WaitTimeoutError: It was not there after so many swipes, or a swipe moved nothing any more.
+            SeveralMatchesError: It is there more than once.
+            ConfigurationError: `max_swipes` is below 1, or there is no such direction.
+            StreamerError: What ended the session, or what the swipe raised.
+        """
+        if direction not in DIRECTIONS or max_swipes < 1:
+            raise ConfigurationError(
+                f"expected one of {', '.join(DIRECTIONS)} and at least 1 swipe, got {direction!r} and {max_swipes}"
+            )
+        began = time.monotonic()
+        with self._lookout(MOST_SCROLLING_S, self.name, not_there) as lookout:
+            sight, swipes, has_moved = await lookout.next(), 0, True
+            while sight.query is not self._query or not sight.found.matches:
+                if swipes == max_swipes or not has_moved:
+                    lookout.note(sight.found.nearest)
+                    raise not_scrolled_to(sight, f"{swipes} swipes {direction}", time.monotonic() - began, has_moved)
+                area = sight.place if sight.place is not None else Region(0.0, 0.0, 1.0, 1.0)
+                start, end = swipe_within(area, direction, sight.frame)
+                swipe = self._phone.swipe(start, end, duration_s=SWIPE_S, hold_s=HOLD_S, frame=sight.frame)
+                with contextlib.suppress(WaitTimeoutError):  # a screen that never rests is looked at as it is
+                    await swipe.settled(timeout_s=SETTLE_S, change_timeout_s=CHANGE_S)
+                swipes, before = swipes + 1, sight.frame
+                sight = await lookout.again()
+                has_moved = differ(before, sight.frame)
+            if len(sight.found.matches) > 1:
+                raise several(sight)
+            lookout.note(sight.found.matches[0])
+            return sight.found.matches[0]
+
     async def _changes(self, action: Action, on_sent: Callable[[int], None], limit_s: float) -> bool:
         """Perform an action, and return whether something on the screen has changed within `limit_s` after that."""
 
@@ -325,6 +372,11 @@ class Lookout:
                 return sight
             await self.watch.next(wake_ns)
 
+    async def again(self) -> Sight:
+        """Return what is on the newest frame."""
+        assert self.watch.newest is not None  # noqa: S101 - after a look
+        return await self._look(self.watch.newest)
+
     async def _look(self, frame: VideoFrame) -> Sight:
         self._has_changed = False
         self.sight = sight = await asyncio.to_thread(self._query.look, frame)
@@ -368,6 +420,25 @@ def not_there(sight: Sight) -> str:
     if found.nearest is None:
         return f"{sight.query.name} was not on the screen"
     return f"{sight.query.name} was not on the screen; nearest: {found.nearest}"
+
+
+def not_scrolled_to(sight: Sight, after: str, waited_s: float, has_moved: bool) -> WaitTimeoutError:
+    """Return the error of scrolling in vain."""
+    return WaitTimeoutError(
+        f"after {after} {not_there(sight)}{'' if has_moved else '; the last swipe moved nothing'}",
+        waited_for=sight.query.name,
+        waited_s=waited_s,
+        frame=sight.frame,
+        best=sight.found.nearest,
+        nearby=sight.found.nearby,
+    )
+
+
+def swipe_within(area: Region, direction: Direction, frame: VideoFrame) -> tuple[Place, Place]:
+    """Return where a swipe over half of a part of the screen begins and ends, in pixels."""
+    left, top, right, bottom = area.pixels(frame.width, frame.height)
+    start, end = ((int(left + x * (right - left)), int(top + y * (bottom - top))) for x, y in DIRECTIONS[direction])
+    return start, end
 
 
 def check_above_0(**values: float) -> None:

@@ -345,6 +345,16 @@ class Watcher:
         return deliver
 
 
+def differ(frame: VideoFrame, other: VideoFrame) -> bool:
+    """Whether two frames differ anywhere."""
+    means, reference = BlockMeans(), Reference()
+    looks = [
+        reference.compare(means(each.av_frame), (each.width, each.height), rtp_time=0, arrival_ns=0)
+        for each in (frame, other)
+    ]
+    return looks[1].changed is not None
+
+
 def area_of(region: Region, size: tuple[int, int]) -> Area:
     """Return a region of a screen of this width and height as fractions: x, y, width and height."""
     (width, height), (left, top, right, bottom) = size, region.pixels(*size)

@@ -138,6 +138,26 @@ class Target(Face[streamer.Target]):
         """
         return Action(self._act(self._async.tap, timeout_s=timeout_s, again_if_unchanged_s=again_if_unchanged_s), self)
 
+    def scroll_to(
+        self, direction: typing.Literal["up", "down", "left", "right"] = "up", *, max_swipes: int = 10
+    ) -> streamer.Match:
+        """Swipe until it is on the screen and the screen is still; return where. It does not swipe if it is there.
+
+        Each swipe goes over half of the screen, or of what the target is looked for `within`. It flings nothing, so
+        that nothing is passed over.
+
+        Args:
+            direction: Where the finger moves: "up" scrolls a list down. Or "down", "left" or "right".
+            max_swipes: How many swipes to make at most.
+
+        Raises:
+            WaitTimeoutError: It was not there after so many swipes, or a swipe moved nothing any more.
+            SeveralMatchesError: It is there more than once.
+            ConfigurationError: `max_swipes` is below 1, or there is no such direction.
+            StreamerError: What ended the session, or what the swipe raised.
+        """
+        return self._wait(self._async.scroll_to, direction, max_swipes=max_swipes)
+
 
 class Targets(Verbs, Waits, Face[streamer.Session]):
     """Finding things on the screen: the targets of a `Session`."""

@@ -14,14 +14,16 @@ _ORDINALS: Final = {0: "the first", -1: "the last"}
 class Sight:
     """What a query found on a frame.
 
-    `query` is the query itself, or the one around it that did not find exactly one place to look in. `count` is how
-    many matches there were before one of them was chosen by its number.
+    `query` is the query itself, or the one around it that did not find exactly one place to look in. `place` is the
+    part of the frame that was looked at, None if all of it. `count` is how many matches there were before one of them
+    was chosen by its number.
     """
 
     query: "Query"
     frame: VideoFrame
     found: Found
     count: int
+    place: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +57,4 @@ class Query:
         if self.number is not None:
             chosen = found.matches[self.number :][:1] if -count <= self.number < count else ()
             found = Found(chosen, found.nearest, found.nearby)
-        return Sight(self, frame, found, count)
+        return Sight(self, frame, found, count, region)

@@ -104,3 +104,49 @@ async def test_a_tap_without_asyncio_is_sent_and_then_asked(phone: emulator.Emul
             assert not icon.is_visible()
 
     await asyncio.to_thread(test)
+
+
+async def test_a_list_is_scrolled_until_a_row_is_there_and_no_further_than_its_end(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        await session.apps.start(at.SETTINGS)
+        await session.wait_for_color(*at.WIFI_SWITCH, timeout_s=LIMIT_S)
+        top = await session.wait_until_still(timeout_s=LIMIT_S)
+        wifi = session.get_by_image(np.asarray(top)[160:215, 15:150], name="wifi.png")
+        assert await wifi.scroll_to() == await wifi.wait()  # it is there: nothing is swiped
+        await session.swipe("up", hold_s=0.2).settled(timeout_s=LIMIT_S)
+        assert not await wifi.is_visible()
+        match = await wifi.within(at.LIST).scroll_to("down")
+        assert match.center[0] == pytest.approx(82, abs=2)
+        assert at.LIST.pixels(at.WIDTH, at.HEIGHT)[1] < match.center[1] < at.HEIGHT * 0.3
+        rows = streamer.Region(0, 0.3, 1.0, 0.6)
+        with pytest.raises(
+            streamer.WaitTimeoutError, match=r"^after [1-3] swipes down wifi\.png .*; the last swipe moved nothing$"
+        ):
+            await wifi.within(rows).scroll_to("down")
+        with pytest.raises(
+            streamer.WaitTimeoutError, match=r"^after 1 swipes up wifi\.png within .* on the screen"
+        ) as raised:
+            await wifi.within(rows).scroll_to("up", max_swipes=1)
+        assert raised.value.best is not None
+        with pytest.raises(streamer.ConfigurationError, match=r"expected one of up, down, left, right and at least 1"):
+            await wifi.scroll_to(max_swipes=0)
+
+
+async def test_a_tap_that_changes_nothing_is_repeated_if_wanted(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, asyncio.timeout(LIMIT_S):
+        launcher = await session.wait_until_still(timeout_s=LIMIT_S)
+        title = session.get_by_image(np.asarray(launcher)[50:85, 15:200], name="title.png")
+        inputs = at.Inputs(phone)
+        await title.tap(again_if_unchanged_s=0.3)
+        assert inputs.touches() == [("down", 0), ("up", 0)] * 2
+        inputs.clear()
+        await title.tap()
+        assert inputs.touches() == [("down", 0), ("up", 0)]
+        inputs.clear()
+        icon = session.get_by_image(cut(launcher, at.SIGN_IN_ICON))
+        await icon.tap(again_if_unchanged_s=20)
+        assert inputs.touches() == [("down", 0), ("up", 0)]
