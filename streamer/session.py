@@ -140,6 +140,11 @@ class Session(Streams, Targets, ShellAndApps):
         return self.audio_ports.external or self.audio_ports.internal
 
     @property
+    def preroll_s(self) -> float:
+        """How many seconds before now a recording may begin: what `connect(preroll_s=...)` was given."""
+        return self._preroll_s
+
+    @property
     def state(self) -> str:
         """One of "connecting", "streaming", "interrupted" and "closed"."""
         if self._task.done():

@@ -1,8 +1,8 @@
 """The command line: `streamer record | frames | screenshot | clip | audio | info | phone | demo`,
-`streamer list | apps | shell | set-video`, `streamer mcp`, and `streamer timeline`.
+`streamer list | apps | shell | set-video`, `streamer mcp`, `streamer timeline`, and `streamer view`.
 """
 
 from streamer.cli.exit_codes import EXIT_CODES
-from streamer.cli.timeline_commands import app
+from streamer.cli.viewer_commands import app
 
 __all__ = ["EXIT_CODES", "app"]

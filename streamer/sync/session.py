@@ -55,6 +55,11 @@ class Session(Streams, Targets, Verbs, Waits, Owner[streamer.Session]):
         return self._async.audio_port
 
     @property
+    def preroll_s(self) -> float:
+        """How many seconds before now a recording may begin: what `connect(preroll_s=...)` was given."""
+        return self._async.preroll_s
+
+    @property
     def state(self) -> str:
         """One of "connecting", "streaming", "interrupted" and "closed"."""
         return self._async.state

@@ -1,0 +1,54 @@
+"""The command that shows phones in the browser, with its options; `streamer.cli.viewer` does its work."""
+
+from typing import Annotated
+
+import typer
+
+from streamer.cli.help import Command
+from streamer.cli.options import Connection, Output, number_option, option, with_groups
+from streamer.cli.timeline_commands import app
+
+__all__ = ["app"]
+
+_VIEWER = "Viewer"
+
+
+@app.command(
+    cls=Command,
+    short_help="Show phones in the browser, and touch them there.",
+    help="Show phones in the browser: live, with their audio, to be touched with mouse, fingers and keys. Nothing is "
+    "encoded again. Several phones are shown as a grid."
+    "\n\nA phone serves one connection at a time: this one ends any other with code 1402.",
+)
+@with_groups
+def view(
+    instances: Annotated[
+        list[str],
+        typer.Argument(help="The phones' instance ids.", metavar="INSTANCE...", envvar="STREAMER_INSTANCE"),
+    ],
+    *,
+    opens: Annotated[
+        bool, option("Open the page in the browser.", _VIEWER, "--open/--no-open", show_default=True)
+    ] = True,
+    host: Annotated[
+        str,
+        option(
+            "The address to listen on. On any but loopback, others on the network reach the page, and need its token.",
+            _VIEWER,
+            "--host",
+            metavar="ADDRESS",
+            show_default=True,
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        number_option("The port; 0 takes a free one.", _VIEWER, least=0, most=65535, default=True, is_whole=True),
+    ] = 0,
+    read_only: Annotated[bool, option("Only show: the page cannot touch or record.", _VIEWER, "--read-only")] = False,
+    connection: Connection,
+    say: Output,
+) -> None:
+    from streamer.cli import runtime, viewer
+
+    work = viewer.show(instances, connection, opens=opens, host=host, port=port, read_only=read_only, say=say)
+    runtime.run(work, say)

@@ -1,0 +1,187 @@
+"""What the server and the page say to each other over one WebSocket.
+
+The page says JSON objects, whose "do" names a command. The server says JSON objects, and binary messages with media:
+
+    0       1       2               8                              16
+    | channel | flags | zeros       | microseconds, signed           | data …
+
+Numbers are in network order. Channel 1 is an encoded frame, channel 2 a packet of encoded audio, channel 3 a JPEG
+image. Flag 1 says that a decoder may begin here, flag 2 that something before it is missing. The microseconds are of
+the phone's RTP clock.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from streamer import AccessUnit
+
+_HEADER: Final = struct.Struct("!BB6xq")
+_VIDEO, _AUDIO, _JPEG = 1, 2, 3
+_KEYFRAME, _DISCONTINUITY = 1, 2
+FINGERS: Final = 10  # of one page, on the screen at once
+TEXT_LIMIT: Final = 1000  # characters of a text to be typed
+
+
+Motion: TypeAlias = Literal["down", "move", "up"]
+
+
+class RefusedError(Exception):
+    """The page said something that is no command. The text tells what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A finger of the page's goes down, moves or goes up. x and y are fractions of the screen."""
+
+    finger: int
+    motion: Motion
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A key by its name."""
+
+    key: str
+    modifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A text, typed key by key. It may be a password: it has no repr."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Type({len(self.text)} characters)"
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Whether the page can be seen, and what it can decode: an encoded stream, or JPEG images only."""
+
+    is_visible: bool
+    jpeg: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The page's decoder needs a keyframe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Begin a recording, or end it."""
+
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Save the seconds before now as a file."""
+
+    seconds: float
+
+
+Command: TypeAlias = Touch | Press | Type | Show | Refresh | Record | Save
+
+
+def read_command(message: str | bytes) -> Command:
+    """Return what a message asks for. Raises RefusedError."""
+    if isinstance(message, bytes):
+        raise RefusedError("expected text with a JSON object, got a binary message")
+    try:
+        said = json.loads(message)
+    except ValueError:
+        raise RefusedError("expected a JSON object, got text that is no JSON") from None
+    if not isinstance(said, dict):
+        raise RefusedError(f"expected a JSON object, got {type(said).__name__}")
+    if (name := str(said.pop("do", None))) not in _COMMANDS:
+        raise RefusedError(f'expected "do" to be one of {", ".join(_COMMANDS)}')
+    try:
+        command: Command = _COMMANDS[name](**said)
+    except (TypeError, ValueError) as error:
+        raise RefusedError(f"{name}: {_without_python(error)}") from None
+    return command
+
+
+def _without_python(error: Exception) -> str:
+    return "expected other facts" if isinstance(error, TypeError) else str(error)
+
+
+def _touch(*, finger: int, motion: Motion, x: float, y: float) -> Touch:
+    if motion not in get_args(Motion):
+        raise ValueError("expected the motion down, move or up")
+    if type(finger) is not int or not 0 <= finger < FINGERS:
+        raise ValueError(f"expected a finger from 0 to {FINGERS - 1}")
+    return Touch(finger, motion, _fraction(x), _fraction(y))
+
+
+def _press(*, key: str, modifiers: list[str] | tuple[()] = ()) -> Press:
+    return Press(_text(key, 40), tuple(_text(each, 40) for each in modifiers[:4]))
+
+
+def _type(*, text: str) -> Type:
+    return Type(_text(text, TEXT_LIMIT))
+
+
+def _show(*, visible: bool, jpeg: bool = False) -> Show:
+    return Show(visible is True, jpeg is True)
+
+
+def _record(*, on: bool) -> Record:
+    return Record(on is True)
+
+
+def _save(*, seconds: float) -> Save:
+    if type(seconds) in {int, float} and 0 < seconds <= 3600:
+        return Save(float(seconds))
+    raise ValueError("expected seconds above 0, and at most 3600")
+
+
+_COMMANDS: Final[dict[str, Any]] = {
+    "touch": _touch,
+    "press": _press,
+    "type": _type,
+    "show": _show,
+    "refresh": Refresh,
+    "record": _record,
+    "save": _save,
+}
+
+
+def _fraction(value: Any) -> float:
+    if type(value) in {int, float} and 0 <= value <= 1:
+        return float(value)
+    raise ValueError("expected x and y from 0 to 1")
+
+
+def _text(value: Any, limit: int) -> str:
+    if isinstance(value, str) and 0 < len(value) <= limit:
+        return value
+    raise ValueError(f"expected text of 1 to {limit} characters")
+
+
+def media_message(unit: AccessUnit) -> bytes:
+    """Return the message with an encoded frame, or a packet of audio."""
+    flags = _KEYFRAME * unit.is_keyframe | _DISCONTINUITY * unit.discontinuity
+    channel = _VIDEO if unit.kind == "video" else _AUDIO
+    return _HEADER.pack(channel, flags, unit.rtp_time * 1_000_000 // unit.codec.clock_rate) + unit.data
+
+
+def image_message(jpeg: bytes, microseconds: int) -> bytes:
+    """Return the message with a frame as a JPEG image."""
+    return _HEADER.pack(_JPEG, _KEYFRAME, microseconds) + jpeg
+
+
+def codec_string(unit: AccessUnit) -> str:
+    """Return the codec of a keyframe as a browser names it (RFC 6381, and the registry of WebCodecs)."""
+    if unit.codec.name == "h264":
+        sps = unit.data.find(b"\x00\x00\x01\x67")
+        sps = sps if sps >= 0 else unit.data.find(b"\x00\x00\x01\x27")
+        profile = unit.data[sps + 4 : sps + 7] if sps >= 0 else b""
+        return f"avc1.{profile.hex()}" if len(profile) == 3 else "avc1.42e01f"
+    return {"h265": "hev1.1.6.L120.B0", "vp8": "vp8", "vp9": "vp09.00.40.08", "av1": "av01.0.08M.08"}[unit.codec.name]

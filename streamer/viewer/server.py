@@ -1,0 +1,206 @@
+"""The viewer's server: static files and one WebSocket a page, on loopback unless told otherwise."""
+
+import asyncio
+import contextlib
+import hmac
+import ipaddress
+import json
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from importlib import resources
+from typing import Final, TypeAlias
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from streamer import ConfigurationError, Session
+from streamer.viewer.page import Page
+
+PAGES_LIMIT: Final = 20  # open at once; one more is refused
+MESSAGE_LIMIT: Final = 16 * 1024  # bytes of a page's message; a longer one ends its connection
+TOKEN_WITHIN_S: Final = 5.0
+SEND_BUFFER: Final = 256 * 1024  # bytes that the system keeps for a page: more would be seconds of delay
+UNAUTHORIZED, REFUSED = 4401, 4403  # close codes
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "[::1]"}
+_TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+)
+# A page's token must not be logged, and websockets logs request lines and messages.
+_silent = logging.getLogger("streamer.viewer.websocket")
+_silent.addFilter(lambda _: False)
+
+
+class Viewer:
+    """A running viewer. `url` opens it; the token stands in its fragment, which browsers send to nobody."""
+
+    def __init__(self, sessions: Mapping[str, Session], *, address: Address, token: str, read_only: bool) -> None:
+        self._sessions = dict(sessions)
+        self._address = address
+        self._token = token
+        self._read_only = read_only
+        self._pages: set[Page] = set()
+        self._server: Server | None = None
+        self.url = ""
+        self._files = {f.name: f.read_bytes() for f in resources.files("streamer.viewer").joinpath("static").iterdir()}
+
+    def __repr__(self) -> str:
+        return f"<Viewer of {', '.join(self._sessions)}: {len(self._pages)} pages>"
+
+    @property
+    def pages(self) -> int:
+        """How many pages are open."""
+        return len(self._pages)
+
+    async def wait_ended(self) -> None:
+        """Wait until the last of the sessions has ended. Raises what ended it."""
+        await asyncio.gather(*(session.wait_ended() for session in self._sessions.values()))
+
+    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a request for a file; None lets a WebSocket open."""
+        if not all(map(self._is_ours, request.headers.get_all("Host"))):
+            return connection.respond(HTTPStatus.FORBIDDEN, "expected the address that the viewer printed\n")
+        path = request.path.partition("?")[0]
+        if path == "/stream":
+            origins = request.headers.get_all("Origin")
+            if [f"http://{host}" for host in request.headers.get_all("Host")] != origins:
+                return connection.respond(HTTPStatus.FORBIDDEN, "expected a page of this server to ask\n")
+            if len(self._pages) >= PAGES_LIMIT:
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{PAGES_LIMIT} pages are open already\n")
+            return None
+        name = path.removeprefix("/") or "index.html"
+        if (body := self._files.get(name)) is None:
+            return connection.respond(HTTPStatus.NOT_FOUND, "there is no such file\n")
+        headers = Headers(
+            {
+                "Content-Type": f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8",
+                "Content-Length": str(len(body)),
+                "Content-Security-Policy": _POLICY.format(ancestors="'self'"),
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "Cache-Control": "no-cache",
+                "Connection": "close",
+            }
+        )
+        return Response(HTTPStatus.OK.value, HTTPStatus.OK.phrase, headers, body)
+
+    async def accept(self, connection: ServerConnection) -> None:
+        """Serve a page until it is closed."""
+        with contextlib.suppress(ConnectionClosed):
+            try:
+                async with asyncio.timeout(TOKEN_WITHIN_S):
+                    said = json.loads(await connection.recv())
+                token, name = said["token"], said.get("phone")
+                is_known = hmac.compare_digest(str(token).encode(), self._token.encode())
+            except (TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+                is_known, name = False, None
+            if not is_known:
+                await connection.close(UNAUTHORIZED, "expected the token of this viewer: open the address it printed")
+                return
+            name = next(iter(self._sessions)) if name is None else name
+            if (session := self._sessions.get(name)) is None:
+                await connection.close(REFUSED, "expected a phone that this viewer shows")
+                return
+            page = Page(connection, session, read_only=self._read_only, phones=list(self._sessions))
+            self._pages.add(page)
+            try:
+                await page.run()
+            finally:
+                self._pages.remove(page)
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a page of this host is ours: a stranger's name may lead here, too (DNS rebinding)."""
+        name, _, port = host.rpartition(":")
+        if port != str(self.port):
+            return False
+        if self._address.is_unspecified:
+            return name == "localhost" or _is_address(name)
+        return name in (_LOOPBACK if self._address.is_loopback else {_in_url(str(self._address))})
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None  # noqa: S101 - it has begun
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    @contextlib.asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Answer who comes to a listening socket, within the block."""
+        async with serve(
+            self.accept,
+            sock=listener,
+            process_request=self.answer,
+            compression=None,
+            logger=_silent,
+            max_size=MESSAGE_LIMIT,
+            max_queue=64,
+            server_header=None,
+        ) as self._server:
+            self.url = f"http://{_in_url(str(self._address))}:{self.port}/#{self._token}"
+            yield
+
+
+@contextlib.asynccontextmanager
+async def view(
+    *sessions: Session,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | None = None,
+    read_only: bool = False,
+) -> AsyncIterator[Viewer]:
+    """Show sessions in the browser while the block runs: open the viewer's `url`.
+
+    Args:
+        sessions: One phone, or several for a grid. They may record or be tested meanwhile.
+        host: The address to listen on; on any but loopback, others on the network reach the page.
+        port: The port; 0 takes a free one.
+        token: What a page has to know, at least 16 characters; None makes one.
+        read_only: The page shows, and cannot touch.
+
+    Raises:
+        ConfigurationError: There is no session, the token is too short, or the port is taken.
+    """
+    if not sessions:
+        raise ConfigurationError("expected a session to show, got none")
+    token = secrets.token_urlsafe() if token is None else token
+    if len(token) < 16:
+        raise ConfigurationError(f"expected a token of at least 16 characters, got {len(token)}")
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ConfigurationError(f"expected an IP address to listen on, got {host!r}") from None
+    phones = {session.instance_id: session for session in sessions}
+    viewer = Viewer(phones, address=address, token=token, read_only=read_only)
+    async with viewer.serving(_listen(str(address), port)):
+        yield viewer
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return listener

@@ -1,0 +1,164 @@
+// One phone in a worker: takes the WebSocket's messages, decodes, and draws the newest frame at each refresh of the
+// screen. The page's own work cannot delay it.
+
+const HEADER = 16;
+const [VIDEO, AUDIO, JPEG] = [1, 2, 3];
+const [KEYFRAME, DISCONTINUITY] = [1, 2];
+const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes on with the next keyframe
+const ASK_EVERY_MS = 1000;
+
+let canvas, context, socket, address, hello;
+let decoder, codec, needsKeyframe = true, askedAt = -ASK_EVERY_MS;
+let audioDecoder, audioPort;
+let newest, isScheduled = false;
+let show = { do: "show", visible: false, jpeg: false };
+let drawn = 0, skipped = 0;
+
+self.onmessage = ({ data: message }) => {
+  switch (message.do) {
+    case "begin":
+      ({ canvas, address, hello } = message);
+      context = canvas.getContext("2d", { alpha: false, desynchronized: true });
+      open();
+      break;
+    case "show":
+      show = { ...message, jpeg: !("VideoDecoder" in self) };
+      needsKeyframe = true;
+      say(show);
+      break;
+    case "sound":
+      hear(message.port);
+      break;
+    case "screenshot":
+      canvas.convertToBlob({ type: "image/png" }).then((blob) => self.postMessage({ say: "screenshot", blob }));
+      break;
+    case "end":
+      socket.onclose = null;
+      socket.close();
+      self.close();
+      break;
+    default:
+      say(message);
+  }
+};
+
+function open() {
+  socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    socket.send(JSON.stringify(hello));
+    say(show);
+  };
+  socket.onmessage = ({ data }) => (typeof data === "string" ? hearText(JSON.parse(data)) : take(data));
+  socket.onclose = ({ code, reason }) => self.postMessage({ say: "lost", code, reason });
+}
+
+self.addEventListener("message", ({ data: message }) => message.do === "again" && open());
+
+function say(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function hearText(message) {
+  if (message.say === "format") codec = message.codec;
+  else self.postMessage(message);
+}
+
+function take(data) {
+  const view = new DataView(data);
+  const [channel, flags, timestamp] = [view.getUint8(0), view.getUint8(1), Number(view.getBigInt64(8))];
+  const body = new Uint8Array(data, HEADER);
+  if (channel === VIDEO) decode(body, flags, timestamp);
+  else if (channel === AUDIO) decodeAudio(body, timestamp);
+  else if (channel === JPEG) createImageBitmap(new Blob([body], { type: "image/jpeg" })).then((image) => put(image, timestamp));
+}
+
+function decode(data, flags, timestamp) {
+  const isKeyframe = (flags & KEYFRAME) !== 0;
+  if (flags & DISCONTINUITY && !isKeyframe) needsKeyframe = true;
+  if (decoder?.decodeQueueSize > QUEUE_LIMIT && !needsKeyframe) {
+    skipped += decoder.decodeQueueSize;
+    decoder.close();
+    needsKeyframe = true;
+  }
+  if (needsKeyframe && !isKeyframe) {
+    skipped += 1;
+    askKeyframe();
+    return;
+  }
+  if (needsKeyframe || decoder.state !== "configured" || decoder.codec !== codec) configure();
+  needsKeyframe = false;
+  decoder.decode(new EncodedVideoChunk({ type: isKeyframe ? "key" : "delta", timestamp, data }));
+}
+
+function configure() {
+  if (decoder && decoder.state !== "closed") decoder.close();
+  decoder = new VideoDecoder({
+    output: (frame) => put(frame, frame.timestamp),
+    error: () => {
+      needsKeyframe = true;
+      askKeyframe();
+    },
+  });
+  decoder.codec = codec;
+  decoder.configure({ codec, optimizeForLatency: true });
+}
+
+function askKeyframe() {
+  const now = performance.now();
+  if (now - askedAt < ASK_EVERY_MS) return;
+  askedAt = now;
+  say({ do: "refresh" });
+}
+
+function put(image, timestamp) {
+  if (newest) {
+    newest.image.close();
+    skipped += 1;
+  }
+  newest = { image, timestamp };
+  if (isScheduled) return;
+  isScheduled = true;
+  requestAnimationFrame(draw);
+}
+
+function draw() {
+  isScheduled = false;
+  const { image, timestamp } = newest;
+  newest = undefined;
+  const width = image.displayWidth ?? image.width;
+  const height = image.displayHeight ?? image.height;
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+    self.postMessage({ say: "size", width, height });
+  }
+  context.drawImage(image, 0, 0, width, height);
+  image.close();
+  drawn += 1;
+  self.postMessage({ say: "drawn", drawn, skipped, timestamp });
+}
+
+function hear(port) {
+  audioPort = port;
+  audioDecoder?.close();
+  audioDecoder = undefined;
+  if (!port || !("AudioDecoder" in self)) return;
+  audioDecoder = new AudioDecoder({
+    output: (audio) => {
+      const channels = [0, Math.min(1, audio.numberOfChannels - 1)].map((planeIndex) => {
+        const samples = new Float32Array(audio.numberOfFrames);
+        audio.copyTo(samples, { planeIndex, format: "f32-planar" });
+        return samples;
+      });
+      audio.close();
+      audioPort?.postMessage(channels, channels.map((each) => each.buffer));
+    },
+    error: () => hear(audioPort),
+  });
+  audioDecoder.configure({ codec: "opus", sampleRate: 48000, numberOfChannels: 2 });
+}
+
+function decodeAudio(data, timestamp) {
+  audioDecoder?.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
+}

@@ -1,0 +1,242 @@
+// The page: its panels and buttons. A worker (player.js) has the connection and draws the phone.
+
+import { giveHands } from "./hands.js";
+
+const $ = (id) => document.getElementById(id);
+const UNAUTHORIZED = 4401, REFUSED = 4403, NORMAL = 1000;
+const EVENTS_LIMIT = 200;
+const SPARK = 60; // seconds
+const ABOUT = {
+  frames_per_second: ["Frames", (v) => `${v.toFixed(0)} /s`],
+  bitrate_bps: ["Bit rate", (v) => `${(v / 1e6).toFixed(2)} Mbit/s`],
+  packets_lost: ["Packets lost", (v) => `${v}`],
+  round_trip_time_s: ["Round trip", (v) => (v === null ? "–" : `${(v * 1000).toFixed(0)} ms`)],
+  jitter_s: ["Jitter", (v) => `${(v * 1000).toFixed(1)} ms`],
+  freeze_count: ["Freezes", (v, all) => `${v}, ${all.total_freezes_duration_s.toFixed(1)} s`],
+  interruptions: ["Interruptions", (v) => `${v}`],
+};
+
+// The token comes in the address's fragment, which browsers send to nobody. It goes from there, so that the history
+// does not keep it; it stays in this tab's storage, so that reloading works.
+const fragment = new URLSearchParams(location.hash.slice(1).includes("=") ? location.hash.slice(1) : `token=${location.hash.slice(1)}`);
+if (fragment.get("token")) sessionStorage.setItem("token", fragment.get("token"));
+history.replaceState(null, "", location.pathname + location.search);
+const token = sessionStorage.getItem("token") ?? "";
+const chosen = new URLSearchParams(location.search).get("phone");
+
+function play(canvas, phone, hear) {
+  const worker = new Worker("player.js", { type: "module" });
+  const offscreen = canvas.transferControlToOffscreen();
+  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream`;
+  let wait = 500;
+  worker.onmessage = ({ data }) => {
+    if (data.say === "size") canvas.style.setProperty("--ratio", data.width / data.height);
+    if (data.say === "hello") wait = 500;
+    if (data.say === "lost" && ![UNAUTHORIZED, REFUSED, NORMAL].includes(data.code)) {
+      setTimeout(() => worker.postMessage({ do: "again" }), wait);
+      wait = Math.min(wait * 2, 5000);
+    }
+    hear(data);
+  };
+  worker.postMessage({ do: "begin", canvas: offscreen, address, hello: { token, ...(phone && { phone }) } }, [offscreen]);
+  const show = () => worker.postMessage({ do: "show", visible: !document.hidden });
+  document.addEventListener("visibilitychange", show);
+  show();
+  return worker;
+}
+
+let worker, readOnly = false, isOver = false, saveSeconds = 0;
+const send = (message) => readOnly || worker.postMessage(message);
+const sparks = Object.fromEntries(["frames_per_second", "bitrate_bps", "round_trip_time_s", "jitter_s"].map((name) => [name, []]));
+
+function hear(data) {
+  switch (data.say) {
+    case "hello":
+      if (data.phones.length > 1 && !chosen) return showGrid(data.phones);
+      document.title = $("name").textContent = data.phone;
+      readOnly = data.readOnly;
+      document.body.toggleAttribute("data-read-only", readOnly);
+      saveSeconds = data.saveSeconds;
+      $("save").hidden = !saveSeconds;
+      $("save").title = $("save").querySelector("span").textContent = `Save last ${saveSeconds} s`;
+      for (const button of document.querySelectorAll("#keys button, #record, #save")) button.disabled = readOnly;
+      cover("");
+      break;
+    case "drawn":
+      $("screen").dataset.drawn = data.drawn;
+      break;
+    case "event":
+      tellEvent(data);
+      break;
+    case "stats":
+      showStats(data);
+      break;
+    case "recording":
+      $("record").setAttribute("aria-pressed", data.on);
+      tell(data.on ? "Recording on the server." : `Recorded: ${data.path}`);
+      break;
+    case "saved":
+      tell(`Saved: ${data.path}`);
+      break;
+    case "screenshot":
+      download(data.blob, `${$("name").textContent}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, "")}.png`);
+      break;
+    case "error":
+      tell(data.text);
+      break;
+    case "lost":
+      if (isOver) break;
+      setState(data.code === UNAUTHORIZED || data.code === REFUSED ? "closed" : "interrupted", "no connection");
+      cover(data.reason || "The viewer does not answer. Trying again …");
+      break;
+  }
+}
+
+function setState(state, text = state) {
+  $("state").dataset.state = state;
+  $("state").textContent = text;
+}
+
+const STATES = {
+  connecting: "connecting", streaming: "streaming", resumed: "streaming", interrupted: "interrupted", closed: "closed",
+};
+
+function tellEvent({ kind, at, reason, error, retryInS }) {
+  const state = STATES[kind];
+  if (state) setState(state);
+  isOver = kind === "closed";
+  if (kind === "interrupted") cover(`Interrupted: ${reason ?? "the phone is silent"}. Connecting again …`);
+  if (state === "streaming") cover("");
+  if (kind === "closed") cover(error ? `The session has ended: ${error}` : "The session has ended.");
+  const item = document.createElement("li");
+  const time = document.createElement("time");
+  time.textContent = new Date(at * 1000).toLocaleTimeString();
+  item.append(time, [kind, reason ?? error, retryInS && `next try in ${retryInS.toFixed(1)} s`].filter(Boolean).join(": "));
+  $("events").prepend(item);
+  while ($("events").children.length > EVENTS_LIMIT) $("events").lastChild.remove();
+}
+
+function showStats(stats) {
+  for (const [name, values] of Object.entries(sparks)) {
+    values.push(stats[name] ?? 0);
+    if (values.length > SPARK) values.shift();
+  }
+  if ($("panel").hidden) return;
+  $("stats").replaceChildren(...Object.entries(ABOUT).flatMap(([name, [label, format]]) => {
+    const [term, line, value] = ["dt", "dd", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = label;
+    value.textContent = format(stats[name], stats);
+    if (sparks[name]) line.append(sparkline(sparks[name]));
+    return [term, line, value];
+  }));
+}
+
+function sparkline(values) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const most = Math.max(...values, 1e-9);
+  const points = values.map((value, index) => `${(index / (SPARK - 1)) * 72},${21 - (value / most) * 20}`).join(" ");
+  const line = document.createElementNS(svg.namespaceURI, "polyline");
+  for (const [key, value] of Object.entries({ points, fill: "none", stroke: "currentColor", "stroke-width": 1.5 })) line.setAttribute(key, value);
+  svg.setAttribute("viewBox", "0 0 72 22");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(line);
+  return svg;
+}
+
+function cover(text) {
+  $("cover").textContent = text;
+}
+
+let hiding;
+function tell(text) {
+  $("said").textContent = text;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => ($("said").textContent = ""), 6000);
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+let sound;
+async function toggleSound() {
+  if (sound) {
+    worker.postMessage({ do: "sound", port: null });
+    await sound.close();
+    sound = undefined;
+  } else {
+    sound = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
+    await sound.audioWorklet.addModule("sound.js");
+    const node = new AudioWorkletNode(sound, "sound", { outputChannelCount: [2] });
+    node.connect(sound.destination);
+    const channel = new MessageChannel();
+    node.port.postMessage(channel.port1, [channel.port1]);
+    worker.postMessage({ do: "sound", port: channel.port2 }, [channel.port2]);
+  }
+  $("sound").setAttribute("aria-pressed", Boolean(sound));
+}
+
+function toggle(id) {
+  const button = $(id);
+  const pressed = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", pressed);
+  return pressed;
+}
+
+const tools = {
+  sound: toggleSound,
+  screenshot: () => worker.postMessage({ do: "screenshot" }),
+  record: () => send({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" }),
+  save: () => send({ do: "save", seconds: saveSeconds }),
+  details: () => ($("panel").hidden = !toggle("details")),
+  full: () => (document.fullscreenElement ? document.exitFullscreen() : $("phone").requestFullscreen()),
+  theme: () => {
+    const isDark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
+      (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    document.documentElement.dataset.theme = isDark ? "light" : "dark";
+    localStorage.setItem("theme", document.documentElement.dataset.theme);
+  },
+};
+const SHORTCUTS = { s: "screenshot", r: "record", i: "details", f: "full", m: "sound" };
+const PHONE_KEYS = { b: "BACK", h: "HOME", a: "APP_SWITCH", p: "POWER", ArrowUp: "VOLUME_UP", ArrowDown: "VOLUME_DOWN" };
+
+function showGrid(phones) {
+  worker.postMessage({ do: "end" });
+  $("stage").remove();
+  document.querySelector(".tools").remove();
+  $("state").remove();
+  $("panel").hidden = true;
+  document.title = $("name").textContent = `${phones.length} phones`;
+  $("grid").hidden = false;
+  for (const phone of phones) {
+    const link = document.createElement("a");
+    link.href = `?phone=${encodeURIComponent(phone)}`;
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("aria-hidden", "true");
+    const state = document.createElement("span");
+    link.append(canvas, phone, " ", state);
+    $("grid").append(link);
+    play(canvas, phone, (data) => {
+      if (data.say === "event" && STATES[data.kind]) state.textContent = STATES[data.kind] === "streaming" ? "" : STATES[data.kind];
+      if (data.say === "drawn") canvas.dataset.drawn = data.drawn;
+    });
+  }
+}
+
+document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
+for (const [id, work] of Object.entries(tools)) $(id).addEventListener("click", work);
+for (const button of document.querySelectorAll("#keys button")) button.addEventListener("click", () => send({ do: "press", key: button.dataset.key }));
+document.addEventListener("keydown", (event) => {
+  if (!event.altKey || event.ctrlKey || event.metaKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (key in SHORTCUTS) $(SHORTCUTS[key]).click();
+  else if (key in PHONE_KEYS) send({ do: "press", key: PHONE_KEYS[key] });
+  else return;
+  event.preventDefault();
+});
+worker = play($("screen"), chosen, hear);
+giveHands($("screen"), send);

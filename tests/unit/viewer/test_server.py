@@ -1,0 +1,111 @@
+"""Who may look: the viewer's server answers its own pages only."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect as connect_websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
+
+import streamer
+from streamer import emulator
+from streamer.viewer import Viewer, view
+from tests.support.everywhere import Connect
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.edge
+
+
+@pytest.fixture
+async def viewer(connect: Connect) -> AsyncIterator[Viewer]:
+    async with emulator.serve(width=90, height=160) as phone, connect(phone) as session, view(session) as running:
+        yield running
+
+
+def place(viewer: Viewer) -> str:
+    return viewer.url.partition("#")[0]
+
+
+def token(viewer: Viewer) -> str:
+    return viewer.url.partition("#")[2]
+
+
+async def said_to(viewer: Viewer, *messages: Any, origin: str | None = None, host: str | None = None) -> str:
+    """Open the WebSocket, say something, and return the reason for which it is closed."""
+    address = place(viewer).replace("http", "ws") + "stream"
+    headers = {"Host": host} if host else {}
+    async with connect_websocket(
+        address,
+        origin=Origin(origin or place(viewer).rstrip("/")),
+        additional_headers=headers,
+        proxy=None,
+    ) as websocket:
+        for message in messages:
+            await websocket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
+        try:
+            async with asyncio.timeout(20):
+                async for _ in websocket:
+                    pass
+        except ConnectionClosed as closed:
+            return f"{closed.rcvd.code if closed.rcvd else 0} {closed.rcvd.reason if closed.rcvd else ''}"
+        return f"{websocket.close_code} {websocket.close_reason}"
+
+
+async def test_files_come_with_a_strict_policy_and_no_token(viewer: Viewer) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for name, kind in {"": "text/html", "viewer.js": "text/javascript", "icons.svg": "image/svg+xml"}.items():
+            answer = await client.get(place(viewer) + name)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
+            assert "default-src 'none'; script-src 'self'" in answer.headers["content-security-policy"]
+            assert token(viewer) not in answer.text
+        assert (await client.get(place(viewer) + "../server.py")).status_code == 404
+        assert (await client.get(place(viewer), headers={"Host": "evil.example"})).status_code == 403
+
+
+async def test_on_every_address_a_name_is_a_stranger_s(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+    async with connect(phone) as session, view(session, host="0.0.0.0") as viewer, httpx.AsyncClient() as client:
+        for host, status in {"127.0.0.1": 200, "192.0.2.7": 200, "evil.example": 403}.items():
+            address = f"http://127.0.0.1:{viewer.port}/"
+            assert (await client.get(address, headers={"Host": f"{host}:{viewer.port}"})).status_code == status
+
+
+@pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"host": "evil.example:80"}])
+async def test_a_stranger_s_page_gets_no_websocket(viewer: Viewer, headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await said_to(viewer, {"token": token(viewer)}, **headers)
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("first", [{"token": "wrong"}, {}, [], "no JSON", b"\xff", {"token": None}])
+async def test_a_page_without_the_token_is_told_so(viewer: Viewer, first: Any) -> None:
+    assert (await said_to(viewer, first)).startswith("4401 expected the token of this viewer")
+
+
+async def test_an_unknown_phone_is_refused(viewer: Viewer) -> None:
+    said = await said_to(viewer, {"token": token(viewer), "phone": "other"})
+    assert said == "4403 expected a phone that this viewer shows"
+
+
+async def test_a_message_that_is_too_long_ends_the_page_and_nothing_else(viewer: Viewer) -> None:
+    assert (await said_to(viewer, {"token": token(viewer)}, "x" * 100_000)).startswith("1009")
+    await until(lambda: viewer.pages == 0)
+
+
+async def test_bad_options_are_told(phone: emulator.EmulatedPhone, connect: Connect, viewer: Viewer) -> None:
+    for options, sentence in (
+        ({"token": "short"}, "expected a token of at least 16 characters, got 5"),
+        ({"port": viewer.port}, f"cannot listen on port {viewer.port} of 127.0.0.1: "),
+        ({"host": "phones.example"}, "expected an IP address to listen on, got 'phones.example'"),
+    ):
+        async with connect(phone) as session:
+            with pytest.raises(streamer.ConfigurationError) as refused:
+                async with view(session, **options):
+                    pass
+        assert str(refused.value).startswith(sentence)
+    with pytest.raises(streamer.ConfigurationError, match="expected a session to show, got none"):
+        async with view():
+            pass
