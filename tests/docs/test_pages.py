@@ -145,6 +145,15 @@ def test_the_loggers_are_those_of_the_code() -> None:
     assert first_column(TEXTS["docs/howto/logging.md"], "| logger | what it logs |\n") == used - silent
 
 
+def test_each_file_that_a_page_includes_is_there() -> None:
+    lines = [line for text in TEXTS.values() for line in text.splitlines() if line.lstrip().startswith("--8")]
+    included = [re.fullmatch(r'--8<-- "([\w./-]+)"', line) for line in lines]
+    assert [
+        line for line, found in zip(lines, included, strict=True) if not (found and (ROOT / found[1]).is_file())
+    ] == []
+    assert len(lines) > 5
+
+
 def test_the_configuration_of_an_agents_client_parses_and_the_tools_are_those_of_the_code() -> None:
     configured = [json.loads(block.source) for block in blocks("json") if "mcpServers" in block.source]
     servers = [server for each in configured for server in each["mcpServers"].values()]

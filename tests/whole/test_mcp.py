@@ -25,6 +25,7 @@ from streamer.cli import agent
 from streamer.cli.options import Connection, Output
 from streamer.emulator import EmulatedPhone
 from streamer.errors import ConfigurationError, MissingExtraError
+from tests.support import prepared
 from tests.support.commands import LIMIT_S, end, environment, running
 
 pytestmark = pytest.mark.edge
@@ -56,8 +57,8 @@ async def call(client: Client, name: str, **given: Any) -> Said:
 
 
 def over_stdio(phone: EmulatedPhone, folder: Path) -> Client:
-    words = ["-m", "streamer", "mcp", phone.instance_id, "--no-texts", "--output", str(folder)]
-    return Client(stdio_client(StdioServerParameters(command=sys.executable, args=words, env=environment(phone))))
+    command, *words = [*prepared.COMMAND, "mcp", phone.instance_id, "--no-texts", "--output", str(folder)]
+    return Client(stdio_client(StdioServerParameters(command=command, args=words, env=environment(phone))))
 
 
 async def test_an_agent_signs_in_through_every_tool(phone: EmulatedPhone, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ async def test_an_agent_signs_in_through_every_tool(phone: EmulatedPhone, tmp_pa
 async def test_the_end_of_its_input_and_a_signal_end_the_server_and_leave_the_phone(phone: EmulatedPhone) -> None:
     for by_signal in (False, True):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", "mcp", phone.instance_id, "--no-texts"),
+            *(*prepared.COMMAND, "mcp", phone.instance_id, "--no-texts"),
             env=environment(phone),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
