@@ -87,7 +87,7 @@ class Past:
         finally:
             self._fanout.remove(bell)
         if (first := review.match) is None:
-            raise _not_seen(review, since_ns, timeout_s)
+            raise _not_seen(review, (begin_ns - since_ns) / 1e9 + timeout_s, timeout_s)
         return Seen(
             first_s=(review.first_ns - since_ns) / 1e9,
             last_s=((review.gone_ns or time.monotonic_ns()) - since_ns) / 1e9,
@@ -216,14 +216,11 @@ def _score(sight: Sight) -> float:
     return sight.found.nearest.score if sight.found.nearest is not None else 0.0
 
 
-def _not_seen(review: Review, since_ns: int, timeout_s: float) -> WaitTimeoutError:
+def _not_seen(review: Review, looked_s: float, timeout_s: float) -> WaitTimeoutError:
     """Return the error for what was not seen."""
     sight, name = review.nearest, review.query.name
     nearest = sight.found.nearest if sight is not None else None
-    message = (
-        f"{name} was not on the screen in the last {(time.monotonic_ns() - since_ns) / 1e9:.1f} s, "
-        f"in {review.looks} different frames"
-    )
+    message = f"{name} was not on the screen within {looked_s:.1f} s from then on, in {review.looks} different frames"
     return WaitTimeoutError(
         message if nearest is None else f"{message}; nearest: {nearest}",
         waited_for=name,
