@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-LIMIT_S: Final = 80.0
+LIMIT_S: Final = 240.0
 SMALL: Final = '{"width": 180, "height": 320, "fps": 20, "audio": False}'
 CONFTEST: Final = f"""
 import pytest
