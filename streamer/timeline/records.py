@@ -36,107 +36,109 @@ class Record:
 
     event: ClassVar[str] = ""
 
-    at: float = 0.0
-    rtp_time: int | None = None
+    at: float = 0.0  # see above
+    rtp_time: int | None = None  # see above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start(Record):
-    """The test begins."""
+    """`start`: the test begins."""
 
     event: ClassVar = "start"
 
     test: str  # its name; for pytest the node id
     phone: str  # the instance id
     run: int = 1  # 2 for its first repetition
-    version: int = VERSION
+    version: int = VERSION  # of the format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End(Record):
-    """The test, or a part of it (set-up, tear-down), ended so."""
+    """`end`: the test, or a part of it (set-up, tear-down), ended so."""
 
     event: ClassVar = "end"
 
-    outcome: Outcome
-    duration_s: float
+    outcome: Outcome  # "passed", "failed" or "skipped"
+    duration_s: float  # since the test began
     error: str | None = None  # a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Video(Record):
-    """A video of it. `at` is the moment that its first frame shows."""
+    """`video`: a video of it. `at` is the moment that its first frame shows."""
 
     event: ClassVar = "video"
 
     path: str  # relative to the folder of the timeline
-    duration_s: float
+    duration_s: float  # how long it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Record):
-    """A step of the test, `with phone.step("sign in")`."""
+    """`step`: a step of the test, `with phone.step("sign in")`."""
 
     event: ClassVar = "step"
 
-    name: str
-    duration_s: float
-    outcome: Outcome
+    name: str  # what the test calls it
+    duration_s: float  # how long it took
+    outcome: Outcome  # "passed", or "failed" if it ended with an error
     depth: int = 0  # how many steps it is in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch(Record):
-    """Fingers touched the screen. `at` is when the first one went down."""
+    """`touch`: fingers touched the screen. `at` is when the first one went down.
+
+    Each path has a finger's places: x, y, and seconds since `at`. It went down at the first, and up at the last.
+    """
 
     event: ClassVar = "touch"
 
     verb: str  # "tap", "swipe", "finger" and so on
-    # For each finger where it was: x, y, and seconds since `at`. It went down at the first, and up at the last.
-    paths: tuple[tuple[tuple[float, float, float], ...], ...] = ()
-    duration_s: float = 0.0
+    paths: tuple[tuple[tuple[float, float, float], ...], ...] = ()  # of each finger
+    duration_s: float = 0.0  # from its first frame to its last one
     error: str | None = None  # why it was not sent, or not all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key(Record):
-    """A key was pressed."""
+    """`key`: a key was pressed."""
 
     event: ClassVar = "key"
 
     name: str | None = field(repr=False)  # such as "BACK"; null in a file for a key that types something
     types_text: bool = False  # whether the key types something
-    duration_s: float = 0.0
-    error: str | None = None
+    duration_s: float = 0.0  # from its first frame to its last one
+    error: str | None = None  # why it was not sent, or not all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Record):
-    """A text was typed."""
+    """`text`: a text was typed."""
 
     event: ClassVar = "text"
 
     length: int  # in characters
     text: str | None = field(default=None, repr=False)  # null in a file
-    duration_s: float = 0.0
-    error: str | None = None
+    duration_s: float = 0.0  # from its first frame to its last one
+    error: str | None = None  # why it was not sent, or not all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message(Record):
-    """A message or a frame of another type went to the phone, or came from it. Its content is not kept."""
+    """`message`: a message or a frame of another type went to the phone, or came from it. Its content is not kept."""
 
     event: ClassVar = "message"
 
     by_phone: bool  # whether the phone sent it
     kind: str | None  # the `type` of the JSON object, else the number of the frame's type
-    duration_s: float = 0.0
-    error: str | None = None
+    duration_s: float = 0.0  # from its first frame to its last one
+    error: str | None = None  # why it was not sent, or not all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change(Record):
-    """A frame differs from the last one that did. Frames are compared while something waits for the screen."""
+    """`change`: a frame differs from the last one that did. Frames are compared while something waits."""
 
     event: ClassVar = "change"
 
@@ -146,7 +148,7 @@ class Change(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Still(Record):
-    """The screen was found still. `at` is when that was known."""
+    """`still`: the screen was found still. `at` is when that was known."""
 
     event: ClassVar = "still"
 
@@ -155,62 +157,62 @@ class Still(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait(Record):
-    """Something was waited for. `at` is when the wait began."""
+    """`wait`: something was waited for. `at` is when the wait began."""
 
     event: ClassVar = "wait"
 
     what: str  # in words: "a still screen", "Sign in", "pay.png"
-    duration_s: float
-    outcome: Literal["met", "timed out", "failed", "cancelled"]
+    duration_s: float  # how long
+    outcome: Literal["met", "timed out", "failed", "cancelled"]  # how it ended
     score: float | None = None  # how well it was found, from 0 to 1; after a time-out, the nearest miss
     region: Area | None = None  # where
-    error: str | None = None
+    error: str | None = None  # a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured(Record):
-    """What came of an action that was asked for it (`changed`, `settled`). `at` is when the action was sent.
+    """`measured`: what came of an action that was asked (`changed`, `settled`). `at` is when the action was sent.
 
     The times are those of `Settled` and `Change`; `changed` measures the first one alone.
     """
 
     event: ClassVar = "measured"
 
-    first_change_s: float
-    settled_s: float | None = None
-    longest_gap_s: float | None = None
-    frames: int | None = None
-    round_trip_s: float | None = None
+    first_change_s: float  # to the first frame that changed
+    settled_s: float | None = None  # to the last one
+    longest_gap_s: float | None = None  # between two of them
+    frames: int | None = None  # how many changed
+    round_trip_s: float | None = None  # to the phone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted(Record):
-    """The stream was interrupted."""
+    """`interrupted`: the stream was interrupted."""
 
     event: ClassVar = "interrupted"
 
-    reason: str
+    reason: str  # a sentence or a part of one
     duration_s: float | None  # null if it did not go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames(Record):
-    """The frames of about a second; there is one each second, also without any. `at` is the end of that second."""
+    """`frames`: the frames of a second; there is one each second, also without any. `at` is the end of that second."""
 
     event: ClassVar = "frames"
 
-    frames: int
+    frames: int  # how many came
     longest_gap_s: float  # between two of them, by the phone's clock; 0.0 without two frames
-    bytes: int
+    bytes: int  # of these frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut(Record):
-    """Earlier records were left out: there were more than are kept."""
+    """`left_out`: earlier records were left out: there were more than are kept."""
 
     event: ClassVar = "left_out"
 
-    records: int
+    records: int  # how many
 
 
 def kind_of(message: Mapping[str, object]) -> str | None:
