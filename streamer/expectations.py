@@ -14,6 +14,7 @@ from streamer.golden import Golden, Mismatch
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.session import Session
 from streamer.target import Target, check_above_0, text_in
+from streamer.timeline.records import Still
 from streamer.waiting import QUIET_S, not_still, step, watcher_of
 from streamer.watch.region import Region
 from streamer.watch.still import Stillness
@@ -178,6 +179,7 @@ class PhoneExpectation:
                         compared = watch.newest
                         mismatch = await asyncio.to_thread(golden.compare, compared)
                         if mismatch is None:
+                            watcher.journal.tell_now(Still(quiet_s=QUIET_S))
                             return None
                         if golden.is_update:
                             await asyncio.to_thread(golden.save, compared)

@@ -26,7 +26,7 @@ from tests.docs.pages import Block, blocks
 from tests.support.pytest_runs import run_suite
 
 LIMIT_S: Final = 40.0
-WITH_APPS: Final = {"docs/howto/find.md"}  # pages whose examples find things in the emulator's apps
+WITH_APPS: Final = {"docs/howto/find.md", "docs/howto/visual-regression.md"}  # whose examples need the emulator's apps
 _NAME: Final = re.compile(r"# (conftest|test_\w+)\.py\n")  # with which a file of a page's test suite begins
 SUITES: Final = sorted({block.page for block in blocks("python") if _NAME.match(block.source)})
 PROGRAMS: Final = [block for block in blocks("python") if not _NAME.match(block.source)]

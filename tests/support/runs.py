@@ -65,21 +65,22 @@ def write_run(
     marked: int | None = None,
     outcome: Outcome = "passed",
     has_video: bool = True,
+    before_s: float = BEFORE_S,
 ) -> Path:
     """Write a run into a new folder, and return it. The screen of the step `marked` has a mark that others lack."""
     folder.mkdir(parents=True)
     records = records_of(lengths_s=lengths_s, outcome=outcome)
     if has_video:
-        duration_s = _write_video(folder / "video.mp4", lengths_s, marked)
-        records.append(Video(at=BEGIN - BEFORE_S, path="video.mp4", duration_s=duration_s))
+        duration_s = _write_video(folder / "video.mp4", lengths_s, marked, before_s)
+        records.append(Video(at=BEGIN - before_s, path="video.mp4", duration_s=duration_s))
     (folder / "timeline.jsonl").write_bytes(encode(records))
     return folder
 
 
-def _write_video(path: Path, lengths_s: tuple[float, ...], marked: int | None) -> float:
+def _write_video(path: Path, lengths_s: tuple[float, ...], marked: int | None, before_s: float) -> float:
     """Write a video that changes its color 0.2 s after each step began, and stands still otherwise."""
-    edges = [BEFORE_S + sum(lengths_s[:number]) + 0.2 for number in range(len(lengths_s))]
-    end = BEFORE_S + sum(lengths_s) + 0.5
+    edges = [before_s + sum(lengths_s[:number]) + 0.2 for number in range(len(lengths_s))]
+    end = before_s + sum(lengths_s) + 0.5
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
