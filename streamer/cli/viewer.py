@@ -33,7 +33,7 @@ async def show(
         stopped = await stack.enter_async_context(stop_on_signal())
         if not is_loopback(host):
             note("everybody who has this address can see the phone" + ("" if read_only else " and touch it"), "yellow")
-        show_result({"url": viewer.url}, f"{viewer.url}\n\nCtrl-C ends it.", as_json=say.as_json, is_pipe=True)
+        show_result({"url": viewer.url}, f"{viewer.url}\n\nCtrl-C ends it.", as_json=say.as_json)
         if opens:
             await asyncio.to_thread(webbrowser.open, viewer.url)
         ended, told = asyncio.create_task(viewer.wait_ended()), asyncio.create_task(stopped.wait())
