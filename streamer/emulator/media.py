@@ -1,11 +1,12 @@
-"""The emulator's camera on itself: one thread draws and encodes frames, one makes audio; clients get them all.
+"""The emulator's camera on itself: a thread draws and encodes frames, audio comes from the loop; clients get them all.
 
 Both are real: libx264 and libopus through PyAV. Each frame is encoded once, whoever watches, and none while nobody
-does: the threads then sleep. The encoder has its cheapest settings, as a phone's is a circuit that costs no CPU.
+does: the thread then sleeps. The encoder has its cheapest settings, as a phone's is a circuit that costs no CPU.
 """
 
 import asyncio
 import fractions
+import math
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from streamer.emulator.screen import DARK_S, SCENE_S, shared_screen
 
 VIDEO_CLOCK: Final = fractions.Fraction(1, 90_000)
 KEYFRAME_EVERY_S: Final = 10
+_PACKETS_A_SECOND: Final = 48_000 / AUDIO_SAMPLES
 _FINEST: Final = 20  # of the encoder's quantizers: with finer ones it spends a still screen's bits on what nobody sees
 IDR, PARAMETER_SETS = 5, (7, 8)  # types of NAL units
 START_CODE: Final = b"\x00\x00\x00\x01"
@@ -35,7 +37,7 @@ TRACK_LIMIT: Final = 30  # packets that a client has not yet sent: then its vide
 
 
 class EncodedTrack(MediaStreamTrack):
-    """One client's share: encoded packets, handed over from the threads. Holds TRACK_LIMIT of them."""
+    """One client's share: encoded packets, handed over as they are made. Holds TRACK_LIMIT of them."""
 
     def __init__(self, kind: str, media: "PhoneMedia") -> None:
         super().__init__()
@@ -94,7 +96,7 @@ class EncodedTrack(MediaStreamTrack):
 
 
 class PhoneMedia:
-    """The phone's video and audio. `close` ends both threads; `join` one and its packets come by themselves."""
+    """The phone's video and audio. `close` ends both; `join` one and its packets come by themselves."""
 
     def __init__(
         self,
@@ -129,11 +131,9 @@ class PhoneMedia:
         self._events: deque[tuple[float, DeviceEvent]] = deque()  # after when each came
         self._screens = {} if desktop is not None else {(width, height): shared_screen(width, height)}
         self.origin = time.monotonic()  # the moment that is zero for both video and audio
-        self._threads = [threading.Thread(target=self._show, name="phone screen", daemon=True)]
-        if audio:
-            self._threads.append(threading.Thread(target=self._audio, name="phone audio", daemon=True))
-        for thread in self._threads:
-            thread.start()
+        self._playing: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._show, name="phone screen", daemon=True)
+        self._thread.start()
 
     def join(self, kind: str) -> EncodedTrack:
         """Return a new client's track; a video track begins with a keyframe, which is made for it."""
@@ -150,8 +150,11 @@ class PhoneMedia:
         """Draw and play while a client takes what comes, and only then."""
         if any(track.is_read for track in self._tracks):
             self._is_watched.set()
+            if self.has_audio and self._playing is None:
+                self._play_at(math.ceil((time.monotonic() - self.origin) * _PACKETS_A_SECOND))
         elif not self._closing.is_set():
             self._is_watched.clear()
+            self._stop_playing()
 
     def request_keyframe(self) -> None:
         """Answer a client that asks for a keyframe."""
@@ -193,10 +196,11 @@ class PhoneMedia:
         return self._desktop.in_front
 
     async def close(self) -> None:
-        """End the threads."""
+        """End the thread and the audio."""
         self._closing.set()
         self._is_watched.set()
-        await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
+        self._stop_playing()
+        await asyncio.to_thread(self._thread.join)
         for track in list(self._tracks):
             track.stop()
 
@@ -263,6 +267,9 @@ class PhoneMedia:
 
     def _tell_sent(self, packet: "av.Packet[Any]") -> None:
         """Hand an access unit out as the faults have it sent."""
+        if not (self._faults.intra_refresh or self._faults.parameter_sets_apart):
+            self._tell("video", packet)
+            return
         nal_units = [(nal_unit[0] & 0x1F, nal_unit) for nal_unit in nal_units_of(bytes(packet))]
         if self._faults.intra_refresh and any(nal_type == IDR for nal_type, _ in nal_units):
             return  # the one at the beginning
@@ -320,12 +327,19 @@ class PhoneMedia:
         edges = (second + int(FLASH_S * 90_000), second + 90_000)
         return min(due, next(edge for edge in edges if edge > shown))
 
-    def _audio(self) -> None:
-        number = 0
-        while (moment_s := self._wait_until(number * AUDIO_SAMPLES / 48_000)) is not None:
-            number = round(moment_s * 48_000 / AUDIO_SAMPLES)
-            self._tell("audio", shared_melody(beeps=self._flashes, volume=self.volume).packet(number))
-            number += 1
+    def _play_at(self, number: int) -> None:
+        """Hand the packet of this number out when its time has come, and then the next ones."""
+        delay_s = self.origin + number / _PACKETS_A_SECOND - time.monotonic()
+        self._playing = self._loop.call_later(max(delay_s, 0), self._play, number)
+
+    def _play(self, number: int) -> None:
+        self._hand_out("audio", shared_melody(beeps=self._flashes, volume=self.volume).packet(number))
+        self._play_at(number + 1)
+
+    def _stop_playing(self) -> None:
+        if self._playing is not None:
+            self._playing.cancel()
+            self._playing = None
 
 
 def _video_encoder(size: tuple[int, int], fps: int, bitrate_bps: int, *, between: int, faults: Faults) -> Any:

@@ -28,10 +28,10 @@ class _Packetizer(H264Encoder):
     def pack(self, packet: Any) -> tuple[list[bytes], int]:
         """Return the payloads of an access unit, and its time."""
         payloads, timestamp = super().pack(packet)
-        nal_units = nal_units_of(bytes(packet))
         if self._faults.annexb_in_fua:
-            payloads = self._packetize([b"\x00\x00\x00\x01".join(nal_units)])
+            payloads = self._packetize([b"\x00\x00\x00\x01".join(nal_units_of(bytes(packet)))])
         elif self._faults.marker_per_slice:
+            nal_units = nal_units_of(bytes(packet))
             payloads = [payload for nal_unit in nal_units for payload in self._packetize([nal_unit])]
         return payloads, timestamp
 
