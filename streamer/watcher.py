@@ -35,8 +35,9 @@ ASK_EVERY_S: Final = 0.05
 KEPT_S: Final = 10.0  # how long a kept watch goes on if nobody asks
 KEPT_FRAMES: Final = 60  # of a kept watch that nobody has asked: 85 MB at 720x1280
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
-# The means of areas. Of chroma, libswscale reads one row of four: SWS_SRC_V_CHR_DROP, for which PyAV has no name.
-_REDUCING: Final = Interpolation.AREA | 2 << 16
+# The means of areas. Of chroma, libswscale reads every second row: SWS_SRC_V_CHR_DROP, for which PyAV has no name. With
+# one row of four, what encoders do to a resting screen is a change more often.
+_REDUCING: Final = Interpolation.AREA | 1 << 16
 
 
 class BlockMeans:
