@@ -1,6 +1,7 @@
 """`python -m benchmarks.watching`: what watching the screen adds to decoding it, in CPU time of one process a side.
 
 Both sides decode the same 300 frames. One of them reduces each to blocks and compares these, as one wait has it done.
+A frame's time is the median of the rounds': other programs disturb some frames of each round.
 """
 
 import json
@@ -37,25 +38,28 @@ def main(
     rows = []
     for each in CLIPS:
         access_units(each)
-        found: dict[str, list[float]] = {"decoding": [], "watching": []}
+        found: dict[str, list[list[float]]] = {"decoding": [], "watching": []}
         for _ in range(rounds):
             for name, times in found.items():
                 times.append(_run(name, each.name))
-        decoding, watching = (statistics.median(times) for times in found.values())
-        added = statistics.median(b - a for a, b in zip(*found.values(), strict=True))
+        decoding, watching = (
+            statistics.mean(statistics.median(frame) for frame in zip(*times, strict=True)) for times in found.values()
+        )
+        added = watching - decoding
         rows.append((each.name, f"{decoding:.2f}", f"{watching:.2f}", f"{added:.2f}", f"{added / decoding:.0%}"))
     headings = ("CPU a frame", "decoding, ms", "decoding and watching, ms", "added, ms", "of the decoding")
     print_grid(Grid(f"What watching costs; medians of {rounds} rounds", headings, rows))
     console.print(f"the goal is at most {GOAL_MS} ms added at 720p30")
 
 
-def _run(side: str, clip: str) -> float:
+def _run(side: str, clip: str) -> list[float]:
     command = [sys.executable, "-m", "benchmarks.watching", "--side", side, "--clip", clip]
-    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    times: list[float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return times
 
 
-def _cpu_ms(clip: str, *, watches: bool) -> float:
-    """Return the CPU time of this process for a frame, its decoder's threads included."""
+def _cpu_ms(clip: str, *, watches: bool) -> list[float]:
+    """Return the CPU time of this process for each frame, its decoder's threads included."""
     units = [
         AccessUnit(
             kind="video",
@@ -70,13 +74,15 @@ def _cpu_ms(clip: str, *, watches: bool) -> float:
         for index, (is_keyframe, data) in enumerate(access_units(clip_named(clip))[:FRAMES])
     ]
     decoder, means, reference = FrameDecoder(lambda: None), BlockMeans(), Reference()
-    begin = time.process_time()
+    times = []
     for unit in units:
+        begin_ns = time.process_time_ns()
         for frame in decoder.decode(unit):
             if watches:
                 size = frame.av_frame.width, frame.av_frame.height
                 reference.compare(means(frame.av_frame), size, rtp_time=unit.rtp_time, arrival_ns=unit.arrival_ns)
-    return 1000 * (time.process_time() - begin) / len(units)
+        times.append((time.process_time_ns() - begin_ns) / 1e6)
+    return times
 
 
 if __name__ == "__main__":
