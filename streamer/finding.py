@@ -84,7 +84,14 @@ class Targets(Verbs, Waits):
         return self._target(TextFinder(self._reader, text, exact=exact))
 
     def _target(self, finder: Finder) -> Target:
-        past = Past(self._history, self._fanout, self._preroll_s, task=self._task, error=lambda: self._error)
+        past = Past(
+            self._history,
+            self._fanout,
+            self._preroll_s,
+            loop=self._loop,
+            task=self._task,
+            error=lambda: self._error,
+        )
         return Target(self, self._watcher, past, finder)
 
 

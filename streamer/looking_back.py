@@ -22,6 +22,7 @@ from streamer.media.fanout import Fanout
 from streamer.media.frame_decoder import DecodedFrame, FrameDecoder
 from streamer.media.history import History
 from streamer.media.playback.video_frames import VideoFrame, frame_of
+from streamer.own_loop import OwnLoop
 from streamer.targets.matches import Match
 from streamer.targets.query import Query, Sight
 
@@ -57,20 +58,24 @@ class Past:
         fanout: Fanout,
         preroll_s: float,
         *,
+        loop: OwnLoop,
         task: "asyncio.Task[None]",
         error: Callable[[], Exception | None],
     ) -> None:
         self._history = history
         self._fanout = fanout
         self._preroll_s = preroll_s
+        self._loop = loop
         self._task = task
         self._error = error
 
     async def look(self, query: Query, since_ns: int, timeout_s: float) -> Seen:
         """Look for a query in all that came since a moment (monotonic), and then until `timeout_s` have passed.
 
-        Raises WaitTimeoutError if it was not seen, ConfigurationError if too little is kept, or what ended the session.
+        Raises WaitTimeoutError if it was not seen, ConfigurationError if too little is kept or in another loop, or what
+        ended the session.
         """
+        self._loop.check()
         begin_ns = time.monotonic_ns()
         if not self._preroll_s:
             raise ConfigurationError("expected connect(preroll_s=...) to look back, got none: say how long to keep")
