@@ -89,6 +89,7 @@ class Targets(Verbs, Waits):
             self._fanout,
             self._preroll_s,
             loop=self._loop,
+            complete=self._watcher.complete,
             task=self._task,
             error=lambda: self._error,
         )

@@ -8,7 +8,7 @@ thread                                     decoded from a keyframe on ── eac
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,7 +49,8 @@ class Seen:
 class Past:
     """The last moments of a session, and those that come: its history, fan-out and task.
 
-    `preroll_s` is how much is kept, in seconds. `error` is called for what ended the session, once its task has ended.
+    `preroll_s` is how much is kept, in seconds. `complete` asks the phone for what was lost, and returns when it has
+    come. `error` is called for what ended the session, once its task has ended.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Past:
         preroll_s: float,
         *,
         loop: OwnLoop,
+        complete: Callable[[], Awaitable[None]],
         task: "asyncio.Task[None]",
         error: Callable[[], Exception | None],
     ) -> None:
@@ -66,6 +68,7 @@ class Past:
         self._fanout = fanout
         self._preroll_s = preroll_s
         self._loop = loop
+        self._complete = complete
         self._task = task
         self._error = error
 
@@ -102,17 +105,23 @@ class Past:
 
     async def _review(self, review: "Review", begin_ns: int, timeout_s: float, has_rung: asyncio.Event) -> None:
         """Look at everything that came before `begin_ns`, and then at what comes until it is seen, or time is up."""
-        until_ns = begin_ns + round(timeout_s * 1e9)
+        past_ns, until_ns = begin_ns, begin_ns + round(timeout_s * 1e9)
         last: AccessUnit | None = None
+        is_complete = False
         while True:
             has_rung.clear()
             units = deque(_after(self._history.frames_since(review.since_ns), last))
             while units:
                 last = units[-1]
-                if units[0].arrival_ns > begin_ns and (review.match or time.monotonic_ns() >= until_ns):
+                if units[0].arrival_ns > past_ns and (review.match or time.monotonic_ns() >= until_ns):
                     return
                 await asyncio.to_thread(review.receive, units, time.monotonic() + SLICE_S)
             await asyncio.to_thread(review.catch_up)
+            if not is_complete and review.gone_ns is None:
+                # The frame with it, or the one without it, may be lost with no other behind it to show that.
+                await self._complete()
+                is_complete, past_ns = True, time.monotonic_ns()
+                continue
             left_s = (until_ns - time.monotonic_ns()) / 1e9
             if review.match or left_s <= 0:
                 return
@@ -146,6 +155,7 @@ class Review:
         self._decoder = FrameDecoder(lambda: None)
         self._before: VideoFrame | None = None  # the newest frame from before that moment
         self._looked_at: VideoFrame | None = None
+        self._came_ns = since_ns
 
     def receive(self, units: deque[AccessUnit], until_s: float) -> None:
         """Take units, from a keyframe on, until none is left or it is so late (`time.monotonic`)."""
@@ -167,7 +177,8 @@ class Review:
             self._before = frame
             return
         self._look_at_beginning()
-        self._look(frame, frame.arrival_ns)
+        self._came_ns = max(self._came_ns, frame.arrival_ns)  # one that was sent again comes after those behind it
+        self._look(frame, self._came_ns)
 
     def _look_at_beginning(self) -> None:
         before, self._before = self._before, None

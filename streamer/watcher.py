@@ -34,6 +34,7 @@ OnLook: TypeAlias = Callable[[Look, VideoFrame], None]
 ASK_EVERY_S: Final = 0.05
 KEPT_S: Final = 10.0  # how long a kept watch goes on if nobody asks
 KEPT_FRAMES: Final = 60  # of a kept watch that nobody has asked: 85 MB at 720x1280
+ASKS: Final = 4  # in a row: at 10 % loss one in 2,000 of them all are lost, or their answers
 WATCHES_LIMIT: Final = 64  # waits at once: each costs the decoder's thread a comparison a frame
 # The means of areas. Of chroma, libswscale reads every second row: SWS_SRC_V_CHR_DROP, for which PyAV has no name. With
 # one row of four, what encoders do to a resting screen is a change more often.
@@ -239,6 +240,22 @@ class Watcher:
         """Ask the phone for an answer; return whether it came. It takes up to 1.5 s for each transport."""
         peer = self._reconnector.connection.peer
         return peer is not None and await peer.probe()
+
+    async def complete(self) -> None:
+        """Ask for frames that were lost with nothing behind them, and for what is missing; return when that has come.
+
+        It asks a few times, since a question or its answer may be lost, too. It gives up if the phone does not answer.
+        """
+        for _ in range(ASKS):
+            if self._reconnector.is_interrupted:
+                return
+            self._reconnector.connection.request_following()
+            if not await self.ask():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_EVERY_S):
+                    while self.is_missing:  # noqa: ASYNC110 - a receiver tells nobody
+                        await asyncio.sleep(ASK_EVERY_S / 10)
 
     @contextlib.contextmanager
     def watch(self, on_look: OnLook, *, region: Region | None, ignore: Sequence[Region]) -> Iterator[Watch]:

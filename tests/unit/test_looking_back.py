@@ -1,6 +1,7 @@
 """What was on the screen, frame by frame: when it came, when it went, and what is not looked at."""
 
 from collections import deque
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -64,6 +65,13 @@ def test_it_came_with_the_first_frame_that_shows_it_and_went_with_the_first_that
     assert review.match is not None
     assert review.match.frame.arrival_ns == review.first_ns == 200 * MS
     assert review.gone_ns == 400 * MS
+
+
+def test_a_frame_that_was_sent_again_does_not_go_before_it_came() -> None:
+    units = stream(20, 230, 20, 20)
+    units[1] = replace(units[1], arrival_ns=250 * MS)
+    review, _ = reviewed(units, 50)
+    assert (review.first_ns, review.gone_ns) == (250 * MS, 250 * MS)
 
 
 def test_what_was_on_the_screen_at_that_moment_counts_from_then_on() -> None:
