@@ -51,6 +51,8 @@ async def serve(
                 await serving.serve_stdio(server, stopped)
             else:
                 given = os.environ.get(_TOKEN) or None
+                if given is None and say.quiet and not say.as_json:
+                    raise errors.ConfigurationError(f"expected a token in {_TOKEN}: with --quiet, none is printed")
                 token = _checked(given) or secrets.token_urlsafe(32)
                 listening = _listen(port)
                 url = f"http://127.0.0.1:{listening.getsockname()[1]}{serving.PATH}"

@@ -204,7 +204,9 @@ async def test_what_is_wrong_is_said_before_anybody_is_served(
     for name in [name for name in os.environ if name.startswith("STREAMER_")]:
         monkeypatch.delenv(name)
 
-    async def serve(endpoint: str | None, transport: Literal["stdio", "http"] = "http", port: int = 0) -> None:
+    async def serve(
+        endpoint: str | None, transport: Literal["stdio", "http"] = "http", port: int = 0, *, quiet: bool = False
+    ) -> None:
         connection = Connection(endpoint=endpoint)
         await agent.serve(
             phone.instance_id, connection, transport, port=port, reads_texts=False, directory=None, say=Output()
@@ -215,6 +217,8 @@ async def test_what_is_wrong_is_said_before_anybody_is_served(
     with pytest.raises(ConfigurationError, match="STREAMER_AUTH_TOKEN"):
         await serve(phone.endpoint)
     monkeypatch.setenv("STREAMER_AUTH_TOKEN", phone.tenant_token)
+    with pytest.raises(ConfigurationError, match="expected a token in STREAMER_MCP_TOKEN: with --quiet"):
+        await serve(phone.endpoint, quiet=True)
     monkeypatch.setenv("STREAMER_MCP_TOKEN", "a-small-one")
     with pytest.raises(ConfigurationError, match="expected a token of at least 16") as caught:
         await serve(phone.endpoint)
