@@ -209,7 +209,13 @@ async def test_what_is_wrong_is_said_before_anybody_is_served(
     ) -> None:
         connection = Connection(endpoint=endpoint)
         await agent.serve(
-            phone.instance_id, connection, transport, port=port, reads_texts=False, directory=None, say=Output()
+            phone.instance_id,
+            connection,
+            transport,
+            port=port,
+            reads_texts=False,
+            directory=None,
+            say=Output(quiet=quiet),
         )
 
     with pytest.raises(ConfigurationError, match="expected an endpoint"):
