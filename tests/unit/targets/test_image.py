@@ -1,6 +1,5 @@
 """Finding images on frames that are drawn here."""
 
-import sys
 from typing import Any, Final
 
 import numpy as np
@@ -141,7 +140,6 @@ def test_an_image_that_cannot_be_found_is_refused(image: Any, threshold: float, 
 
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "cv2", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"get_by_image\(\) needs the extra 'vision': pip install"):
         image_finder(icon(), 0.9, "icon.png")
