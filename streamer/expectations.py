@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Iterable
+from pathlib import Path
 from typing import Final, overload
 
 from streamer.aio import within
@@ -152,7 +153,7 @@ class PhoneExpectation:
             files = await asyncio.to_thread(golden.show, mismatch)
             share = None if mismatch.difference is None else mismatch.difference.share
             found.score = None if share is None else round(1 - share, 4)
-            shown = " and ".join(str(each) for each in reversed(files))
+            shown = " and ".join(map(_relative, reversed(files)))
             raise ExpectationError(
                 f"after {timeout_s:g} s {mismatch.sentence}: see {shown}; to accept the screen as it is, update the "
                 "image with --phone-update-images or update=True",
@@ -210,6 +211,11 @@ def expect(thing: Target | Session) -> TargetExpectation | PhoneExpectation:
     raise ConfigurationError(
         f"expected a Session or a Target of this face, got {type(thing).__name__}: streamer.sync has its own expect"
     )
+
+
+def _relative(path: Path) -> str:
+    """Return a path as it is reached from the working directory, if it is in there."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 async def _expected(wait: Awaitable[object]) -> None:
