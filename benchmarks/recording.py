@@ -127,7 +127,7 @@ def _full_report(directory: Path, minutes: float, kills: int, rounds: int) -> Re
         for item in found
     ]
     headings = ("", "MB", "recording.frames", "in the file as sent", "missing", "decoded", "error")
-    return Report(grids=[Grid("A disk of 2 MB", headings, rows)], notes=[str(found[0]["error"])])
+    return Report(grids=[Grid("A disk of 0.5 MB", headings, rows)], notes=[str(found[0]["error"])])
 
 
 def _slow_report(directory: Path, minutes: float, kills: int, rounds: int) -> Report:

@@ -340,7 +340,7 @@ MACHINES: Final = (
         what="the disk is full",
         when="while streaming",
         serve={"width": 360, "height": 640, "bitrate_bps": 3_000_000},
-        disk_mb=1,
+        disk_kb=256,
         within_s=15,
     ),
     Row(

@@ -57,7 +57,7 @@ async def test_a_fault_among_real_peers_has_the_documented_outcome(peers_outcome
 
 
 def _check(row: Row, outcome: Outcome | Exception) -> None:
-    if row.disk_mb and type(outcome) is OSError and os.environ.get("CI") != "true":
+    if row.disk_kb and type(outcome) is OSError and os.environ.get("CI") != "true":
         pytest.skip(str(outcome))  # small disks are for root
     if isinstance(outcome, Exception):
         raise outcome

@@ -47,7 +47,7 @@ class Row:
     faults: dict[str, Any] = field(default_factory=dict)
     act: Callable[[Any], Awaitable[None]] = _nothing
     lasts_s: float = 0.0
-    disk_mb: int = 0  # it is recorded on a disk of this size, until that is full
+    disk_kb: int = 0  # it is recorded on a disk of this size, until that is full
     stage: Stage = here  # where it is tried; `act` gets what this gives
     is_alone: bool = False  # it would be felt in the trials beside it
     restarts_counter: bool = False  # another process draws after the fault
@@ -109,7 +109,7 @@ async def trial(row: Row, peers: Peers) -> Outcome:
         connecting = streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **row.connect
         )
-        with small_disk(row.disk_mb) if row.disk_mb else tempfile.TemporaryDirectory() as folder:
+        with small_disk(row.disk_kb) if row.disk_kb else tempfile.TemporaryDirectory() as folder:
             return await _Trial(row, phone, connecting, Path(folder) / "a.mp4").run()
 
 
@@ -142,7 +142,7 @@ class _Trial:
                     with contextlib.nullcontext() if row.grows_mb is None else self._memory:
                         if row.when != "at first":
                             await self._break()
-                        if row.disk_mb:
+                        if row.disk_kb:
                             await recording.closed()
                         await self._watch(session)
                     error = session.error
@@ -191,7 +191,7 @@ class _Trial:
                     await self._until(lambda: session.state == "closed")
             if {"resumed", "renewed"} & set(self._row.events):  # a busy machine may come to it later
                 await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
-        elif self._row.when != "at first" and not self._row.disk_mb:
+        elif self._row.when != "at first" and not self._row.disk_kb:
             await self._until(lambda: session.state == "closed" or self._count("resumed", "renewed"))
         begun = len(self._frames)
         await self._until(lambda: session.state == "closed" or len(self._frames) > begun + GOING_ON)
@@ -200,7 +200,7 @@ class _Trial:
         """Return how long it took, or the longest time without a frame if the fault is about that."""
         if self._iterator != "goes on":
             return self._ended_at - self._fault_at
-        if self._row.lasts_s or self._row.disk_mb:
+        if self._row.lasts_s or self._row.disk_kb:
             pauses = itertools.pairwise([self._fault_at, *(at for at in self._frames if at > self._fault_at)])
             return max(later - earlier for earlier, later in pauses)
         return next(at for at in self._frames if at > max(self._resumed_at, self._fault_at)) - self._fault_at
@@ -289,7 +289,7 @@ def check(row: Row, outcome: Outcome) -> None:
         assert outcome.iterator == ("goes on" if row.error is None else row.error.__name__)
         assert outcome.decoded == outcome.frames > 0
         ended_by = outcome.recording_error.reason if outcome.recording_error else None
-        assert ended_by == ("disk-full" if row.disk_mb else None)
+        assert ended_by == ("disk-full" if row.disk_kb else None)
     assert outcome.seconds < row.within_s
     assert row.grows_mb is None or outcome.grown_mb < row.grows_mb
 

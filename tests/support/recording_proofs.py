@@ -176,12 +176,12 @@ def _left(path: Path, sent: dict[str, list[Any]], killed_at: float) -> dict[str,
 
 
 async def full(directory: Path, **options: Any) -> list[dict[str, Any]]:
-    """Record into each kind of file on a disk of 2 MB of its own, and into one where there is room; until all are full.
+    """Record into each kind of file on a disk of 0.5 MB, and into one where there is room, until all are full.
 
     Raises OSError if such a disk cannot be had.
     """
     with contextlib.ExitStack() as disks:
-        paths = [disks.enter_context(small_disk(2)) / f"full{suffix}" for suffix in SUFFIXES]
+        paths = [disks.enter_context(small_disk(512)) / f"full{suffix}" for suffix in SUFFIXES]
         beside = directory / "beside.mp4"
         async with running_phone(**options) as phone, phone.connect() as session:
             recordings = [session.record(path, overwrite=True, manifest=path.with_suffix(".jsonl")) for path in paths]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
+def small_disk(kilobytes: int) -> Iterator[Path]:
     """Give a directory that holds so much. Raises OSError if it cannot be mounted."""
     with tempfile.TemporaryDirectory() as name:
         told = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", name],
+            ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", name],
             capture_output=True,
             text=True,
             check=False,
