@@ -5,6 +5,7 @@ it uses what the others leave. All other tests wait for peers, processes and tim
 The other workers take them, the long ones first, and help with the tests of logic at the end.
 """
 
+import functools
 import os
 from typing import Any, Final
 
@@ -74,13 +75,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             self.workqueue.move_to_end(piece, last=False)
             super()._assign_work_unit(node)
 
+        @functools.cached_property  # it is asked for with each test
+        def _is_mixed(self) -> bool:
+            return len({is_calm(test) for test in self.collection}) > 1
+
         def _next_for(self, node: Any) -> str | None:
             """Return the next piece for a worker; None if only those are left that are not for it."""
-            is_mixed = len({is_calm(test) for test in self.collection or ()}) > 1
-            takes_calm = is_mixed and _is_last(node.gateway.id, self.numnodes)
-            calm = next(filter(is_calm, self.workqueue), None)
-            other = next((piece for piece in self.workqueue if not is_calm(piece)), None)
-            return calm if takes_calm else other or calm
+            if not self._is_mixed:
+                return next(iter(self.workqueue), None)
+            calm = filter(is_calm, self.workqueue)
+            if _is_last(node.gateway.id, self.numnodes):
+                return next(calm, None)
+            return next((piece for piece in self.workqueue if not is_calm(piece)), None) or next(calm, None)
 
     config.option.loadscopereorder = False
     return Lanes(config, log)
