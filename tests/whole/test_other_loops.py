@@ -10,6 +10,7 @@ import pytest
 
 import streamer
 from streamer import emulator
+from streamer.streams import Streams
 from tests.support.everywhere import Connect
 
 LIMIT_S = 30.0
@@ -21,6 +22,7 @@ def calls(connecting: streamer.Connecting, session: streamer.Session, path: Path
     return {
         "__aiter__": lambda: aiter(session),
         "__aexit__": lambda: session.__aexit__(None, None, None),
+        "access_units": session.access_units,
         "aclose": session.aclose,
         "audio": session.audio,
         "events": session.events,
@@ -39,7 +41,7 @@ def calls(connecting: streamer.Connecting, session: streamer.Session, path: Path
 def public_methods() -> set[str]:
     return {
         name
-        for name, value in vars(streamer.Session).items()
+        for name, value in (vars(Streams) | vars(streamer.Session)).items()
         if inspect.isfunction(value) and (not name.startswith("_") or name in {"__aiter__", "__aexit__"})
     }
 
@@ -81,7 +83,7 @@ async def test_every_call_outside_the_sessions_loop_names_the_bridge_and_changes
         assert session.state == "streaming"
 
 
-@pytest.mark.parametrize("make", ["frames", "audio", "events"])
+@pytest.mark.parametrize("make", ["frames", "audio", "access_units", "events"])
 async def test_an_iterator_that_is_read_outside_the_sessions_loop_names_the_bridge(
     phone: emulator.EmulatedPhone, connect: Connect, make: str
 ) -> None:
