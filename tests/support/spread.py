@@ -65,6 +65,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return unit_of(nodeid)
 
         def _reschedule(self, node: Any) -> None:
+            assigned = self.assigned_work.get(node, {})  # xdist counts through it with each test
+            for piece in [piece for piece, tests in assigned.items() if all(tests.values())]:
+                del assigned[piece]
             if self.workqueue and self._next_for(node) is None and not node.shutting_down:
                 node.shutdown()
             else:
