@@ -4,7 +4,7 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 OLDEST := python3.11
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 + (os.cpu_count() or 1))')
 PURE := tests/unit tests/house
 CORE := tests/contract tests/cloud tests/emulator $(wildcard tests/whole/test_cli*.py)
 

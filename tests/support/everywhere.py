@@ -7,6 +7,7 @@ a test takes it away by `capsys`; in what other processes say to `communicate`; 
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -126,6 +127,12 @@ def _listen_to_what_is_taken_away(monkeypatch: pytest.MonkeyPatch, look: Look) -
 
     monkeypatch.setattr(pytest.CaptureFixture, "readouterr", read_and_look)
     monkeypatch.setattr(asyncio.subprocess.Process, "communicate", communicate_and_look)
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at modules and tests again: they stay, and there are many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
