@@ -182,19 +182,14 @@ def test_a_duration_that_is_shown_can_be_given_as_an_option(seconds: float) -> N
 
 
 @pytest.fixture
-def _warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package's warnings as a command shows them, and the log as it was afterwards."""
-    ours = logging.getLogger("streamer")
-    before = ours.level, ours.propagate, ours.handlers
+def _warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package's warnings as a command shows them."""
     fresh = output.Warnings()
     for module in (output, runtime):
         monkeypatch.setattr(module, "warnings", fresh)
     with monkeypatch.context() as patched:
         patched.setattr(logging, "basicConfig", lambda **_: None)
         runtime._configure_logging(False)
-    yield
-    ours.level, ours.propagate, ours.handlers = before
-    output.be_quiet(False)
 
 
 def _log_of_the_package() -> None:

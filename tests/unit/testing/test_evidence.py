@@ -94,6 +94,7 @@ def pixels_of(path: Path) -> Any:
         return np.asarray(image.convert("RGB"))
 
 
+@pytest.mark.edge  # it imports numpy.testing, and numpy 1.26 then starts a process
 def test_the_image_is_the_last_frame(tmp_path: Path) -> None:
     stream = units()
     assert evidence.save_image(tmp_path / "failure.png", footage_of(stream), AssertionError("no"))
