@@ -11,6 +11,7 @@ from streamer.timeline.journal import POINTS_LIMIT, Journal, Trace
 from streamer.timeline.records import Record
 
 
+@pytest.mark.edge  # it sleeps
 def test_steps_are_told_when_they_end_with_their_depth_and_outcome() -> None:
     journal, told = Journal(lambda: 7), list[Record]()
     with journal.heard_by(told.append):
