@@ -1,10 +1,13 @@
 """Streams that other software made: encoders' access units, aiortc's and libavformat's RTP packets of them."""
 
+import contextlib
 import fractions
 import functools
 import itertools
 import os
+import queue
 import struct
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -129,6 +132,25 @@ def encoded_as(
     """Return the access units of so many pictures, the first of them a keyframe, as the codec's encoder makes them."""
     if codec == "h264":
         return encoded(pictures, size=size, keyframe_every=keyframe_every, noise=noise)
+    encode = functools.partial(
+        _encoded_as, codec, pictures, size=size, keyframe_every=keyframe_every, noise=noise, pix_fmt=pix_fmt
+    )
+    return _tried_again(encode) if codec == "av1" else encode()
+
+
+def _tried_again(encode: Callable[[], list[bytes]]) -> list[bytes]:
+    """Encode in a thread that is left behind if it stands still: libsvtav1 4.1 rarely waits for itself, for ever."""
+    for _ in range(5):
+        made: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        threading.Thread(target=lambda into: into.put(encode()), args=(made,), daemon=True, name="encode").start()
+        with contextlib.suppress(queue.Empty):
+            return made.get(timeout=12)
+    raise AssertionError("expected an AV1 stream within five times 12 s, got none")
+
+
+def _encoded_as(
+    codec: str, pictures: int, *, size: tuple[int, int], keyframe_every: int, noise: bool, pix_fmt: str
+) -> list[bytes]:
     name, options = ENCODERS[codec]
     context = av.CodecContext.create(name, "w")
     assert isinstance(context, av.VideoCodecContext)
