@@ -33,7 +33,7 @@ _LOOPBACK: Final = {"127.0.0.1", "localhost", "[::1]"}
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 # A page's token must not be logged, and websockets logs request lines and messages.
 _silent = logging.getLogger("streamer.viewer.websocket")
@@ -84,7 +84,7 @@ class Viewer:
             {
                 "Content-Type": f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8",
                 "Content-Length": str(len(body)),
-                "Content-Security-Policy": _POLICY.format(ancestors="'self'"),
+                "Content-Security-Policy": _POLICY,
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "no-referrer",
                 "Cross-Origin-Resource-Policy": "same-origin",
@@ -108,13 +108,15 @@ class Viewer:
                 await connection.close(UNAUTHORIZED, "expected the token of this viewer: open the address it printed")
                 return
             name = next(iter(self._sessions)) if name is None else name
-            if (session := self._sessions.get(name)) is None:
+            if (session := self._sessions.get(str(name))) is None:
                 await connection.close(REFUSED, "expected a phone that this viewer shows")
                 return
             page = Page(connection, session, read_only=self._read_only, phones=list(self._sessions))
             self._pages.add(page)
             try:
                 await page.run()
+            except* ConnectionClosed:  # each task of the page learns it
+                pass
             finally:
                 self._pages.remove(page)
 

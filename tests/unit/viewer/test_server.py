@@ -85,8 +85,9 @@ async def test_a_page_without_the_token_is_told_so(viewer: Viewer, first: Any) -
     assert (await said_to(viewer, first)).startswith("4401 expected the token of this viewer")
 
 
-async def test_an_unknown_phone_is_refused(viewer: Viewer) -> None:
-    said = await said_to(viewer, {"token": token(viewer), "phone": "other"})
+@pytest.mark.parametrize("name", ["other", []])
+async def test_an_unknown_phone_is_refused(viewer: Viewer, name: object) -> None:
+    said = await said_to(viewer, {"token": token(viewer), "phone": name})
     assert said == "4403 expected a phone that this viewer shows"
 
 
