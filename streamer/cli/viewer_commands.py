@@ -24,7 +24,7 @@ _VIEWER = "Viewer"
 def view(
     instances: Annotated[
         list[str],
-        typer.Argument(help="The phones' instance ids.", metavar="INSTANCE...", envvar="STREAMER_INSTANCE"),
+        typer.Argument(help="The phones' instance ids.", metavar="INSTANCE", envvar="STREAMER_INSTANCE"),
     ],
     *,
     opens: Annotated[
