@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from streamer.targets.matches import Match
     from streamer.targets.reading import ReadText, TextLine
     from streamer.verbs import Finger
+    from streamer.viewing import Viewer
     from streamer.waiting import Change, Settled
     from streamer.watch.region import Region
 
@@ -156,6 +157,7 @@ __all__ = [
     "Transcode",
     "TypingError",
     "VideoFrame",
+    "Viewer",
     "WaitTimeoutError",
     "clip",
     "connect",
@@ -192,6 +194,7 @@ _HOMES = (
     "streamer.targets.matches",
     "streamer.targets.reading",
     "streamer.verbs",
+    "streamer.viewing",
     "streamer.waiting",
     "streamer.watch.region",
 )

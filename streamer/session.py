@@ -1,11 +1,12 @@
 """A session with a phone, as the user holds it: it owns the connection, the decoder and the recordings."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import IO, Self
 
 from streamer.aio import finish_before_cancelling, first_event
@@ -32,6 +33,7 @@ from streamer.stats import Stats
 from streamer.stats_collector import StatsCollector
 from streamer.streams import Streams
 from streamer.timeline.journal import Journal
+from streamer.viewing import Viewer
 from streamer.watcher import Watcher
 
 _logger = logging.getLogger("streamer.session")
@@ -237,6 +239,38 @@ class Session(Streams, Targets, ShellAndApps):
         self._recordings = {other for other in self._recordings if not other.is_closed} | {recording}
         self._fanout.add(recording)
         return recording
+
+    @contextlib.asynccontextmanager
+    async def view(
+        self,
+        *,
+        open_browser: bool = False,
+        read_only: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+    ) -> AsyncIterator[Viewer]:
+        """Show the phone in the browser while the block runs: `async with phone.view() as viewer`.
+
+        Nothing is encoded again. The page acts on the phone as the program does, with mouse, fingers and keys.
+
+        Args:
+            open_browser: Open the page in the browser, if there is one. Without it, open the viewer's `url` yourself.
+            read_only: The page shows, and cannot touch or record.
+            host: The IP address to listen on. On any but loopback, others on the network reach the page.
+            port: The port; 0 takes a free one.
+            token: What a page has to know, at least 16 characters; None makes one.
+
+        Raises:
+            ConfigurationError: The address cannot be listened on, the port is taken, or the token is too short.
+        """
+        from streamer.viewer import view  # noqa: PLC0415 - it uses the public names, and this is one
+
+        self._loop.check()
+        async with view(
+            self, open_browser=open_browser, read_only=read_only, host=host, port=port, token=token
+        ) as viewer:
+            yield viewer
 
     def request_keyframe(self) -> None:
         """Ask the phone for a keyframe, again and again until one comes."""

@@ -19,6 +19,7 @@ from streamer.sync.iterators import AccessUnitIterator, AudioIterator, EventIter
 from streamer.sync.recording import Recording, clip
 from streamer.sync.session import Session, connect
 from streamer.sync.targets import Target
+from streamer.sync.viewing import Viewer
 from streamer.sync.waiting import timeout
 from streamer.sync.watched import Watched, WatchedAction
 
@@ -39,6 +40,7 @@ __all__ = [
     "Session",
     "Target",
     "TargetExpectation",
+    "Viewer",
     "Watched",
     "WatchedAction",
     "clip",

@@ -1,5 +1,6 @@
 """Written by tests/support/sync_faces.py from the async face: `make sync` writes it again."""
 
+import contextlib
 import os
 import ssl
 import typing
@@ -12,6 +13,7 @@ from streamer.sync.recording import Recording
 from streamer.sync.streams import Streams
 from streamer.sync.targets import Targets
 from streamer.sync.verbs import Verbs
+from streamer.sync.viewing import Viewer
 from streamer.sync.waits import Waits
 from streamer.sync.watched import Watched
 
@@ -131,6 +133,33 @@ class Session(Streams, Targets, Verbs, Waits, Owner[streamer.Session]):
                 transcode=transcode,
             ),
             self,
+        )
+
+    def view(
+        self,
+        *,
+        open_browser: bool = False,
+        read_only: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+    ) -> contextlib.AbstractContextManager[Viewer]:
+        """Show the phone in the browser while the block runs: `with phone.view() as viewer`.
+
+        Nothing is encoded again. The page acts on the phone as the program does, with mouse, fingers and keys.
+
+        Args:
+            open_browser: Open the page in the browser, if there is one. Without it, open the viewer's `url` yourself.
+            read_only: The page shows, and cannot touch or record.
+            host: The IP address to listen on. On any but loopback, others on the network reach the page.
+            port: The port; 0 takes a free one.
+            token: What a page has to know, at least 16 characters; None makes one.
+
+        Raises:
+            ConfigurationError: The address cannot be listened on, the port is taken, or the token is too short.
+        """
+        return self._block(
+            Viewer, self._async.view, open_browser=open_browser, read_only=read_only, host=host, port=port, token=token
         )
 
     def request_keyframe(self) -> None:

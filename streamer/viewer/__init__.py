@@ -1,12 +1,13 @@
 """The viewer: a live phone in the browser, without transcoding, that can be touched.
 
-from streamer.viewer import view
+`Session.view` shows one phone, `view` shows several:
 
-async with streamer.connect(...) as phone, view(phone) as viewer:
+async with streamer.viewer.view(phone, other) as viewer:
     print(viewer.url)
     await viewer.wait_ended()
 """
 
-from streamer.viewer.server import Viewer, view
+from streamer import Viewer
+from streamer.viewer.server import view
 
 __all__ = ["Viewer", "view"]

@@ -8,22 +8,24 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+import webbrowser
+from collections.abc import AsyncIterator, Iterator, Mapping
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, TypeAlias
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from streamer import ConfigurationError, Session
+from streamer import ConfigurationError, Session, Viewer
 from streamer.viewer.page import Page
 
 PAGES_LIMIT: Final = 20  # open at once; one more is refused
 MESSAGE_LIMIT: Final = 16 * 1024  # bytes of a page's message; a longer one ends its connection
 TOKEN_WITHIN_S: Final = 5.0
+RELOAD_WITHIN_S: Final = 2.0  # a page that is closed comes again by then if it was reloaded
 SEND_BUFFER: Final = 256 * 1024  # bytes that the system keeps for a page: more would be seconds of delay
 UNAUTHORIZED, REFUSED = 4401, 4403  # close codes
 
@@ -40,8 +42,8 @@ _silent = logging.getLogger("streamer.viewer.websocket")
 _silent.addFilter(lambda _: False)
 
 
-class Viewer:
-    """A running viewer. `url` opens it; the token stands in its fragment, which browsers send to nobody."""
+class Server(Viewer):
+    """A running viewer: it answers requests for files, and has the pages."""
 
     def __init__(self, sessions: Mapping[str, Session], *, address: Address, token: str, read_only: bool) -> None:
         self._sessions = dict(sessions)
@@ -49,20 +51,52 @@ class Viewer:
         self._token = token
         self._read_only = read_only
         self._pages: set[Page] = set()
-        self._server: Server | None = None
-        self.url = ""
+        self._page_is_open = asyncio.Event()
+        self._all_are_closed = asyncio.Event()  # not before one was open
+        self._port = 0
         self._files = {f.name: f.read_bytes() for f in resources.files("streamer.viewer").joinpath("static").iterdir()}
 
     def __repr__(self) -> str:
         return f"<Viewer of {', '.join(self._sessions)}: {len(self._pages)} pages>"
 
     @property
+    def url(self) -> str:
+        """See `Viewer.url`. Browsers send the token, which is in the fragment, to nobody."""
+        return f"http://{_in_url(str(self._address))}:{self._port}/#{self._token}"
+
+    @property
+    def port(self) -> int:
+        """See `Viewer.port`."""
+        return self._port
+
+    @property
     def pages(self) -> int:
-        """How many pages are open."""
+        """See `Viewer.pages`."""
         return len(self._pages)
 
+    async def wait_closed(self) -> None:
+        """See `Viewer.wait_closed`."""
+        closed, ended = asyncio.create_task(self._wait_pages_closed()), asyncio.create_task(self.wait_ended())
+        try:
+            await asyncio.wait({closed, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        finally:
+            for task in (closed, ended):
+                task.cancel()
+            await asyncio.wait({closed, ended})
+
+    async def _wait_pages_closed(self) -> None:
+        while True:
+            await self._all_are_closed.wait()
+            try:
+                async with asyncio.timeout(RELOAD_WITHIN_S):
+                    await self._page_is_open.wait()
+            except TimeoutError:
+                return
+
     async def wait_ended(self) -> None:
-        """Wait until the last of the sessions has ended. Raises what ended it."""
+        """See `Viewer.wait_ended`."""
         await asyncio.gather(*(session.wait_ended() for session in self._sessions.values()))
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -112,32 +146,38 @@ class Viewer:
                 await connection.close(REFUSED, "expected a phone that this viewer shows")
                 return
             page = Page(connection, session, read_only=self._read_only, phones=list(self._sessions))
-            self._pages.add(page)
             try:
-                await page.run()
+                with self._opened(page):
+                    await page.run()
             except* ConnectionClosed:  # each task of the page learns it
                 pass
-            finally:
-                self._pages.remove(page)
+
+    @contextlib.contextmanager
+    def _opened(self, page: Page) -> Iterator[None]:
+        self._pages.add(page)
+        self._page_is_open.set()
+        self._all_are_closed.clear()
+        try:
+            yield
+        finally:
+            self._pages.remove(page)
+            if not self._pages:
+                self._page_is_open.clear()
+                self._all_are_closed.set()
 
     def _is_ours(self, host: str) -> bool:
         """Whether a page of this host is ours: a stranger's name may lead here, too (DNS rebinding)."""
         name, _, port = host.rpartition(":")
-        if port != str(self.port):
+        if port != str(self._port):
             return False
         if self._address.is_unspecified:
             return name == "localhost" or _is_address(name)
         return name in (_LOOPBACK if self._address.is_loopback else {_in_url(str(self._address))})
 
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None  # noqa: S101 - it has begun
-        return int(next(iter(self._server.sockets)).getsockname()[1])
-
     @contextlib.asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
         """Answer who comes to a listening socket, within the block."""
+        self._port = listener.getsockname()[1]
         async with serve(
             self.accept,
             sock=listener,
@@ -147,8 +187,7 @@ class Viewer:
             max_size=MESSAGE_LIMIT,
             max_queue=64,
             server_header=None,
-        ) as self._server:
-            self.url = f"http://{_in_url(str(self._address))}:{self.port}/#{self._token}"
+        ):
             yield
 
 
@@ -159,18 +198,20 @@ async def view(
     port: int = 0,
     token: str | None = None,
     read_only: bool = False,
+    open_browser: bool = False,
 ) -> AsyncIterator[Viewer]:
-    """Show sessions in the browser while the block runs: open the viewer's `url`.
+    """Show several phones in the browser while the block runs, as a grid. For one phone there is `Session.view`.
 
     Args:
-        sessions: One phone, or several for a grid. They may record or be tested meanwhile.
-        host: The address to listen on; on any but loopback, others on the network reach the page.
-        port: The port; 0 takes a free one.
-        token: What a page has to know, at least 16 characters; None makes one.
+        sessions: The phones.
+        host: See `Session.view`, also for the other arguments.
+        port: The port.
+        token: What a page has to know.
         read_only: The page shows, and cannot touch.
+        open_browser: Open the page in the browser.
 
     Raises:
-        ConfigurationError: There is no session, the token is too short, or the port is taken.
+        ConfigurationError: There is no session, or one of the other arguments is wrong, as for `Session.view`.
     """
     if not sessions:
         raise ConfigurationError("expected a session to show, got none")
@@ -182,9 +223,11 @@ async def view(
     except ValueError:
         raise ConfigurationError(f"expected an IP address to listen on, got {host!r}") from None
     phones = {session.instance_id: session for session in sessions}
-    viewer = Viewer(phones, address=address, token=token, read_only=read_only)
-    async with viewer.serving(_listen(str(address), port)):
-        yield viewer
+    server = Server(phones, address=address, token=token, read_only=read_only)
+    async with server.serving(_listen(str(address), port)):
+        if open_browser:
+            await asyncio.to_thread(webbrowser.open, server.url)
+        yield server
 
 
 def _is_address(name: str) -> bool:

@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import importlib.util
 import re
+import webbrowser
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,6 +25,7 @@ import streamer
 from streamer import emulator
 from tests.docs.pages import Block, blocks
 from tests.support.pytest_runs import run_suite
+from tests.support.visiting import visit
 
 LIMIT_S: Final = 40.0
 WITH_APPS: Final = {"docs/howto/find.md", "docs/howto/visual-regression.md"}  # whose examples need the emulator's apps
@@ -89,6 +91,7 @@ async def test_a_block_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREAMER_ENDPOINT", fleet.endpoint)
     monkeypatch.setenv("STREAMER_AUTH_TOKEN", fleet.tenant_token)
+    monkeypatch.setattr(webbrowser, "open", visit)
     source = of(block, fleet)
     code, tree = parse(source, str(block))
     modules = imported(tree)

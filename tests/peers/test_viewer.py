@@ -12,9 +12,8 @@ from PIL import Image
 from playwright.async_api import Page
 
 import streamer
-from streamer import emulator
+from streamer import Viewer, emulator
 from streamer.emulator.barcode import read_barcode
-from streamer.viewer import Viewer, view
 from tests.support.everywhere import Connect
 from tests.support.peers.browser import browser, watch_errors
 from tests.support.waiting import LIMIT_S, QUICK, until
@@ -63,7 +62,7 @@ async def test_the_page_shows_the_phone_and_what_happens_to_it(connect: Connect)
     async with (
         emulator.serve(width=360, height=640, faults=emulator.Faults(reordering_sps=True)) as phone,
         connect(phone, reconnect=QUICK) as session,
-        view(session) as viewer,
+        session.view() as viewer,
         opened(viewer) as page,
     ):
         assert viewer.url.partition("#")[2] not in page.url
@@ -97,7 +96,7 @@ async def test_hands_act_on_the_phone(connect: Connect, tmp_path: Path, monkeypa
     async with (
         emulator.serve(width=360, height=640, screen="apps") as phone,
         connect(phone, preroll_s=5) as session,
-        view(session) as viewer,
+        session.view() as viewer,
         opened(viewer, viewport={"width": 1000, "height": 800}) as page,
     ):
         box = await page.locator("#screen").bounding_box()
@@ -133,7 +132,7 @@ async def test_hands_act_on_the_phone(connect: Connect, tmp_path: Path, monkeypa
 async def test_two_pages_share_a_session_and_a_hidden_one_is_sent_nothing(
     phone: emulator.EmulatedPhone, connect: Connect
 ) -> None:
-    async with connect(phone) as session, view(session) as viewer, opened(viewer) as page:
+    async with connect(phone) as session, session.view() as viewer, opened(viewer) as page:
         other = await page.context.browser.new_page() if page.context.browser else page
         await other.goto(viewer.url)
         await other.wait_for_selector("#screen[data-drawn]")
@@ -144,14 +143,14 @@ async def test_two_pages_share_a_session_and_a_hidden_one_is_sent_nothing(
 
 
 async def test_a_wrong_token_is_told(phone: emulator.EmulatedPhone, connect: Connect) -> None:
-    async with connect(phone) as session, view(session) as viewer, browser() as running:
+    async with connect(phone) as session, session.view() as viewer, browser() as running:
         page = await running.new_page()
         await page.goto(f"{viewer.url[:-4]}none")
         await comes_true(page, "document.getElementById('cover').textContent.includes('token of this viewer')")
 
 
 async def test_the_session_s_end_is_told(phone: emulator.EmulatedPhone, connect: Connect) -> None:
-    async with connect(phone, reconnect=None) as session, view(session) as viewer, opened(viewer) as page:
+    async with connect(phone, reconnect=None) as session, session.view() as viewer, opened(viewer) as page:
         await phone.close_clients("1402")
         await comes_true(page, "document.getElementById('cover').textContent.startsWith('The session has ended')")
         with pytest.raises(streamer.TakenOverError):

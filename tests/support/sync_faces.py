@@ -41,6 +41,7 @@ MODULES: Final[dict[str, list[Any]]] = {
     "streams": [Streams],
     "targets": [streamer.Target, Targets],
     "verbs": [Verbs],
+    "viewing": [streamer.Viewer],
     "waits": [Waits],
     "watched": [],  # made of `Verbs` and `Action`
 }

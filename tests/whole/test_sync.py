@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from streamer import emulator, sync
 from tests.faults.stages import SMALL
 from tests.support.processes import Child
 from tests.support.recordings import frame_count
+from tests.support.visiting import visit
 
 LIMIT_S = 60.0
 
@@ -147,6 +149,23 @@ async def test_it_works_beside_an_emulator_in_the_same_process() -> None:
     async with emulator.serve(**SMALL) as phone:
         assert await asyncio.to_thread(work, phone) == SMALL["width"]
     assert threads() == []
+
+
+async def test_it_shows_the_phone_in_the_browser_until_the_page_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webbrowser, "open", visit)
+
+    def work(phone: emulator.EmulatedPhone) -> None:
+        place: dict[str, Any] = {"endpoint": phone.endpoint, "credentials": phone.tenant_token}
+        with sync.timeout(LIMIT_S), sync.connect(phone.instance_id, **place) as session:
+            with session.view(open_browser=True) as viewer:
+                viewer.wait_closed()
+                assert viewer.pages == 0
+            assert viewer.url.startswith(f"http://127.0.0.1:{viewer.port}/#")
+            with pytest.raises(OSError, match="refused"):
+                visit(viewer.url)
+
+    async with emulator.serve(**SMALL) as phone:
+        await asyncio.to_thread(work, phone)
 
 
 def touches(phone: emulator.EmulatedPhone) -> list[emulator.Touch]:

@@ -13,7 +13,7 @@ from websockets.typing import Origin
 
 import streamer
 from streamer import emulator
-from streamer.viewer import Viewer, view
+from streamer.viewer import Viewer, server, view
 from tests.support.everywhere import Connect
 from tests.support.waiting import until
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.edge
 
 @pytest.fixture
 async def viewer(connect: Connect) -> AsyncIterator[Viewer]:
-    async with emulator.serve(width=90, height=160) as phone, connect(phone) as session, view(session) as running:
+    async with emulator.serve(width=90, height=160) as phone, connect(phone) as session, session.view() as running:
         yield running
 
 
@@ -67,7 +67,7 @@ async def test_files_come_with_a_strict_policy_and_no_token(viewer: Viewer) -> N
 
 
 async def test_on_every_address_a_name_is_a_stranger_s(phone: emulator.EmulatedPhone, connect: Connect) -> None:
-    async with connect(phone) as session, view(session, host="0.0.0.0") as viewer, httpx.AsyncClient() as client:
+    async with connect(phone) as session, session.view(host="0.0.0.0") as viewer, httpx.AsyncClient() as client:
         for host, status in {"127.0.0.1": 200, "192.0.2.7": 200, "evil.example": 403}.items():
             address = f"http://127.0.0.1:{viewer.port}/"
             assert (await client.get(address, headers={"Host": f"{host}:{viewer.port}"})).status_code == status
@@ -104,9 +104,39 @@ async def test_bad_options_are_told(phone: emulator.EmulatedPhone, connect: Conn
     ):
         async with connect(phone) as session:
             with pytest.raises(streamer.ConfigurationError) as refused:
-                async with view(session, **options):
+                async with session.view(**options):
                     pass
         assert str(refused.value).startswith(sentence)
     with pytest.raises(streamer.ConfigurationError, match="expected a session to show, got none"):
         async with view():
             pass
+
+
+async def test_the_program_goes_on_when_all_pages_are_closed_and_not_when_one_is_reloaded(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "RELOAD_WITHIN_S", 5.0)
+    closed = asyncio.create_task(viewer.wait_closed())
+    for is_first in (True, False):
+        async with connect_websocket(
+            place(viewer).replace("http", "ws") + "stream", origin=Origin(place(viewer).rstrip("/")), proxy=None
+        ) as websocket:
+            await websocket.send(json.dumps({"token": token(viewer)}))
+            await until(lambda: viewer.pages == 1)
+            if not is_first:
+                monkeypatch.setattr(server, "RELOAD_WITHIN_S", 0.01)
+        await until(lambda: viewer.pages == 0)
+        assert not (is_first and closed.done())
+    await closed
+
+
+async def test_a_session_that_ends_ends_the_wait_for_its_pages(connect: Connect) -> None:
+    async with (
+        emulator.serve(width=90, height=160) as phone,
+        connect(phone, reconnect=None) as session,
+        session.view() as viewer,
+    ):
+        await phone.close_clients("1402")
+        with pytest.raises(streamer.TakenOverError):
+            await viewer.wait_closed()
+    assert f"{phone.instance_id}: 0 pages" in repr(viewer)
