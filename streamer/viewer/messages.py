@@ -6,8 +6,9 @@ The page says JSON objects, whose "do" names a command. The server says JSON obj
     | channel | flags | zeros       | microseconds, signed           | data …
 
 Numbers are in network order. Channel 1 is an encoded frame, channel 2 a packet of encoded audio, channel 3 a JPEG
-image. Flag 1 says that a decoder may begin here, flag 2 that something before it is missing. The microseconds are of
-the phone's RTP clock.
+image. Flag 1 says that a decoder may begin here, flag 2 that something before it is missing, flag 4 that the frame is
+older than the page: it comes at once with those after it, and is decoded only so that they can be. The microseconds are
+of the phone's RTP clock.
 """
 
 import json
@@ -19,7 +20,7 @@ from streamer import AccessUnit
 
 _HEADER: Final = struct.Struct("!BB6xq")
 _VIDEO, _AUDIO, _JPEG = 1, 2, 3
-_KEYFRAME, _DISCONTINUITY = 1, 2
+_KEYFRAME, _DISCONTINUITY, _OLD = 1, 2, 4
 FINGERS: Final = 10  # of one page, on the screen at once
 TEXT_LIMIT: Final = 1000  # characters of a text to be typed
 
@@ -165,9 +166,9 @@ def _text(value: Any, limit: int) -> str:
     raise ValueError(f"expected text of 1 to {limit} characters")
 
 
-def media_message(unit: AccessUnit) -> bytes:
+def media_message(unit: AccessUnit, *, is_old: bool = False) -> bytes:
     """Return the message with an encoded frame, or a packet of audio."""
-    flags = _KEYFRAME * unit.is_keyframe | _DISCONTINUITY * unit.discontinuity
+    flags = _KEYFRAME * unit.is_keyframe | _DISCONTINUITY * unit.discontinuity | _OLD * is_old
     channel = _VIDEO if unit.kind == "video" else _AUDIO
     return _HEADER.pack(channel, flags, unit.rtp_time * 1_000_000 // unit.codec.clock_rate) + unit.data
 

@@ -96,7 +96,8 @@ class Page:
                         continue
                     if unit.kind == "video" and unit.is_keyframe:
                         codec = await self._say_format(unit, codec)
-                    await self._connection.send(messages.media_message(unit))
+                    is_old = unit.arrival_ns <= pace.began_ns
+                    await self._connection.send(messages.media_message(unit, is_old=is_old))
 
     async def _say_format(self, unit: AccessUnit, before: str) -> str:
         if (codec := messages.codec_string(unit)) != before:

@@ -3,12 +3,13 @@
 
 const HEADER = 16;
 const [VIDEO, AUDIO, JPEG] = [1, 2, 3];
-const [KEYFRAME, DISCONTINUITY] = [1, 2];
+const [KEYFRAME, DISCONTINUITY, OLD] = [1, 2, 4];
 const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes on with the next keyframe
 const ASK_EVERY_MS = 1000;
 
 let canvas, context, socket, address, hello;
 let decoder, codec, needsKeyframe = true, askedAt = -ASK_EVERY_MS;
+let old = 0; // frames that came before the page did and may still wait for the decoder, beside the others
 let audioDecoder, audioPort;
 let newest, isScheduled = false;
 let show = { do: "show", visible: false, jpeg: false };
@@ -76,8 +77,11 @@ function take(data) {
 function decode(data, flags, timestamp) {
   const isKeyframe = (flags & KEYFRAME) !== 0;
   if (flags & DISCONTINUITY && !isKeyframe) needsKeyframe = true;
-  if (decoder?.decodeQueueSize > QUEUE_LIMIT && !needsKeyframe) {
-    skipped += decoder.decodeQueueSize;
+  const waiting = decoder?.state === "configured" ? decoder.decodeQueueSize : 0;
+  if (waiting <= QUEUE_LIMIT) old = 0;
+  if (flags & OLD) old += 1;
+  else if (waiting > QUEUE_LIMIT + old && !needsKeyframe) {
+    skipped += waiting;
     decoder.close();
     needsKeyframe = true;
   }
