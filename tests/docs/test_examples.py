@@ -1,7 +1,7 @@
 """Each example is run as it stands, against an emulator."""
 
 import asyncio
-import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -13,15 +13,14 @@ from typing import Any
 import av
 import mcp.client.stdio  # noqa: F401 - it keeps the stderr that it finds: not that of one test
 import numpy as np
-import pygame
 import pytest
 from PIL import Image
 
 from streamer import emulator
-from streamer.emulator import EmulatedPhone, Faults, Touch, read_barcode
+from streamer.emulator import EmulatedPhone, Touch, read_barcode
+from tests.support.example_programs import EXAMPLES, load
 from tests.support.waiting import until
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 30.0
 ARGUMENTS = {
     "monkey": ["com.example.app"],
@@ -30,16 +29,6 @@ ARGUMENTS = {
     "screenshot": ["file.png"],
     "visual_regression": ["folder", "com.example.app"],
 }
-
-
-def load(name: str) -> Any:
-    """Return an example as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -170,34 +159,18 @@ async def test_visual_regression_finds_what_has_changed(
     assert said[1] == "com.example.notices: written"
 
 
-async def test_the_viewer_shows_the_phone_follows_a_rotation_and_closes(phone: EmulatedPhone) -> None:
-    async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
-        viewer = tasks.create_task(load("viewer").main(phone.instance_id))
-        for turned in (False, True):
-            if turned:
-                phone.rotate()
-            while not shows(phone):
-                assert not viewer.done()
-                await asyncio.sleep(0.02)
-        pygame.event.post(pygame.event.Event(pygame.QUIT))
-    assert not pygame.display.get_init()
-
-
-async def test_the_viewer_closes_while_the_screen_is_still_and_before_it_is_connected(phone: EmulatedPhone) -> None:
-    for faults in (Faults(), Faults(silent_at="offer")):
-        phone.faults = faults
-        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
-            viewer = tasks.create_task(load("viewer").main(phone.instance_id))
-            while not (pygame.display.get_init() and (faults.silent_at or shows(phone))):
-                assert not viewer.done()
-                await asyncio.sleep(0.02)
-            phone.go_still()
-            sent = -1
-            while sent != (sent := phone.frames_sent):
-                await asyncio.sleep(0.2)
-            pygame.event.post(pygame.event.Event(pygame.QUIT))
-        assert not pygame.display.get_init()
-        phone.wake()
+async def test_the_viewer_is_open_in_the_browser_until_the_page_is_closed(phone: EmulatedPhone) -> None:
+    browser = f"{sys.executable} -m tests.support.visiting %s"
+    viewer = await asyncio.create_subprocess_exec(
+        *(sys.executable, EXAMPLES / "viewer.py", phone.instance_id),
+        env={**os.environ, "BROWSER": browser},
+        cwd=EXAMPLES.parent,
+        stdout=subprocess.PIPE,
+    )
+    async with asyncio.timeout(2 * LIMIT_S):
+        output, _ = await viewer.communicate()
+    assert viewer.returncode == 0
+    assert re.fullmatch(rb"http://127\.0\.0\.1:\d+/#\S+\nClose the page to end\.\n", output)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
@@ -221,15 +194,6 @@ def test_an_example_says_in_a_sentence_what_it_lacks(
     assert not [*tmp_path.iterdir()]
 
 
-def shows(phone: EmulatedPhone) -> bool:
-    """Whether the window has the phone's shape, and one of its frames in it."""
-    window = pygame.display.get_surface() if pygame.display.get_init() else None
-    if window is None or window.get_size() != (phone.media.width, phone.media.height):
-        return False
-    assert max(window.get_at((4, 4))[:3]) < 60  # the status bar is dark
-    return read_barcode(np.ascontiguousarray(pygame.surfarray.array3d(window).swapaxes(0, 1))) is not None
-
-
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "agent",
@@ -241,5 +205,6 @@ def test_every_example_is_tested() -> None:
         "screenshot",
         "viewer",
         "visual_regression",
+        "window",
         "without_asyncio",
     }

@@ -1,6 +1,7 @@
 """A person's browser, as far as the viewer's server sees it: it opens the page of an address, and closes it."""
 
 import json
+import sys
 from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
@@ -15,3 +16,7 @@ def visit(url: str) -> bool:
         page.send(json.dumps({"token": parts.fragment}))
         page.recv()
     return True
+
+
+if __name__ == "__main__":
+    visit(sys.argv[1])
