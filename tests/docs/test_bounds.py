@@ -17,7 +17,7 @@ from streamer.emulator import socketio as phone_socketio
 from streamer.emulator.apps import desktop, signin, touches
 from streamer.media import frame_decoder, history, libav
 from streamer.media.codecs import depacketizer, nal
-from streamer.media.playback import audio, video_decoder, video_frames
+from streamer.media.playback import array_pool, audio, video_decoder, video_frames
 from streamer.media.recording import mp4, segment_writer, transcode
 from streamer.media.recording import recording as recordings
 from streamer.media.rtp import jitter_buffer, source
@@ -48,6 +48,7 @@ ROWS: Final = [
     ("what moved lately", still.MOVING_LIMIT),
     ("frames that changed after an action", response.CHANGES_LIMIT),
     ("a consumer, `every`", video_frames.EVERY_LIMIT),
+    ("memory of arrays that died", array_pool.FREE_LIMIT // MIB, array_pool.SIZES_LIMIT),
     ("the audio decoder's inbox", audio.INBOX_LIMIT),
     ("a recording's inbox", recordings.INBOX_LIMIT, recordings.INBOX_BYTES // MIB),
     ("frames behind which encoding is", transcode.BEHIND_NS // 1_000_000_000),

@@ -19,16 +19,14 @@ from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtr
 from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.frame_decoder import DecodedFrame
 from streamer.media.playback.images import QUALITY, ImageFormat, encode_image, image_format_of
+from streamer.media.playback.pixels import Conversion, PixelFormat, Pixels, luma_of, planes_of
 from streamer.own_loop import OwnLoop
 from streamer.pubsub import Hub, HubIterator
 
 Policy: TypeAlias = Literal["latest", "every"]
-PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
 
 EVERY_LIMIT: Final = 60  # how many frames a consumer of "every" may be behind: 85 MB at 720x1280
 IDLE_AFTER: Final = 600  # unread frames of a consumer of "latest" after which decoding stops until it reads again
-_SIZE_LIMIT: Final = 16384
-_FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +61,26 @@ class VideoFrame:
         """How long ago the frame came, in seconds. A still screen's last frame is old, and still on the screen."""
         return (time.monotonic_ns() - self.arrival_ns) / 1e9
 
+    @property
+    def planes(self) -> tuple[npt.NDArray[Any], ...]:
+        """The decoder's own planes, without a copy: luma, then the two planes of chroma, at half of its size each way.
+
+        Each is a read-only view of shape (height, width) and uint8, or uint16 if the stream has more than 8 bits. Rows
+        lie further apart than they are long: `view.strides[0]` says how far in bytes. Code that needs rows without gaps
+        copies first, by `numpy.ascontiguousarray(view)`. A view keeps the decoder's memory, some 3 MB at 1080p, for as
+        long as it is held. Values are as they were sent: black is 16 and white 235, unless the stream says that it
+        uses the full range.
+        """
+        return planes_of(self.av_frame)
+
+    @property
+    def luma(self) -> npt.NDArray[Any]:
+        """The plane of luma, as in `planes`: the brightness of each pixel, without a copy.
+
+        Raises ConfigurationError for a stream of RGB.
+        """
+        return luma_of(self.av_frame)
+
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the pixels as `to_ndarray()` does, for `numpy.asarray(frame)`.
 
@@ -72,6 +90,20 @@ class VideoFrame:
         if copy is False:
             raise ValueError("cannot give an array without a copy: each call converts the pixels")
         return self.to_ndarray().astype(np.uint8 if dtype is None else dtype, copy=False)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        """Return the pixels as `to_ndarray()` does, for `torch.from_dlpack(frame)` and `numpy.from_dlpack(frame)`.
+
+        `copy=False` raises BufferError, as DLPack requires: each call converts the pixels. Other options are NumPy's.
+        """
+        if copy is False:
+            raise BufferError("cannot give a tensor without a copy: each call converts the pixels")
+        chosen = {name: value for name, value in options.items() if value is not None}  # older NumPy knows few of them
+        return self.to_ndarray().__dlpack__(**chosen)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Say that the pixels are in the memory of the processor."""
+        return 1, 0  # kDLCPU
 
     def __copy__(self) -> Self:
         return self  # it is immutable
@@ -94,31 +126,27 @@ class VideoFrame:
         format: PixelFormat = "rgb24",  # noqa: A002 - PyAV's and PIL's word
         *,
         size: tuple[int, int] | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Return the pixels as an array.
+        out: Pixels | None = None,
+    ) -> Pixels:
+        """Return the pixels as an array, which is yours.
 
         Each call converts again, in the caller's thread: use `await asyncio.to_thread(frame.to_ndarray, ...)` to keep
-        the event loop free. The conversion respects the frame's range (full or limited), color space and depth.
+        the event loop free. The conversion respects the frame's range (full or limited), color space and depth. Once
+        nobody holds the array or a view of it, its memory is used for another one.
 
         Args:
-            format: "rgb24" and "bgr24" give the shape (height, width, 3); "gray" gives (height, width); "yuv420p" gives
-                (height * 3 // 2, width), planes one below the other. All are C-contiguous uint8.
+            format: "rgb24" and "bgr24" give the shape (height, width, 3); "gray" gives (height, width), the frame's
+                luma from 0 to 255 within one level; "yuv420p" gives (height * 3 // 2, width), planes one below the
+                other. All are C-contiguous uint8.
             size: Scale to this width and height in the same pass.
+            out: Write into this array and return it: uint8, of the shape above, in any memory layout. A C-contiguous
+                one is written at once, another one through a copy.
 
         Raises:
-            ConfigurationError: The format is unknown, or the size is impossible, such as an odd one for "yuv420p".
+            ConfigurationError: The format is unknown, the size is impossible, such as an odd one for "yuv420p", or
+                `out` has another shape or type, or cannot be written.
         """
-        if format not in _FORMATS:
-            raise ConfigurationError(f"expected a pixel format of {', '.join(_FORMATS)}, got {format!r}")
-        width, height = size or (self.width, self.height)
-        if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
-            raise ConfigurationError(f"expected a size of 1 to {_SIZE_LIMIT} pixels each way, got {width}x{height}")
-        if format == "yuv420p" and (width % 2 or height % 2):
-            raise ConfigurationError(f'expected an even size for "yuv420p", got {width}x{height}: pass an even size')
-        if size is None:
-            return np.ascontiguousarray(self.av_frame.to_ndarray(format=format), dtype=np.uint8)
-        scaled = self.av_frame.to_ndarray(format=format, width=width, height=height, interpolation="AREA")
-        return np.ascontiguousarray(scaled, dtype=np.uint8)
+        return Conversion(format, size)(self.av_frame, out)
 
     def to_image(self, *, size: tuple[int, int] | None = None) -> Any:
         """Return a `PIL.Image.Image` in RGB.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import ConfigurationError
-from streamer.media.playback.video_frames import PixelFormat
+from streamer.media.playback.pixels import PixelFormat
 from tests.support.video_frames import video_frame
 
 SHAPES: dict[PixelFormat, tuple[int, ...]] = {
@@ -63,6 +63,36 @@ def test_numpy_reads_a_frame_as_an_array() -> None:
     assert np.stack([shown, shown]).shape == (2, 32, 64, 3)
     with pytest.raises(ValueError, match="cannot give an array without a copy"):
         shown.__array__(copy=False)
+
+
+def test_dlpack_reads_a_frame_as_a_tensor() -> None:
+    shown = video_frame(luma=90)
+    tensor = np.from_dlpack(shown)
+    assert np.array_equal(tensor, shown.to_ndarray("rgb24"))
+    assert shown.__dlpack_device__() == tensor.__dlpack_device__()
+    assert np.array_equal(np.from_dlpack(shown, device="cpu", copy=True), tensor)
+    with pytest.raises(BufferError, match="cannot give a tensor without a copy"):
+        np.from_dlpack(shown, copy=False)
+
+
+def test_pixels_are_written_where_the_caller_wants_them() -> None:
+    batch = np.zeros((2, 32, 64, 3), np.uint8)
+    frames = [video_frame(luma=90), video_frame(luma=180)]
+    for shown, place in zip(frames, batch, strict=True):
+        assert shown.to_ndarray("bgr24", out=place) is place
+    assert np.array_equal(batch, np.stack([shown.to_ndarray("bgr24") for shown in frames]))
+    small = np.zeros((20, 30), np.uint8)
+    assert np.array_equal(frames[0].to_ndarray("gray", size=(30, 20), out=small), small)
+    with pytest.raises(ConfigurationError, match=r"expected an array of shape \(32, 64\) and uint8 as out"):
+        frames[0].to_ndarray("gray", out=small)
+
+
+def test_the_decoders_planes_are_there_without_a_copy() -> None:
+    shown = video_frame(width=63, height=31, luma=90)
+    assert [plane.shape for plane in shown.planes] == [(31, 63), (16, 32), (16, 32)]
+    assert shown.luma.ctypes.data == shown.av_frame.planes[0].buffer_ptr
+    assert (shown.luma == 90).all()
+    assert not shown.luma.flags.writeable
 
 
 def test_a_notebook_shows_a_frame() -> None:
