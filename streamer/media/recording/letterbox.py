@@ -31,6 +31,7 @@ class Letterbox:
             format="yuv420p",
             interpolation="AREA" if (inner_width, inner_height) != (frame.width, frame.height) else None,
             dst_color_range=ColorRange.MPEG,
+            threads=1,  # to wake others takes longer than to scale a small frame, and no frame gets much faster
         ).to_ndarray()
         if (inner_width, inner_height) == (width, height):
             return np.array(inner, dtype=np.uint8)  # a copy: the caller draws into it, and the decoder needs its own
