@@ -4,9 +4,14 @@ Importing takes a second of a slow core, and hundreds of tests run a command or 
 imports everything once; for each command it forks. The command is a process of its own all the same, and a child of the
 test's: `subprocess` and asyncio treat it like any other. What a command does before it has imported its modules needs
 the interpreter itself: such tests run `python -m streamer`.
+
+The interpreter takes all modules apart when it ends. In a forked process that copies most of its memory, so a command
+(`-m`) takes apart only what is its own: the modules that it imported and those of this package. A program (`-c`) ends
+as any other.
 """
 
 import asyncio
+import atexit
 import builtins
 import contextlib
 import ctypes
@@ -19,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import types
 import warnings
@@ -80,10 +86,16 @@ def _forker() -> Iterator[socket.socket]:
 
 def _serve(asker: socket.socket) -> dict[str, Any]:
     """Fork for each request, until the asker is gone. Return the request in the process that is to do it."""
+    import typer.main  # noqa: PLC0415
+
     from streamer import sync, tls  # noqa: F401, PLC0415
-    from streamer.cli import audio, cloud, demo, frames, info, recording  # noqa: F401, PLC0415
+    from streamer.cli import app, audio, cloud, demo, frames, info, recording  # noqa: F401, PLC0415
 
     asyncio.run(tls.context_from(True))  # it reads the authorities once
+    record = typer.main.get_group(app).commands["record"]
+    record.make_context("record", ["any", "-o", "a.mp4"])  # with the first options, typer imports what reads them
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: F401, PLC0415
     for name in [name for name in sys.modules if name.startswith("streamer.cli")]:
         del sys.modules[name]  # its consoles look at the environment: each command makes its own
     gc.freeze()
@@ -138,11 +150,39 @@ def _run(words: list[str]) -> None:
         words = words[2:]
     kind, program, *sys.argv[1:] = words
     if kind == "-m":
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        with _ending_quickly(set(sys.modules)):
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         sys.argv[0] = kind
         sys.modules["__main__"] = module = types.ModuleType("__main__")
         exec(program, vars(module))
+
+
+@contextlib.contextmanager
+def _ending_quickly(prepared: set[str]) -> Iterator[None]:
+    """End the process after the block as the interpreter does, but leave the prepared modules of others whole."""
+    code: object = None
+    try:
+        yield
+    except SystemExit as end:
+        code = end.code
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    status = code if isinstance(code, int) else int(code is not None)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # the interpreter has something to say about it
+    own = [name for name in sys.modules if name not in prepared or name.partition(".")[0] == "streamer"]
+    for facts in [vars(sys.modules.pop(name)) for name in own]:
+        for name in sorted(facts.keys() - {"__builtins__"}, key=lambda name: not name.startswith("_")):
+            facts[name] = None
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
