@@ -40,11 +40,18 @@ _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _INHERITED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # where they are ignored
 _LONGEST_REQUEST: Final = 1 << 20
 _LONGEST_ID: Final = 64
+_is_on = False  # whether `subprocess` takes `PYTHON`
+
+
+def python() -> tuple[str, ...]:
+    """Return `PYTHON` where `subprocess` takes it, as in tests, else the interpreter."""
+    return PYTHON if _is_on else (sys.executable,)
 
 
 @contextlib.contextmanager
 def prepared_commands() -> Iterator[None]:
     """Let `subprocess` take `PYTHON` as a program."""
+    global _is_on  # noqa: PLW0603 - so is `subprocess`
     execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
         forker = functools.cache(lambda: stack.enter_context(_forker()))
@@ -70,7 +77,9 @@ def prepared_commands() -> Iterator[None]:
 
         stack.callback(setattr, subprocess.Popen, "_execute_child", execute)
         subprocess.Popen._execute_child = execute_or_fork  # type: ignore[attr-defined]
+        _is_on = True
         yield
+        _is_on = False
 
 
 @contextlib.contextmanager

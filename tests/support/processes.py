@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.prepared import python
+
 
 class Child:
     """A module run as a process. Leaving the block ends it: its input is closed, and after ten seconds it is killed."""
 
     def __init__(self, module: str, *arguments: str, cores: set[int] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*python(), "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         if cores is not None:
             os.sched_setaffinity(self._process.pid, cores)
