@@ -6,9 +6,12 @@ The page says JSON objects, whose "do" names a command. The server says JSON obj
     | channel | flags | zeros       | microseconds, signed           | data …
 
 Numbers are in network order. Channel 1 is an encoded frame, channel 2 a packet of encoded audio, channel 3 a JPEG
-image. Flag 1 says that a decoder may begin here, flag 2 that something before it is missing, flag 4 that the frame is
-older than the page: it comes at once with those after it, and is decoded only so that they can be. The microseconds are
-of the phone's RTP clock.
+image, channel 4 the head of an MP4, channel 5 an MP4 fragment with one frame. Flag 1 says that a decoder may begin
+here, flag 2 that something before it is missing, flag 4 that the frame is older than the page: it comes at once with
+those after it, and is decoded only so that they can be. The microseconds are of the phone's RTP clock.
+
+The page says when the frame of a fragment is shown: it writes that time, 64 bits of 90 kHz, at byte 60 of the data
+(`tfdt` in ISO/IEC 14496-12). The frame lasts until the next one.
 """
 
 import json
@@ -19,13 +22,14 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from streamer import AccessUnit
 
 _HEADER: Final = struct.Struct("!BB6xq")
-_VIDEO, _AUDIO, _JPEG = 1, 2, 3
+_VIDEO, _AUDIO, _JPEG, _HEAD, _FRAGMENT = 1, 2, 3, 4, 5
 _KEYFRAME, _DISCONTINUITY, _OLD = 1, 2, 4
 FINGERS: Final = 10  # of one page, on the screen at once
 TEXT_LIMIT: Final = 1000  # characters of a text to be typed
 
 
 Motion: TypeAlias = Literal["down", "move", "up"]
+Form: TypeAlias = Literal["units", "mp4", "jpeg"]  # of the video: for WebCodecs, for Media Source Extensions, for any
 
 
 class RefusedError(Exception):
@@ -62,10 +66,10 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Whether the page can be seen, and what it can decode: an encoded stream, or JPEG images only."""
+    """Whether the page can be seen, and the best form of video that it can play."""
 
     is_visible: bool
-    jpeg: bool = False
+    form: Form = "units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,10 @@ def _type(*, text: str) -> Type:
     return Type(_text(text, TEXT_LIMIT))
 
 
-def _show(*, visible: bool, jpeg: bool = False) -> Show:
-    return Show(visible is True, jpeg is True)
+def _show(*, visible: bool, form: Form = "units") -> Show:
+    if form not in get_args(Form):
+        raise ValueError("expected the form units, mp4 or jpeg")
+    return Show(visible is True, form)
 
 
 def _record(*, on: bool) -> Record:
@@ -166,16 +172,34 @@ def _text(value: Any, limit: int) -> str:
     raise ValueError(f"expected text of 1 to {limit} characters")
 
 
+def said(what: str, **facts: Any) -> str:
+    """Return what the server says as text."""
+    return json.dumps({"say": what, **facts})
+
+
 def media_message(unit: AccessUnit, *, is_old: bool = False) -> bytes:
     """Return the message with an encoded frame, or a packet of audio."""
-    flags = _KEYFRAME * unit.is_keyframe | _DISCONTINUITY * unit.discontinuity | _OLD * is_old
-    channel = _VIDEO if unit.kind == "video" else _AUDIO
-    return _HEADER.pack(channel, flags, unit.rtp_time * 1_000_000 // unit.codec.clock_rate) + unit.data
+    return _message(_VIDEO if unit.kind == "video" else _AUDIO, unit, unit.data, is_old)
+
+
+def fragment_message(unit: AccessUnit, fragment: bytes, *, is_old: bool = False) -> bytes:
+    """Return the message with an MP4 fragment of an encoded frame."""
+    return _message(_FRAGMENT, unit, fragment, is_old)
+
+
+def head_message(head: bytes) -> bytes:
+    """Return the message with the head of an MP4."""
+    return _HEADER.pack(_HEAD, _KEYFRAME, 0) + head
 
 
 def image_message(jpeg: bytes, microseconds: int) -> bytes:
     """Return the message with a frame as a JPEG image."""
     return _HEADER.pack(_JPEG, _KEYFRAME, microseconds) + jpeg
+
+
+def _message(channel: int, unit: AccessUnit, data: bytes, is_old: bool) -> bytes:
+    flags = _KEYFRAME * unit.is_keyframe | _DISCONTINUITY * unit.discontinuity | _OLD * is_old
+    return _HEADER.pack(channel, flags, unit.rtp_time * 1_000_000 // unit.codec.clock_rate) + data
 
 
 def codec_string(unit: AccessUnit) -> str:

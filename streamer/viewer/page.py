@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-import json
+import functools
 import time
 from datetime import datetime
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
-from streamer import AccessUnit, Recording, Session, StreamerError, VideoFrame
+from streamer import Recording, Session, StreamerError, VideoFrame
 from streamer.viewer import messages
+from streamer.viewer.forms import Mp4Fragments, StreamForm, Units
 from streamer.viewer.hands import Hands
-from streamer.viewer.messages import Command, Press, Record, Refresh, RefusedError, Save, Show, Touch, Type
+from streamer.viewer.messages import Command, Form, Press, Record, Refresh, RefusedError, Save, Show, Touch, Type
 from streamer.viewer.pace import Pace
 
 STATS_EVERY_S: Final = 1.0
@@ -71,7 +72,7 @@ class Page:
             if not self._show.is_visible:
                 await self._shown.wait()
                 continue
-            sending = asyncio.create_task(self._send_images() if self._show.jpeg else self._send_units())
+            sending = asyncio.create_task(self._send_video(self._show.form))
             changed = asyncio.create_task(self._shown.wait())
             try:
                 await asyncio.wait({sending, changed}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,9 +84,15 @@ class Page:
                     task.cancel()
                 await asyncio.wait({sending, changed})
 
-    async def _send_units(self) -> None:
-        """Send the encoded stream until the session ends."""
-        pace, codec = Pace(time.monotonic_ns()), ""
+    async def _send_video(self, form: Form) -> None:
+        """Send what the phone shows until the session ends."""
+        if form == "jpeg":
+            await self._send_images()
+        else:
+            await self._send_stream(Units() if form == "units" else Mp4Fragments())
+
+    async def _send_stream(self, form: StreamForm) -> None:
+        pace = Pace(time.monotonic_ns())
         with contextlib.suppress(StreamerError):  # the event "closed" tells it
             async with self._session.access_units() as units:
                 async for unit in units:
@@ -94,15 +101,10 @@ class Page:
                         if pace.asks_keyframe(now_ns):
                             self._session.request_keyframe()
                         continue
-                    if unit.kind == "video" and unit.is_keyframe:
-                        codec = await self._say_format(unit, codec)
-                    is_old = unit.arrival_ns <= pace.began_ns
-                    await self._connection.send(messages.media_message(unit, is_old=is_old))
-
-    async def _say_format(self, unit: AccessUnit, before: str) -> str:
-        if (codec := messages.codec_string(unit)) != before:
-            await self._say("format", codec=codec)
-        return codec
+                    take = functools.partial(form.take, unit, is_old=unit.arrival_ns <= pace.began_ns)
+                    is_key = unit.kind == "video" and unit.is_keyframe
+                    for message in await asyncio.to_thread(take) if is_key else take():
+                        await self._connection.send(message)
 
     async def _send_images(self) -> None:
         with contextlib.suppress(StreamerError):
@@ -157,7 +159,7 @@ class Page:
         return f"{self._session.instance_id}-{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03}.mp4"
 
     async def _say(self, what: str, **facts: Any) -> None:
-        await self._connection.send(json.dumps({"say": what, **facts}))
+        await self._connection.send(messages.said(what, **facts))
 
     async def _say_error(self, error: Exception) -> None:
         await self._say("error", text=str(error))

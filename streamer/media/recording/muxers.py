@@ -133,7 +133,7 @@ class Mp4File:
         self._begin_ns: int | None = None  # when the fragment under way began
         self._held: tuple[AccessUnit, int] | None = None  # the newest frame: the next frame may be shown before it
         self._times = DecodeTimes()
-        self._tracks: dict[Kind, Track] = {"video": _video_track(first)}
+        self._tracks: dict[Kind, Track] = {"video": video_track(first)}
         if has_audio:
             self._tracks["audio"] = _opus_track()
         self._mp4 = Mp4(list(self._tracks.values()))
@@ -395,8 +395,11 @@ def _checked(stream: VideoStream) -> VideoStream:
     return stream
 
 
-def _video_track(keyframe: AccessUnit) -> Track:
-    """Return an MP4 track for a keyframe's stream. libavformat makes the sample entry: it knows every codec."""
+def video_track(keyframe: AccessUnit) -> Track:
+    """Return an MP4 track for a keyframe's stream. libavformat makes the sample entry: it knows every codec.
+
+    Raises RecordingError or av.FFmpegError for a keyframe that libavformat cannot read.
+    """
     made = io.BytesIO()
     with _demuxed(keyframe) as stream:
         width, height = stream.width, stream.height

@@ -1,8 +1,9 @@
 // One phone in a worker: takes the WebSocket's messages, decodes, and draws the newest frame at each refresh of the
-// screen. The page's own work cannot delay it.
+// screen. The page's own work cannot delay it. Without WebCodecs it hands MP4 fragments to the page (film.js), and
+// without Media Source Extensions it draws JPEG images.
 
 const HEADER = 16;
-const [VIDEO, AUDIO, JPEG] = [1, 2, 3];
+const [VIDEO, AUDIO, JPEG, HEAD, FRAGMENT] = [1, 2, 3, 4, 5];
 const [KEYFRAME, DISCONTINUITY, OLD] = [1, 2, 4];
 const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes on with the next keyframe
 const ASK_EVERY_MS = 1000;
@@ -12,26 +13,30 @@ let decoder, codec, needsKeyframe = true, askedAt = -ASK_EVERY_MS;
 let old = 0; // frames that came before the page did and may still wait for the decoder, beside the others
 let audioDecoder, audioPort;
 let newest, isScheduled = false;
-let show = { do: "show", visible: false, jpeg: false };
+let forms; // of video that the browser can play, the best first
+let show = { do: "show", visible: false };
 let drawn = 0, skipped = 0;
 
 self.onmessage = ({ data: message }) => {
   switch (message.do) {
     case "begin":
-      ({ canvas, address, hello } = message);
+      ({ canvas, address, hello, forms } = message);
       context = canvas.getContext("2d", { alpha: false, desynchronized: true });
       open();
       break;
     case "show":
-      show = { ...message, jpeg: !("VideoDecoder" in self) };
-      needsKeyframe = true;
-      say(show);
+      ask(message.visible);
+      break;
+    case "refuse": // the page cannot play what comes
+      if (message.form === forms[0] && forms.length > 1) forms.shift();
+      ask(show.visible);
       break;
     case "sound":
       hear(message.port);
       break;
     case "screenshot":
-      canvas.convertToBlob({ type: "image/png" }).then((blob) => self.postMessage({ say: "screenshot", blob }));
+      if (forms[0] === "mp4") self.postMessage({ say: "film", what: "screenshot" });
+      else canvas.convertToBlob({ type: "image/png" }).then((blob) => self.postMessage({ say: "screenshot", blob }));
       break;
     case "end":
       socket.onclose = null;
@@ -42,6 +47,12 @@ self.onmessage = ({ data: message }) => {
       say(message);
   }
 };
+
+function ask(visible) {
+  show = { do: "show", visible, form: forms[0] };
+  needsKeyframe = true;
+  say(show);
+}
 
 function open() {
   socket = new WebSocket(address);
@@ -61,22 +72,47 @@ function say(message) {
 }
 
 function hearText(message) {
-  if (message.say === "format") codec = message.codec;
-  else self.postMessage(message);
+  if (message.say !== "format") self.postMessage(message);
+  else if (forms[0] === "mp4") self.postMessage({ say: "film", what: "type", type: message.type });
+  else {
+    codec = message.codec;
+    const refuse = () => self.onmessage({ data: { do: "refuse", form: "units" } });
+    VideoDecoder.isConfigSupported(config()).then(({ supported }) => supported || refuse(), refuse);
+  }
+}
+
+function config() {
+  return { codec, optimizeForLatency: true };
 }
 
 function take(data) {
   const view = new DataView(data);
   const [channel, flags, timestamp] = [view.getUint8(0), view.getUint8(1), Number(view.getBigInt64(8))];
   const body = new Uint8Array(data, HEADER);
-  if (channel === VIDEO) decode(body, flags, timestamp);
+  if (channel === VIDEO && forms[0] === "units") decode(body, flags, timestamp);
   else if (channel === AUDIO) decodeAudio(body, timestamp);
   else if (channel === JPEG) createImageBitmap(new Blob([body], { type: "image/jpeg" })).then((image) => put(image, timestamp));
+  else if (channel === HEAD && forms[0] === "mp4") self.postMessage({ say: "film", what: "head", body });
+  else if (channel === FRAGMENT && forms[0] === "mp4" && follows(flags)) {
+    const [isKeyframe, isOld] = [KEYFRAME, OLD].map((flag) => (flags & flag) !== 0);
+    self.postMessage({ say: "film", what: "fragment", body, isKeyframe, isOld, timestamp }, [data]);
+  }
+}
+
+// Whether a decoder can go on with a frame that has these flags.
+function follows(flags) {
+  const isKeyframe = (flags & KEYFRAME) !== 0;
+  if (flags & DISCONTINUITY && !isKeyframe) needsKeyframe = true;
+  if (needsKeyframe && !isKeyframe) {
+    skipped += 1;
+    askKeyframe();
+    return false;
+  }
+  needsKeyframe = false;
+  return true;
 }
 
 function decode(data, flags, timestamp) {
-  const isKeyframe = (flags & KEYFRAME) !== 0;
-  if (flags & DISCONTINUITY && !isKeyframe) needsKeyframe = true;
   const waiting = decoder?.state === "configured" ? decoder.decodeQueueSize : 0;
   if (waiting <= QUEUE_LIMIT) old = 0;
   if (flags & OLD) old += 1;
@@ -85,14 +121,10 @@ function decode(data, flags, timestamp) {
     decoder.close();
     needsKeyframe = true;
   }
-  if (needsKeyframe && !isKeyframe) {
-    skipped += 1;
-    askKeyframe();
-    return;
-  }
-  if (needsKeyframe || decoder.state !== "configured" || decoder.codec !== codec) configure();
-  needsKeyframe = false;
-  decoder.decode(new EncodedVideoChunk({ type: isKeyframe ? "key" : "delta", timestamp, data }));
+  const begins = needsKeyframe;
+  if (!follows(flags)) return;
+  if (begins || decoder?.state !== "configured" || decoder.codec !== codec) configure();
+  decoder.decode(new EncodedVideoChunk({ type: flags & KEYFRAME ? "key" : "delta", timestamp, data }));
 }
 
 function configure() {
@@ -105,7 +137,7 @@ function configure() {
     },
   });
   decoder.codec = codec;
-  decoder.configure({ codec, optimizeForLatency: true });
+  decoder.configure(config());
 }
 
 function askKeyframe() {

@@ -1,5 +1,7 @@
-// The page: its panels and buttons. A worker (player.js) has the connection and draws the phone.
+// The page: its panels and buttons. A worker (player.js) has the connection and draws the phone; without WebCodecs a
+// film (film.js) shows it.
 
+import { Film } from "./film.js";
 import { giveHands } from "./hands.js";
 
 const $ = (id) => document.getElementById(id);
@@ -28,8 +30,11 @@ function play(canvas, phone, hear) {
   const worker = new Worker("player.js", { type: "module" });
   const offscreen = canvas.transferControlToOffscreen();
   const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream`;
+  const forms = ["VideoDecoder" in window && "units", "MediaSource" in window && "mp4", "jpeg"].filter(Boolean);
+  const film = new Film(canvas, (data) => take(data), (message) => worker.postMessage(message));
   let wait = 500;
-  worker.onmessage = ({ data }) => {
+  const take = (data) => {
+    if (data.say === "film") return film.take(data);
     if (data.say === "size") canvas.style.setProperty("--ratio", data.width / data.height);
     if (data.say === "hello") wait = 500;
     if (data.say === "lost" && ![UNAUTHORIZED, REFUSED, NORMAL].includes(data.code)) {
@@ -38,7 +43,8 @@ function play(canvas, phone, hear) {
     }
     hear(data);
   };
-  worker.postMessage({ do: "begin", canvas: offscreen, address, hello: { token, ...(phone && { phone }) } }, [offscreen]);
+  worker.onmessage = ({ data }) => take(data);
+  worker.postMessage({ do: "begin", canvas: offscreen, address, forms, hello: { token, ...(phone && { phone }) } }, [offscreen]);
   const show = () => worker.postMessage({ do: "show", visible: !document.hidden });
   document.addEventListener("visibilitychange", show);
   show();
@@ -227,6 +233,10 @@ function showGrid(phones) {
   }
 }
 
+if (!("AudioDecoder" in window && "AudioWorkletNode" in window)) { // as on a page without TLS from another machine
+  $("sound").disabled = true;
+  $("sound").title = "This browser decodes no sound here";
+}
 document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
 for (const [id, work] of Object.entries(tools)) $(id).addEventListener("click", work);
 for (const button of document.querySelectorAll("#keys button")) button.addEventListener("click", () => send({ do: "press", key: button.dataset.key }));

@@ -24,9 +24,12 @@ class Shown(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def opened(
-    viewer: Viewer, *, within: Browser | None = None, may_fail: bool = False, **options: Any
+    viewer: Viewer, *, within: Browser | None = None, may_fail: bool = False, script: str = "", **options: Any
 ) -> AsyncIterator[Page]:
-    """Open the viewer's page, in a new browser unless there is one; its scripts make no error unless they may."""
+    """Open the viewer's page, in a new browser unless there is one; its scripts make no error unless they may.
+
+    `script` runs in the page before its own.
+    """
     async with contextlib.AsyncExitStack() as stack:
         running = await stack.enter_async_context(browser()) if within is None else within
         context = await running.new_context(**options)
@@ -34,6 +37,7 @@ async def opened(
         page = await context.new_page()
         page.set_default_timeout(LIMIT_S * 1000)
         errors = watch_errors(page)
+        await page.add_init_script(script)
         await page.goto(viewer.url)
         await page.wait_for_selector("canvas[data-drawn]")
         yield page

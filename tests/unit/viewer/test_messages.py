@@ -26,6 +26,7 @@ JSON = st.recursive(
         ({"do": "press", "key": "A", "modifiers": ["SHIFT"]}, Press("A", ("SHIFT",))),
         ({"do": "type", "text": "hello"}, Type("hello")),
         ({"do": "show", "visible": True}, Show(is_visible=True)),
+        ({"do": "show", "visible": True, "form": "mp4"}, Show(is_visible=True, form="mp4")),
         ({"do": "save", "seconds": 30}, Save(30.0)),
     ],
 )
@@ -47,6 +48,7 @@ def test_a_command_is_read(said: dict[str, object], command: messages.Command) -
             '{"do": "touch", "finger": 0, "motion": "sideways", "x": 0, "y": 0}',
             "touch: expected the motion down, move or",
         ),
+        ('{"do": "show", "visible": true, "form": "gif"}', "show: expected the form units, mp4 or jpeg"),
         ('{"do": "type", "text": ""}', "type: expected text of 1 to 1000 characters"),
         ('{"do": "save", "seconds": true}', "save: expected seconds above 0"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamer.media.recording import mp4
 from streamer.media.recording.mp4 import Mp4, Track, find_box, opus_entry, video_sample
-from streamer.media.recording.muxers import _video_track
+from streamer.media.recording.muxers import video_track
 from tests.support.examples import examples
 from tests.support.recordings import STREAM, audio, packets, pieces, sent, video
 from tests.support.senders import encoded, nal_units
@@ -19,7 +19,7 @@ AUDIO = audio(40)
 
 
 def tracks() -> tuple[Track, Track]:
-    return _video_track(UNITS[0]), Track(kind="audio", clock_rate=48_000, entry=opus_entry(2))
+    return video_track(UNITS[0]), Track(kind="audio", clock_rate=48_000, entry=opus_entry(2))
 
 
 def seconds(ns: int) -> Fraction:
