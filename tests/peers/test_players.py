@@ -308,7 +308,7 @@ async def test_ffmpeg_plays_each_reordered_frame_at_its_time_without_a_complaint
 async def test_chromium_shows_each_reordered_frame_at_its_time(player: Page, tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", as_sent("h264", allowing_reordering("h264", 40, bidirectional=2)))
     await player.evaluate("load('a.mp4')")
-    for number in (7, 0, 39, 11, 23):
+    for number in (7, 0, 36, 11, 23):  # not the last ones: Chromium before 156 seeks by steps of decoding there
         shown = await player.evaluate(f"seek({number / 30 + 0.01})")
         assert number_in(av.VideoFrame.from_ndarray(frame_of(shown), format="rgb24")) == number
 

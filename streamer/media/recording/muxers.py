@@ -24,6 +24,7 @@ from streamer.errors import RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.libav import PIXELS_LIMIT, pixel_options
 from streamer.media.recording.containers import FRAGMENT_S, Container
+from streamer.media.recording.decode_times import DecodeTimes
 from streamer.media.recording.mp4 import Chapter, Mp4, Track, find_box, opus_entry, video_sample
 from streamer.tracks import Kind
 
@@ -31,8 +32,6 @@ _logger = logging.getLogger("streamer.record")
 
 FRAGMENT_NS: Final = int(FRAGMENT_S * 1e9)  # an MP4's fragment ends with the first frame after this time
 FRAGMENT_LIMIT_NS: Final = FRAGMENT_NS * 3 // 2  # or without a frame after this time
-DECODE_AHEAD: Final = 99_000  # ticks of video: the timeline lets a frame go back by less (TRUSTED_NS)
-DECODE_STEP: Final = 90  # ticks; a smaller step makes libavformat see a discontinuity at the next group of frames
 _COPY_BYTES: Final = 1024 * 1024
 _SYNC_EVERY: Final = 64  # copies
 _OPUS_CLOCK: Final = 48_000
@@ -91,36 +90,6 @@ def open_media(
     return Mp4File(file, first, has_audio=has_audio)
 
 
-class DecodeTimes:
-    """Decoding times for frames in decoding order: they rise, and no frame is decoded later than it is shown.
-
-    A frame is decoded when it is shown, unless the stream reorders. Then it is decoded right after the frame that was
-    the newest so far is shown: the frames that follow may be shown soon after that one. This needs no knowledge of
-    later frames. A frame is decoded at most DECODE_AHEAD early, since a still screen may last for minutes between the
-    two. If a frame is shown before it can be decoded, its decoding time is later than its presentation.
-    """
-
-    def __init__(self, *, is_reordered: bool = False) -> None:
-        self.is_reordered = is_reordered
-        self.newest = self._last = -1
-
-    def of(self, ticks: int) -> int:
-        """Return the decoding time of the next frame, which is shown at `ticks`."""
-        if ticks < self.newest:
-            after = self._last
-        elif self.is_reordered:
-            after = max(self._last, self.newest, ticks - DECODE_AHEAD)
-        else:
-            return ticks
-        return max(self._last + 1, min(after + DECODE_STEP, ticks))
-
-    def take(self, ticks: int) -> int:
-        """Return the same as `of`, and move on to the frame after it."""
-        self.is_reordered |= ticks < self.newest
-        self._last, self.newest = self.of(ticks), max(self.newest, ticks)
-        return self._last
-
-
 class Mp4File:
     """An MP4 in fragments. `close` turns it into a regular MP4 that begins with its index."""
 
@@ -131,7 +100,7 @@ class Mp4File:
         self._file = file
         self._media_size = 0
         self._begin_ns: int | None = None  # when the fragment under way began
-        self._held: tuple[AccessUnit, int] | None = None  # the newest frame: the next frame may be shown before it
+        self._held: list[tuple[AccessUnit, int]] = []  # the newest frame, and those that came since: shown before it
         self._times = DecodeTimes()
         self._tracks: dict[Kind, Track] = {"video": video_track(first)}
         if has_audio:
@@ -150,10 +119,11 @@ class Mp4File:
     def write(self, unit: AccessUnit, ticks: int) -> None:
         """Add a unit to the fragment under way. A frame FRAGMENT_NS after its beginning begins the next one."""
         track = self._tracks[unit.kind]
-        if unit.kind == "video":
-            if self._held is not None:
-                self._times.is_reordered |= ticks < self._held[1]
-            self._release()
+        if unit.kind == "video" and self._held:
+            if ticks < max(self._held[0][1], self._times.newest):
+                self._times.is_reordered = True
+            else:
+                self._release(following=ticks)
         now_ns = ticks * 1_000_000_000 // track.clock_rate
         if self._begin_ns is None:
             self._begin_ns = now_ns
@@ -162,7 +132,7 @@ class Mp4File:
             self._cut(now_ns)
             self._begin_ns = now_ns
         if unit.kind == "video":
-            self._held = (unit, ticks)
+            self._held.append((unit, ticks))
         else:
             self._mp4.add(track, [unit.data], ticks, is_key=False)
         self._media_size += len(unit.data)
@@ -174,6 +144,7 @@ class Mp4File:
 
     def close(self, end_ns: int, *, limit_s: float) -> None:
         """Write the last fragment, and put the index first. The file stays locked until that is done."""
+        self._release(following=self._tracks["video"].ticks(end_ns))
         self._cut(end_ns)
         if self._mp4.can_be_whole(end_ns):
             self._rearrange(end_ns, time.monotonic() + limit_s)
@@ -190,14 +161,15 @@ class Mp4File:
         with contextlib.suppress(OSError):
             self._file.close()
 
-    def _release(self) -> None:
-        if self._held is None:
+    def _release(self, following: int | None = None) -> None:
+        """Add the frames that are held. `following` is when the next one is shown; None if that is not known."""
+        held, self._held = self._held, []
+        if not held:
             return
-        (unit, ticks), self._held = self._held, None
-        at = self._times.take(ticks)
-        sample = video_sample(unit.codec.name, unit.data)
-        self._mp4.add(self._tracks["video"], sample, at, is_key=unit.is_keyframe, offset=ticks - at)
-        self._taken += 1
+        for (unit, ticks), at in zip(held, self._times.take_all([ticks for _, ticks in held], following), strict=True):
+            sample = video_sample(unit.codec.name, unit.data)
+            self._mp4.add(self._tracks["video"], sample, at, is_key=unit.is_keyframe, offset=ticks - at)
+        self._taken += len(held)
 
     def _cut(self, now_ns: int) -> None:
         """Write the fragment under way, marked as `free` space until it is complete: half a `moof` spoils a file."""

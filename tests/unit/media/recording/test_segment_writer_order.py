@@ -1,17 +1,13 @@
 """Recordings of phones that reorder frames (B-frames): decoded in one order, shown in another, each at its own time."""
 
 import fractions
-import itertools
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import pytest
 from av.video.frame import PictureType
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamer.media.recording.muxers import DECODE_STEP, DecodeTimes
 from streamer.media.recording.segments import Limits
 from tests.support.recordings import audio, boxes, interleaved, packets, pieces, sent
 from tests.support.reordered import as_sent, record
@@ -179,25 +175,3 @@ def test_a_still_screen_among_reordered_frames_stays_as_long_as_it_was(tmp_path:
     for time, number in frames:
         is_after = number > 21
         assert time - frames[0][0] == pytest.approx((number + 300 * is_after) / 30, abs=TICK[suffix])
-
-
-@given(
-    st.lists(st.tuples(st.permutations(range(4)), st.integers(0, 10**7)), min_size=1, max_size=20),
-    st.lists(st.integers(4 * DECODE_STEP, 24_000), min_size=80, max_size=80),
-)
-def test_frames_shown_before_the_first_arrival_are_decoded_in_time(
-    groups: list[tuple[list[int], int]], steps: list[int]
-) -> None:
-    """Law: times of decoding rise, and none is later than the frame is shown; in order they are one and the same."""
-    for number, (_, pause) in enumerate(groups):
-        steps[4 * number] += pause
-    at = list(itertools.accumulate(steps, initial=0))
-    order = [0]
-    for number, (group, _) in enumerate(groups):  # a frame, and then those before it that refer to it
-        order += [4 * number + 4, *(4 * number + 1 + place for place in group if place < 3)]
-    decode = DecodeTimes(is_reordered=True)
-    decoded = [decode.take(at[number]) for number in order]
-    assert decoded == sorted(set(decoded))
-    assert all(time <= at[number] for time, number in zip(decoded, order, strict=True))
-    in_order = DecodeTimes()
-    assert [in_order.take(time) for time in at] == at
