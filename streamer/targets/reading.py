@@ -136,6 +136,7 @@ class IncrementalReader:
         left, right = max(int(columns[0]) - 2, 0) * CELL, (int(columns[-1]) + 3) * CELL
         rgb = frame.to_ndarray("rgb24")
         reads = engine()
+        boxes = []
         for found in reads.find_lines(rgb[rows, left:right], min(DETECTED_SIDE / min(rgb.shape[:2]), 1.0)):
             # Where rows were moved together, a line is on one side of the seam.
             its_rows = rows[found.top : found.bottom]
@@ -143,9 +144,10 @@ class IncrementalReader:
                 its_rows - its_rows[len(its_rows) // 2] == np.arange(len(its_rows)) - len(its_rows) // 2
             ]
             box = Box(left + found.left, int(its_rows[0]), left + found.right, int(its_rows[-1]) + 1)
-            if not wanted[_cells(box)].any():
-                continue
-            reading = reads.read_line(rgb[box.top : box.bottom, box.left : box.right])
+            if wanted[_cells(box)].any():
+                boxes.append(box)
+        readings = reads.read_lines([rgb[box.top : box.bottom, box.left : box.right] for box in boxes])
+        for box, reading in zip(boxes, readings, strict=True):
             if reading.score >= SCORE_LEAST and reading.text.strip():
                 region = Region(box.left, box.top, box.right - box.left, box.bottom - box.top)
                 yield box, TextLine(reading.text, region, reading.score, reading.middles)

@@ -343,6 +343,8 @@ class Recording:
     def _finish(self) -> None:
         self._take_before()
         self._attempt(self._end_writer, self._end_ns)
+        if self._transcoder is not None:
+            self._transcoder.release()
 
     def _write(self, unit: AccessUnit, now_ns: int) -> None:
         if self._transcoder is None:
@@ -375,7 +377,7 @@ class Recording:
 
     def _fail(self, error: Exception) -> None:
         self._has_failed = True
-        self._writer.abandon()
+        self._keep(error)
         if isinstance(error, RecordingError):
             self._error = error
         else:
@@ -386,3 +388,13 @@ class Recording:
             )
             self._error.__cause__ = error
         _logger.error("%s", self._error)
+
+    def _keep(self, error: Exception) -> None:
+        """End the file. If only the encoder failed, the file gets what it gave, too."""
+        if self._transcoder is not None and isinstance(error, RecordingError) and error.reason == "encode":
+            with contextlib.suppress(Exception):
+                for made in self._transcoder.take():
+                    self._writer.put(made)
+                self._writer.close(self._transcoder.now_ns or self._clock_ns(), "error")
+                return
+        self._writer.abandon()

@@ -6,6 +6,7 @@ the file: newly encoded frames, and the phone's audio unchanged. It decodes and 
 1. The transcoder decodes every frame. Each step of the constant rate gets one frame; a still screen repeats its last.
 2. It copies audio, and holds it back until the frames of the same time are written.
 3. If encoding is slower than the rate, it falls behind by up to `BEHIND_NS`. Then it leaves out steps, evenly.
+4. The encoder has a thread of its own (`encoder_thread`), for it may stand still.
 """
 
 import datetime as dt
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
 import av
@@ -25,6 +27,7 @@ from streamer.codec_table import ENCODERS
 from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import MOST_STILL_S, DecodedFrame, FrameDecoder
+from streamer.media.recording.encoder_thread import EncoderThread
 from streamer.media.recording.frame_rate import Pace
 from streamer.media.recording.letterbox import Letterbox, fitted_size, framed
 from streamer.media.recording.overlay import draw_stamp
@@ -126,7 +129,7 @@ class Transcoder:
     Every method may raise RecordingError: encoding failed, and the transcoder is unusable. `start_ns` is the time of
     arrival at which the recording begins; None means at the first frame. `wall_ns` is the difference of Unix time and
     the clock of arrivals: set it again whenever the wall clock is set. `ask_keyframe` is called when the decoder needs
-    a keyframe.
+    a keyframe. End it with `release`, also after `close` and after an error.
     """
 
     def __init__(
@@ -139,10 +142,12 @@ class Transcoder:
         self._codec = Codec(name=options.codec, clock_rate=_CLOCK)
         self._timeline: Timeline | None = None
         self._pace: Pace[_Frame] = Pace(options.rate)
+        self._units: list[AccessUnit] = []  # what can be written
         self._audio: deque[AccessUnit] = deque()  # waits for the frames of its time: some STILL_AFTER_NS
         self._decoder = FrameDecoder(ask_keyframe)
         self._latest_ns = 0  # the arrival of the newest frame
         self._encoder: av.VideoCodecContext | None = None
+        self._thread = EncoderThread(options.codec)
         self._letterbox = Letterbox()
         self._wants_keyframe = False
         self._captured: dict[int, int | None] = {}  # capture times of the steps in the encoder
@@ -164,61 +169,70 @@ class Transcoder:
         """Take one of the phone's units; return what can be written. `now_ns` shows how far encoding is behind."""
         if unit.kind == "audio":
             self._audio.append(unit)
-            return self._released()
-        self._latest_ns = unit.arrival_ns
-        return self._shown(self._decoder.decode(unit), now_ns)
+            self._release_audio()
+        else:
+            self._latest_ns = unit.arrival_ns
+            self._show(self._decoder.decode(unit), now_ns)
+        return self.take()
 
     def tick(self, now_ns: int) -> list[AccessUnit]:
         """Return what is due without a new unit. Call it a few times a second, after every unit so far was put."""
         if self._decoder.is_holding and now_ns - self._latest_ns > MOST_STILL_S * _S:
-            return self._shown(self._decoder.release(lambda: True), now_ns)
-        if self._timeline is None:
-            return []
-        return self._encoded(self._pace.advance(self._timeline.time_of(now_ns) - STILL_AFTER_NS), now_ns)
+            self._show(self._decoder.release(lambda: True), now_ns)
+        elif self._timeline is not None:
+            self._encode_steps(self._pace.advance(self._timeline.time_of(now_ns) - STILL_AFTER_NS), now_ns)
+        return self.take()
 
     def close(self, end_ns: int) -> tuple[list[AccessUnit], int]:
         """Return the rest, and the time of arrival at which its last frame ends, a whole number of steps."""
-        units = self._shown(self._decoder.drain(), end_ns)
-        if self._start_ns is None or self._timeline is None or not self._pace.has_begun:
-            return [*units, *self._audio], end_ns
-        least_ns = self._pace.time_ns(max(self._pace.next, 1))
-        units += self._encoded(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
-        if self._encoder is not None:
-            units += self._made(self._encoder.encode(None))
-        units += map(self._beside_frames, self._audio)
+        self._show(self._decoder.drain(), end_ns)
+        if self._start_ns is not None and self._timeline is not None and self._pace.has_begun:
+            least_ns = self._pace.time_ns(max(self._pace.next, 1))
+            self._encode_steps(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
+            if self._encoder is not None:
+                self._add(None)
+            end_ns = self._start_ns + self._pace.time_ns(self._pace.next)
+        self._units += map(self._beside_frames, self._audio)
         self._audio.clear()
-        return units, self._start_ns + self._pace.time_ns(self._pace.next)
+        return self.take(), end_ns
+
+    def take(self) -> list[AccessUnit]:
+        """Return what can be written. After an error, it is what was made before."""
+        units, self._units = self._units, []
+        return units
+
+    def release(self) -> None:
+        """End the encoder's thread. Nothing but the counters can be used after that."""
+        self._thread.close()
 
     def make_keyframe(self) -> None:
         """Make the next frame a keyframe."""
         self._wants_keyframe = True
 
-    def _shown(self, frames: list[DecodedFrame], now_ns: int) -> list[AccessUnit]:
-        """Give decoded frames to their steps; return what can be written."""
-        units: list[AccessUnit] = []
+    def _show(self, frames: list[DecodedFrame], now_ns: int) -> None:
+        """Give decoded frames to their steps."""
         for frame in frames:
             unit = frame.unit
             if self._timeline is None:
                 self._start_ns = unit.arrival_ns if self._start_ns is None else self._start_ns
                 self._timeline = Timeline(self._start_ns)
             time_ns = self._timeline.place(unit) * _S // unit.codec.clock_rate
-            units += self._encoded(self._pace.put(_Frame(frame.av_frame, unit, time_ns), time_ns), now_ns)
-        return units + self._released()
+            self._encode_steps(self._pace.put(_Frame(frame.av_frame, unit, time_ns), time_ns), now_ns)
+        self._release_audio()
 
-    def _encoded(self, steps: Iterator[tuple[int, _Frame]], now_ns: int) -> list[AccessUnit]:
-        units: list[AccessUnit] = []
+    def _encode_steps(self, steps: Iterator[tuple[int, _Frame]], now_ns: int) -> None:
         for step, shown in steps:
             late_ns = now_ns - self._arrival_ns(step + 1)
             if late_ns > BEHIND_NS and self._encoder is not None:  # the first step is never left out
                 self._left_out += 1
             else:
-                units += self._encode(step, shown)
-        return units + self._released()
+                self._encode(step, shown)
+        self._release_audio()
 
-    def _encode(self, step: int, shown: _Frame) -> list[AccessUnit]:
+    def _encode(self, step: int, shown: _Frame) -> None:
         try:
             if self._encoder is None:
-                self._encoder = self._open(shown.av_frame)
+                self._encoder = self._thread.call(partial(open_encoder, self._options, shown.av_frame))
             encoder = self._encoder
             if shown.pixels is None:
                 shown.pixels = self._letterbox.fit(shown.av_frame, encoder.width, encoder.height)
@@ -233,12 +247,14 @@ class Transcoder:
             captured_ns = shown.unit.captured_ns
             step_ns = self._pace.time_ns(step)
             self._captured[step] = None if captured_ns is None else captured_ns + step_ns - shown.time_ns
-            return self._made(encoder.encode(frame))
+            self._add(frame)
         except av.FFmpegError as error:
             raise RecordingError(f"encoding {self._options.codec} failed: {error.strerror}", reason="encode") from error
 
-    def _made(self, packets: "list[av.Packet[Any]]") -> list[AccessUnit]:
-        return [self._unit(packet) for packet in packets]
+    def _add(self, frame: av.VideoFrame | None) -> None:
+        """Add what the encoder makes of a frame, or at the end what it still has."""
+        assert self._encoder is not None  # noqa: S101 - the callers see to it
+        self._units += map(self._unit, self._thread.call(partial(self._encoder.encode, frame)))
 
     def _unit(self, packet: "av.Packet[Any]") -> AccessUnit:
         step = packet.pts or 0
@@ -255,17 +271,15 @@ class Transcoder:
             captured_ns=self._captured.pop(step, None),
         )
 
-    def _released(self) -> list[AccessUnit]:
-        """Return the audio of the time up to the last frame."""
+    def _release_audio(self) -> None:
+        """Add the audio of the time up to the last frame."""
         now_ns = self.now_ns
-        units = []
         while self._audio:
             unit = self._beside_frames(self._audio[0])
             if now_ns is not None and unit.arrival_ns >= now_ns:
                 break
-            units.append(unit)
+            self._units.append(unit)
             self._audio.popleft()
-        return units
 
     def _beside_frames(self, unit: AccessUnit) -> AccessUnit:
         """Return audio with the arrival that its time in the recording has: encoded frames have it, too."""
@@ -282,24 +296,25 @@ class Transcoder:
         moment = dt.datetime.fromtimestamp(milliseconds // 1000).astimezone()
         return f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds % 1000:03d}"
 
-    def _open(self, first: av.VideoFrame) -> av.VideoCodecContext:
-        options = self._options
-        encoder = ENCODERS[options.codec]
-        os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 writes to stderr, and has no other setting
-        context = av.CodecContext.create(encoder.name, "w")
-        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
-        context.width, context.height = options.size_for(first.width, first.height)
-        context.pix_fmt = "yuv420p"
-        context.time_base, context.framerate = 1 / options.rate, options.rate
-        context.gop_size = max(round(KEYFRAME_EVERY_S * options.rate), 1)
-        context.max_b_frames = 0
-        context.color_range, context.colorspace = 1, first.colorspace
-        context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
-        if options.bitrate_bps is None:
-            context.options = {**encoder.options, "crf": str(encoder.crf if options.crf is None else options.crf)}
-        else:
-            context.options = encoder.options | encoder.bitrate_options
-            context.bit_rate = options.bitrate_bps
-        with ordinary_priority():
-            context.open()
-        return context
+
+def open_encoder(options: Transcode, first: av.VideoFrame) -> av.VideoCodecContext:
+    """Return an encoder for frames like the first."""
+    encoder = ENCODERS[options.codec]
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 writes to stderr, and has no other setting
+    context = av.CodecContext.create(encoder.name, "w")
+    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
+    context.width, context.height = options.size_for(first.width, first.height)
+    context.pix_fmt = "yuv420p"
+    context.time_base, context.framerate = 1 / options.rate, options.rate
+    context.gop_size = max(round(KEYFRAME_EVERY_S * options.rate), 1)
+    context.max_b_frames = 0
+    context.color_range, context.colorspace = 1, first.colorspace
+    context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+    if options.bitrate_bps is None:
+        context.options = {**encoder.options, "crf": str(encoder.crf if options.crf is None else options.crf)}
+    else:
+        context.options = encoder.options | encoder.bitrate_options
+        context.bit_rate = options.bitrate_bps
+    with ordinary_priority():
+        context.open()
+    return context

@@ -3,6 +3,7 @@
 import importlib.util
 import socket
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -53,18 +54,29 @@ def test_only_the_lines_that_changed_are_read_again(
     notices, toast = (frame_of(shown[name].image) for name in ("notices", "short toast"))
     before = reader.read(notices, None)
     texts: list[str] = []
-    read_line = Engine.read_line
+    read_lines = Engine.read_lines
 
-    def overheard(engine: Engine, rgb: np.ndarray) -> object:
-        reading = read_line(engine, rgb)
-        texts.append(reading.text)
-        return reading
+    def overheard(engine: Engine, lines: Sequence[np.ndarray]) -> list[ocr.Reading]:
+        readings = read_lines(engine, lines)
+        texts.extend(reading.text for reading in readings)
+        return readings
 
-    monkeypatch.setattr(Engine, "read_line", overheard)
+    monkeypatch.setattr(Engine, "read_lines", overheard)
     assert set(before) < set(reader.read(toast, None))
     assert texts == ["Saved"]
     assert set(reader.read(notices, None)) == set(before)
     assert texts == ["Saved"]
+
+
+def test_the_keys_of_a_keyboard_are_read_together_as_they_are_alone(shown: dict[str, Screen]) -> None:
+    engine = ocr.engine()
+    keyboard = np.ascontiguousarray(shown["keyboard"].image[HEIGHT // 2 :])
+    boxes = engine.find_lines(keyboard, ocr.DETECTED_SIDE / WIDTH)
+    keys = [keyboard[box.top : box.bottom, box.left : box.right] for box in boxes]
+    together = engine.read_lines(keys)
+    assert [reading.text for reading in together] == [engine.read_lines([key])[0].text for key in keys]
+    read = {reading.text.casefold() for reading in together}
+    assert read >= {*"0123456789", *"abcdefghkmnopqrstuvwxyz", "space", "enter"}  # and i, j and l as what looks so
 
 
 def test_a_line_is_where_it_was_drawn(reader: IncrementalReader, shown: dict[str, Screen]) -> None:

@@ -232,6 +232,7 @@ def test_a_late_transcoder_skips_and_counts_steps_evenly_and_keeps_the_audio() -
         now_ns += cost_ns * sum(one.kind == "video" for one in made)
         given += made
     rest, _ = transcoder.close(now_ns)
+    transcoder.release()
     given += rest
     frames = [unit for unit in given if unit.kind == "video"]
     assert [unit.data for unit in given if unit.kind == "audio"] == [unit.data for unit in heard]
