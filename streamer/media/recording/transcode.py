@@ -163,7 +163,7 @@ class Transcoder:
         """The time of arrival up to which all frames were returned; None before the first frame."""
         if self._start_ns is None or not self._pace.has_begun:
             return None
-        return self._start_ns + self._pace.time_ns(self._pace.next)
+        return self._arrival_ns(next(iter(self._captured), self._pace.next))
 
     def put(self, unit: AccessUnit, now_ns: int) -> list[AccessUnit]:
         """Take one of the phone's units; return what can be written. `now_ns` shows how far encoding is behind."""
@@ -254,7 +254,9 @@ class Transcoder:
     def _add(self, frame: av.VideoFrame | None) -> None:
         """Add what the encoder makes of a frame, or at the end what it still has."""
         assert self._encoder is not None  # noqa: S101 - the callers see to it
-        self._units += map(self._unit, self._thread.call(partial(self._encoder.encode, frame)))
+        for packet in self._thread.call(partial(self._encoder.encode, frame)):
+            self._units.append(self._unit(packet))
+            self._release_audio()
 
     def _unit(self, packet: "av.Packet[Any]") -> AccessUnit:
         step = packet.pts or 0

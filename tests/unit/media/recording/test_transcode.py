@@ -244,6 +244,20 @@ def test_a_late_transcoder_skips_and_counts_steps_evenly_and_keeps_the_audio() -
     assert BEHIND_NS > S
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_frames_and_audio_leave_in_the_order_of_their_times(codec: str) -> None:
+    transcoder = Transcoder(Transcode(codec=codec), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
+    given: list[AccessUnit] = []
+    for unit in interleaved(video(encoded(60, keyframe_every=60)), audio(100)):
+        given += transcoder.put(unit, unit.arrival_ns)
+        assert transcoder.now_ns is None or all(one.arrival_ns < transcoder.now_ns for one in given)
+    given += transcoder.close(unit.arrival_ns + S // 10)[0]
+    transcoder.release()
+    assert {unit.kind for unit in given[-10:]} == {"audio", "video"}
+    assert [unit.arrival_ns for unit in given] == sorted(unit.arrival_ns for unit in given)
+    assert sum(unit.kind == "video" for unit in given) >= 60
+
+
 # What cannot be
 
 
