@@ -109,7 +109,7 @@ class Engine:
                 short.setdefault(-(-wide // _SHORT_STEP) * _SHORT_STEP, []).append(number)
         for wide, numbers in short.items():
             batches += [(wide, numbers[first : first + _BATCH]) for first in range(0, len(numbers), _BATCH)]
-        readings = {}
+        readings: dict[int, Reading] = {}
         for wide, numbers in batches:
             read = self._read_batch([lines[number] for number in numbers], wide)
             readings.update(zip(numbers, read, strict=True))
