@@ -6,9 +6,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import av
 import pytest
 
 from streamer.errors import RecordingError
@@ -19,33 +17,14 @@ from tests.support.prepared import PYTHON
 from tests.support.recording_session import LIMIT_S, S, Session
 from tests.support.recordings import packets, video
 from tests.support.senders import encoded
-
-GOOD = 30  # frames that the encoder takes before it stands still
-open_encoder = transcode.open_encoder
-
-
-class StandingStill:
-    """An encoder that takes so many frames, and then waits for something that does not come."""
-
-    def __init__(self, encoder: av.VideoCodecContext, come: threading.Event) -> None:
-        self._encoder = encoder
-        self._come = come
-        self._taken = 0
-        self.width, self.height, self.time_base = encoder.width, encoder.height, encoder.time_base
-
-    def encode(self, frame: av.VideoFrame | None) -> "list[av.Packet[Any]]":
-        self._taken += 1
-        if self._taken > GOOD or frame is None:
-            self._come.wait()
-            return []
-        return self._encoder.encode(frame)
+from tests.support.standing_still import GOOD, stand_still
 
 
 @pytest.fixture
 def come(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     event = threading.Event()
     monkeypatch.setattr(encoder_thread, "PATIENCE_S", 1)
-    monkeypatch.setattr(transcode, "open_encoder", lambda *arguments: StandingStill(open_encoder(*arguments), event))
+    monkeypatch.setattr(transcode, "open_encoder", stand_still(event))
     yield event
     event.set()  # so that its thread ends with the test
 
@@ -93,10 +72,10 @@ LEFT = """
     from streamer.media.recording import encoder_thread, transcode
     from tests.support.recording_session import Session
     from tests.support.recordings import video
-    from tests.unit.media.recording.test_encoder_thread import StandingStill, open_encoder
+    from tests.support.standing_still import stand_still
 
     encoder_thread.PATIENCE_S = 1
-    transcode.open_encoder = lambda *arguments: StandingStill(open_encoder(*arguments), threading.Event())
+    transcode.open_encoder = stand_still(threading.Event())
 
     async def main():
         session = Session()
