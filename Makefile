@@ -21,7 +21,7 @@ demo: $(VENV)/.demo  ## Connect to the emulator, stream, and record an MP4
 
 test: $(VENV)/.dev  ## Run the whole suite; this and every other target on another Python: PYTHON=python3.12
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
-	@$(BIN)/python -m pytest -m alone $(shell grep -rl --include=*.py mark.alone tests)
+	@$(BIN)/python -m pytest -n 3 -m alone $(shell grep -rl --include=*.py mark.alone tests)
 
 quick: $(VENV)/.dev  ## Run the tests that need no sockets, processes or time
 	@$(BIN)/python -m pytest -n auto -m "not edge" --hypothesis-profile=quick $(PURE)

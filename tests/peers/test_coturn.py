@@ -16,6 +16,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 import streamer
 from streamer import emulator
 from streamer.errors import ConnectionFailedError
+from streamer.rtc import liveness
 from streamer.rtc._aiortc.path import local_address
 from streamer.rtc.ice import parse_ice_servers
 from streamer.rtc.peer import Peer
@@ -222,7 +223,10 @@ async def test_relay_only_fails_at_once_if_the_relays_refuse(coturn: Coturn, con
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp"])
-async def test_a_stream_goes_on_after_its_relay_was_restarted(coturn: Coturn, connect: Connect, way: str) -> None:
+async def test_a_stream_goes_on_after_its_relay_was_restarted(
+    coturn: Coturn, connect: Connect, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(liveness, "DEAD_AFTER_NS", 4_000_000_000)
     entry = {"urls": coturn.url(way), "username": USER, "credential": PASSWORD}
     quick = streamer.Reconnect(max_delay_s=0.5, give_up_after_s=None)
     heard: list[streamer.Event] = []

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import streamer
-from streamer import emulator, handover
+from streamer import connection, emulator, handover
 from streamer.connection import GENERATIONS_LIMIT
 from streamer.emulator import Faults
+from streamer.rtc import liveness
 from streamer.rtc import peer as peer_module
 from streamer.rtc._aiortc.path import local_address
 from tests.support.emulated import barcodes, counter, recorded_counters
@@ -273,9 +274,10 @@ async def test_a_short_cut_of_the_path_is_reported_and_needs_no_new_connection(
 
 
 @pytest.mark.parametrize("is_still", [False, True])
-async def test_a_lost_path_is_dead_after_10_s_and_the_session_reconnects(
-    connect: Connect, tmp_path: Path, is_still: bool
+async def test_a_lost_path_is_dead_after_its_limit_and_the_session_reconnects(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_still: bool
 ) -> None:
+    monkeypatch.setattr(liveness, "DEAD_AFTER_NS", 4_000_000_000)  # the fault matrix waits for the 10 s
     async with (
         emulator.serve(width=360, height=640, audio=not is_still) as phone,
         connect(phone, reconnect=QUICK) as session,
@@ -377,7 +379,10 @@ async def test_another_path_takes_over_a_still_screen_without_a_keyframe(
     assert len(phone.device_tokens) == 1
 
 
-async def test_the_phone_may_restart_ice_many_times(phone: emulator.EmulatedPhone, connect: Connect) -> None:
+async def test_the_phone_may_restart_ice_many_times(
+    phone: emulator.EmulatedPhone, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 5.0)  # of the paths that do not come up
     async with connect(phone, reconnect=QUICK) as session, asyncio.timeout(LIMIT_S):
         frames = session.frames()
         await anext(frames)
