@@ -118,6 +118,11 @@ class Hub(Generic[T]):
             self._on_watch(is_watched)
 
 
+def two_readers() -> RuntimeError:
+    """Return the error of an iterator that two tasks read at the same time."""
+    return RuntimeError("expected one task to read this iterator, got two: give each task its own")
+
+
 class HubIterator(Generic[T]):
     """The consumer's side. One task may read it at a time. The consumer closes it, or drops it."""
 
@@ -177,7 +182,7 @@ class HubIterator(Generic[T]):
         """Wait for an item or the end. Raises RuntimeError if another task waits already."""
         loop, subscription = self._hub.loop.check(), self._subscription
         if subscription.waiter is not None:
-            raise RuntimeError("expected one task to read this iterator, got two: give each task its own")
+            raise two_readers()
         subscription.waiter = loop.create_future()
         try:
             await subscription.waiter

@@ -11,6 +11,7 @@ from streamer.events import Event, EventHub
 from streamer.media.playback.audio import AudioOutput
 from streamer.media.playback.audio_frames import AudioIterator, Layout, SampleFormat
 from streamer.media.playback.encoded import AccessUnitIterator, EncodedOutput
+from streamer.media.playback.pixels import Conversion, PixelFormat
 from streamer.media.playback.video import VideoOutput
 from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Policy, VideoFrame
 from streamer.own_loop import OwnLoop
@@ -44,6 +45,8 @@ class Streams:
         max_fps: float | None = None,
         repeat: bool = False,
         limit: int = EVERY_LIMIT,
+        format: PixelFormat | None = None,  # noqa: A002 - PyAV's and PIL's word
+        size: tuple[int, int] | None = None,
     ) -> FrameIterator:
         """Return an async iterator of decoded frames. Several may be read at once; each frame is decoded once.
 
@@ -58,11 +61,21 @@ class Streams:
             repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
                 nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
             limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
+            format: Convert each frame that the consumer gets, as `VideoFrame.to_ndarray(format, size=size)` does:
+                "rgb24", "bgr24", "gray" or "yuv420p". `frame.pixels` is the array, which is the consumer's own. The
+                decoder's thread does it while the consumer waits, another one if a frame has waited for the consumer.
+                Skipped frames are not converted. None converts nothing.
+            size: With `format`: scale to this width and height. None keeps the frame's own.
 
         Raises:
-            ConfigurationError: The policy, rate or limit is wrong, or this is not the session's event loop.
+            ConfigurationError: The policy, rate, limit, format or size is wrong, or this is not the session's event
+                loop. Iteration raises it for a frame that the format cannot hold, such as one of an odd size as
+                "yuv420p".
         """
-        return self._frames.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit)
+        if size is not None and format is None:
+            raise ConfigurationError(f'expected a format with size={size}: pass one, such as format="bgr24"')
+        conversion = None if format is None else Conversion(format, size)
+        return self._frames.hub.iterate(policy, max_fps=max_fps, repeat=repeat, limit=limit, conversion=conversion)
 
     def audio(
         self,

@@ -21,6 +21,8 @@ class Streams(Face[streamer.Session]):
         max_fps: float | None = None,
         repeat: bool = False,
         limit: int = 60,
+        format: typing.Literal["rgb24", "bgr24", "gray", "yuv420p"] | None = None,
+        size: tuple[int, int] | None = None,
     ) -> FrameIterator:
         """Return an iterator of decoded frames. Several may be read at once; each frame is decoded once.
 
@@ -35,11 +37,20 @@ class Streams(Face[streamer.Session]):
             repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
                 nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
             limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
+            format: Convert each frame that the consumer gets, as `VideoFrame.to_ndarray(format, size=size)` does:
+                "rgb24", "bgr24", "gray" or "yuv420p". `frame.pixels` is the array, which is the consumer's own. The
+                decoder's thread does it while the consumer waits, another one if a frame has waited for the consumer.
+                Skipped frames are not converted. None converts nothing.
+            size: With `format`: scale to this width and height. None keeps the frame's own.
 
         Raises:
-            ConfigurationError: The policy, rate or limit is wrong.
+            ConfigurationError: The policy, rate, limit, format or size is wrong. Iteration raises it for a frame that
+                the format cannot hold, such as one of an odd size as "yuv420p".
         """
-        return FrameIterator(self._do(self._async.frames, policy, max_fps=max_fps, repeat=repeat, limit=limit), self)
+        return FrameIterator(
+            self._do(self._async.frames, policy, max_fps=max_fps, repeat=repeat, limit=limit, format=format, size=size),
+            self,
+        )
 
     def audio(
         self,

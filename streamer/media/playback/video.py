@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
@@ -11,10 +11,17 @@ from streamer.media.frame_decoder import DecodedFrame, DecoderCounters, FrameDec
 from streamer.media.history import History
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.video_decoder import Decoder
-from streamer.media.playback.video_frames import FrameHub, VideoFrame, frame_of
+from streamer.media.playback.video_frames import Converted, FrameHub, VideoFrame, frame_of
 from streamer.own_loop import OwnLoop
 
 Delivery: TypeAlias = Callable[[VideoFrame], None]
+
+
+class _Inspected(NamedTuple):
+    """What the decoder's thread made of a frame."""
+
+    deliver: Delivery
+    converted: Converted
 
 
 class VideoOutput:
@@ -43,7 +50,7 @@ class VideoOutput:
         self._request_keyframe = request_keyframe
         self._audio_port = audio_port
         self.inspect: Callable[[DecodedFrame], Delivery] = lambda _: _deliver_nothing
-        self._decoder: Decoder[Delivery] | None = None
+        self._decoder: Decoder[_Inspected] | None = None
         self._discontinuity = False
         self._unseen_ns = 0  # the arrival of the latest unit that was not decoded
         self._unseen_time = 0  # the latest RTP time of such a unit; a stream that reorders sends earlier ones after it
@@ -131,10 +138,10 @@ class VideoOutput:
         self._got = None
         self._request_keyframe()
 
-    def _inspect(self, decoded: DecodedFrame) -> Delivery:
-        return self.inspect(decoded)
+    def _inspect(self, decoded: DecodedFrame) -> _Inspected:
+        return _Inspected(self.inspect(decoded), self.hub.convert(decoded.av_frame))
 
-    def _publish(self, decoded: DecodedFrame, deliver: Delivery) -> None:
+    def _publish(self, decoded: DecodedFrame, inspected: _Inspected) -> None:
         unit = decoded.unit
         if unit.arrival_ns < self._unseen_ns and unit.rtp_time < self._unseen_time:
             return  # out of date: it was still in the decoder when the last consumer left
@@ -149,8 +156,8 @@ class VideoOutput:
             discontinuity=discontinuity,
             audio_port=self._audio_port(),
         )
-        self.hub.publish(frame)
-        deliver(frame)
+        self.hub.publish(frame, inspected.converted)
+        inspected.deliver(frame)
 
 
 def _size_of(keyframe: AccessUnit) -> tuple[int, int] | None:

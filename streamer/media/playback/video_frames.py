@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self, TypeAlias
@@ -21,7 +21,7 @@ from streamer.media.frame_decoder import DecodedFrame
 from streamer.media.playback.images import QUALITY, ImageFormat, encode_image, image_format_of
 from streamer.media.playback.pixels import Conversion, PixelFormat, Pixels, luma_of, planes_of
 from streamer.own_loop import OwnLoop
-from streamer.pubsub import Hub, HubIterator
+from streamer.pubsub import Hub, HubIterator, Subscription, two_readers
 
 Policy: TypeAlias = Literal["latest", "every"]
 
@@ -49,6 +49,7 @@ class VideoFrame:
     discontinuity: bool  # frames were lost, or the stream restarted, since the consumer's last frame
     is_repeat: bool = False  # the same frame as before: `frames(repeat=True)` on a still screen
     audio_port: AudioPort | None = None  # the audio port when this frame came
+    pixels: Pixels | None = field(default=None, repr=False)  # what `frames(format=...)` converted; this consumer's own
     av_frame: av.VideoFrame = field(repr=False)  # PyAV's own frame: its planes are the decoder's, without a copy
 
     @property
@@ -130,9 +131,10 @@ class VideoFrame:
     ) -> Pixels:
         """Return the pixels as an array, which is yours.
 
-        Each call converts again, in the caller's thread: use `await asyncio.to_thread(frame.to_ndarray, ...)` to keep
-        the event loop free. The conversion respects the frame's range (full or limited), color space and depth. Once
-        nobody holds the array or a view of it, its memory is used for another one.
+        Each call converts again, in the caller's thread. To keep the event loop free, iterate `frames(format=...)`, or
+        use `await asyncio.to_thread(frame.to_ndarray, ...)`. The conversion respects the frame's range (full or
+        limited), color space and depth. Once nobody holds the array or a view of it, its memory is used for another
+        one.
 
         Args:
             format: "rgb24" and "bgr24" give the shape (height, width, 3); "gray" gives (height, width), the frame's
@@ -224,19 +226,54 @@ def frame_of(
     )
 
 
+Converted: TypeAlias = Mapping[Subscription[VideoFrame], Pixels]
+
+
 class FrameHub(Hub[VideoFrame]):
-    """Hands each decoded frame to every consumer, and keeps the last one for consumers that come later."""
+    """Hands each decoded frame to every consumer, and keeps the last one for consumers that come later.
+
+    A consumer that wants pixels and waits gets the next frame for certain: the decoder's thread converts it by
+    `convert`, and `publish` hands both over. While the consumer is busy, a newer frame may replace one that it has not
+    taken. It has such a frame converted when it takes it.
+    """
 
     def __init__(self, on_watch: Callable[[bool], None], *, loop: OwnLoop | None = None) -> None:
         super().__init__(on_watch, loop=loop)
         self.published = 0
         self.last: VideoFrame | None = None
+        self._waiting: dict[Subscription[VideoFrame], Conversion] = {}  # its own calls are all that two threads need
 
-    def publish(self, item: VideoFrame) -> None:
-        """Hand a frame to every consumer."""
+    def convert(self, av_frame: av.VideoFrame) -> Converted:
+        """Return a frame's pixels for each consumer that waits for them. Call it in the decoder's thread.
+
+        Each wait is for one frame: those that come before the consumer has run are not converted here.
+        """
+        converted = {}
+        for subscription in list(self._waiting):
+            if (conversion := self._waiting.pop(subscription, None)) is not None:
+                # At an error the consumer tries it itself, and gets the error.
+                with contextlib.suppress(ConfigurationError, MemoryError, av.FFmpegError):
+                    converted[subscription] = conversion(av_frame)
+        return converted
+
+    @contextlib.contextmanager
+    def waiting_for(self, subscription: Subscription[VideoFrame], conversion: Conversion | None) -> Iterator[None]:
+        """Have `convert` convert the next frame for a consumer that waits for it, for the length of the block."""
+        if conversion is not None:
+            self._waiting[subscription] = conversion
+        try:
+            yield
+        finally:
+            self._waiting.pop(subscription, None)
+
+    def publish(self, item: VideoFrame, converted: Converted | None = None) -> None:
+        """Hand a frame to every consumer, with its pixels to those that `convert` made them for."""
         self.published += 1
         self.last = item
-        super().publish(item)
+        for subscription in tuple(self._subscriptions):
+            pixels = converted.get(subscription) if converted else None
+            subscription.put(item if pixels is None else replace(item, pixels=pixels))
+        self.look()
 
     def forget_last(self) -> None:
         """Forget the last frame, also for consumers of "latest": the screen has changed."""
@@ -246,7 +283,13 @@ class FrameHub(Hub[VideoFrame]):
                 subscription.mailbox.clear()
 
     def iterate(
-        self, policy: Policy, *, max_fps: float | None = None, repeat: bool = False, limit: int = EVERY_LIMIT
+        self,
+        policy: Policy,
+        *,
+        max_fps: float | None = None,
+        repeat: bool = False,
+        limit: int = EVERY_LIMIT,
+        conversion: Conversion | None = None,
     ) -> "FrameIterator":
         """Return a new consumer. It gets the last frame at once if that is still on the screen."""
         self.loop.check()
@@ -267,7 +310,7 @@ class FrameHub(Hub[VideoFrame]):
         )
         if self.last is not None:
             mailbox.put(self.last)
-        return FrameIterator(self, mailbox, max_fps=max_fps, repeat=repeat)
+        return FrameIterator(self, mailbox, max_fps=max_fps, repeat=repeat, conversion=conversion)
 
 
 class FrameIterator(HubIterator[VideoFrame]):
@@ -279,9 +322,19 @@ class FrameIterator(HubIterator[VideoFrame]):
     """
 
     def __init__(
-        self, hub: FrameHub, mailbox: Mailbox[VideoFrame], *, max_fps: float | None, repeat: bool = False
+        self,
+        hub: FrameHub,
+        mailbox: Mailbox[VideoFrame],
+        *,
+        max_fps: float | None,
+        repeat: bool = False,
+        conversion: Conversion | None = None,
     ) -> None:
         super().__init__(hub, mailbox)
+        self._frames = hub
+        self._conversion = conversion
+        self._unconverted: VideoFrame | None = None  # taken, and not given to the consumer yet
+        self._is_converting = False
         self._interval_s = 1 / max_fps if max_fps else 0.0
         self._next_s = 0.0
         self._is_first = True
@@ -293,7 +346,28 @@ class FrameIterator(HubIterator[VideoFrame]):
 
         Raises StopAsyncIteration once the session is closed, or the error that ended it.
         """
+        frame = await self._next_frame()
+        if self._conversion is None or frame.pixels is not None:
+            return frame
+        self._unconverted, self._is_converting = frame, True
+        try:
+            pixels = await asyncio.to_thread(self._conversion, frame.av_frame)
+        except asyncio.CancelledError:
+            raise  # the next call begins with this frame
+        except BaseException:
+            self._unconverted = None
+            raise
+        finally:
+            self._is_converting = False
+        self._unconverted = None
+        return replace(frame, pixels=pixels)
+
+    async def _next_frame(self) -> VideoFrame:
         loop = self._hub.loop.check()
+        if self._is_converting:
+            raise two_readers()
+        if self._unconverted is not None:
+            return self._not_given()
         while self._interval_s and not self._has_ended and self._next_s > loop.time():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._next_s):
@@ -307,7 +381,17 @@ class FrameIterator(HubIterator[VideoFrame]):
                 return frame
             if self._has_ended:
                 self._raise_end()
-            await self._change()
+            with self._frames.waiting_for(self._subscription, self._conversion):
+                await self._change()
+
+    def _not_given(self) -> VideoFrame:
+        """Return the frame whose conversion was cancelled, or a newer one under "latest"."""
+        frame, self._unconverted = self._unconverted, None
+        assert frame is not None  # noqa: S101 - looked at before
+        if isinstance(self._mailbox, Latest) and (newer := self._take()) is not None:
+            self._mailbox.dropped += 1
+            return _inherit(frame, newer)
+        return frame
 
     def _next(self) -> VideoFrame | None:
         """Return the next frame, or the last one again with `repeat`; None if there is none."""
@@ -326,7 +410,7 @@ class FrameIterator(HubIterator[VideoFrame]):
         if self._is_first:
             self._is_first, frame = False, _marked(frame)
         if self._repeats:
-            self._shown = replace(frame, is_repeat=True, discontinuity=False)
+            self._shown = replace(frame, is_repeat=True, discontinuity=False, pixels=None)
         return frame
 
 

@@ -1,14 +1,18 @@
 """The video output: the decoder with its consumers; when it decodes, and which frames a consumer gets."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from typing import Self
 
+import av
+import numpy as np
 import pytest
 
 from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
 from streamer.media.history import GROUP_LIMIT, History
+from streamer.media.playback.pixels import Conversion, Pixels
 from streamer.media.playback.video import VideoOutput
 from streamer.media.playback.video_frames import FrameIterator
 from tests.support.access_units import STREAM, coded_units, units
@@ -269,3 +273,26 @@ async def test_closing_ends_the_iterators_with_their_error_and_the_thread() -> N
         for broken in (waiting, anext(frames)):
             with pytest.raises(ZeroDivisionError):
                 await broken
+
+
+async def test_pixels_are_converted_in_the_decoders_thread_while_the_consumer_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+    convert = Conversion.__call__
+
+    def noted(self: Conversion, frame: av.VideoFrame, out: Pixels | None = None) -> Pixels:
+        threads.append(threading.current_thread().name)
+        return convert(self, frame, out)
+
+    monkeypatch.setattr(Conversion, "__call__", noted)
+    async with Phone() as phone, asyncio.timeout(LIMIT_S):
+        frames = phone.frames.hub.iterate("every", conversion=Conversion("bgr24"))
+        for number, unit in enumerate(units()):
+            reading = asyncio.ensure_future(anext(frames))
+            await asyncio.sleep(0)
+            phone.put(unit)
+            frame = await reading
+            assert frame.sequence == number
+            assert np.array_equal(frame.pixels, frame.to_ndarray("bgr24"))  # type: ignore[arg-type]
+    assert threads.count("decode test") == len(STREAM)
