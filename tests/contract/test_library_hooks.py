@@ -23,13 +23,14 @@ def test_each_private_name_has_one_row() -> None:
 
 def test_the_tables_list_exactly_the_private_names_in_use() -> None:
     used: dict[str, set[str]] = {}
-    for module, names in users().items():
+    of_modules = users()
+    for module, names in of_modules.items():
         used.setdefault(module.partition("/")[0], set()).update(names)
     for user in ("rtc", "emulator", "signaling"):
         known = private_names(name for hook in hooks.HOOKS if user in hook.users for name in hook.names)
         assert used.pop(user, set()) - known == set(), user
     assert not used
-    every = set().union(*users().values())
+    every = set().union(*of_modules.values())
     # One name is copied and not called: its counterpart derives the same key.
     assert private_names(NAMES) - every == {"_setup_srtp"}
 

@@ -25,19 +25,20 @@ SOCKETS: Final = {
 THREADS: Final = {"Thread", "ThreadPoolExecutor", "run_in_executor", "to_thread"}
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    """Yield each module's name below the package and its syntax, but not those of the command line."""
+def trees_with(words: set[str]) -> Iterator[tuple[str, ast.Module]]:
+    """Yield the name below the package and the syntax of each module that has one of the words, save those of `cli`."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__")
-        if not name.startswith("cli"):
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if not name.startswith("cli") and any(word in text for word in words):
+            yield name, ast.parse(text)
 
 
 def modules_that_call(names: set[str]) -> set[str]:
     """Return the client's modules that call a function of one of these names, dotted or its last part."""
     return {
         module
-        for module, tree in trees()
+        for module, tree in trees_with({name.rpartition(".")[2] for name in names})
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and {called := ast.unparse(node.func), called.rpartition(".")[2]} & names
     }

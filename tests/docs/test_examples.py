@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import mcp.client.stdio  # noqa: F401 - it keeps the stderr that it finds: not that of one test
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +18,7 @@ from PIL import Image
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Touch, read_barcode
 from tests.support.example_programs import EXAMPLES, load
+from tests.support.prepared import PYTHON
 from tests.support.waiting import until
 
 LIMIT_S = 30.0
@@ -32,10 +32,16 @@ ARGUMENTS = {
 
 
 @pytest.fixture(autouse=True)
-def _reach_the_phone(phone: EmulatedPhone, monkeypatch: pytest.MonkeyPatch) -> None:
+def _windows_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+@pytest.fixture
+def phone(phone: EmulatedPhone, monkeypatch: pytest.MonkeyPatch) -> EmulatedPhone:
+    """The phone that examples find in the environment."""
     monkeypatch.setenv("STREAMER_ENDPOINT", phone.endpoint)
     monkeypatch.setenv("STREAMER_AUTH_TOKEN", phone.tenant_token)
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    return phone
 
 
 async def test_record(phone: EmulatedPhone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +100,13 @@ async def phone_with_apps(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emul
         yield running
 
 
+@pytest.fixture(scope="session")
+def mcp_client() -> None:
+    """The SDK is imported late, for it takes long, but before a test has a stderr of its own: the SDK would keep it."""
+    import mcp.client.stdio  # noqa: F401, PLC0415
+
+
+@pytest.mark.usefixtures("mcp_client")
 async def test_agent(phone_with_apps: EmulatedPhone, capsys: pytest.CaptureFixture[str]) -> None:
     async with asyncio.timeout(2 * LIMIT_S):
         await load("agent").main(phone_with_apps.instance_id)
@@ -178,16 +191,17 @@ def test_an_example_says_in_a_sentence_what_it_lacks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*words: str) -> tuple[int, str]:
-        command = [sys.executable, str(EXAMPLES / f"{name}.py"), *words]
+        command = [*PYTHON, str(EXAMPLES / f"{name}.py"), *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
         said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("pygame"))
         assert "Traceback" not in said
         return done.returncode, said
 
     words = ["any", *ARGUMENTS.get(name, [])]
+    monkeypatch.setenv("STREAMER_AUTH_TOKEN", "any")
     code, said = run()
     assert (code, said.startswith(f"usage: {name}.py [-h] instance")) == (2, True)
-    monkeypatch.delenv("STREAMER_ENDPOINT")
+    monkeypatch.delenv("STREAMER_ENDPOINT", raising=False)
     code, said = run(*words)
     assert (code, said.startswith("error: expected an endpoint such as https://")) == (1, True), said
     assert len(said.splitlines()) == 1

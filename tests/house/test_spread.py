@@ -17,7 +17,7 @@ def test_tests_that_share_a_run_go_to_one_worker_and_all_others_alone() -> None:
 
 def test_each_module_whose_tests_share_a_run_is_listed() -> None:
     """A fixture of a module, or of the session, that runs something: every worker would run it again."""
-    cheap = {"certificate", "generated", "node"}
+    cheap = {"certificate", "generated", "mcp_client", "node"}
     sharing = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")

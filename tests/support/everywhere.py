@@ -129,6 +129,16 @@ def _listen_to_what_is_taken_away(monkeypatch: pytest.MonkeyPatch, look: Look) -
     monkeypatch.setattr(asyncio.subprocess.Process, "communicate", communicate_and_look)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected: nearly all that is made stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Let no collection of garbage look at modules and tests again: they stay, and there are many."""
     gc.collect()

@@ -34,7 +34,7 @@ from typing import Any, Final
 
 _IS_POSSIBLE: Final = sys.platform == "linux"
 _PREPARED: Final = "python, prepared"
-PYTHON: Final = (_PREPARED,) if _IS_POSSIBLE else (sys.executable,)  # it takes -W, and -c or -m
+PYTHON: Final = (_PREPARED,) if _IS_POSSIBLE else (sys.executable,)  # it takes -W, and -c, -m or a file
 COMMAND: Final = (*PYTHON, "-m", "streamer")
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _INHERITED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # where they are ignored
@@ -157,6 +157,10 @@ def _run(words: list[str]) -> None:
         action, _, category = words[1].partition("::")
         warnings.simplefilter(action, getattr(builtins, category or "Warning"))  # type: ignore[arg-type]
         words = words[2:]
+    if not words[0].startswith("-"):
+        sys.argv, sys.path[0] = words, str(Path(words[0]).parent)
+        runpy.run_path(words[0], run_name="__main__")
+        return
     kind, program, *sys.argv[1:] = words
     if kind == "-m":
         with _ending_quickly(set(sys.modules)):

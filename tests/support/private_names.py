@@ -41,7 +41,9 @@ def foreign_private_names(path: Path) -> set[str]:
 
 
 def _is_self(node: ast.expr) -> bool:
-    return ast.unparse(node) in {"self", "cls", "super()"}
+    if isinstance(node, ast.Call) and not (node.args or node.keywords):
+        return isinstance(node.func, ast.Name) and node.func.id == "super"
+    return isinstance(node, ast.Name) and node.id in {"self", "cls"}
 
 
 def users() -> dict[str, set[str]]:

@@ -1,4 +1,7 @@
-"""`streamer mcp` as an agent's client runs it: a process of its own, driven by the official SDK's client."""
+"""`streamer mcp` as an agent's client runs it: a process of its own, driven by the official SDK's client.
+
+The SDK takes long to import: it is imported where it is used, and not by each worker that collects the tests.
+"""
 
 import asyncio
 import base64
@@ -11,16 +14,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import av
 import httpx
-import httpx2
 import numpy as np
 import pytest
-from mcp import Client, StdioServerParameters, types
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
 
 from streamer import emulator
 from streamer.agent.arguments import TOOLS
@@ -30,6 +29,9 @@ from streamer.emulator import EmulatedPhone
 from streamer.errors import ConfigurationError, MissingExtraError
 from tests.support import prepared
 from tests.support.commands import LIMIT_S, end, environment, running
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 pytestmark = pytest.mark.edge
 EMAIL = (0.5, 0.205)  # where the field is
@@ -56,8 +58,10 @@ def is_signed_in(picture: bytes) -> bool:
     return int(((pixels[..., 1] - pixels[..., 0] > 40) & (pixels[..., 1] - pixels[..., 2] > 20)).sum()) > 50
 
 
-async def call(client: Client, name: str, **given: Any) -> Said:
+async def call(client: "Client", name: str, **given: Any) -> Said:
     """Call a tool that succeeds."""
+    from mcp import types  # noqa: PLC0415
+
     result = await client.call_tool(name, given)
     text, *pictures = result.content
     assert isinstance(text, types.TextContent)
@@ -67,7 +71,10 @@ async def call(client: Client, name: str, **given: Any) -> Said:
     return Said(json.loads(text.text), [base64.b64decode(each.data) for each in images])
 
 
-def over_stdio(phone: EmulatedPhone, folder: Path) -> Client:
+def over_stdio(phone: EmulatedPhone, folder: Path) -> "Client":
+    from mcp import Client, StdioServerParameters  # noqa: PLC0415
+    from mcp.client.stdio import stdio_client  # noqa: PLC0415
+
     command, *words = [*prepared.COMMAND, "mcp", phone.instance_id, "--no-texts", "--output", str(folder)]
     return Client(stdio_client(StdioServerParameters(command=command, args=words, env=environment(phone))))
 
@@ -157,6 +164,10 @@ async def test_the_end_of_its_input_and_a_signal_end_the_server_and_leave_the_ph
 
 
 async def test_over_http_only_the_tokens_owner_on_this_machine_is_served(phone: EmulatedPhone) -> None:
+    import httpx2  # noqa: PLC0415
+    from mcp import Client  # noqa: PLC0415
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
     words = ("mcp", phone.instance_id, "--transport", "http", "--port", 0, "--no-texts", "--json", "--debug")
     async with running(*words, env=environment(phone)) as process:
         assert process.stderr is not None
