@@ -18,24 +18,34 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import Context
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVarTuple, Unpack
 
-import hypothesis
 import pytest
 import pytest_asyncio
 
 import streamer
-from streamer import emulator
 from tests.support.prepared import prepared_commands
+
+if TYPE_CHECKING:
+    from streamer.emulator import EmulatedPhone
 
 Ts = TypeVarTuple("Ts")
 Look: TypeAlias = Callable[..., None]  # takes the name of a place, and texts that stand there
 MARK: Final = "TRIPWIRE-"  # of each token that the emulator makes
-# How long an example takes tells of the machine. Whatever else the profile in force says (CI's repeats itself) stays.
-hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)  # `make quick` asks for it
-hypothesis.settings.load_profile("patient")
 _PLACES: Final = pytest.StashKey[set[str]]()  # where a test told a token
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Set profiles of Hypothesis, save in the process that only hands tests to workers: importing it takes time."""
+    if config.getoption("numprocesses", None) and not config.getoption("hypothesis_profile"):
+        return
+    from hypothesis import settings  # noqa: PLC0415
+
+    # How long an example takes tells of the machine. What else the profile in force says stays: CI's repeats itself.
+    settings.register_profile("patient", parent=settings(), deadline=None)
+    settings.register_profile("quick", deadline=None, max_examples=10)  # `make quick` asks for it
+    settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -182,8 +192,10 @@ HAS_IPV6: Final = _has_ipv6()  # on loopback
 
 
 @pytest.fixture
-async def phone() -> AsyncIterator[emulator.EmulatedPhone]:
+async def phone() -> "AsyncIterator[EmulatedPhone]":
     """A running emulator, small enough for a busy machine."""
+    from streamer import emulator  # noqa: PLC0415 - a process that hands tests to workers needs none
+
     async with emulator.serve(width=360, height=640) as running:
         yield running
 
@@ -285,14 +297,14 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"strict": StrictLoop}
 
 
-Connect: TypeAlias = Callable[..., streamer.Connecting]
+Connect: TypeAlias = "Callable[..., streamer.Connecting]"
 
 
 @pytest.fixture
 def connect() -> Connect:
     """Return a function that connects to an emulator."""
 
-    def connect_to(phone: emulator.EmulatedPhone, **options: Any) -> streamer.Connecting:
+    def connect_to(phone: "EmulatedPhone", **options: Any) -> streamer.Connecting:
         return streamer.connect(
             phone.instance_id, endpoint=phone.endpoint, credentials=streamer.Token(phone.tenant_token), **options
         )

@@ -2,7 +2,8 @@
 
 There are two queues. Tests of logic (`CALM`) take only processor time. The last worker takes them, at a low priority:
 it uses what the others leave. All other tests wait for peers, processes and time, and some of them have time limits.
-The other workers take them, the long ones first, and help with the tests of logic at the end.
+The other workers take them, the long ones first, and help with the tests of logic at the end. The two queues are the
+two ends of one: xdist has no more, and no worker looks through thousands of tests that are not for it.
 """
 
 import functools
@@ -41,9 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     items.sort(key=_place)
-    lanes = {is_calm(item.nodeid) for item in items}
-    if len(lanes) > 1 and _is_last(config.workerinput["workerid"], config.workerinput["workercount"]):
-        os.nice(NICENESS)
+    calm = [item for item in items if is_calm(item.nodeid)]
+    if 0 < len(calm) < len(items):
+        items[:] = [item for item in items if not is_calm(item.nodeid)] + calm[::-1]
+        if _is_last(config.workerinput["workerid"], config.workerinput["workercount"]):
+            os.nice(NICENESS)
 
 
 def _place(item: pytest.Item) -> tuple[bool, int]:
@@ -84,12 +87,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _next_for(self, node: Any) -> str | None:
             """Return the next piece for a worker; None if only those are left that are not for it."""
-            if not self._is_mixed:
+            if not (self._is_mixed and _is_last(node.gateway.id, self.numnodes)):
                 return next(iter(self.workqueue), None)
-            calm = filter(is_calm, self.workqueue)
-            if _is_last(node.gateway.id, self.numnodes):
-                return next(calm, None)
-            return next((piece for piece in self.workqueue if not is_calm(piece)), None) or next(calm, None)
+            piece = next(reversed(self.workqueue), None)
+            return piece if piece is not None and is_calm(piece) else None
 
     config.option.loadscopereorder = False
     return Lanes(config, log)
