@@ -19,7 +19,7 @@ class Pace(Generic[T]):
 
     def __init__(self, rate: Fraction) -> None:
         self.next = 0  # the first step that is not settled
-        self._rate = rate
+        self._numerator, self._denominator = rate.numerator, rate.denominator * _S  # steps in nanoseconds
         self._shown: T | None = None
 
     @property
@@ -29,7 +29,7 @@ class Pace(Generic[T]):
 
     def time_ns(self, step: int) -> int:
         """Return the time at which a step begins."""
-        return step * _S * self._rate.denominator // self._rate.numerator
+        return step * self._denominator // self._numerator
 
     def put(self, frame: T, time_ns: int) -> Iterator[tuple[int, T]]:
         """Add a frame; yield the steps before its own, each with its frame."""
@@ -38,8 +38,7 @@ class Pace(Generic[T]):
 
     def advance(self, time_ns: int) -> Iterator[tuple[int, T]]:
         """Yield the steps before a time, rounded to the nearest step, each with its frame."""
-        numerator, denominator = self._rate.numerator, self._rate.denominator * _S
-        until = (2 * time_ns * numerator + denominator) // (2 * denominator)
+        until = (2 * time_ns * self._numerator + self._denominator) // (2 * self._denominator)
         while self.next < until and self._shown is not None:
             self.next += 1
             yield self.next - 1, self._shown

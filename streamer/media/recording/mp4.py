@@ -247,11 +247,12 @@ def find_box(data: bytes, *path: bytes) -> bytes:
 
 
 def _box(kind: bytes, *content: bytes) -> bytes:
-    return b"".join((struct.pack(">I4s", 8 + sum(map(len, content)), kind), *content))
+    body = b"".join(content)
+    return (8 + len(body)).to_bytes(4) + kind + body
 
 
 def _full_box(kind: bytes, content: bytes, *, version: int = 0, flags: int = 0) -> bytes:
-    return _box(kind, struct.pack(">I", version << 24 | flags), content)
+    return (12 + len(content)).to_bytes(4) + kind + (version << 24 | flags).to_bytes(4) + content
 
 
 def _file_type(brand: bytes) -> bytes:

@@ -275,20 +275,19 @@ class Transcoder:
 
     def _release_audio(self) -> None:
         """Add the audio of the time up to the last frame."""
-        now_ns = self.now_ns
-        while self._audio:
-            unit = self._beside_frames(self._audio[0])
-            if now_ns is not None and unit.arrival_ns >= now_ns:
-                break
-            self._units.append(unit)
-            self._audio.popleft()
+        now_ns = self.now_ns if self._audio else None
+        while self._audio and (now_ns is None or self._arrival_beside_frames(self._audio[0]) < now_ns):
+            self._units.append(self._beside_frames(self._audio.popleft()))
 
     def _beside_frames(self, unit: AccessUnit) -> AccessUnit:
         """Return audio with the arrival that its time in the recording has: encoded frames have it, too."""
-        if self._timeline is None or self._start_ns is None:
-            return unit
-        arrival_ns = self._start_ns + self._timeline.time_of(unit.arrival_ns)
+        arrival_ns = self._arrival_beside_frames(unit)
         return unit if arrival_ns == unit.arrival_ns else replace(unit, arrival_ns=arrival_ns)
+
+    def _arrival_beside_frames(self, unit: AccessUnit) -> int:
+        if self._timeline is None or self._start_ns is None:
+            return unit.arrival_ns
+        return self._start_ns + self._timeline.time_of(unit.arrival_ns)
 
     def _arrival_ns(self, step: int) -> int:
         return (self._start_ns or 0) + self._pace.time_ns(step)
