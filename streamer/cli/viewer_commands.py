@@ -1,16 +1,17 @@
-"""The command that shows phones in the browser, with its options; `streamer.cli.viewer` does its work."""
+"""The commands that show phones, in the browser and in the terminal, with their options."""
 
 from typing import Annotated
 
 import typer
 
 from streamer.cli.help import Command
-from streamer.cli.options import Connection, Output, number_option, option, with_groups
+from streamer.cli.options import Connection, Instance, Output, choice_option, number_option, option, with_groups
 from streamer.cli.timeline_commands import app
 
 __all__ = ["app"]
 
 _VIEWER = "Viewer"
+_TERMINAL = "Terminal"
 
 
 @app.command(
@@ -52,3 +53,36 @@ def view(
 
     work = viewer.show(instances, connection, opens=opens, host=host, port=port, read_only=read_only, say=say)
     runtime.run(work, say)
+
+
+@app.command(
+    cls=Command,
+    short_help="Show a phone in the terminal.",
+    help="Show a phone in the terminal, also over SSH: at most 10 frames a second, and only what has changed. "
+    "q ends it."
+    "\n\nThe terminal is asked what it can do: images of its own (kitty's graphics or sixel), or half blocks in 24-bit "
+    "color, or in 256 colors."
+    "\n\nA phone serves one connection at a time: this one ends any other with code 1402.",
+)
+@with_groups
+def watch(
+    instance: Instance,
+    *,
+    graphics: Annotated[
+        str,
+        choice_option(
+            "How to draw. By default as the terminal says",
+            _TERMINAL,
+            "--graphics",
+            of=("auto", "blocks", "sixel", "kitty"),
+            metavar="KIND",
+            default=True,
+        ),
+    ] = "auto",
+    connection: Connection,
+    say: Output,
+) -> None:
+    from streamer.cli import runtime
+    from streamer.cli.watch import show
+
+    runtime.run(show(instance, connection, graphics=graphics, say=say), say)

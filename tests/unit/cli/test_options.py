@@ -193,5 +193,5 @@ def test_a_command_that_asks_the_api_alone_has_no_option_for_a_stream() -> None:
     of_stream = {field.name for field in fields(Connection)} - {field.name for field in fields(Api)}
     options = {name: {parameter.name for parameter in command.params} for name, command in group.commands.items()}
     streaming = {name for name, names in options.items() if of_stream & names}
-    assert streaming == {"record", "frames", "screenshot", "audio", "mcp", "view"}
+    assert streaming == {"record", "frames", "screenshot", "audio", "mcp", "view", "watch"}
     assert all(of_stream <= options[name] for name in streaming)
