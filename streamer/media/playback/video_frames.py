@@ -18,8 +18,10 @@ from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
 from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
 from streamer.media.frame_decoder import DecodedFrame
-from streamer.media.playback.images import QUALITY, ImageFormat, encode_image, image_format_of
+from streamer.media.playback import jpeg
+from streamer.media.playback.images import QUALITY, ImageFormat, check_image, image_format_of
 from streamer.media.playback.pixels import Conversion, PixelFormat, Pixels, luma_of, planes_of
+from streamer.media.playback.png import encode_png
 from streamer.own_loop import OwnLoop
 from streamer.pubsub import Hub, HubIterator, Subscription, two_readers
 
@@ -170,6 +172,9 @@ class VideoFrame:
     ) -> bytes:
         """Return the frame as an image file. It takes a few milliseconds, in the caller's thread.
 
+        A JPEG is made of the frame's own luma and chroma, without a detour through RGB. The extra `fast` makes that two
+        to four times as fast.
+
         Args:
             image_format: "png" or "jpeg".
             quality: From 1 to 100, for "jpeg".
@@ -178,7 +183,10 @@ class VideoFrame:
         Raises:
             ConfigurationError: The format, quality or size is impossible.
         """
-        return encode_image(self.to_ndarray("rgb24", size=size), image_format, quality=quality)
+        check_image(image_format, quality)
+        if image_format == "png":
+            return encode_png(self.to_ndarray("rgb24", size=size))
+        return jpeg.encode_frame(self.av_frame, quality, size)
 
     def save(
         self, path: str | os.PathLike[str], *, quality: int = QUALITY, size: tuple[int, int] | None = None

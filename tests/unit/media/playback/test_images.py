@@ -1,10 +1,14 @@
 """Frames as image files, and files that are there whole or not at all."""
 
+import importlib
 import os
 import resource
 import signal
 import stat
+import struct
+import sys
 import threading
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -38,9 +42,34 @@ def read(data: bytes, kind: str) -> npt.NDArray[np.int_]:
 
 @given(st.integers(1, 80), st.integers(1, 80))
 @examples(40)
-def test_a_png_holds_every_pixel_whatever_the_size(width: int, height: int) -> None:
+@pytest.mark.parametrize("has_libdeflate", [True, False])
+def test_a_png_holds_every_pixel_whatever_the_size(has_libdeflate: bool, width: int, height: int) -> None:
     pixels = pattern(width, height)
-    assert (read(encode_image(pixels, "png"), "PNG") == pixels).all()
+    with pytest.MonkeyPatch.context() as patch:
+        if has_libdeflate:
+            importlib.import_module("deflate")
+        else:
+            patch.setitem(sys.modules, "deflate", None)  # as if the extra `fast` were not installed
+        png = encode_image(pixels, "png")
+    assert (read(png, "PNG") == pixels).all()
+
+
+def test_a_png_has_the_parts_that_its_specification_wants() -> None:
+    """Decoders pass over a wrong sum or a part too many, so this reads the file by the specification itself."""
+    data, pixels = encode_image(pattern(7, 5), "png"), pattern(7, 5)
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    parts, position = [], 8
+    while position < len(data):
+        size = int.from_bytes(data[position : position + 4])
+        kind, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + size]
+        assert int.from_bytes(data[position + 8 + size : position + 12 + size]) == zlib.crc32(kind + content)
+        parts.append((kind, content))
+        position += 12 + size
+    assert [kind for kind, _ in parts] == [b"IHDR", b"IDAT", b"IEND"]
+    assert parts[0][1] == struct.pack("!IIBBBBB", 7, 5, 8, 2, 0, 0, 0)
+    rows = np.frombuffer(zlib.decompress(parts[1][1]), np.uint8).reshape(5, 1 + 7 * 3)
+    assert set(rows[:, 0].tolist()) == {2}
+    assert (np.cumsum(rows[:, 1:], axis=0, dtype=np.uint8).reshape(5, 7, 3) == pixels).all()
 
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
