@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import IO, Self
 
 from streamer.aio import finish_before_cancelling, first_event
@@ -249,6 +249,7 @@ class Session(Streams, Targets, ShellAndApps):
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        embed_from: Sequence[str] = (),
     ) -> AsyncIterator[Viewer]:
         """Show the phone in the browser while the block runs: `async with phone.view() as viewer`.
 
@@ -260,15 +261,24 @@ class Session(Streams, Targets, ShellAndApps):
             host: The IP address to listen on. On any but loopback, others on the network reach the page.
             port: The port; 0 takes a free one.
             token: What a page has to know, at least 16 characters; None makes one.
+            embed_from: The origins, such as "https://lab.example", whose pages may have the viewer in an `<iframe>`,
+                hear what happens to the phone, and act on it. By default no page of another may.
 
         Raises:
-            ConfigurationError: The address cannot be listened on, the port is taken, or the token is too short.
+            ConfigurationError: The address cannot be listened on, the port is taken, the token is too short, or
+                something is no origin.
         """
         from streamer.viewer import view  # noqa: PLC0415 - it uses the public names, and this is one
 
         self._loop.check()
         async with view(
-            self, open_browser=open_browser, read_only=read_only, host=host, port=port, token=token
+            self,
+            open_browser=open_browser,
+            read_only=read_only,
+            host=host,
+            port=port,
+            token=token,
+            embed_from=embed_from,
         ) as viewer:
             yield viewer
 

@@ -11,6 +11,7 @@ from streamer.cli.output import note, show_result
 from streamer.cli.runtime import stop_on_signal
 from streamer.proxies import is_loopback
 from streamer.viewer import view
+from streamer.viewer.embedding import read_origins
 
 SAVED_S: Final = 30.0  # that the page can save
 
@@ -23,13 +24,17 @@ async def show(
     host: str,
     port: int,
     read_only: bool,
+    embed_from: list[str],
     say: Output,
 ) -> None:
     """Connect to the phones and serve the page."""
+    origins = read_origins(embed_from)  # which tells a wrong one before a phone is taken
     async with contextlib.AsyncExitStack() as stack:
         connecting = [later(instance, connection, preroll_s=SAVED_S) for instance in dict.fromkeys(instances)]
         phones = [await stack.enter_async_context(connected(connect())) for connect in connecting]
-        viewer = await stack.enter_async_context(view(*phones, host=host, port=port, read_only=read_only))
+        viewer = await stack.enter_async_context(
+            view(*phones, host=host, port=port, read_only=read_only, embed_from=origins)
+        )
         stopped = await stack.enter_async_context(stop_on_signal())
         if not is_loopback(host):
             note("everybody who has this address can see the phone" + ("" if read_only else " and touch it"), "yellow")

@@ -46,12 +46,31 @@ def view(
         number_option("The port; 0 takes a free one.", _VIEWER, least=0, most=65535, default=True, is_whole=True),
     ] = 0,
     read_only: Annotated[bool, option("Only show: the page cannot touch or record.", _VIEWER, "--read-only")] = False,
+    embed_from: Annotated[
+        list[str] | None,
+        option(
+            "An origin whose pages may have the viewer in a frame and act on the phone, such as https://lab.example. "
+            "Repeat it for more.",
+            _VIEWER,
+            "--embed-from",
+            metavar="ORIGIN",
+        ),
+    ] = None,
     connection: Connection,
     say: Output,
 ) -> None:
     from streamer.cli import runtime, viewer
 
-    work = viewer.show(instances, connection, opens=opens, host=host, port=port, read_only=read_only, say=say)
+    work = viewer.show(
+        instances,
+        connection,
+        opens=opens,
+        host=host,
+        port=port,
+        read_only=read_only,
+        embed_from=embed_from or [],
+        say=say,
+    )
     runtime.run(work, say)
 
 

@@ -1,5 +1,6 @@
 """Written by tests/support/sync_faces.py from the async face: `make sync` writes it again."""
 
+import collections.abc
 import contextlib
 import os
 import ssl
@@ -143,6 +144,7 @@ class Session(Streams, Targets, Verbs, Waits, Owner[streamer.Session]):
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        embed_from: collections.abc.Sequence[str] = (),
     ) -> contextlib.AbstractContextManager[Viewer]:
         """Show the phone in the browser while the block runs: `with phone.view() as viewer`.
 
@@ -154,12 +156,22 @@ class Session(Streams, Targets, Verbs, Waits, Owner[streamer.Session]):
             host: The IP address to listen on. On any but loopback, others on the network reach the page.
             port: The port; 0 takes a free one.
             token: What a page has to know, at least 16 characters; None makes one.
+            embed_from: The origins, such as "https://lab.example", whose pages may have the viewer in an `<iframe>`,
+                hear what happens to the phone, and act on it. By default no page of another may.
 
         Raises:
-            ConfigurationError: The address cannot be listened on, the port is taken, or the token is too short.
+            ConfigurationError: The address cannot be listened on, the port is taken, the token is too short, or
+                something is no origin.
         """
         return self._block(
-            Viewer, self._async.view, open_browser=open_browser, read_only=read_only, host=host, port=port, token=token
+            Viewer,
+            self._async.view,
+            open_browser=open_browser,
+            read_only=read_only,
+            host=host,
+            port=port,
+            token=token,
+            embed_from=embed_from,
         )
 
     def request_keyframe(self) -> None:

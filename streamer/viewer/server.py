@@ -9,7 +9,7 @@ import logging
 import secrets
 import socket
 import webbrowser
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from streamer import ConfigurationError, Session, Viewer
+from streamer.viewer import embedding
 from streamer.viewer.page import Page
 
 PAGES_LIMIT: Final = 20  # open at once; one more is refused
@@ -33,10 +34,6 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "[::1]"}
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 # A page's token must not be logged, and websockets logs request lines and messages.
 _silent = logging.getLogger("streamer.viewer.websocket")
 _silent.addFilter(lambda _: False)
@@ -45,7 +42,15 @@ _silent.addFilter(lambda _: False)
 class Server(Viewer):
     """A running viewer: it answers requests for files, and has the pages."""
 
-    def __init__(self, sessions: Mapping[str, Session], *, address: Address, token: str, read_only: bool) -> None:
+    def __init__(
+        self,
+        sessions: Mapping[str, Session],
+        *,
+        address: Address,
+        token: str,
+        read_only: bool,
+        embed_from: tuple[str, ...],
+    ) -> None:
         self._sessions = dict(sessions)
         self._address = address
         self._token = token
@@ -55,6 +60,8 @@ class Server(Viewer):
         self._all_are_closed = asyncio.Event()  # not before one was open
         self._port = 0
         self._files = {f.name: f.read_bytes() for f in resources.files("streamer.viewer").joinpath("static").iterdir()}
+        self._files["index.html"] = embedding.page_for(embed_from, self._files["index.html"])
+        self._policy = embedding.policy(embed_from)
 
     def __repr__(self) -> str:
         return f"<Viewer of {', '.join(self._sessions)}: {len(self._pages)} pages>"
@@ -118,7 +125,7 @@ class Server(Viewer):
             {
                 "Content-Type": f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8",
                 "Content-Length": str(len(body)),
-                "Content-Security-Policy": _POLICY,
+                "Content-Security-Policy": self._policy,
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "no-referrer",
                 "Cross-Origin-Resource-Policy": "same-origin",
@@ -199,6 +206,7 @@ async def view(
     token: str | None = None,
     read_only: bool = False,
     open_browser: bool = False,
+    embed_from: Sequence[str] = (),
 ) -> AsyncIterator[Viewer]:
     """Show several phones in the browser while the block runs, as a grid. For one phone there is `Session.view`.
 
@@ -209,6 +217,7 @@ async def view(
         token: What a page has to know.
         read_only: The page shows, and cannot touch.
         open_browser: Open the page in the browser.
+        embed_from: The origins whose pages may have the viewer in a frame.
 
     Raises:
         ConfigurationError: There is no session, or one of the other arguments is wrong, as for `Session.view`.
@@ -223,7 +232,13 @@ async def view(
     except ValueError:
         raise ConfigurationError(f"expected an IP address to listen on, got {host!r}") from None
     phones = {session.instance_id: session for session in sessions}
-    server = Server(phones, address=address, token=token, read_only=read_only)
+    server = Server(
+        phones,
+        address=address,
+        token=token,
+        read_only=read_only,
+        embed_from=embedding.read_origins(embed_from),
+    )
     async with server.serving(_listen(str(address), port)):
         if open_browser:
             await asyncio.to_thread(webbrowser.open, server.url)

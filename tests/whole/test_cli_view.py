@@ -39,3 +39,11 @@ async def test_a_port_that_is_taken_is_told(phone: EmulatedPhone) -> None:
         ended = await run("view", phone.instance_id, "--no-open", "--port", port, env=environment(phone))
     assert ended.code == 2
     assert ended.err.startswith(f"error: cannot listen on port {port} of 127.0.0.1: Address already in use")
+
+
+async def test_an_origin_that_is_none_is_told_before_a_phone_is_taken(phone: EmulatedPhone) -> None:
+    words = ("view", phone.instance_id, "--no-open", "--embed-from", "https://lab.example", "--embed-from", "lab")
+    ended = await run(*words, env=environment(phone))
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: expected an origin that may embed the viewer, such as https://lab.example:8443")
+    assert phone.frames_sent == 0

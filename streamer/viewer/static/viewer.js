@@ -1,11 +1,12 @@
 // The page: its panels and buttons. A worker (player.js) has the connection and draws the phone; without WebCodecs a
 // film (film.js) shows it.
 
+import { embed } from "./embed.js";
 import { Film } from "./film.js";
 import { giveHands } from "./hands.js";
+import { NORMAL, REFUSED, STATES, UNAUTHORIZED } from "./states.js";
 
 const $ = (id) => document.getElementById(id);
-const UNAUTHORIZED = 4401, REFUSED = 4403, NORMAL = 1000;
 const EVENTS_LIMIT = 200;
 const SPARK = 60; // seconds
 const ABOUT = {
@@ -21,10 +22,19 @@ const ABOUT = {
 // The token comes in the address's fragment, which browsers send to nobody. It goes from there, so that the history
 // does not keep it; it stays in this tab's storage, so that reloading works.
 const fragment = new URLSearchParams(location.hash.slice(1).includes("=") ? location.hash.slice(1) : `token=${location.hash.slice(1)}`);
-if (fragment.get("token")) sessionStorage.setItem("token", fragment.get("token"));
+const token = keep("sessionStorage", "token", fragment.get("token") || undefined) ?? "";
 history.replaceState(null, "", location.pathname + location.search);
-const token = sessionStorage.getItem("token") ?? "";
 const chosen = new URLSearchParams(location.search).get("phone");
+
+// Returns what a storage has, after putting a value there. A browser may forbid storages to a page in a frame.
+function keep(storage, name, value) {
+  try {
+    if (value !== undefined) window[storage].setItem(name, value);
+    return window[storage].getItem(name);
+  } catch {
+    return value;
+  }
+}
 
 function play(canvas, phone, hear) {
   const worker = new Worker("player.js", { type: "module" });
@@ -56,6 +66,7 @@ const send = (message) => readOnly || worker.postMessage(message);
 const sparks = Object.fromEntries(["frames_per_second", "bitrate_bps", "round_trip_time_s", "jitter_s"].map((name) => [name, []]));
 
 function hear(data) {
+  hearEmbedded(data);
   switch (data.say) {
     case "hello":
       if (data.phones.length > 1 && !chosen) return showGrid(data.phones);
@@ -85,7 +96,7 @@ function hear(data) {
       tell(`Saved: ${data.path}`);
       break;
     case "screenshot":
-      download(data.blob, `${$("name").textContent}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, "")}.png`);
+      screenshots.shift()(data.blob);
       break;
     case "error":
       tell(data.text);
@@ -102,10 +113,6 @@ function setState(state, text = state) {
   $("state").dataset.state = state;
   $("state").textContent = text;
 }
-
-const STATES = {
-  connecting: "connecting", streaming: "streaming", resumed: "streaming", interrupted: "interrupted", closed: "closed",
-};
 
 function tellEvent({ kind, at, reason, error, retryInS }) {
   const state = STATES[kind];
@@ -193,18 +200,30 @@ function toggle(id) {
   return pressed;
 }
 
+const screenshots = []; // who waits for one
+function takeScreenshot() {
+  worker.postMessage({ do: "screenshot" });
+  return new Promise((take) => screenshots.push(take));
+}
+
 const tools = {
   sound: toggleSound,
-  screenshot: () => worker.postMessage({ do: "screenshot" }),
+  screenshot: async () => {
+    const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, "");
+    download(await takeScreenshot(), `${$("name").textContent}-${time}.png`);
+  },
   record: () => send({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" }),
   save: () => send({ do: "save", seconds: saveSeconds }),
   details: () => ($("panel").hidden = !toggle("details")),
-  full: () => (document.fullscreenElement ? document.exitFullscreen() : $("phone").requestFullscreen()),
+  full: () => {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else $("phone").requestFullscreen().catch(() => tell("The browser lets nothing here fill the screen."));
+  },
   theme: () => {
     const isDark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
       (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
     document.documentElement.dataset.theme = isDark ? "light" : "dark";
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
+    keep("localStorage", "theme", document.documentElement.dataset.theme);
   },
 };
 const SHORTCUTS = { s: "screenshot", r: "record", i: "details", f: "full", m: "sound" };
@@ -237,7 +256,7 @@ if (!("AudioDecoder" in window && "AudioWorkletNode" in window)) { // as on a pa
   $("sound").disabled = true;
   $("sound").title = "This browser decodes no sound here";
 }
-document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
+document.documentElement.dataset.theme = keep("localStorage", "theme") ?? "";
 for (const [id, work] of Object.entries(tools)) $(id).addEventListener("click", work);
 for (const button of document.querySelectorAll("#keys button")) button.addEventListener("click", () => send({ do: "press", key: button.dataset.key }));
 document.addEventListener("keydown", (event) => {
@@ -248,5 +267,6 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+const hearEmbedded = embed(send, takeScreenshot);
 worker = play($("screen"), chosen, hear);
 giveHands($("screen"), send);

@@ -1,0 +1,105 @@
+// In a frame: says to the page around it what happens to the phone, and does what that page asks. Only pages of the
+// origins that the server names may have a frame, are told anything, and are heard. None is told the token.
+
+import { REFUSED, STATES, UNAUTHORIZED } from "./states.js";
+
+const TAP_MS = 40;
+const STEP_MS = 16;
+const FINGER = 7; // one that the page's own mouse and wheel leave alone
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+class RefusedError extends Error {}
+
+// `send` gives the server a command; `screenshot` resolves to a PNG. Returns what has to hear the worker's messages.
+export function embed(send, screenshot) {
+  if (window.parent === window) return () => {};
+  document.body.toggleAttribute("data-embedded", true);
+  const allowed = document.querySelector("meta[name=embed-from]").content.split(" ").filter(Boolean);
+  let around = allowed.length === 1 ? allowed[0] : allowed.find((each) => each === location.ancestorOrigins?.[0]);
+  const now = { phone: null, readOnly: true, state: "connecting", reason: null, width: null, height: null };
+  let isReady = false, isOver = false;
+  let acts = Promise.resolve();
+
+  const say = (what, facts) => around && window.parent.postMessage({ from: "streamer", say: what, ...facts }, around);
+  const touch = (motion, { x, y }) => send({ do: "touch", motion, finger: FINGER, x, y });
+
+  const commands = {
+    async tap({ x, y }) {
+      const at = place(x, y);
+      touch("down", at);
+      await pause(TAP_MS);
+      touch("up", at);
+    },
+    async swipe({ from, to, seconds = 0.3 }) {
+      const [begin, end] = [place(from?.x, from?.y), place(to?.x, to?.y)];
+      if (!(seconds > 0 && seconds <= 10)) throw new RefusedError("expected seconds above 0, and at most 10");
+      const steps = Math.ceil((seconds * 1000) / STEP_MS);
+      touch("down", begin);
+      for (let step = 1; step <= steps; step += 1) {
+        await pause(STEP_MS);
+        const part = step / steps;
+        touch("move", { x: begin.x + (end.x - begin.x) * part, y: begin.y + (end.y - begin.y) * part });
+      }
+      touch("up", end);
+    },
+    press: async ({ key, modifiers = [] }) => send({ do: "press", key, modifiers }),
+    type: async ({ text }) => send({ do: "type", text }),
+  };
+
+  async function answer(asked) {
+    const { do: name, id = null } = asked;
+    try {
+      if (name === "hello") return isReady ? say("ready", now) : say("state", { state: now.state, reason: now.reason });
+      if (name === "screenshot") {
+        if (now.width === null) throw new RefusedError("there is no frame yet");
+        return say("screenshot", { id, blob: await screenshot() });
+      }
+      if (!Object.hasOwn(commands, name)) {
+        throw new RefusedError(`expected "do" to be one of hello, screenshot, ${Object.keys(commands).join(", ")}`);
+      }
+      if (now.readOnly) throw new RefusedError("this viewer only shows the phone: it was started read-only");
+      const act = acts.then(() => commands[name](asked)); // one after another
+      acts = act.catch(() => {});
+      await act;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      say("error", { id, text: Object.hasOwn(commands, name) ? `${name}: ${error.message}` : error.message });
+    }
+  }
+
+  window.addEventListener("message", ({ source, origin, data }) => {
+    if (source !== window.parent || !allowed.includes(origin)) return;
+    around = origin;
+    if (typeof data === "object" && data !== null && "do" in data) answer(data);
+  });
+
+  return (data) => {
+    if (data.say === "hello") {
+      [now.phone, now.readOnly] = [data.phone, data.readOnly];
+      const isNamed = new URLSearchParams(location.search).has("phone");
+      if (data.phones.length > 1 && !isNamed) say("error", { id: null, text: "this viewer shows several phones: name one, as in /?phone=…#token" });
+    } else if (data.say === "size") {
+      [now.width, now.height] = [data.width, data.height];
+      if (isReady) say("size", { width: data.width, height: data.height });
+    } else if (data.say === "event") {
+      const state = STATES[data.kind];
+      isOver = data.kind === "closed";
+      if (!state) return;
+      [now.state, now.reason] = [state, data.reason ?? data.error];
+      if (isReady) say("state", { state, reason: now.reason });
+      else say("ready", now);
+      isReady = true;
+    } else if (data.say === "lost" && !isOver) {
+      now.state = [UNAUTHORIZED, REFUSED].includes(data.code) ? "closed" : "interrupted";
+      now.reason = data.reason || "the viewer does not answer";
+      say("state", { state: now.state, reason: now.reason });
+    } else if (data.say === "error") {
+      say("error", { id: null, text: data.text });
+    }
+  };
+}
+
+function place(x, y) {
+  if ([x, y].every((each) => typeof each === "number" && each >= 0 && each <= 1)) return { x, y };
+  throw new RefusedError("expected x and y from 0 to 1");
+}
