@@ -1,7 +1,7 @@
 """The phones of one pytest process: those of its pool or emulators, and the connection that tests share."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import streamer
@@ -40,8 +40,17 @@ class Emulator:
 class Phones:
     """Gives sessions. `close` ends them, and the emulators."""
 
-    def __init__(self, settings: Settings, instances: tuple[str, ...], emulator_options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        instances: tuple[str, ...],
+        emulator_options: Mapping[str, Any],
+        tell: Callable[[str], None],
+    ) -> None:
+        """Give sessions. `tell` shows a line in the terminal."""
         self.settings = settings
+        self._tell = tell
+        self._shown = contextlib.ExitStack()  # the viewer of the session that tests share
         self._instances = instances
         self._emulator_options = emulator_options
         self._emulators: list[Emulator] = []
@@ -86,28 +95,63 @@ class Phones:
         if self._session is None or self._session.state == "closed":
             self.leave()
             self._session = self._connected(self.instance_id, options)
+            self._shown.enter_context(self._showing(self._session))
         return self._session
 
     def leave(self) -> None:
         """Close the session that tests share: a phone serves one connection at a time."""
+        self._shown.close()
         session, self._session = self._session, None
         if session is not None:
             session.close()
 
-    def another(self, number: int, options: Mapping[str, Any]) -> streamer.sync.Session:
-        """Return a session with another phone, from 1 on."""
+    @contextlib.contextmanager
+    def another(self, number: int, options: Mapping[str, Any]) -> Iterator[streamer.sync.Session]:
+        """Give a session with another phone, from 1 on."""
+        instance_id, more = self.another_options(number, options)
+        with self._connected(instance_id, more) as session, self._showing(session):
+            yield session
+
+    def another_options(self, number: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the instance id of another phone, from 1 on, and what `connect` gets beside it. It may block."""
         if not self.settings.instances:
             while len(self._emulators) <= number:
                 name = f"demo-phone-{len(self._emulators) + 1}"
                 self._emulators.append(Emulator({**self._emulator_options, "instance_id": name}))
             emulated = self._emulators[number]
-            return self._connected(emulated.phone.instance_id, {**options, **_options_of(emulated)})
+            return emulated.phone.instance_id, {**options, **_options_of(emulated)}
         if len(self._instances) <= number:
             raise streamer.ConfigurationError(
                 f"expected {number + 1} phones for this test, got {len(self._instances)}: give --phone-instance more "
                 "often; each process of pytest-xdist needs as many"
             )
-        return self._connected(self._instances[number], options)
+        return self._instances[number], dict(options)
+
+    @contextlib.asynccontextmanager
+    async def showing(self, session: streamer.Session) -> AsyncIterator[None]:
+        """Show a session in the browser within the block, if that is wanted."""
+        if not self.settings.show:
+            yield
+            return
+        async with session.view(open_browser=True) as viewer:
+            self._tell(f"{session.instance_id} is at {viewer.url}")
+            yield
+
+    @contextlib.contextmanager
+    def _showing(self, session: streamer.sync.Session) -> Iterator[None]:
+        if not self.settings.show:
+            yield
+            return
+        loop = begin_use()  # of its own: the test may close the session, and with it the use that it has of the loop
+        try:
+            showing = self.showing(async_of(session))
+            loop.wait(showing.__aenter__)
+            try:
+                yield
+            finally:
+                loop.wait(showing.__aexit__, None, None, None)
+        finally:
+            loop.end_use()
 
     def close(self) -> None:
         """End everything."""

@@ -5,7 +5,8 @@ test asks for it.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -144,6 +145,15 @@ def _told(settings: Settings, instances: Sequence[str]) -> str:
     return f"phone: {', '.join(instances)} at {settings.endpoint}"
 
 
+def _tell(config: pytest.Config, line: str) -> None:
+    """Write a line between the tests' dots. The processes of pytest-xdist have no terminal."""
+    terminal, capture = map(config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
+    if terminal is not None and capture is not None:
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(f"phone: {line}")
+
+
 # The fixtures.
 
 
@@ -161,7 +171,7 @@ def _phones(request: pytest.FixtureRequest, phone_emulator_options: dict[str, An
     settings, instances = config.stash[SETTINGS], _instances(config)
     if hasattr(config, "workeroutput"):
         config.workeroutput["phones"] = [_told(settings, instances)]
-    phones = Phones(settings, instances, phone_emulator_options)
+    phones = Phones(settings, instances, phone_emulator_options, functools.partial(_tell, config))
     try:
         yield phones
     finally:
@@ -269,16 +279,35 @@ async def _phone_in_anyio_loop(
         yield session
 
 
-def _async_fixture(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def new_async_phone(
+    request: pytest.FixtureRequest, _phones: "Phones", phone_connect_options: dict[str, Any]
+) -> Callable[[], Awaitable["streamer.Session"]]:
+    """As `new_phone`, in the event loop of the test: `other = await new_async_phone()`."""
+    connect: Callable[[], Awaitable[streamer.Session]] = request.getfixturevalue(_async_fixture(request, "_new_phone"))
+    return connect
+
+
+@pytest.fixture
+async def _new_phone_in_anyio_loop(
+    request: pytest.FixtureRequest, _phones: "Phones", phone_connect_options: dict[str, Any]
+) -> AsyncIterator[Callable[[], Awaitable["streamer.Session"]]]:
+    from streamer.testing.async_phone import connecting  # noqa: PLC0415 - see above
+
+    async with connecting(request.node, _phones, phone_connect_options) as connect:
+        yield connect
+
+
+def _async_fixture(request: pytest.FixtureRequest, what: str = "_phone") -> str:
     """Return the name of the fixture that runs in the event loop of the test."""
     if "anyio_backend" in request.fixturenames:
-        return "_phone_in_anyio_loop"
+        return f"{what}_in_anyio_loop"
     marker = request.node.get_closest_marker("asyncio")
     if marker is None or not request.config.pluginmanager.hasplugin("asyncio"):
         pytest.fail(
             "expected a test that pytest-asyncio or anyio runs, got another one: install one of them, and mark the "
-            "test with pytest.mark.asyncio or pytest.mark.anyio; or use the fixture `phone`",
+            "test with pytest.mark.asyncio or pytest.mark.anyio; or use the fixtures `phone` and `new_phone`",
             pytrace=False,
         )
     scope = marker.kwargs.get("loop_scope") or request.config.getini("asyncio_default_test_loop_scope") or "function"
-    return f"_phone_in_{scope}_loop"
+    return f"{what}_in_{scope}_loop"

@@ -58,6 +58,7 @@ OPTIONS: Final = (
         "first state once, before the first test.",
     ),
     Option(name="slowmo", metavar="S", default="0", help="Pause for so many seconds after each action."),
+    Option(name="show", is_flag=True, help="Open the phones of tests in the browser, to watch and touch them."),
     Option(name="update_images", is_flag=True, help="Write the images that tests compare with, instead of comparing."),
 )
 
@@ -76,6 +77,7 @@ class Settings:
     output: Path
     reset: str
     slowmo_s: float
+    show: bool
     update_images: bool
 
 
@@ -119,6 +121,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         timeline_text=_truth("timeline_text", words),
         output=config.invocation_params.dir / words["output"],
         slowmo_s=_seconds(words["slowmo"]),
+        show=_truth("show", words),
         update_images=_truth("update_images", words),
         video=_choice("video", words),
         screenshot=_choice("screenshot", words),

@@ -77,6 +77,18 @@ def test_two_phones(phone, new_phone):
     assert other.instance_id != phone.instance_id
     other.press("HOME")
 
+@pytest.mark.asyncio
+async def test_three_phones(async_phone, new_async_phone):
+    others = [await new_async_phone(), await new_async_phone()]
+    assert asyncio.get_running_loop() is others[0]._loop.check()
+    assert len({phone.instance_id for phone in (async_phone, *others)}) == 3
+    await asyncio.gather(*(phone.press("HOME") for phone in others))
+
+@pytest.mark.anyio
+async def test_another_phone(new_async_phone):
+    other = await new_async_phone()
+    await other.press("HOME")
+
 async def test_nobody_runs(async_phone):
     pass
 
@@ -101,7 +113,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_what_fails_fails_and_what_passes_passes(run: Run) -> None:
-    assert run.counts == {"failed": 5, "passed": 6, "error": 2, "rerun": 1}, run.out
+    assert run.counts == {"failed": 5, "passed": 8, "error": 2, "rerun": 1}, run.out
     assert "phone: an emulator with its apps (--phone-instance names a phone of yours)" in run.out
     assert "expected settled_s of at most 0.0001, got 0." in run.out
     assert "expected a measured settled_s, got none" in run.out
@@ -225,6 +237,56 @@ def test_options_come_from_the_environment_and_asyncio_may_be_automatic(tmp_path
     }
     timeline = (tmp_path / "kept" / "test_it-TestTogether-test_two" / "timeline.jsonl").read_text()
     assert '"text":"hunter2"' in timeline
+
+
+def test_the_phones_of_tests_can_be_watched_in_the_browser(tmp_path: Path) -> None:
+    browser = tmp_path / "browser.py"
+    browser.write_text(
+        "import sys\nwith open('opened', 'a') as file:\n    print(sys.argv[1], file=file)\n", encoding="utf-8"
+    )
+    run = run_pytest(
+        tmp_path,
+        """
+        import pytest, urllib.request
+        from pathlib import Path
+
+        def pages(count):
+            urls = Path("opened").read_text().split()
+            assert len(urls) == count
+            return urls
+
+        def are_open(urls):
+            for url in urls:
+                with urllib.request.urlopen(url.partition("#")[0]) as reply:
+                    assert b"<title>" in reply.read()
+
+        def test_one(phone):
+            are_open(pages(1))
+
+        def test_it_stays_open(phone, new_phone):
+            new_phone()
+            are_open(pages(2))
+
+        def test_the_other_is_closed(phone):
+            first, other = pages(2)
+            are_open([first])
+            with pytest.raises(OSError):
+                are_open([other])
+            phone.close()
+
+        @pytest.mark.asyncio
+        async def test_in_the_loop_of_a_test(async_phone, new_async_phone):
+            import asyncio
+            await new_async_phone()
+            await asyncio.to_thread(are_open, pages(4)[2:])
+        """,
+        "--phone-show",
+        *LOOPS,
+        BROWSER=f"{sys.executable} {browser} %s",
+    )
+    assert run.counts == {"passed": 4}, run.out
+    opened = (tmp_path / "opened").read_text(encoding="utf-8").split()
+    assert re.findall(r"^phone: demo-phone\S* is at (\S+)$", run.out, re.MULTILINE) == opened
 
 
 def test_it_needs_no_other_plugin(tmp_path: Path) -> None:

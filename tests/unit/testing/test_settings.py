@@ -20,6 +20,7 @@ def test_by_default_an_emulator_is_the_phone_and_failures_are_kept() -> None:
         output=Path("/suite/test-results"),
         reset="none",
         slowmo_s=0.0,
+        show=False,
         update_images=False,
     )
 
