@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final, overload
 
@@ -15,12 +16,14 @@ from streamer.golden import Golden, Mismatch
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.session import Session
 from streamer.target import Target, check_above_0, text_in
+from streamer.timeline.journal import Found
 from streamer.timeline.records import Still
 from streamer.waiting import QUIET_S, not_still, step, watcher_of
 from streamer.watch.region import Region
 from streamer.watch.still import Stillness
 
 TIMEOUT_S: Final = 5.0
+LEAST_S: Final = 0.001  # when the time is up, what is known already counts
 
 
 class TargetExpectation:
@@ -80,6 +83,74 @@ class TargetExpectation:
             StreamerError: What ended the session.
         """
         await _expected(text_in(self._target, text, exact=exact).first.wait(timeout_s=timeout_s))
+
+    async def to_match_image(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        ignore: Iterable[Region] = (),
+        max_difference: float = 0.0,
+        update: bool | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Wait until the target's place is still and looks like a golden image. The rest of the screen may move.
+
+        The image is as large as the target's place when it was written. What counts as a difference, and what shows it,
+        is as for `expect(phone)`.
+
+        Args:
+            path: The golden image, a PNG.
+            ignore: Parts of the image that do not count, and may move: `Region(0.8, 0.0, 0.2, 1.0)` is its right fifth.
+            max_difference: How much of what counts may differ, as a share of its pixels from 0.0 to 1.0.
+            update: Write the image if it is missing or the target does not look like it. By default
+                `--phone-update-images` of pytest says so, or STREAMER_PHONE_UPDATE_IMAGES=1 in the environment.
+            timeout_s: How long to wait, in seconds.
+
+        Raises:
+            ExpectationError: The target was not there, looked otherwise, or was not still. `files` are the images.
+            SeveralMatchesError: It is there more than once.
+            ConfigurationError: There is no such image, it cannot be read, or an argument is wrong.
+            RecordingError: An image cannot be written.
+            StreamerError: What ended the session.
+        """
+        check_above_0(timeout_s=timeout_s)
+        ignored = tuple(ignore)
+        golden = await asyncio.to_thread(Golden, path, ignore=ignored, max_difference=max_difference, update=update)
+        with watcher_of(self._target).journal.waiting(golden.path.name) as found:
+            mismatch = await self._look(golden, ignored, timeout_s)
+            if mismatch is not None:
+                raise await _refused(golden, mismatch, timeout_s, found)
+
+    async def _look(self, golden: Golden, ignore: tuple[Region, ...], timeout_s: float) -> Mismatch | None:
+        """Return None once the target is still and looks so, or is written; else, in the end, how it differed last."""
+        watcher = watcher_of(self._target)
+        until, left_s = time.monotonic() + timeout_s, timeout_s
+        mismatch: Mismatch | None = None
+        try:
+            while True:
+                place = (await self._target.wait(timeout_s=left_s)).region
+                still = Stillness(round(QUIET_S * 1e9), time.monotonic_ns())
+                with watcher.watch(
+                    lambda look, _, still=still: still.receive(look),  # type: ignore[misc]
+                    region=place,
+                    ignore=[_moved(region, place) for region in ignore],
+                ) as watch:
+                    async with within(max(until - time.monotonic(), LEAST_S), partial(not_still, watcher, watch, still, timeout_s)):
+                        while not still.is_still or watch.newest is None:
+                            await step(watcher, watch, still)
+                        frame = watch.newest
+                        mismatch = await asyncio.to_thread(golden.compare, frame, place, what=self._target.name)
+                        if mismatch is None:
+                            return None
+                        if golden.is_update:
+                            await asyncio.to_thread(golden.save, frame, place)
+                            return None
+                        await step(watcher, watch, still)  # up to the next frame
+                left_s = max(until - time.monotonic(), LEAST_S)
+        except WaitTimeoutError as error:
+            if mismatch is None:
+                raise _as_expectation(error) from None
+            return mismatch
 
 
 class PhoneExpectation:
@@ -148,21 +219,8 @@ class PhoneExpectation:
         golden = await asyncio.to_thread(Golden, path, ignore=ignored, max_difference=max_difference, update=update)
         with watcher_of(self._phone).journal.waiting(golden.path.name) as found:
             mismatch = await self._look(golden, ignored, timeout_s)
-            if mismatch is None:
-                return
-            files = await asyncio.to_thread(golden.show, mismatch)
-            share = None if mismatch.difference is None else mismatch.difference.share
-            found.score = None if share is None else round(1 - share, 4)
-            shown = " and ".join(map(_relative, reversed(files)))
-            raise ExpectationError(
-                f"after {timeout_s:g} s {mismatch.sentence}: see {shown}; to accept the screen as it is, update the "
-                "image with --phone-update-images or update=True",
-                waited_for=golden.path.name,
-                waited_s=timeout_s,
-                frame=mismatch.frame,
-                difference=share,
-                files=files,
-            )
+            if mismatch is not None:
+                raise await _refused(golden, mismatch, timeout_s, found)
 
     async def _look(self, golden: Golden, ignore: tuple[Region, ...], timeout_s: float) -> Mismatch | None:
         """Return None once the screen is still and looks so, or is written; else, in the end, how it differed last."""
@@ -216,6 +274,29 @@ def expect(thing: Target | Session) -> TargetExpectation | PhoneExpectation:
 def _relative(path: Path) -> str:
     """Return a path as it is reached from the working directory, if it is in there."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+async def _refused(golden: Golden, mismatch: Mismatch, timeout_s: float, found: Found) -> ExpectationError:
+    """Write what shows a mismatch, and return the error that says so."""
+    files = await asyncio.to_thread(golden.show, mismatch)
+    share = None if mismatch.difference is None else mismatch.difference.share
+    found.score = None if share is None else round(1 - share, 4)
+    shown = " and ".join(map(_relative, reversed(files)))
+    return ExpectationError(
+        f"after {timeout_s:g} s {mismatch.sentence}: see {shown}; to accept it as it is, update the image with "
+        "--phone-update-images or update=True",
+        waited_for=golden.path.name,
+        waited_s=timeout_s,
+        frame=mismatch.frame,
+        difference=share,
+        files=files,
+    )
+
+
+def _moved(region: Region, place: Region) -> Region:
+    """Return a part of a place, which has whole pixels, as a part of the screen."""
+    left, top, right, bottom = region.pixels(int(place.width), int(place.height))
+    return Region(int(place.x) + left, int(place.y) + top, right - left, bottom - top)
 
 
 async def _expected(wait: Awaitable[object]) -> None:

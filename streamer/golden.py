@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from streamer.atomic_file import absolute, write_atomically
 from streamer.errors import ConfigurationError
@@ -13,6 +16,9 @@ from streamer.media.playback.video_frames import VideoFrame
 from streamer.watch.difference import Difference, Planes, difference_of, draw_difference
 from streamer.watch.region import Region
 
+Pixels: TypeAlias = npt.NDArray[np.uint8]  # RGB, shape (height, width, 3)
+
+REACH: Final = 4  # pixels each way: so far a place may be beside the one that the image was cut from
 UPDATE_VARIABLE: Final = "STREAMER_PHONE_UPDATE_IMAGES"  # as the option of the pytest plugin is called, too
 
 
@@ -34,9 +40,17 @@ defaults: Final = Defaults(os.environ.get(UPDATE_VARIABLE, "").lower() in {"1", 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """How a frame differs from a golden image. `difference` is None if one is larger than the other."""
+    """How a frame, or a part of it, differs from a golden image.
+
+    Attributes:
+        frame: The frame.
+        pixels: What was compared of it.
+        sentence: How it differs.
+        difference: What differs; None if one is larger than the other.
+    """
 
     frame: VideoFrame
+    pixels: Pixels
     sentence: str
     difference: Difference | None
 
@@ -60,24 +74,31 @@ class Golden:
             raise ConfigurationError(f"expected max_difference as a share from 0.0 to 1.0, got {max_difference}")
         self._planes = self._read()
 
-    def compare(self, frame: VideoFrame) -> Mismatch | None:
-        """Return how a frame differs; None if it shows the same."""
-        golden = self._planes
+    def compare(self, frame: VideoFrame, place: Region | None = None, *, what: str = "the screen") -> Mismatch | None:
+        """Return how a frame, or a place on it, differs; None if it shows the same.
+
+        A place need not be exact: what is compared is as large as the golden image, and is looked for around it.
+        """
+        golden, pixels = self._planes, _cut(frame, place)
         if golden is None:
-            return Mismatch(frame, f"there is no image {self.path}", None)
-        if golden.shape[1:] != (frame.height, frame.width):
-            sizes = f"{frame.width}x{frame.height} pixels, and {self.path.name} {golden.shape[2]}x{golden.shape[1]}"
-            return Mismatch(frame, f"the screen had {sizes}", None)
-        found = difference_of(golden, planes_of(frame.to_ndarray()), self._ignore)
+            return Mismatch(frame, pixels, f"there is no image {self.path}", None)
+        planes = planes_of(pixels)
+        if place is not None:
+            pixels, planes = _aligned(frame, place, golden) or (pixels, planes)
+        if golden.shape != planes.shape:
+            sizes = f"{_size(planes)} pixels, and {self.path.name} {_size(golden)}"
+            return Mismatch(frame, pixels, f"{what} had {sizes}", None)
+        found = difference_of(golden, planes, self._ignore)
         if found.region is None or found.share <= self._max_difference:
             return None
         share = f"{100 * max(found.share, 0.0001):.2f} %"
-        return Mismatch(frame, f"the screen was not {self.path.name}: {share} of it differed, in {found.region}", found)
+        sentence = f"{what} was not {self.path.name}: {share} of it differed, in {found.region}"
+        return Mismatch(frame, pixels, sentence, found)
 
-    def save(self, frame: VideoFrame) -> None:
-        """Make a frame the golden image. Raises RecordingError if it cannot be written."""
+    def save(self, frame: VideoFrame, place: Region | None = None) -> None:
+        """Make a frame, or a place on it, the golden image. Raises RecordingError if it cannot be written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, frame.encode("png"))
+        write_atomically(self.path, encode_image(_cut(frame, place), "png"))
 
     def show(self, mismatch: Mismatch) -> tuple[Path, ...]:
         """Write `<name>.actual.png`, and `<name>.diff.png` unless the sizes differ; return where they are.
@@ -86,10 +107,9 @@ class Golden:
         """
         folder = defaults.folder or self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
-        pixels = mismatch.frame.to_ndarray()
-        images = {"actual": pixels}
+        images = {"actual": mismatch.pixels}
         if mismatch.difference is not None:
-            images["diff"] = draw_difference(planes_of(pixels), mismatch.difference)
+            images["diff"] = draw_difference(planes_of(mismatch.pixels), mismatch.difference)
         paths = []
         for name, image in images.items():
             paths.append(folder / f"{self.path.stem}.{name}.png")
@@ -109,3 +129,42 @@ class Golden:
         except OSError as error:
             raise ConfigurationError(f"cannot read the image {self.path}: {error.strerror or error}") from error
         return planes_of(decode_image(data, str(self.path)))
+
+
+def _cut(frame: VideoFrame, place: Region | None) -> Pixels:
+    pixels = frame.to_ndarray()
+    if place is None:
+        return pixels
+    left, top, right, bottom = place.pixels(frame.width, frame.height)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
+
+
+def _size(planes: Planes) -> str:
+    return f"{planes.shape[2]}x{planes.shape[1]}"
+
+
+def _aligned(frame: VideoFrame, place: Region, golden: Planes) -> tuple[Pixels, Planes] | None:
+    """Return what is as large as the golden image, around a place, and most like it; None if the sizes are far apart.
+
+    What finds a text places it with an error of some pixels.
+    """
+    height, width = golden.shape[1:]
+    left, top, right, bottom = place.pixels(frame.width, frame.height)
+    if max(abs(right - left - width), abs(bottom - top - height)) > 2 * REACH:
+        return None
+    x, y = (left + right - width) // 2, (top + bottom - height) // 2
+    pixels = frame.to_ndarray()
+    around = planes_of(pixels[max(y - REACH, 0) : y + height + REACH, max(x - REACH, 0) : x + width + REACH])
+    nearest = None
+    for down in range(around.shape[1] - height + 1):
+        for across in range(around.shape[2] - width + 1):
+            luma = around[0, down : down + height, across : across + width]
+            apart = int(np.abs(luma.astype(np.int16) - golden[0]).sum())
+            if nearest is None or apart < nearest[0]:
+                nearest = apart, down, across
+    if nearest is None:
+        return None
+    _, down, across = nearest
+    y, x = max(y - REACH, 0) + down, max(x - REACH, 0) + across
+    cut = np.ascontiguousarray(pixels[y : y + height, x : x + width])
+    return cut, planes_of(cut)

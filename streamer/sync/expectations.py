@@ -129,6 +129,44 @@ class TargetExpectation(Face[streamer.TargetExpectation]):
         """
         self._wait(self._async.to_have_text, text, exact=exact, timeout_s=timeout_s)
 
+    def to_match_image(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        ignore: collections.abc.Iterable[streamer.Region] = (),
+        max_difference: float = 0.0,
+        update: bool | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        """Wait until the target's place is still and looks like a golden image. The rest of the screen may move.
+
+        The image is as large as the target's place when it was written. What counts as a difference, and what shows it,
+        is as for `expect(phone)`.
+
+        Args:
+            path: The golden image, a PNG.
+            ignore: Parts of the image that do not count, and may move: `Region(0.8, 0.0, 0.2, 1.0)` is its right fifth.
+            max_difference: How much of what counts may differ, as a share of its pixels from 0.0 to 1.0.
+            update: Write the image if it is missing or the target does not look like it. By default
+                `--phone-update-images` of pytest says so, or STREAMER_PHONE_UPDATE_IMAGES=1 in the environment.
+            timeout_s: How long to wait, in seconds.
+
+        Raises:
+            ExpectationError: The target was not there, looked otherwise, or was not still. `files` are the images.
+            SeveralMatchesError: It is there more than once.
+            ConfigurationError: There is no such image, it cannot be read, or an argument is wrong.
+            RecordingError: An image cannot be written.
+            StreamerError: What ended the session.
+        """
+        self._wait(
+            self._async.to_match_image,
+            path,
+            ignore=ignore,
+            max_difference=max_difference,
+            update=update,
+            timeout_s=timeout_s,
+        )
+
 
 @typing.overload
 def expect(thing: Target) -> TargetExpectation: ...

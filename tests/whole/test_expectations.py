@@ -126,6 +126,52 @@ async def test_a_target_is_expected_to_be_visible_and_hidden(phone: emulator.Emu
             streamer.expect("icon.png")  # type: ignore[call-overload]
 
 
+async def test_a_target_matches_its_golden_image_wherever_it_is_found_and_whatever_moves_elsewhere(
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path
+) -> None:
+    places = {"switch": streamer.Region(0, 0, 1, 1), "clock": streamer.Region(0, 0, 90, 22)}
+
+    def read(_: npt.NDArray[np.uint8]) -> list[streamer.TextLine]:
+        return [streamer.TextLine(text, region) for text, region in places.items()]
+
+    golden_image = tmp_path / "switch.png"
+    async with connect(phone, read_text=read) as session, asyncio.timeout(LIMIT_S):
+        await session.start_app(at.SETTINGS).settled(timeout_s=LIMIT_S)
+        x, y, _ = at.WIFI_SWITCH
+        places["switch"] = streamer.Region(x - 40, y - 40, 80, 80)
+        switch = streamer.expect(session.get_by_text("switch"))
+        await switch.to_match_image(golden_image, update=True, timeout_s=LIMIT_S)
+        assert decode_image(golden_image.read_bytes()).shape == (80, 80, 4)
+    places["switch"] = streamer.Region(x - 38, y - 43, 78, 82)  # as what reads text places it another time
+    async with connect(phone, read_text=read) as session, asyncio.timeout(LIMIT_S):
+        switch = streamer.expect(session.get_by_text("switch"))
+        await switch.to_match_image(golden_image, timeout_s=LIMIT_S)
+        await session.tap(x, y).settled(timeout_s=LIMIT_S)
+        with pytest.raises(
+            streamer.ExpectationError, match=r'^after 2 s "switch" was not switch\.png: \d+\.\d+ % of it differed, in '
+        ) as raised:
+            await switch.to_match_image(golden_image, timeout_s=2)
+        assert decode_image(raised.value.files[0].read_bytes()).shape == (80, 80, 4)
+        assert raised.value.difference is not None
+        await switch.to_match_image(golden_image, ignore=[streamer.Region(0.0, 0.2, 1.0, 0.6)], timeout_s=LIMIT_S)
+    places["switch"] = streamer.Region(x - 40, y - 30, 80, 60)
+    async with connect(phone, read_text=read) as session, asyncio.timeout(LIMIT_S):
+        switch = streamer.expect(session.get_by_text("switch"))
+        with pytest.raises(streamer.ExpectationError, match=r'"switch" had 80x60 pixels, and switch\.png 80x80: see'):
+            await switch.to_match_image(golden_image, timeout_s=2)
+    del places["switch"]
+    async with connect(phone, read_text=read) as session, asyncio.timeout(LIMIT_S):
+        switch = streamer.expect(session.get_by_text("switch"))
+        with pytest.raises(streamer.ExpectationError, match=r'^after 1 s "switch" was not on the screen'):
+            await switch.to_match_image(golden_image, timeout_s=1)
+        await session.start_app("com.example.player").changed(timeout_s=LIMIT_S)
+        clock = streamer.expect(session.get_by_text("clock"))
+        await clock.to_match_image(tmp_path / "clock.png", update=True, timeout_s=LIMIT_S)
+        await clock.to_match_image(tmp_path / "clock.png", timeout_s=LIMIT_S)
+        with pytest.raises(streamer.ExpectationError, match="the screen was not still"):
+            await streamer.expect(session).to_match_image(tmp_path / "player.png", update=True, timeout_s=1)
+
+
 async def test_the_sync_face_expects_alike(phone: emulator.EmulatedPhone, tmp_path: Path) -> None:
     def use() -> None:
         credentials = streamer.Token(phone.tenant_token)
@@ -140,6 +186,7 @@ async def test_the_sync_face_expects_alike(phone: emulator.EmulatedPhone, tmp_pa
             x, y = at.SIGN_IN_ICON
             icon = session.get_by_image(np.asarray(frame)[y - 24 : y + 24, x - 24 : x + 24], threshold=0.98)
             streamer.sync.expect(icon).to_be_visible(timeout_s=LIMIT_S)
+            streamer.sync.expect(icon).to_match_image(tmp_path / "icon.png", update=True, timeout_s=LIMIT_S)
             with pytest.raises(AssertionError):
                 streamer.sync.expect(icon).to_be_hidden(timeout_s=1)
             with pytest.raises(streamer.ConfigurationError, match=r"streamer\.sync has its own expect"):
