@@ -319,7 +319,7 @@ class Target:
 class Lookout:
     """Looks for a query on the newest frame, again and again, in a thread, while a `watch` goes on.
 
-    It looks at least once, however little time there is. A look that has begun when the time is up counts.
+    It looks at what came in time, however long the looks take: when the time is up, one more look may follow.
     """
 
     watch: Watch
@@ -331,7 +331,7 @@ class Lookout:
         self._query = query
         self._timed_out = timed_out
         self._deadline_ns = deadline_ns
-        self._has_changed = True
+        self._has_changed, self._changed_ns = True, 0  # since the last look, and when the first such frame came
         self._looked_ns = 0
 
     @property
@@ -344,7 +344,8 @@ class Lookout:
     def on_look(self, look: Look, _: VideoFrame) -> None:
         """Take the comparison of a frame."""
         if look.changed is not None or look.is_first or look.follows_loss:
-            self._has_changed = True
+            if not self._has_changed:
+                self._has_changed, self._changed_ns = True, look.arrival_ns
             self.steady.change(look.arrival_ns)
 
     def note(self, match: Match | None) -> None:
@@ -363,7 +364,8 @@ class Lookout:
             wake_ns = self._deadline_ns if until_ns is None else min(until_ns, self._deadline_ns)
             if newest is not None and (sight is None or newest is not sight.frame):
                 again_ns = 0 if sight is None else self._looked_ns + UNCHANGED_EVERY_NS
-                if sight is None or (now_ns < self._deadline_ns and (self._has_changed or now_ns >= again_ns)):
+                came_in_time = self._has_changed and self._changed_ns < self._deadline_ns
+                if sight is None or came_in_time or again_ns <= now_ns < self._deadline_ns:
                     return await self._look(newest)
                 wake_ns = min(wake_ns, again_ns)
             if now_ns >= self._deadline_ns:

@@ -1,5 +1,6 @@
 """What a finder gives: where on a frame something is, and what came nearest to it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -32,9 +33,8 @@ class Match:
 
     def __str__(self) -> str:
         x, y = self.center
-        return (
-            f"{self.score:.2f} at ({x}, {y})" if self.text is None else f'"{self.text}" at ({x}, {y}), {self.score:.2f}'
-        )
+        score = f"{math.floor(100 * self.score + 1e-6) / 100:.2f}"  # 1.00 is a match, and nothing else
+        return f"{score} at ({x}, {y})" if self.text is None else f'"{self.text}" at ({x}, {y}), {score}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def test_the_nearest_line_is_the_one_with_the_fewest_edits() -> None:
     assert found.nearest is not None
     assert found.nearest.text == "Please sign up"
     assert found.nearest.score == pytest.approx(4 / 6)
-    assert str(found.nearest) == '"Please sign up" at (90, 40), 0.67'
+    assert str(found.nearest) == '"Please sign up" at (90, 40), 0.66'
     assert found.nearby[0] == "Please sign up"
 
 
