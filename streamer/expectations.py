@@ -135,7 +135,9 @@ class TargetExpectation:
                     region=place,
                     ignore=[_moved(region, place) for region in ignore],
                 ) as watch:
-                    async with within(max(until - time.monotonic(), LEAST_S), partial(not_still, watcher, watch, still, timeout_s)):
+                    async with within(
+                        max(until - time.monotonic(), LEAST_S), partial(not_still, watcher, watch, still, timeout_s)
+                    ):
                         while not still.is_still or watch.newest is None:
                             await step(watcher, watch, still)
                         frame = watch.newest

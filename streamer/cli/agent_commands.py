@@ -16,7 +16,8 @@ _SERVER = "Server"
     cls=Command,
     short_help="Let an AI agent see and touch a phone (MCP).",
     help="Serve the Model Context Protocol, so that an AI agent can see and touch a phone: look, tap, swipe, type, "
-    "press, start apps, wait, record. It connects to the phone when the agent first uses a tool."
+    "press, start apps, wait, record. The agent's client starts this command and stops it; most take "
+    '{"command": "streamer", "args": ["mcp", "Q39YyZvI"]}. It connects to the phone when the agent first uses a tool.'
     "\n\nA phone serves one connection at a time: the first tool takes the phone over, and ends any other connection, "
     "also a recording, with code 1402.",
 )
@@ -27,7 +28,7 @@ def mcp(
     transport: Annotated[
         Literal["stdio", "http"],
         choice_option(
-            "How the agent's client talks to it, by the standard streams or by HTTP on this machine",
+            "How the agent's client talks to it, over standard input and output or over HTTP on this machine",
             _SERVER,
             of=("stdio", "http"),
             metavar="TRANSPORT",
@@ -37,7 +38,7 @@ def mcp(
     port: Annotated[
         int,
         number_option(
-            "The port of HTTP, on 127.0.0.1; 0 takes a free one. Clients send a token: that of STREAMER_MCP_TOKEN, or "
+            "The port for HTTP, on 127.0.0.1; 0 takes a free one. Clients send a token: that of STREAMER_MCP_TOKEN, or "
             "one that is made and printed.",
             _SERVER,
             least=0,
