@@ -18,9 +18,10 @@ from streamer.session import Session
 from streamer.target import Target, check_above_0, text_in
 from streamer.timeline.journal import Found
 from streamer.timeline.records import Still
-from streamer.waiting import QUIET_S, not_still, step, watcher_of
+from streamer.waiting import QUIET_S, not_still, step
 from streamer.watch.region import Region
 from streamer.watch.still import Stillness
+from streamer.watcher import watcher_of
 
 TIMEOUT_S: Final = 5.0
 LEAST_S: Final = 0.001  # when the time is up, what is known already counts

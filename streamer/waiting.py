@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from streamer.aio import within
 from streamer.control.places import Coordinate, check_place, resolve
@@ -264,17 +264,6 @@ class Waits:
                     if is_true:
                         return frame
         raise ConnectionLostError("cannot watch the screen: the session is closed")
-
-
-class Watches(Protocol):
-    """A session, or a target on its screen."""
-
-    _watcher: Watcher
-
-
-def watcher_of(thing: Watches) -> Watcher:
-    """Return what watches the screen of a session or a target, for waits that are defined elsewhere."""
-    return thing._watcher
 
 
 async def change_after(

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import av
 import numpy as np
@@ -396,3 +396,14 @@ class _NoMailbox:
     def take(self) -> VideoFrame | None:
         """Return nothing."""
         return None
+
+
+class Watches(Protocol):
+    """A session, or a target on its screen."""
+
+    _watcher: Watcher
+
+
+def watcher_of(thing: Watches) -> Watcher:
+    """Return what watches the screen of a session or a target, for waits that are defined elsewhere."""
+    return thing._watcher
