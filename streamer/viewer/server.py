@@ -28,6 +28,7 @@ MESSAGE_LIMIT: Final = 16 * 1024  # bytes of a page's message; a longer one ends
 TOKEN_WITHIN_S: Final = 5.0
 RELOAD_WITHIN_S: Final = 2.0  # a page that is closed comes again by then if it was reloaded
 SEND_BUFFER: Final = 256 * 1024  # bytes that the system keeps for a page: more would be seconds of delay
+UNSENT: Final = 32 * 1024  # of them, those that are not under way yet; where the system knows this limit
 UNAUTHORIZED, REFUSED = 4401, 4403  # close codes
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -263,4 +264,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigurationError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     return listener

@@ -42,6 +42,12 @@ def require_node() -> str:
     return node
 
 
+def require_axe() -> Path:
+    """Return the script that looks for what keeps people from using a page, once npm's packages are installed."""
+    require_node()
+    return _NODE / "node_modules" / "axe-core" / "axe.min.js"
+
+
 class Script:
     """A running script of node/: it reports events and takes commands."""
 
