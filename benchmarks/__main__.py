@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks import ice_servers, paths, receiving, sessions, slow, start, still
+from benchmarks import ice_servers, paths, receiving, sessions, slow, start, still, viewing
 from benchmarks.clips import CLIPS, DIRECTORY, access_units
 from benchmarks.report import Goal, Report, console, goals_grid, markdown, print_grid
 
@@ -27,6 +27,7 @@ PARTS: Final[dict[str, Measure]] = {
     "sessions": sessions.measure,
     "ice-servers": ice_servers.measure,
     "start": start.measure,
+    "viewing": viewing.measure,
 }
 
 

@@ -57,9 +57,17 @@ VIEWS: Final[dict[str, Callable[[Page], Awaitable[None]]]] = {
 }
 
 
+async def judge(page: Page, name: str, found: dict[str, list[str]]) -> None:
+    """Note what is found in this view, at each width."""
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 720})
+        found[f"{name}, {width} pixels"] = await findings(page)
+
+
 @contextlib.asynccontextmanager
-async def judged(viewer: Viewer, running: Browser, *, theme: str, width: int) -> AsyncIterator[Page]:
-    options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": 720}, "bypass_csp": True}
+async def judged(viewer: Viewer, running: Browser, *, theme: str) -> AsyncIterator[Page]:
+    """Open a page that axe-core can look at; what it shows changes at once."""
+    options: dict[str, Any] = {"color_scheme": theme, "reduced_motion": "reduce", "bypass_csp": True}
     async with opened(viewer, within=running, **options) as page:
         await page.add_script_tag(path=require_axe())
         yield page
@@ -84,14 +92,13 @@ async def test_axe_finds_nothing_serious(
     monkeypatch.chdir(tmp_path)
     found: dict[str, list[str]] = {}
     async with phones[0].view() as viewer, view(*phones) as grid, browser() as running:
-        for width in WIDTHS:
+        async with judged(viewer, running, theme=theme) as page:
             for name, prepare in VIEWS.items():
-                async with judged(viewer, running, theme=theme, width=width) as page:
-                    await prepare(page)
-                    found[f"{name}, {width} pixels"] = await findings(page)
-            async with judged(grid, running, theme=theme, width=width) as page:
-                await page.wait_for_selector("#grid a:nth-child(2) canvas[data-drawn]")
-                found[f"a grid, {width} pixels"] = await findings(page)
+                await prepare(page)
+                await judge(page, name, found)
+        async with judged(grid, running, theme=theme) as page:
+            await page.wait_for_selector("#grid a:nth-child(2) canvas[data-drawn]")
+            await judge(page, "a grid", found)
     assert {where: what for where, what in found.items() if what} == {}
 
 
@@ -99,7 +106,7 @@ async def test_axe_sees_what_it_is_to_see(phones: list[Session]) -> None:
     async with (
         phones[0].view() as viewer,
         browser() as running,
-        judged(viewer, running, theme="light", width=360) as page,
+        judged(viewer, running, theme="light") as page,
     ):
         await page.evaluate("document.getElementById('state').style.color = 'light-dark(#ddd, #ddd)'")
         await page.evaluate("document.querySelector('#full span').remove()")

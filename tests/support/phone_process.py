@@ -1,10 +1,10 @@
 """The emulator as a process of its own: prints where it is, runs until its input ends.
 
-Options of `streamer.emulator.serve` come as one JSON object in the first argument. With "path" among them, the
-options of `tests.support.relay`, the phone's media goes through a relay of its own. Lines of input are commands. Each
-is answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer to that is what was sent
-since the last such command: of each packet of a kind, when it was sent (monotonic seconds), its time on the phone's
-clock (seconds), and its digest.
+Options of `streamer.emulator.serve` come as one JSON object in the first argument, its faults as an object in it. With
+"path" among them, the options of `tests.support.relay`, the phone's media goes through a relay of its own. Lines of
+input are commands. Each is answered: "rotate", "still", "wake", and with the option `note_sent` also "sent". The answer
+to that is what was sent since the last such command: of each packet of a kind, when it was sent (monotonic seconds),
+its time on the phone's clock (seconds), and its digest.
 """
 
 import asyncio
@@ -47,8 +47,15 @@ def note_what_is_sent(phone: emulator.EmulatedPhone) -> Sent:
     return sent
 
 
-async def main(*, note_sent: bool = False, path: dict[str, Any] | None = None, **options: Any) -> None:
+async def main(
+    *,
+    note_sent: bool = False,
+    path: dict[str, Any] | None = None,
+    faults: dict[str, Any] | None = None,
+    **options: Any,
+) -> None:
     """Serve."""
+    options["faults"] = emulator.Faults(**faults or {})
     if path:
         options |= {"host": EVERY_ADDRESS, "tenant_token": secrets.token_urlsafe()}
     with contextlib.ExitStack() as relays:

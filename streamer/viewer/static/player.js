@@ -116,10 +116,12 @@ function decode(data, flags, timestamp) {
   const waiting = decoder?.state === "configured" ? decoder.decodeQueueSize : 0;
   if (waiting <= QUEUE_LIMIT) old = 0;
   if (flags & OLD) old += 1;
-  else if (waiting > QUEUE_LIMIT + old && !needsKeyframe) {
-    skipped += waiting;
-    decoder.close();
-    needsKeyframe = true;
+  else if (waiting > QUEUE_LIMIT && !needsKeyframe) {
+    if (flags & KEYFRAME || waiting > QUEUE_LIMIT + old) {
+      skipped += waiting;
+      decoder.close();
+      needsKeyframe = true;
+    } else askKeyframe(); // what came before the page did takes long: a new keyframe is there sooner
   }
   const begins = needsKeyframe;
   if (!follows(flags)) return;
