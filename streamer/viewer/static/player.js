@@ -6,6 +6,7 @@ const HEADER = 16;
 const [VIDEO, AUDIO, JPEG, HEAD, FRAGMENT] = [1, 2, 3, 4, 5];
 const [KEYFRAME, DISCONTINUITY, OLD] = [1, 2, 4];
 const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes on with the next keyframe
+const ARRIVALS_LIMIT = 64;
 const ASK_EVERY_MS = 1000;
 
 let canvas, context, socket, address, hello;
@@ -13,6 +14,7 @@ let decoder, codec, needsKeyframe = true, askedAt = -ASK_EVERY_MS;
 let old = 0; // frames that came before the page did and may still wait for the decoder, beside the others
 let audioDecoder, audioPort;
 let newest, isScheduled = false;
+const arrivals = new Map(); // when the frames came that are not drawn yet, by their timestamps; the newest of them
 let forms; // of video that the browser can play, the best first
 let show = { do: "show", visible: false };
 let drawn = 0, skipped = 0;
@@ -125,6 +127,8 @@ function decode(data, flags, timestamp) {
   }
   const begins = needsKeyframe;
   if (!follows(flags)) return;
+  if (!(flags & OLD)) arrivals.set(timestamp, performance.now());
+  if (arrivals.size > ARRIVALS_LIMIT) arrivals.delete(arrivals.keys().next().value);
   if (begins || decoder?.state !== "configured" || decoder.codec !== codec) configure();
   decoder.decode(new EncodedVideoChunk({ type: flags & KEYFRAME ? "key" : "delta", timestamp, data }));
 }
@@ -174,7 +178,9 @@ function draw() {
   context.drawImage(image, 0, 0, width, height);
   image.close();
   drawn += 1;
-  self.postMessage({ say: "drawn", drawn, skipped, timestamp });
+  const delayMs = arrivals.has(timestamp) ? performance.now() - arrivals.get(timestamp) : undefined;
+  for (const each of arrivals.keys()) if (each <= timestamp) arrivals.delete(each);
+  self.postMessage({ say: "drawn", drawn, skipped, timestamp, delayMs });
 }
 
 function hear(port) {

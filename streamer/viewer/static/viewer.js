@@ -14,6 +14,7 @@ const ABOUT = {
   bitrate_bps: ["Bit rate", (v) => `${(v / 1e6).toFixed(2)} Mbit/s`],
   packets_lost: ["Packets lost", (v) => `${v}`],
   round_trip_time_s: ["Round trip", (v) => (v === null ? "–" : `${(v * 1000).toFixed(0)} ms`)],
+  page_delay_s: ["Page delay", (v) => (v === null ? "–" : `${(v * 1000).toFixed(0)} ms`)],
   jitter_s: ["Jitter", (v) => `${(v * 1000).toFixed(1)} ms`],
   freeze_count: ["Freezes", (v, all) => `${v}, ${all.total_freezes_duration_s.toFixed(1)} s`],
   interruptions: ["Interruptions", (v) => `${v}`],
@@ -63,7 +64,8 @@ function play(canvas, phone, hear) {
 
 let worker, readOnly = false, isOver = false, saveSeconds = 0;
 const send = (message) => readOnly || worker.postMessage(message);
-const sparks = Object.fromEntries(["frames_per_second", "bitrate_bps", "round_trip_time_s", "jitter_s"].map((name) => [name, []]));
+let delays = []; // of the frames drawn since the last statistics, from their arrival in the page on, in seconds
+const sparks = Object.fromEntries(["frames_per_second", "bitrate_bps", "round_trip_time_s", "page_delay_s", "jitter_s"].map((name) => [name, []]));
 
 function hear(data) {
   hearEmbedded(data);
@@ -71,6 +73,7 @@ function hear(data) {
     case "hello":
       if (data.phones.length > 1 && !chosen) return showGrid(data.phones);
       document.title = $("name").textContent = data.phone;
+      $("all").hidden = data.phones.length === 1;
       readOnly = data.readOnly;
       document.body.toggleAttribute("data-read-only", readOnly);
       saveSeconds = data.saveSeconds;
@@ -81,6 +84,7 @@ function hear(data) {
       break;
     case "drawn":
       $("screen").dataset.drawn = data.drawn;
+      if (data.delayMs !== undefined) delays.push(data.delayMs / 1000);
       break;
     case "event":
       tellEvent(data);
@@ -130,6 +134,8 @@ function tellEvent({ kind, at, reason, error, retryInS }) {
 }
 
 function showStats(stats) {
+  stats.page_delay_s = delays.length ? delays.reduce((sum, delay) => sum + delay) / delays.length : null;
+  delays = [];
   for (const [name, values] of Object.entries(sparks)) {
     values.push(stats[name] ?? 0);
     if (values.length > SPARK) values.shift();
@@ -147,7 +153,8 @@ function showStats(stats) {
 function sparkline(values) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const most = Math.max(...values, 1e-9);
-  const points = values.map((value, index) => `${(index / (SPARK - 1)) * 72},${21 - (value / most) * 20}`).join(" ");
+  const at = (index) => 72 - ((values.length - 1 - index) / (SPARK - 1)) * 72; // the newest is at the right
+  const points = values.map((value, index) => `${at(index)},${21 - (value / most) * 20}`).join(" ");
   const line = document.createElementNS(svg.namespaceURI, "polyline");
   for (const [key, value] of Object.entries({ points, fill: "none", stroke: "currentColor", "stroke-width": 1.5 })) line.setAttribute(key, value);
   svg.setAttribute("viewBox", "0 0 72 22");
@@ -230,13 +237,15 @@ const SHORTCUTS = { s: "screenshot", r: "record", i: "details", f: "full", m: "s
 const PHONE_KEYS = { b: "BACK", h: "HOME", a: "APP_SWITCH", p: "POWER", ArrowUp: "VOLUME_UP", ArrowDown: "VOLUME_DOWN" };
 
 function showGrid(phones) {
+  worker.onmessage = null; // what it has said already is of a page that goes
   worker.postMessage({ do: "end" });
   $("stage").remove();
-  document.querySelector(".tools").remove();
+  for (const tool of document.querySelectorAll(".tools > :not(#theme)")) tool.remove();
   $("state").remove();
   $("panel").hidden = true;
   document.title = $("name").textContent = `${phones.length} phones`;
   $("grid").hidden = false;
+  $("grid").classList.toggle("many", phones.length > 6);
   for (const phone of phones) {
     const link = document.createElement("a");
     link.href = `?phone=${encodeURIComponent(phone)}`;
@@ -262,7 +271,7 @@ for (const button of document.querySelectorAll("#keys button")) button.addEventL
 document.addEventListener("keydown", (event) => {
   if (!event.altKey || event.ctrlKey || event.metaKey) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (key in SHORTCUTS) $(SHORTCUTS[key]).click();
+  if (key in SHORTCUTS) $(SHORTCUTS[key])?.click(); // a grid has no tools
   else if (key in PHONE_KEYS) send({ do: "press", key: PHONE_KEYS[key] });
   else return;
   event.preventDefault();
