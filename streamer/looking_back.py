@@ -21,7 +21,8 @@ from streamer.media.access_unit import AccessUnit
 from streamer.media.fanout import Fanout
 from streamer.media.frame_decoder import DecodedFrame, FrameDecoder
 from streamer.media.history import History
-from streamer.media.playback.video_frames import VideoFrame, frame_of
+from streamer.media.playback.frame_times import frame_of
+from streamer.media.playback.video_frames import VideoFrame
 from streamer.own_loop import OwnLoop
 from streamer.targets.matches import Match
 from streamer.targets.query import Query, Sight

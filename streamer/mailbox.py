@@ -115,11 +115,14 @@ class Latest(Recent[T]):
     ) -> None:
         super().__init__(1, idle_after=idle_after)
         self._inherit = inherit
+        self._cleared: T | None = None  # which the next item inherits from
 
     def put(self, item: T) -> None:
         """Hold `item` as the newest."""
-        super().put(self._inherit(self._items[0], item) if self._items else item)
+        older, self._cleared = self._items[0] if self._items else self._cleared, None
+        super().put(item if older is None else self._inherit(older, item))
 
     def clear(self) -> None:
-        """Forget the item without counting it: it is out of date."""
+        """Forget the item without counting it: it is out of date. The next one inherits from it."""
+        self._cleared = self._items[0] if self._items else self._cleared
         self._items.clear()

@@ -34,6 +34,7 @@ class Subscription(Generic[T]):
         self.has_ended = False
         self.error: BaseException | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.due_s = 0.0  # when the consumer wants its next item, by the event loop's clock; 0: it wants every one
 
     @property
     def is_idle(self) -> bool:

@@ -10,7 +10,7 @@ class Stats:
     Counts and totals are since the session began, retransmissions included; rates and means are over the last second.
     What was dropped is in seven counters, one for each reason: `frames_lost`, `frames_malformed`,
     `frames_awaiting_keyframe`, `decode_errors`, `frames_too_large`, `frames_corrupt` and `decoder_overflows`;
-    `frames_skipped` were decoded.
+    `frames_skipped` were decoded, and nobody would have seen `frames_not_decoded`.
     """
 
     state: str  # "connecting", "streaming", "interrupted" or "closed"
@@ -51,6 +51,7 @@ class Stats:
     concealed_audio_s: float  # audio that conceals packets that were lost, refused or dropped
 
     frames_decoded: int  # nothing is decoded while nobody iterates
+    frames_not_decoded: int  # frames that nobody would have seen: newer ones came before anybody wanted one
     decode_errors: int  # frames that the decoder refused
     frames_too_large: int  # frames of more than 4096 x 4096 pixels, which are not decoded
     frames_corrupt: int  # dropped frames, because the decoder made up parts of them

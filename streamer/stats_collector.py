@@ -67,6 +67,7 @@ class StatsCollector:
             audio_overflows=audio.overflows,
             concealed_audio_s=audio.concealed / 48_000,
             frames_decoded=decoder.decoded,
+            frames_not_decoded=self._frames.not_decoded,
             decode_errors=decoder.errors,
             frames_too_large=decoder.too_large,
             frames_corrupt=decoder.corrupt,
@@ -76,8 +77,8 @@ class StatsCollector:
             mean_decode_s=_seconds(decoding.decoding.mean(now_ns)),
             mean_delay_s=_seconds(decoding.delay.mean(now_ns)),
             mean_latency_s=_seconds(decoding.latency.mean(now_ns)),
-            frame_width=hub.last.width if hub.last else None,
-            frame_height=hub.last.height if hub.last else None,
+            frame_width=hub.last_size[0] if hub.last_size else None,
+            frame_height=hub.last_size[1] if hub.last_size else None,
         )
 
     async def watch(self) -> Never:

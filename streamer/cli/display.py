@@ -185,6 +185,11 @@ def stats_table(stats: streamer.Stats) -> Table:
             *([f"{stats.frames_corrupt} corrupt"] if stats.frames_corrupt else []),
             f"{stats.decoder_overflows} dropped (decoder too slow)",
             f"{stats.frames_skipped} skipped for newer ones",
+            *(
+                [f"{stats.frames_not_decoded} not decoded, as nobody would see them"]
+                if stats.frames_not_decoded
+                else []
+            ),
         ]
         rows["delays"] = [
             f"decoding {_ms(stats.mean_decode_s)}",

@@ -79,6 +79,11 @@ class FrameDecoder:
         """Whether frames are held back."""
         return bool(self._waiting)
 
+    @property
+    def reorders(self) -> bool:
+        """Whether the stream shows frames in another order than it sends them, so far."""
+        return self._reordering.is_reordered
+
     def decode(self, unit: AccessUnit) -> list[DecodedFrame]:
         """Decode the next unit; return the frames that are ready."""
         if self.needs_keyframe and not unit.is_keyframe:

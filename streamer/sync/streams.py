@@ -33,7 +33,8 @@ class Streams(Face[streamer.Session]):
         Args:
             policy: "latest": a slow consumer gets the newest frame and skips the others. "every": it gets all of them.
             max_fps: At most so many frames a second, the newest each time. None sets no limit. A still screen gives
-                nothing new, so the iterator waits.
+                nothing new, so the iterator waits. Frames that nobody would see are not decoded, where the stream
+                allows that: see `Stats.frames_not_decoded`.
             repeat: Exactly `max_fps` frames a second from the first one on, also while the stream is interrupted. Where
                 nothing new came, the last frame comes again, with `is_repeat` set. It needs `max_fps` and "latest".
             limit: For "every": how many frames the consumer may be behind before it gets FramesOverflowError.
@@ -87,9 +88,10 @@ class Streams(Face[streamer.Session]):
     def screenshot(self, *, timeout_s: float = 10.0) -> streamer.VideoFrame:
         """Return the frame that is on the screen, also on a still one, and whether or not anybody iterates.
 
-        While somebody iterates, that is the last frame decoded, at once. Otherwise what came since the last keyframe is
-        decoded first. While the stream is interrupted, this waits for it to resume, and then for a new frame; a screen
-        that sends none within 3 s is still, and its last frame is returned.
+        While somebody iterates, that is the last frame decoded, at once; with `max_fps` alone, what was put off is
+        decoded first, in 0.1 s or so. Otherwise what came since the last keyframe is decoded first. While the stream is
+        interrupted, this waits for it to resume, and then for a new frame; a screen that sends none within 3 s is
+        still, and its last frame is returned.
 
         Args:
             timeout_s: How long all of it may take, in seconds.

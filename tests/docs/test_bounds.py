@@ -17,7 +17,7 @@ from streamer.emulator import socketio as phone_socketio
 from streamer.emulator.apps import desktop, signin, touches
 from streamer.media import frame_decoder, history, libav
 from streamer.media.codecs import depacketizer, nal
-from streamer.media.playback import array_pool, audio, video_decoder, video_frames
+from streamer.media.playback import array_pool, audio, deferral, video_decoder, video_frames
 from streamer.media.recording import mp4, segment_writer, transcode
 from streamer.media.recording import recording as recordings
 from streamer.media.rtp import jitter_buffer, source
@@ -42,6 +42,7 @@ ROWS: Final = [
     ("parameter sets kept", nal.MAX_PARAMETER_SETS, nal.MAX_PARAMETER_SET_BYTES // KIB),
     ("the last keyframe", history.GROUP_LIMIT, history.UNITS_LIMIT, history.BYTES_LIMIT // MIB, history.AUDIO_LIMIT),
     ("the last keyframe", history.AUDIO_BYTES_LIMIT // MIB),
+    ("units held for consumers", deferral.UNITS_LIMIT, deferral.BYTES_LIMIT // MIB),
     ("decoder's inbox", video_decoder.INBOX_LIMIT),
     ("units whose frames the decoder holds back", frame_decoder.WAITING_LIMIT),
     ("waits for the screen", watcher.WATCHES_LIMIT),

@@ -59,12 +59,24 @@ class Decoder(Generic[T]):
         """Whether the frames of all units that came were handed over, and none is missing up to a keyframe."""
         return not (self._undecided or self._needs_keyframe or self._frames.is_holding or self._frames.needs_keyframe)
 
+    @property
+    def reorders(self) -> bool:
+        """Whether the stream shows frames in another order than it sends them. Any thread may ask."""
+        return self._frames.reorders
+
     def put(self, unit: AccessUnit) -> None:
         """Decode an access unit soon; never waits."""
         if self._needs_keyframe and not unit.is_keyframe:
             self.counters.awaiting_keyframe += 1
             return
         self._put((unit,))
+
+    def put_held(self, units: Sequence[AccessUnit]) -> None:
+        """Decode units that follow those it has got, or begin with a keyframe, and hand over the frame shown last."""
+        if self._needs_keyframe and not units[0].is_keyframe:
+            self.counters.awaiting_keyframe += len(units)
+            return
+        self._put(tuple(units))
 
     def catch_up(self, units: Sequence[AccessUnit]) -> None:
         """Decode units from a keyframe on soon, and hand over only the frame that is shown last."""

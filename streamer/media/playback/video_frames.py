@@ -17,7 +17,6 @@ from streamer.atomic_file import write_atomically
 from streamer.audio_ports import AudioPort
 from streamer.errors import ConfigurationError, FramesOverflowError, MissingExtraError
 from streamer.mailbox import Every, Latest, Mailbox, OverflowedError
-from streamer.media.frame_decoder import DecodedFrame
 from streamer.media.playback import jpeg
 from streamer.media.playback.images import QUALITY, ImageFormat, check_image, image_format_of
 from streamer.media.playback.pixels import Conversion, PixelFormat, Pixels, luma_of, planes_of
@@ -207,33 +206,6 @@ class VideoFrame:
         write_atomically(path, self.encode(image_format_of(Path(path)), quality=quality, size=size))
 
 
-def frame_of(
-    decoded: DecodedFrame,
-    now_ns: int,
-    wall_ns: int,
-    *,
-    sequence: int = 0,
-    discontinuity: bool = False,
-    audio_port: AudioPort | None = None,
-) -> VideoFrame:
-    """Return a frame that was decoded at `now_ns` (monotonic), which is `wall_ns` in Unix time."""
-    unit, av_frame = decoded.unit, decoded.av_frame
-    return VideoFrame(
-        width=av_frame.width,
-        height=av_frame.height,
-        sequence=sequence,
-        rtp_time=unit.rtp_time,
-        arrival_ns=unit.arrival_ns,
-        decoded_ns=now_ns,
-        received_at=(wall_ns - (now_ns - unit.arrival_ns)) / 1e9,
-        captured_at=None if unit.captured_ns is None else unit.captured_ns / 1e9,
-        is_keyframe=unit.is_keyframe,
-        discontinuity=discontinuity,
-        audio_port=audio_port,
-        av_frame=av_frame,
-    )
-
-
 Converted: TypeAlias = Mapping[Subscription[VideoFrame], Pixels]
 
 
@@ -243,13 +215,34 @@ class FrameHub(Hub[VideoFrame]):
     A consumer that wants pixels and waits gets the next frame for certain: the decoder's thread converts it by
     `convert`, and `publish` hands both over. While the consumer is busy, a newer frame may replace one that it has not
     taken. It has such a frame converted when it takes it.
+
+    It calls `on_look` when a consumer came, went or read.
     """
 
-    def __init__(self, on_watch: Callable[[bool], None], *, loop: OwnLoop | None = None) -> None:
+    def __init__(
+        self,
+        on_watch: Callable[[bool], None],
+        on_look: Callable[[], None] = lambda: None,
+        *,
+        loop: OwnLoop | None = None,
+    ) -> None:
         super().__init__(on_watch, loop=loop)
         self.published = 0
-        self.last: VideoFrame | None = None
+        self.last_size: tuple[int, int] | None = None  # of the last frame that was decoded
+        self._on_look = on_look
+        self._last: VideoFrame | None = None
+        self._is_held = False  # whether a newer frame is not decoded yet
         self._waiting: dict[Subscription[VideoFrame], Conversion] = {}  # its own calls are all that two threads need
+
+    @property
+    def last(self) -> VideoFrame | None:
+        """The frame that is on the screen, if it is decoded."""
+        return None if self._is_held else self._last
+
+    @property
+    def due_s(self) -> float:
+        """When the first consumer wants its next frame, by the event loop's clock; 0 if one wants every frame."""
+        return min((each.due_s for each in self._subscriptions if not each.is_idle), default=0.0)
 
     def convert(self, av_frame: av.VideoFrame) -> Converted:
         """Return a frame's pixels for each consumer that waits for them. Call it in the decoder's thread.
@@ -277,15 +270,26 @@ class FrameHub(Hub[VideoFrame]):
     def publish(self, item: VideoFrame, converted: Converted | None = None) -> None:
         """Hand a frame to every consumer, with its pixels to those that `convert` made them for."""
         self.published += 1
-        self.last = item
+        self._last = item
+        self.last_size = item.width, item.height
         for subscription in tuple(self._subscriptions):
             pixels = converted.get(subscription) if converted else None
             subscription.put(item if pixels is None else replace(item, pixels=pixels))
         self.look()
 
+    def look(self) -> None:
+        """Check whether anybody reads, and when the next frame is wanted."""
+        super().look()
+        self._on_look()
+
+    def hold_last(self) -> None:
+        """Forget the last frame, and others from before `forget_last`: a newer one will be decoded."""
+        self.forget_last()
+        self._is_held = True
+
     def forget_last(self) -> None:
         """Forget the last frame, also for consumers of "latest": the screen has changed."""
-        self.last = None
+        self._last, self._is_held = None, False
         for subscription in self._subscriptions:
             if isinstance(subscription.mailbox, Latest):
                 subscription.mailbox.clear()
@@ -347,6 +351,8 @@ class FrameIterator(HubIterator[VideoFrame]):
         self._next_s = 0.0
         self._is_first = True
         self._repeats = repeat
+        # With `repeat`, a frame that is decoded late would be missing at its time: the last one is repeated then.
+        self._can_wait = isinstance(mailbox, Latest) and not repeat
         self._shown: VideoFrame | None = None  # what to repeat
 
     async def __anext__(self) -> VideoFrame:
@@ -386,6 +392,8 @@ class FrameIterator(HubIterator[VideoFrame]):
                 if self._interval_s:
                     on_time_s = self._next_s + self._interval_s
                     self._next_s = on_time_s if on_time_s > loop.time() else loop.time() + self._interval_s
+                    if self._can_wait:
+                        self._subscription.due_s = self._next_s
                 return frame
             if self._has_ended:
                 self._raise_end()
