@@ -40,7 +40,7 @@ class Units:
 
 
 class Mp4Fragments:
-    """MP4 fragments of one frame each, for Media Source Extensions, without audio.
+    """MP4 fragments of one frame each, for Media Source Extensions. Audio comes as it is.
 
     A new head precedes a keyframe whose parameter sets or size are others than before. A stream that MP4 cannot hold
     has no type, and neither has one that reorders frames: the page places each frame when it comes.
@@ -56,7 +56,7 @@ class Mp4Fragments:
     def take(self, unit: AccessUnit, *, is_old: bool = False) -> list[str | bytes]:
         """Return a fragment of the frame; before a keyframe, what has changed."""
         if unit.kind == "audio":
-            return []
+            return [messages.media_message(unit, is_old=is_old)]
         is_back = self._newest is not None and unit.rtp_time < self._newest and not unit.is_keyframe
         self._newest = unit.rtp_time
         sent: list[str | bytes] = []

@@ -25,12 +25,14 @@ RATIO = "+document.getElementById('screen').style.getPropertyValue('--ratio')"
 
 
 @contextlib.asynccontextmanager
-async def opened(session: Session, lacks: str, **changes: str) -> AsyncIterator[Page]:
+async def opened(
+    session: Session, lacks: str, *, others: tuple[Session, ...] = (), **changes: str
+) -> AsyncIterator[Page]:
     """Open the viewer's page in a browser that lacks something; its scripts may make no error.
 
     `changes` are made to words of the worker's text: no other script gets into a worker.
     """
-    async with view(session) as viewer, browser() as running:
+    async with view(session, *others) as viewer, browser() as running:
         files = vars(viewer)["_files"]
         for before, after in changes.items():
             assert before.encode() in files["player.js"]
@@ -136,6 +138,21 @@ async def test_the_film_lies_exactly_over_the_screen(connect: Connect) -> None:
                         await asyncio.sleep(0.05)
             film, screen = [await page.locator(each).bounding_box() for each in (".film", "#screen")]
             assert film == screen
+
+
+async def test_a_grid_shows_films_and_a_click_opens_one(connect: Connect) -> None:
+    async with (
+        emulator.serve(width=360, height=640, instance_id="left") as left,
+        emulator.serve(width=360, height=640, instance_id="right") as right,
+        connect(left) as one,
+        connect(right) as other,
+        opened(one, LACKS["mp4"], others=(other,)) as page,
+    ):
+        for number in (1, 2):
+            await viewer_page.shown(page, f"#grid a:nth-child({number}) {FILM}")
+        await page.click("a[href='?phone=right']")
+        await page.wait_for_selector("#screen[data-drawn]")
+        await shows(page, right.frames_sent)
 
 
 async def test_a_film_that_falls_behind_begins_again_with_a_keyframe(connect: Connect) -> None:

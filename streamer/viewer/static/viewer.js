@@ -45,6 +45,7 @@ function play(canvas, phone, hear) {
   const film = new Film(canvas, (data) => take(data), (message) => worker.postMessage(message));
   let wait = 500;
   const take = (data) => {
+    if (!canvas.isConnected) return film.end(); // a grid stands in its place
     if (data.say === "film") return film.take(data);
     if (data.say === "size") canvas.style.setProperty("--ratio", data.width / data.height);
     if (data.say === "hello") wait = 500;

@@ -78,8 +78,9 @@ def test_the_memory_of_a_stream_stays_flat() -> None:
     assert not form._track.pending
 
 
-def test_audio_is_left_out() -> None:
-    assert Mp4Fragments().take(access_unit(b"opus", 0, codec=OPUS)) == []
+@pytest.mark.parametrize("form", [Units, Mp4Fragments])
+def test_audio_comes_as_it_is(form: type[StreamForm]) -> None:
+    assert [media(message) for message in form().take(access_unit(b"opus", 0, codec=OPUS))] == [(2, b"opus")]
 
 
 def test_frames_before_a_keyframe_are_left_out() -> None:
