@@ -36,6 +36,7 @@ class Terminal:
     def __init__(self, on_key: Callable[[bytes], object]) -> None:
         self._output = sys.stdout.fileno()
         self._input = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+        self.has_gone = False  # as a window does that is closed
         self._on_key = on_key
         self._answers = b""
         self._answered: asyncio.Future[Abilities] | None = None
@@ -59,13 +60,16 @@ class Terminal:
                     terminal.write(RESTORED + _LEAVE)
 
     def write(self, data: bytes) -> None:
-        """Write everything; it blocks as long as the terminal does."""
+        """Write everything; it blocks as long as the terminal does. Raises OSError if the terminal has gone."""
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._output, rest) :]
             except BlockingIOError:  # whoever shares the terminal made it so
                 os.set_blocking(self._output, True)
+            except OSError:
+                self.has_gone = True
+                raise
 
     async def ask(self) -> Abilities:
         """Ask the terminal what it can do. One that does not answer can do nothing special."""
@@ -100,7 +104,8 @@ class Terminal:
             data = os.read(self._input, 1024)
         except OSError:
             data = b""
-        if not data:  # the terminal has gone
+        if not data:
+            self.has_gone = True
             asyncio.get_running_loop().remove_reader(self._input)
             self._on_key(b"")
         elif self._answered is None or self._answered.done():

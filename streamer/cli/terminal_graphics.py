@@ -26,6 +26,7 @@ _BEGIN, _END = b"\x1b[?2026h", b"\x1b[?2026l"  # the terminal shows what is betw
 _CHUNK: Final = 4096  # bytes of an escape sequence (kitty's limit)
 _CUBE: Final = np.array([0, 95, 135, 175, 215, 255])  # of xterm's 256 colors
 _LEVELS: Final = np.array([6, 8, 5])  # of red, green and blue in a sixel picture: 240 colors, and a terminal has 256
+_CHARACTERS: Final = [chr(63 + bits) for bits in range(64)]  # of a sixel
 _BAYER: Final = (
     np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], dtype=np.float32) + 0.5
 ) / 16  # thresholds of an ordered dither: a still picture stays still
@@ -225,24 +226,35 @@ def sixel(pixels: Pixels, *, row: int = 0) -> bytes:
     for number in np.unique(numbers).tolist():
         shares = (100 * np.array([number // 40, number // 5 % 8, number % 5]) // (_LEVELS - 1)).tolist()
         parts.append(f"#{number};2;{shares[0]};{shares[1]};{shares[2]}")
-    for top in range(0, height, 6):
-        band = numbers[top : top + 6]
-        weights = (1 << np.arange(len(band)))[:, None]
-        lines = [
-            f"#{number}" + _runs(((band == number) * weights).sum(axis=0) + 63) for number in np.unique(band).tolist()
-        ]
-        parts.append("$".join(lines) + "-")
+    parts.extend(_band(numbers[top : top + 6]) for top in range(0, height, 6))
     return ("".join(parts) + "\x1b\\").encode()
 
 
-def _runs(codes: npt.NDArray[np.integer]) -> str:
-    """Return characters with their repetitions counted; what is empty at the end is left out."""
-    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
-    lengths = np.diff(starts, append=len(codes)).tolist()
-    runs = list(zip(lengths, codes[starts].tolist(), strict=True))
-    if runs[-1][1] == 63:
-        runs.pop()
-    return "".join(f"!{length}{chr(code)}" if length > 3 else chr(code) * length for length, code in runs)
+def _band(numbers: npt.NDArray[np.integer]) -> str:
+    """Return six rows of color numbers, or fewer: a line for each color, in which a character has a column's bits."""
+    used, places = np.unique(numbers, return_inverse=True)
+    places = places.reshape(numbers.shape)
+    width = numbers.shape[1]
+    bits = np.zeros((len(used), width), dtype=np.uint8)
+    columns = np.arange(width)
+    for row, of_row in enumerate(places):
+        bits[of_row, columns] |= 1 << row
+    is_start = np.ones(bits.shape, dtype=bool)
+    is_start[:, 1:] = bits[:, 1:] != bits[:, :-1]
+    lines, begins = np.nonzero(is_start)
+    lengths = np.where(np.diff(lines, append=-1) == 0, np.diff(begins, append=0), width - begins)
+    codes = bits[lines, begins]
+    lengths[(codes == 0) & (begins + lengths == width)] = 0  # what is empty at a line's end is left out
+    texts = [
+        f"!{length}{_CHARACTERS[code]}" if length > 3 else _CHARACTERS[code] * length
+        for length, code in zip(lengths.tolist(), codes.tolist(), strict=True)
+    ]
+    edges = [*np.flatnonzero(begins == 0).tolist(), len(texts)]
+    joined = [
+        f"#{number}{''.join(texts[first:after])}"
+        for number, first, after in zip(used.tolist(), edges[:-1], edges[1:], strict=True)
+    ]
+    return "$".join(joined) + "-"
 
 
 def _differ(pixels: Pixels, before: Pixels) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Final, cast
 
@@ -20,6 +21,7 @@ from streamer.cli.terminal_graphics import Graphics, Layout, Picture, picture
 
 MAX_FPS: Final = 10
 STATUS_EVERY_S: Final = 0.5
+REST: Final = 2.0  # after drawing, in multiples of the CPU time that it took: the session needs the core, too
 _RESIZED: Final = getattr(signal, "SIGWINCH", None)  # Windows has none
 
 
@@ -32,6 +34,8 @@ async def show(instance: str, connection: Connection, *, graphics: str, say: Out
             watching = _Watching(session, terminal, picture(kind, truecolor=truecolor), cell)
             await watching.run(stopped)
         stats = session.stats()
+    if terminal.has_gone:
+        return  # nobody reads it
     words = styled((instance, "bold"), f"  watched for {duration(stats.duration_s)}, as {kind}")
     facts = {"graphics": kind, **stats_facts(stats, has_all=False)}
     show_result(facts, with_interruptions(words, stats), as_json=say.as_json)
@@ -91,7 +95,11 @@ class _Watching:
                 while not stopped.is_set() and not taking.done():
                     await self._changed.wait()
                     self._changed.clear()
-                    await asyncio.to_thread(self._draw, self._frame, self._line())
+                    try:
+                        spent_s = await asyncio.to_thread(self._draw, self._frame, self._line())
+                    except OSError:  # the terminal has gone
+                        return
+                    await asyncio.wait({taking, *others}, timeout=REST * spent_s, return_when=asyncio.FIRST_COMPLETED)
                 if taking.done():
                     taking.result()
             finally:
@@ -112,7 +120,9 @@ class _Watching:
             self._changed.set()
             await asyncio.sleep(STATUS_EVERY_S)
 
-    def _draw(self, frame: streamer.VideoFrame | None, line: str) -> None:
+    def _draw(self, frame: streamer.VideoFrame | None, line: str) -> float:
+        """Draw what has changed; return the CPU time that it took, in seconds."""
+        began_s = time.thread_time()
         grid = self._terminal.grid(self._cell)
         data = b""
         if (grid.columns, grid.rows) != self._size:
@@ -130,6 +140,7 @@ class _Watching:
             shown = set_cell_size(line, grid.columns)
             data += f"\x1b[{grid.rows};1H\x1b[7m{shown}\x1b[m".encode()
         self._terminal.write(data)
+        return time.thread_time() - began_s
 
     def _line(self) -> str:
         stats = self._session.stats()

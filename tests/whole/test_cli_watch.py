@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import pty
@@ -9,6 +10,7 @@ import signal
 import struct
 import termios
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,12 @@ class Watching:
         self.screen.resize(columns, rows)
         set_size(self._master, columns, rows)
         self.process.send_signal(signal.SIGWINCH)
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as a window does that is closed."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), self._master)
 
     @property
     def attributes(self) -> list[object]:
@@ -93,7 +101,13 @@ async def watching(
 
     def take() -> None:
         with contextlib.suppress(BlockingIOError):
-            data = os.read(master, 1 << 16)
+            try:
+                data = os.read(master, 1 << 16)
+            except OSError as error:
+                if error.errno != errno.EIO:  # the program has ended
+                    raise
+                loop.remove_reader(master)
+                return
             if answer := screen.answer(data):
                 os.write(master, answer)
             screen.write(data)
@@ -104,6 +118,8 @@ async def watching(
             stdin=slave, stdout=slave, stderr=asyncio.subprocess.PIPE,
             env=environment(phone) | {"COLORTERM": ""} | env,
         )  # fmt: skip
+        os.close(slave)  # the program has it
+        slave = -1
         loop.add_reader(master, take)
         try:
             yield Watching(process, master, screen)
@@ -113,7 +129,8 @@ async def watching(
             await process.communicate()
             loop.remove_reader(master)
     finally:
-        os.close(slave)
+        if slave >= 0:
+            os.close(slave)
         os.close(master)
 
 
@@ -201,6 +218,14 @@ async def test_the_terminal_is_left_as_it_was(small: EmulatedPhone, ending: str)
         await terminal.until(lambda: "1049" not in terminal.screen.modes)
         assert terminal.screen.modes == before
         assert terminal.attributes == attributes
+
+
+async def test_it_ends_with_its_terminal(small: EmulatedPhone) -> None:
+    async with watching(small, size=HALF_BLOCKS, COLORTERM="truecolor") as terminal:
+        await terminal.shows(small.frames_sent)
+        terminal.hang_up()
+        _, said = await terminal.process.communicate()
+        assert (terminal.process.returncode, said) == (0, b"")
 
 
 async def test_the_status_line_says_that_it_reconnects(small: EmulatedPhone) -> None:
