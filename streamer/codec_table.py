@@ -43,6 +43,7 @@ class CodecInfo:
     form: Form = Form.FRAME
     containers: frozenset[str]  # suffixes of the files that can hold it
     decoder: str  # libavcodec's
+    gpu_decoder: str = ""  # libavcodec's own one, which can decode on a GPU
     size_errno: int | None = None  # the decoder's error for a frame of too many pixels, if it reports no size
     demuxer: str = ""  # libavformat's, for bare access units
     fourcc: bytes = b""  # for the demuxer "ivf"
@@ -62,6 +63,7 @@ _ROWS: Final = (
         form=Form.ANNEX_B,
         containers=frozenset({".mp4", ".mkv", ".ts"}),
         decoder="h264",
+        gpu_decoder="h264",
         demuxer="h264",
         encoder=Encoder("libx264", 23, 51, {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"}),
     ),
@@ -75,6 +77,7 @@ _ROWS: Final = (
         form=Form.ANNEX_B,
         containers=frozenset({".mp4", ".mkv", ".ts"}),
         decoder="hevc",
+        gpu_decoder="hevc",
         demuxer="hevc",
         encoder=Encoder(
             "libx265",
@@ -92,6 +95,7 @@ _ROWS: Final = (
         name="vp8",
         containers=frozenset({".mkv", ".webm"}),
         decoder="vp8",
+        gpu_decoder="vp8",
         size_errno=errno.EINVAL,  # libavcodec 62, as the others
         demuxer="ivf",
         fourcc=b"VP80",
@@ -101,6 +105,7 @@ _ROWS: Final = (
         parameters=(("profile-id", "0", frozenset({"0", "1"})),),
         containers=frozenset({".mp4", ".mkv", ".webm"}),
         decoder="vp9",
+        gpu_decoder="vp9",
         size_errno=errno.EINVAL,
         demuxer="ivf",
         fourcc=b"VP90",
@@ -124,6 +129,7 @@ _ROWS: Final = (
         form=Form.OBUS,
         containers=frozenset({".mp4", ".mkv", ".webm"}),
         decoder="libdav1d",  # libavcodec's own "av1" decodes in hardware only
+        gpu_decoder="av1",
         size_errno=errno.ERANGE,
         demuxer="obu",
         encoder=Encoder(

@@ -5,13 +5,14 @@ import os
 import ssl
 from collections.abc import Generator
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from streamer.cloud.client import CloudClient
 from streamer.cloud.credentials import Credentials
 from streamer.cloud.provisioning import Instance
 from streamer.errors import ConfigurationError, ConnectionFailedError, TakenOverError
 from streamer.events import EventHub, EventIterator
+from streamer.media.libav import require_cuda
 from streamer.options import ConnectOptions
 from streamer.own_loop import OwnLoop
 from streamer.retry_policy import Reconnect
@@ -38,6 +39,7 @@ def connect(
     keep_awake: bool = False,
     calls_per_minute: int | None = None,
     read_text: ReadText | None = None,
+    decoder: Literal["cpu", "cuda", "auto"] = "cpu",
 ) -> "Connecting":
     """Connect to a phone and give a `Session`.
 
@@ -74,6 +76,8 @@ def connect(
             it as it is: 6 at first, which is what the vendor allows in a sister product [assumed].
         read_text: A function that reads the screen for `get_by_text`, instead of the extra `ocr`. It is called in a
             thread with an array of RGB pixels, of shape (height, width, 3), and returns a TextLine for each line.
+        decoder: Where frames are decoded: "cpu"; "cuda", on an NVIDIA GPU, which copies each frame to the CPU's memory;
+            or "auto", on a GPU if there is one that takes the stream, and otherwise on the CPU.
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after a cancellation.
@@ -93,6 +97,7 @@ def connect(
         release=release,
         keep_awake=keep_awake,
         read_text=read_text,
+        decoder=decoder,
     )
     cloud = CloudClient(
         endpoint,
@@ -136,6 +141,8 @@ class Connecting:
             raise ConfigurationError("expected one use of each connect(), got another: call connect() again")
         self._is_used = True
         try:
+            if self._options.decoder == "cuda":
+                await asyncio.to_thread(require_cuda)
             await self._instance.prepare()
             async with asyncio.timeout(self._options.timeout_s):
                 self._events.emit("connecting")

@@ -2,10 +2,11 @@
 
 import ssl
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from streamer.cloud.calls import check_user_id
 from streamer.errors import ConfigurationError
+from streamer.media.libav import Device
 from streamer.retry_policy import Reconnect
 from streamer.targets.reading import ReadText
 
@@ -30,6 +31,7 @@ class ConnectOptions:
     release: bool
     keep_awake: bool
     read_text: ReadText | None
+    decoder: Device
 
     def __post_init__(self) -> None:
         if not self.timeout_s > 0:
@@ -42,5 +44,7 @@ class ConnectOptions:
             raise ConfigurationError(f"expected prepare_timeout_s above 0, got {self.prepare_timeout_s}")
         if self.prepare_for is not None:
             check_user_id(self.prepare_for)
+        if self.decoder not in get_args(Device):
+            raise ConfigurationError(f'expected decoder to be "cpu", "cuda" or "auto", got {self.decoder!r}')
         if self.read_text is not None and not callable(self.read_text):
             raise ConfigurationError(f"expected read_text to be a function, got {type(self.read_text).__name__}")

@@ -74,6 +74,7 @@ class Session(Streams, Targets, ShellAndApps):
             self._history,
             request_keyframe=self.request_keyframe,
             audio_port=lambda: self.audio_port,
+            device=options.decoder,
             loop=self._loop,
         )
         self._encoded = EncodedOutput(self._history, request_keyframe=self.request_keyframe, loop=self._loop)

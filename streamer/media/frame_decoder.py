@@ -12,7 +12,7 @@ import av
 from streamer.bounded import Budget
 from streamer.media.access_unit import AccessUnit
 from streamer.media.codecs.frame_reordering import Reordering
-from streamer.media.libav import PIXELS_LIMIT, is_too_large, open_decoder
+from streamer.media.libav import PIXELS_LIMIT, Device, is_too_large, open_decoder
 
 _logger = logging.getLogger("streamer.decode")
 
@@ -58,11 +58,15 @@ class FrameDecoder:
     next keyframe: frames that refer to a damaged frame are damaged, too. libavcodec reports the damage when the frame
     is shown. If the stream reorders, frames that refer to it and are shown before it were already returned.
 
-    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder. No method raises anything else.
+    With `device="auto"` it goes on with the CPU once a GPU refuses a unit.
+
+    `decode` and `release` raise IncompatibleLibraryError if libavcodec lacks a decoder, and ConfigurationError if there
+    is no GPU for "cuda". No method raises anything else.
     """
 
-    def __init__(self, on_damage: Callable[[], None]) -> None:
+    def __init__(self, on_damage: Callable[[], None], device: Device = "cpu") -> None:
         self.counters = DecoderCounters()
+        self._device = device
         self._on_damage = on_damage
         self.needs_keyframe = True  # units are passed over up to the next one
         self._has_given = False  # whether a frame came since the last keyframe that was needed
@@ -103,7 +107,7 @@ class FrameDecoder:
         if recovers or (self._reordering.begins_sequence and self._waiting):
             frames += self.drain()
         if recovers or (has_changed and not self._reordering.is_reordered):
-            self._context = open_decoder(self._codec_name)  # the old one would go on holding frames back
+            self._context = open_decoder(self._codec_name, self._device)  # the old one would go on holding frames back
         self._serial += 1
         if unit.discontinuity and self._gap is None:
             self._gap = self._serial
@@ -140,7 +144,7 @@ class FrameDecoder:
         """
         frames: list[DecodedFrame] = []
         with contextlib.suppress(av.FFmpegError):
-            context = open_decoder(self._codec_name)
+            context = open_decoder(self._codec_name, self._device)
             for serial, unit in self._kept():
                 if not is_wanted():
                     return frames
@@ -150,7 +154,7 @@ class FrameDecoder:
         return frames
 
     def _open(self, codec_name: str) -> None:
-        self._context = open_decoder(codec_name)
+        self._context = open_decoder(codec_name, self._device)
         if codec_name != self._codec_name:
             self._codec_name, self._reordering = codec_name, Reordering(codec_name)
         self._waiting.clear()
@@ -176,7 +180,7 @@ class FrameDecoder:
         kept = self._kept()[:-1]
         if not kept:
             return False
-        self._context = open_decoder(self._codec_name)
+        self._context = open_decoder(self._codec_name, self._device)
         with contextlib.suppress(av.FFmpegError):
             for serial, unit in kept:
                 self._context.decode(self._packet(serial, unit))
@@ -194,6 +198,9 @@ class FrameDecoder:
             av_frames = self._context.decode(self._packet(serial, unit))
         except av.FFmpegError as error:
             self._count(error)
+            if self._device == "auto" and self._context.is_hwaccel:
+                _logger.warning("= the GPU refused a frame (%s): the CPU decodes from the next keyframe on", error)
+                self._device = "cpu"
             return self._refused(serial)
         decode_ns = time.perf_counter_ns() - begin_ns
         self.counters.decode_ns += decode_ns

@@ -1,25 +1,50 @@
-"""Opens libavcodec's decoders, and limits how large a frame may be.
+"""Opens libavcodec's decoders, on the CPU or an NVIDIA GPU, and limits how large a frame may be.
 
 A peer declares a frame's size in a few bits, and the decoder allocates memory for it.
 """
 
-from typing import Final
+import functools
+import logging
+from typing import Final, Literal, TypeAlias
 
 import av
 from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
 
 from streamer.codec_table import CODECS
-from streamer.errors import IncompatibleLibraryError
+from streamer.errors import ConfigurationError, IncompatibleLibraryError
+
+Device: TypeAlias = Literal["cpu", "cuda", "auto"]
+
+_logger = logging.getLogger("streamer.decode")
 
 PIXELS_LIMIT: Final = 4096 * 4096  # 25 MB a frame; the largest screens of phones, 3840x2160, have half as many
 
 
-def open_decoder(codec_name: str) -> av.VideoCodecContext:
-    """Return a decoder for a codec by its name in the SDP. Raises IncompatibleLibraryError if libavcodec has none."""
-    name = CODECS[codec_name].decoder
+def open_decoder(codec_name: str, device: Device = "cpu") -> av.VideoCodecContext:
+    """Return a decoder for a codec by its name in the SDP.
+
+    On "cuda" an NVIDIA GPU decodes, and the frames are copied to the CPU's memory. "auto" means a GPU if there is one.
+
+    Raises IncompatibleLibraryError if libavcodec has no decoder, and ConfigurationError if there is no GPU for "cuda".
+    """
+    codec = CODECS[codec_name]
+    if device == "cuda":
+        require_cuda()
+    if device != "cpu" and cuda_problem() is None:
+        try:
+            return _opened(codec.gpu_decoder, _cuda())
+        except av.FFmpegError as error:
+            if device == "cuda":
+                raise _no_cuda(error) from error
+            _logger.warning("= the GPU cannot decode %s (%s): the CPU does", codec_name, error)
+    return _opened(codec.decoder)
+
+
+def _opened(name: str, hwaccel: HWAccel | None = None) -> av.VideoCodecContext:
     try:
-        context = av.CodecContext.create(name, "r")
+        context = av.CodecContext.create(name, "r", hwaccel=hwaccel)
     except UnknownCodecError:
         context = None
     if not isinstance(context, av.VideoCodecContext):
@@ -31,6 +56,35 @@ def open_decoder(codec_name: str) -> av.VideoCodecContext:
     context.options = pixel_options()
     context.flags |= Flags.low_delay
     return context
+
+
+@functools.cache
+def cuda_problem() -> str | None:
+    """Return why libavcodec cannot decode on an NVIDIA GPU; None if it can. The first call may take a second."""
+    try:
+        av.CodecContext.create("h264", "r", hwaccel=_cuda())
+    except (av.FFmpegError, NotImplementedError, RuntimeError, ValueError) as error:
+        problem = str(error)
+        _logger.info("= no NVIDIA GPU to decode on (%s): the CPU decodes", problem)
+        return problem
+    return None
+
+
+def require_cuda() -> None:
+    """Raise ConfigurationError if libavcodec cannot decode on an NVIDIA GPU."""
+    if (problem := cuda_problem()) is not None:
+        raise _no_cuda(problem)
+
+
+def _no_cuda(problem: object) -> ConfigurationError:
+    return ConfigurationError(
+        f'expected an NVIDIA GPU for decoder="cuda", and libavcodec cannot use one ({problem}): '
+        'install its driver, or use decoder="auto"'
+    )
+
+
+def _cuda() -> HWAccel:
+    return HWAccel("cuda", allow_software_fallback=False)
 
 
 def pixel_options() -> dict[str, str]:

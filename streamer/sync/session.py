@@ -272,6 +272,7 @@ def connect(
     keep_awake: bool = False,
     calls_per_minute: int | None = None,
     read_text: streamer.ReadText | None = None,
+    decoder: typing.Literal["cpu", "cuda", "auto"] = "cpu",
 ) -> Session:
     """Connect to a phone and give a `Session`.
 
@@ -308,6 +309,8 @@ def connect(
             it as it is: 6 at first, which is what the vendor allows in a sister product [assumed].
         read_text: A function that reads the screen for `get_by_text`, instead of the extra `ocr`. It is called in a
             thread with an array of RGB pixels, of shape (height, width, 3), and returns a TextLine for each line.
+        decoder: Where frames are decoded: "cpu"; "cuda", on an NVIDIA GPU, which copies each frame to the CPU's memory;
+            or "auto", on a GPU if there is one that takes the stream, and otherwise on the CPU.
 
     Connecting raises ConfigurationError, CloudError, SignalingError or ConnectionFailedError. Nothing is left open
     then, nor after Ctrl-C.
@@ -334,5 +337,6 @@ def connect(
             keep_awake=keep_awake,
             calls_per_minute=calls_per_minute,
             read_text=read_text,
+            decoder=decoder,
         ),
     )

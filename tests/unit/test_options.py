@@ -20,6 +20,7 @@ GOOD: Final[dict[str, Any]] = {
     "release": False,
     "keep_awake": False,
     "read_text": None,
+    "decoder": "cpu",
 }
 
 
@@ -43,6 +44,7 @@ def test_the_least_and_the_most_are_accepted(changes: dict[str, Any]) -> None:
         ("volume", 0.5, r"expected a whole volume from 0 to 100, got 0\.5"),
         ("prepare_timeout_s", 0, "expected prepare_timeout_s above 0, got 0"),
         ("read_text", "tesseract", "expected read_text to be a function, got str"),
+        ("decoder", "gpu", 'expected decoder to be "cpu", "cuda" or "auto", got \'gpu\''),
         ("prepare_for", "", "expected a user id of 1 to 32"),
         ("prepare_for", "x" * 33, "expected a user id of 1 to 32"),
     ],

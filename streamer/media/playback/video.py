@@ -13,6 +13,7 @@ from streamer.audio_ports import AudioPort
 from streamer.media.access_unit import AccessUnit
 from streamer.media.frame_decoder import DecodedFrame, DecoderCounters, FrameDecoder
 from streamer.media.history import History
+from streamer.media.libav import Device
 from streamer.media.meters import DecodingMeter
 from streamer.media.playback.deferral import Deferral, needed
 from streamer.media.playback.frame_times import frame_of
@@ -55,9 +56,11 @@ class VideoOutput:
         *,
         request_keyframe: Callable[[], None],
         audio_port: Callable[[], AudioPort | None],
+        device: Device = "cpu",
         loop: OwnLoop | None = None,
     ) -> None:
         self._name = name
+        self._device = device
         self._history = history
         self._request_keyframe = request_keyframe
         self._audio_port = audio_port
@@ -206,6 +209,7 @@ class VideoOutput:
                 self._on_loss,
                 self.hub.end,
                 inspect=self._inspect,
+                device=self._device,
             )
         missed = self._missed(group) if group and self._is_behind else []
         self._left_out, self._unseen = self._left_out + max(self._unseen - len(missed), 0), 0

@@ -13,6 +13,7 @@ from streamer.media.frame_decoder import (
     DecoderCounters,
     FrameDecoder,
 )
+from streamer.media.libav import Device
 from streamer.media.worker import Worker
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Decoder(Generic[T]):
         on_failure: Callable[[Exception], None],
         *,
         inspect: Callable[[DecodedFrame], T],
+        device: Device = "cpu",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
@@ -44,7 +46,7 @@ class Decoder(Generic[T]):
         self._inspect = inspect
         self._undecided = 0  # items in the inbox or in work
         self._needs_keyframe = True  # because the inbox was emptied
-        self._frames = FrameDecoder(lambda: self._worker.call_in_loop(on_loss))
+        self._frames = FrameDecoder(lambda: self._worker.call_in_loop(on_loss), device)
         self._latest_ns = 0  # the arrival of the newest unit; the thread's
         self._still: asyncio.TimerHandle | None = None
         self._worker: Worker[tuple[AccessUnit, ...]] = Worker(name, self._decode, self._finish, limit=INBOX_LIMIT)
