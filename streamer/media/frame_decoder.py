@@ -19,6 +19,9 @@ _logger = logging.getLogger("streamer.decode")
 WAITING_LIMIT: Final = 32  # units without a frame so far: H.264 and H.265 hold back at most 16
 GROUP_LIMIT: Final = 600  # units since a keyframe, kept to decode them again: as many as in the history
 GROUP_BYTES_LIMIT: Final = 64 * 1024 * 1024
+# Color matrices that libswscale converts (AVColorSpace): others are refused, and a stream may declare anything.
+_MATRICES: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+_UNSPECIFIED: Final = 2
 # A screen is still if no frame came for three intervals, within these limits.
 LEAST_STILL_S, MOST_STILL_S = 0.04, 0.25
 
@@ -241,6 +244,8 @@ class FrameDecoder:
             if unit.discontinuity != follows_gap:  # the unit after the gap had no frame
                 unit = replace(unit, discontinuity=follows_gap)
             self.counters.decoded += 1
+            if av_frame.colorspace not in _MATRICES:
+                av_frame.colorspace = _UNSPECIFIED
             frames.append(DecodedFrame(unit, av_frame, decode_ns))
             decode_ns = 0
         return frames
