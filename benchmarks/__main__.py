@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks import ice_servers, paths, receiving, sessions, slow, start, still, viewing
+from benchmarks import ice_servers, paths, pixels, receiving, sessions, slow, start, still, viewing
 from benchmarks.clips import CLIPS, DIRECTORY, access_units
 from benchmarks.report import Goal, Report, console, goals_grid, markdown, print_grid
 
@@ -21,6 +21,7 @@ Measure = Callable[[int], Iterator[str | Report]]
 
 PARTS: Final[dict[str, Measure]] = {
     "receiving": receiving.measure,
+    "pixels": pixels.measure,
     "still": still.measure,
     "slow": slow.measure,
     "lossy": paths.measure,

@@ -14,11 +14,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import av
+import numpy as np
 import uvloop
 from aiortc.contrib.media import MediaRecorder
 
 from benchmarks.clips import DIRECTORY, access_units, clip_named
 from benchmarks.rivals import RIVALS, Aiortc, Rival, Streamer, fingerprint
+from streamer.media.playback.pixels import Conversion
 from streamer.media.recording.recording import Recording
 from tests.support.evidence import read_counter
 from tests.support.processes import listen, say, usage
@@ -62,9 +64,13 @@ class Measurement:
         }
 
 
-async def floor(clip: str, count: int | None = None) -> dict[str, Any]:
-    """The least anything can cost: the same decode, at the same pace, without a network."""
+async def floor(clip: str, count: int | None = None, pixels: str = "") -> dict[str, Any]:
+    """The least anything can cost: the same decode, at the same pace, without a network.
+
+    With `pixels`, each frame is also converted to BGR, always in the same memory.
+    """
     made = clip_named(clip)
+    convert, warm = Conversion("bgr24"), np.zeros((made.height, made.width, 3), np.uint8)
     measurement = Measurement(made.fps)
     decoder = av.VideoCodecContext.create("h264", "r")
     decoder.thread_count = 1
@@ -76,19 +82,35 @@ async def floor(clip: str, count: int | None = None) -> dict[str, Any]:
         frames = decoder.decode(av.Packet(data))
         decode_ns.append(time.monotonic_ns() - began_ns)
         for frame in frames:
+            if pixels:
+                convert(frame, warm)
             measurement.frame(frame)
     return measurement.result() | {"decode_ns": decode_ns}
 
 
-async def watch(rival: str, clip: str) -> dict[str, Any]:
-    """Take every frame and read its number."""
+async def watch(rival: str, clip: str, pixels: str = "") -> dict[str, Any]:
+    """Take every frame and read its number.
+
+    `pixels` says how each becomes BGR: "frames" asks the iterator for it, "to_ndarray" and "pyav" convert in the loop.
+    """
     measurement = Measurement(clip_named(clip).fps)
     receiver = await _connect(rival)
+    held: Any = None  # as a consumer holds its last array
     try:
-        async for frame in receiver.decoded_frames():
-            measurement.frame(frame)
+        if pixels == "frames" and isinstance(receiver, Streamer):
+            async for shown in receiver.frames("latest", Conversion("bgr24")):
+                held = shown.pixels
+                measurement.frame(shown.av_frame)
+        else:
+            async for frame in receiver.decoded_frames():
+                if pixels == "to_ndarray":
+                    held = Conversion("bgr24")(frame)
+                elif pixels == "pyav":
+                    held = frame.to_ndarray(format="bgr24")
+                measurement.frame(frame)
     finally:
         await receiver.aclose()
+    del held
     return measurement.result()
 
 

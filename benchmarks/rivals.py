@@ -14,6 +14,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from streamer.media.fanout import Fanout
 from streamer.media.history import History
+from streamer.media.playback.pixels import Conversion
 from streamer.media.playback.video import VideoOutput
 from streamer.media.playback.video_frames import EVERY_LIMIT, FrameIterator, Policy
 from streamer.media.rtp.driver import ReceiverDriver
@@ -60,12 +61,12 @@ class Streamer:
         """Return the answer to an offer."""
         return await self.peer.answer(offer)
 
-    def frames(self, policy: Policy = "latest") -> FrameIterator:
+    def frames(self, policy: Policy = "latest", conversion: Conversion | None = None) -> FrameIterator:
         """Return an iterator of the newest frame each time, or of every one, until the connection ends."""
         self.fanout.add(self._history)
         self.fanout.add(self.decoded)
         self._ending = asyncio.create_task(self._end())
-        return self.decoded.hub.iterate(policy, max_fps=None, limit=EVERY_LIMIT)
+        return self.decoded.hub.iterate(policy, max_fps=None, limit=EVERY_LIMIT, conversion=conversion)
 
     async def decoded_frames(self, policy: Policy = "latest") -> AsyncIterator[av.VideoFrame]:
         """Give the newest frame each time, or every one, until the connection ends."""

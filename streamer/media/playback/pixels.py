@@ -7,6 +7,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
+from numpy.lib.stride_tricks import as_strided
 
 from streamer.errors import ConfigurationError
 from streamer.media.playback import swscale
@@ -22,7 +23,7 @@ SIZE_LIMIT: Final = 16384
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
 _BLACK, _WHITE = 16, 235  # of luma in the limited range
 _LUMA_FIRST: Final = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12", "gray"})
-_CHUNK: Final = 512 * 1024  # pixels: a processor's cache holds them from one step to the next
+_CHUNK: Final = 512 * 1024  # bytes of luma: a cache holds them from one step to the next
 _KEPT: Final = 8  # reformatters that nobody uses
 
 _reformatters: Final[Lending[tuple[Any, ...], VideoReformatter]] = Lending(lambda _: VideoReformatter(), limit=_KEPT)
@@ -131,16 +132,25 @@ def _gray(frame: av.VideoFrame, conversion: Conversion, shape: tuple[int, ...], 
     gray = ARRAYS.take(shape) if out is None else out
     if frame.format.name.startswith("yuvj") or frame.format.name == "gray" or frame.color_range == _FULL_RANGE:
         return _copy(luma, gray)
-    rows = max(_CHUNK // shape[1], 1)
-    scratch = ARRAYS.take((min(rows, shape[0]), shape[1]))
-    for first in range(0, shape[0], rows):
-        part = gray[first : first + rows]
-        sixth = scratch[: len(part)]
-        np.clip(luma[first : first + rows], np.uint8(_BLACK), np.uint8(_WHITE), out=part)
+    return _expanded(luma if luma.strides[0] > 0 else luma.copy(), gray)
+
+
+def _expanded(luma: npt.NDArray[Any], gray: Pixels) -> Pixels:
+    """Write luma of the limited range as luma of the full one, several rows at once with what lies between them."""
+    (height, width), stride = luma.shape, luma.strides[0]
+    rows = min(max(_CHUNK // stride, 1), height)
+    scratch, sixths = ARRAYS.take((rows * stride,)), ARRAYS.take((rows * stride,))
+    for first in range(0, height, rows):
+        count = min(rows, height - first)
+        size = (count - 1) * stride + width
+        source = as_strided(luma[first:], (size,), (1,), writeable=False)
+        part, sixth = scratch[:size], sixths[:size]
+        np.clip(source, np.uint8(_BLACK), np.uint8(_WHITE), out=part)
         np.add(part, np.uint8(3), out=sixth)
         np.floor_divide(sixth, np.uint8(6), out=sixth)
         np.add(part, sixth, out=part)
-        np.subtract(part, np.uint8(_BLACK + 3), out=part)
+        expanded = scratch[: count * stride].reshape(count, stride)[:, :width]
+        np.subtract(expanded, np.uint8(_BLACK + 3), out=gray[first : first + count])
     return gray
 
 
