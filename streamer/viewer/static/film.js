@@ -14,12 +14,12 @@ const FAILURES_LIMIT = 3;
 export class Film {
   // `hear` gets "drawn", "size" and "screenshot", as from the worker; `ask` asks the worker.
   constructor(canvas, hear, ask) {
-    Object.assign(this, { canvas, hear, ask, drawn: 0, skipped: 0, failures: 0 });
+    Object.assign(this, { canvas, hear, ask, drawn: 0, skipped: 0, failures: 0, wanted: 0 });
   }
 
   take(message) {
     if (this.isOver) return;
-    if (message.what === "screenshot") return this.screenshot();
+    if (message.what === "screenshot") return this.hasBegun ? this.screenshot() : (this.wanted += 1);
     if (message.what === "type") {
       if (!message.type || !MediaSource.isTypeSupported(message.type)) return this.refuse();
       this.type = message.type;
@@ -126,7 +126,10 @@ export class Film {
     this.drawn += 1;
     this.failures = 0;
     this.hasBegun = true;
-    this.hear({ say: "drawn", drawn: this.drawn, skipped: this.skipped, timestamp: shown.at(-1)?.timestamp });
+    const { timestamp, cameAt } = shown.at(-1) ?? {};
+    const delayMs = cameAt && performance.now() - cameAt;
+    this.hear({ say: "drawn", drawn: this.drawn, skipped: this.skipped, timestamp, delayMs });
+    for (; this.wanted > 0; this.wanted -= 1) this.screenshot();
   }
 
   askKeyframe() {
@@ -148,6 +151,7 @@ export class Film {
     this.isOver = true;
     this.end();
     this.ask({ do: "refuse", form: "mp4" });
+    for (; this.wanted > 0; this.wanted -= 1) this.ask({ do: "screenshot" });
   }
 
   end() {
@@ -156,10 +160,10 @@ export class Film {
     this.video?.removeAttribute("src");
     this.video?.load();
     this.video = this.buffer = undefined;
+    this.hasBegun = false;
   }
 
   screenshot() {
-    if (!this.video) return;
     const canvas = document.createElement("canvas");
     canvas.width = this.video.videoWidth;
     canvas.height = this.video.videoHeight;
