@@ -7,7 +7,6 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
-from numpy.lib.stride_tricks import as_strided
 
 from streamer.errors import ConfigurationError
 from streamer.media.playback import swscale
@@ -132,25 +131,16 @@ def _gray(frame: av.VideoFrame, conversion: Conversion, shape: tuple[int, ...], 
     gray = ARRAYS.take(shape) if out is None else out
     if frame.format.name.startswith("yuvj") or frame.format.name == "gray" or frame.color_range == _FULL_RANGE:
         return _copy(luma, gray)
-    return _expanded(luma if luma.strides[0] > 0 else luma.copy(), gray)
-
-
-def _expanded(luma: npt.NDArray[Any], gray: Pixels) -> Pixels:
-    """Write luma of the limited range as luma of the full one, several rows at once with what lies between them."""
-    (height, width), stride = luma.shape, luma.strides[0]
-    rows = min(max(_CHUNK // stride, 1), height)
-    scratch, sixths = ARRAYS.take((rows * stride,)), ARRAYS.take((rows * stride,))
-    for first in range(0, height, rows):
-        count = min(rows, height - first)
-        size = (count - 1) * stride + width
-        source = as_strided(luma[first:], (size,), (1,), writeable=False)
-        part, sixth = scratch[:size], sixths[:size]
-        np.clip(source, np.uint8(_BLACK), np.uint8(_WHITE), out=part)
+    rows = max(_CHUNK // shape[1], 1)
+    scratch = ARRAYS.take((min(rows, shape[0]), shape[1]))
+    for first in range(0, shape[0], rows):
+        part = gray[first : first + rows]
+        sixth = scratch[: len(part)]
+        np.clip(luma[first : first + rows], np.uint8(_BLACK), np.uint8(_WHITE), out=part)
         np.add(part, np.uint8(3), out=sixth)
         np.floor_divide(sixth, np.uint8(6), out=sixth)
         np.add(part, sixth, out=part)
-        expanded = scratch[: count * stride].reshape(count, stride)[:, :width]
-        np.subtract(expanded, np.uint8(_BLACK + 3), out=gray[first : first + count])
+        np.subtract(part, np.uint8(_BLACK + 3), out=part)
     return gray
 
 
