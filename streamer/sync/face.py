@@ -64,15 +64,20 @@ class Face(Generic[A]):
         **kwargs: P.kwargs,
     ) -> Iterator[F]:
         manager = self._do(method, *args, **kwargs)
-        entered = self._wait(manager.__aenter__)
+        loop = begin_use()  # of its own: the program may close the phone inside the block, and the block still ends
         try:
-            yield face(entered, self)
-        except BaseException as error:
-            # Ctrl-C is none of the loop's: it would end it.
-            told = error if isinstance(error, Exception) else asyncio.CancelledError()
-            self._wait(manager.__aexit__, type(told), told, told.__traceback__)
-            raise
-        self._wait(manager.__aexit__, None, None, None)
+            entered = self._wait(manager.__aenter__)
+            try:
+                yield face(entered, self)
+            except BaseException as error:
+                # Ctrl-C is none of the loop's: it would end it.
+                told = error if isinstance(error, Exception) else asyncio.CancelledError()
+                _leave(loop, manager, type(told), told, told.__traceback__)
+                raise
+            _leave(loop, manager, None, None, None)
+        finally:
+            if loop.is_of_this_process:
+                loop.end_use()
 
     def _end(self, method: Callable[P, Awaitable[None] | None], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """End a part of the phone. A closed phone has done that: then only what went wrong with the part is raised."""
@@ -92,6 +97,13 @@ class Face(Generic[A]):
             return self._call(method)
         except (StopAsyncIteration, EndedError):
             raise StopIteration from None
+
+
+def _leave(loop: LoopThread, manager: contextlib.AbstractAsyncContextManager[Any], *error: Any) -> None:
+    """Leave a block in the loop. A fork has none of it, and the end of the program has ended it."""
+    if loop.is_of_this_process:
+        with contextlib.suppress(EndedError):
+            loop.wait(manager.__aexit__, *error)
 
 
 class Owner(Face[C]):

@@ -142,16 +142,9 @@ class Phones:
         if not self.settings.show:
             yield
             return
-        loop = begin_use()  # of its own: the test may close the session, and with it the use that it has of the loop
-        try:
-            showing = self.showing(async_of(session))
-            loop.wait(showing.__aenter__)
-            try:
-                yield
-            finally:
-                loop.wait(showing.__aexit__, None, None, None)
-        finally:
-            loop.end_use()
+        with session.view(open_browser=True) as viewer:
+            self._tell(f"{session.instance_id} is at {viewer.url}")
+            yield
 
     def close(self) -> None:
         """End everything."""

@@ -1,7 +1,9 @@
 """`streamer.sync` against an emulator, in another process and in this one."""
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 import time
 import webbrowser
@@ -109,6 +111,37 @@ def test_a_closed_phone_is_closed_also_while_another_one_keeps_the_loop(connect:
         with pytest.raises(streamer.ConnectionLostError, match="the phone demo-phone is closed: connect again"):
             phone.stats()
         assert other.screenshot().width == SMALL["width"]
+
+
+BLOCKS: dict[str, Callable[[sync.Session], contextlib.AbstractContextManager[Any]]] = {
+    "a viewer": lambda phone: phone.view(),
+    "a finger": lambda phone: phone.finger(),
+}
+
+
+@pytest.mark.parametrize("what", BLOCKS)
+def test_a_block_of_a_phone_may_be_left_after_the_phone_is_closed(connect: ConnectNow, what: str) -> None:
+    phone = connect()
+    with BLOCKS[what](phone):
+        phone.close()
+    assert not threads()
+
+
+@pytest.mark.parametrize("what", BLOCKS)
+def test_an_error_leaves_a_block_of_a_closed_phone_as_it_is(connect: ConnectNow, what: str) -> None:
+    with pytest.raises(ValueError, match="mine"), connect() as phone, BLOCKS[what](phone):
+        phone.close()
+        raise ValueError("mine")
+
+
+def test_a_viewer_ends_with_its_block_and_not_with_its_phone(connect: ConnectNow) -> None:
+    with connect(), contextlib.ExitStack() as blocks:  # the first phone keeps the loop
+        with connect() as phone:
+            address = ("127.0.0.1", blocks.enter_context(phone.view()).port)
+        socket.create_connection(address).close()
+        blocks.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
 
 
 def test_two_phones_in_two_threads_share_one_loop(connect: ConnectNow) -> None:

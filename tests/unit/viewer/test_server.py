@@ -130,6 +130,16 @@ async def test_the_program_goes_on_when_all_pages_are_closed_and_not_when_one_is
     await closed
 
 
+async def test_the_program_may_close_the_phone_inside_the_block_of_its_viewer(connect: Connect) -> None:
+    async with emulator.serve(width=90, height=160) as phone, connect(phone) as session:
+        async with session.view() as viewer:
+            await session.aclose()
+            await viewer.wait_ended()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(place(viewer))
+
+
 async def test_a_session_that_ends_ends_the_wait_for_its_pages(connect: Connect) -> None:
     async with (
         emulator.serve(width=90, height=160) as phone,
