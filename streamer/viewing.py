@@ -13,7 +13,10 @@ class Viewer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The address that opens it. Its end, behind `#`, is the token: who has the address can use the viewer."""
+        """The address that opens it. Its end, behind `#`, is the token: who has the address can use the viewer.
+
+        With the host `0.0.0.0` it is the one for this machine. Others use this machine's address in its place.
+        """
 
     @property
     @abstractmethod

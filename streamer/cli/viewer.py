@@ -37,7 +37,8 @@ async def show(
         )
         stopped = await stack.enter_async_context(stop_on_signal())
         if not is_loopback(host):
-            note("everybody who has this address can see the phone" + ("" if read_only else " and touch it"), "yellow")
+            does = "see the phone" if read_only else "see the phone and touch it"
+            note(f"whoever reaches port {viewer.port} of this machine and has the token behind # can {does}", "yellow")
         show_result({"url": viewer.url}, f"{viewer.url}\n\nCtrl-C ends it.", as_json=say.as_json)
         if opens:
             await asyncio.to_thread(webbrowser.open, viewer.url)

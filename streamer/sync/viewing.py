@@ -13,7 +13,10 @@ class Viewer(Face[streamer.Viewer]):
 
     @property
     def url(self) -> str:
-        """The address that opens it. Its end, behind `#`, is the token: who has the address can use the viewer."""
+        """The address that opens it. Its end, behind `#`, is the token: who has the address can use the viewer.
+
+        With the host `0.0.0.0` it is the one for this machine. Others use this machine's address in its place.
+        """
         return self._async.url
 
     @property

@@ -34,6 +34,7 @@ UNAUTHORIZED, REFUSED = 4401, 4403  # close codes
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "[::1]"}
+_THIS_MACHINE: Final = {4: "127.0.0.1", 6: "::1"}  # where a server on all addresses is opened
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 # A page's token must not be logged, and websockets logs request lines and messages.
 _silent = logging.getLogger("streamer.viewer.websocket")
@@ -70,7 +71,8 @@ class Server(Viewer):
     @property
     def url(self) -> str:
         """See `Viewer.url`. Browsers send the token, which is in the fragment, to nobody."""
-        return f"http://{_in_url(str(self._address))}:{self._port}/#{self._token}"
+        address = _THIS_MACHINE[self._address.version] if self._address.is_unspecified else str(self._address)
+        return f"http://{_in_url(address)}:{self._port}/#{self._token}"
 
     @property
     def port(self) -> int:

@@ -68,6 +68,7 @@ async def test_files_come_with_a_strict_policy_and_no_token(viewer: Viewer) -> N
 
 async def test_on_every_address_a_name_is_a_stranger_s(phone: emulator.EmulatedPhone, connect: Connect) -> None:
     async with connect(phone) as session, session.view(host="0.0.0.0") as viewer, httpx.AsyncClient() as client:
+        assert viewer.url.startswith(f"http://127.0.0.1:{viewer.port}/#")
         for host, status in {"127.0.0.1": 200, "192.0.2.7": 200, "evil.example": 403}.items():
             address = f"http://127.0.0.1:{viewer.port}/"
             assert (await client.get(address, headers={"Host": f"{host}:{viewer.port}"})).status_code == status
