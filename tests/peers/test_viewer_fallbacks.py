@@ -20,21 +20,22 @@ from tests.support.waiting import LIMIT_S, QUICK, until
 
 LACKS = {"mp4": "delete window.VideoDecoder", "jpeg": "delete window.VideoDecoder; delete window.MediaSource"}
 FILM = ".film"
+SHOWN = f"#screen:not(:has(+ {FILM})), {FILM}"  # the canvas, or the film over it
 HAS_FILM = f"document.querySelector('{FILM}') !== null"
 RATIO = "+document.getElementById('screen').style.getPropertyValue('--ratio')"
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    session: Session, lacks: str, *, others: tuple[Session, ...] = (), **changes: str
+    session: Session, lacks: str, *, others: tuple[Session, ...] = (), changes: tuple[tuple[str, str], ...] = ()
 ) -> AsyncIterator[Page]:
     """Open the viewer's page in a browser that lacks something; its scripts may make no error.
 
-    `changes` are made to words of the worker's text: no other script gets into a worker.
+    `changes` are made to the worker's text: no other script gets into a worker.
     """
     async with view(session, *others) as viewer, browser() as running:
         files = vars(viewer)["_files"]
-        for before, after in changes.items():
+        for before, after in changes:
             assert before.encode() in files["player.js"]
             files["player.js"] = files["player.js"].replace(before.encode(), after.encode())
         size = {"width": 1000, "height": 800}
@@ -43,15 +44,11 @@ async def opened(
 
 
 async def shown(page: Page) -> Shown:
-    """Return what the page shows on its canvas, or in the film over it."""
-    return await viewer_page.shown(page, FILM if await page.evaluate(HAS_FILM) else "#screen")
+    return await viewer_page.shown(page, SHOWN)
 
 
 async def shows(page: Page, counter: int) -> None:
-    """Wait until the page shows this frame of the emulator, or a later one."""
-    async with asyncio.timeout(LIMIT_S):
-        while (await shown(page)).counter < counter:
-            await asyncio.sleep(0.05)
+    await viewer_page.shows(page, counter, SHOWN)
 
 
 async def last_frame(phone: emulator.EmulatedPhone) -> int:
@@ -106,7 +103,7 @@ async def test_without_webcodecs_the_page_follows_a_phone_that_turns_and_restart
                 pass
         assert await page.evaluate(RATIO) > 1
         await phone.restart()
-        await page.wait_for_selector("#state[data-state=interrupted]")
+        await viewer_page.comes_true(page, "document.getElementById('events').textContent.includes('interrupted')")
         await page.wait_for_selector("#state[data-state=streaming]")
         await shows(page, phone.frames_sent)
 
@@ -149,6 +146,7 @@ async def test_a_grid_shows_films_and_a_click_opens_one(connect: Connect) -> Non
         opened(one, LACKS["mp4"], others=(other,)) as page,
     ):
         for number in (1, 2):
+            await page.wait_for_selector(f"#grid a:nth-child({number}) canvas[data-drawn]")
             await viewer_page.shown(page, f"#grid a:nth-child({number}) {FILM}")
         await page.click("a[href='?phone=right']")
         await page.wait_for_selector("#screen[data-drawn]")
@@ -173,6 +171,34 @@ async def test_a_film_that_falls_behind_begins_again_with_a_keyframe(connect: Co
         await shows(page, phone.frames_sent)
 
 
+async def test_a_film_keeps_nothing_from_before_its_last_keyframe(connect: Connect) -> None:
+    begins = f"document.querySelector('{FILM}').buffered.start(0)"
+    async with (
+        emulator.serve(width=360, height=640) as phone,
+        connect(phone) as session,
+        opened(session, LACKS["mp4"]) as page,
+    ):
+        for _ in range(3):
+            before = await page.evaluate(begins)
+            session.request_keyframe()
+            await viewer_page.comes_true(page, f"{begins} > {before}")
+            await shows(page, phone.frames_sent + 10)
+
+
+async def test_a_film_begins_again_after_what_the_browser_cannot_read(connect: Connect) -> None:
+    first = "if (channel === VIDEO"
+    spoilt = "if (channel === FRAGMENT && (self.fragments = (self.fragments ?? 0) + 1) === 60) body.fill(255, 0, 8);"
+    async with (
+        emulator.serve(width=360, height=640) as phone,
+        connect(phone) as session,
+        opened(session, LACKS["mp4"], changes=((first, spoilt + first),)) as page,
+    ):
+        await page.evaluate(f"document.querySelector('{FILM}').dataset.isFirst = true")
+        await viewer_page.comes_true(page, f"document.querySelector('{FILM}')?.dataset.isFirst === undefined")
+        await shows(page, phone.frames_sent)
+        assert await page.evaluate(HAS_FILM)
+
+
 async def test_a_codec_that_media_source_refuses_comes_as_images(connect: Connect) -> None:
     refuses = f"{LACKS['mp4']}; MediaSource.isTypeSupported = () => false"
     async with (
@@ -189,7 +215,7 @@ async def test_a_codec_that_webcodecs_refuse_comes_as_mp4(connect: Connect) -> N
     async with (
         emulator.serve(width=360, height=640) as phone,
         connect(phone) as session,
-        opened(session, "", optimizeForLatency=f"{unknown}, optimizeForLatency") as page,
+        opened(session, "", changes=(("optimizeForLatency", f"{unknown}, optimizeForLatency"),)) as page,
     ):
         await shows(page, phone.frames_sent)
         assert await page.evaluate(HAS_FILM)

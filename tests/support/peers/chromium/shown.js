@@ -12,6 +12,7 @@ async (selector) => {
   };
   const shown = document.querySelector(selector);
   const atMs = performance.timeOrigin + performance.now();
+  if (!shown || shown.readyState < 2) return { counter: null, clockMs: null, atMs, width: 0, height: 0 }; // a video
   const image = await createImageBitmap(shown);
   const { width, height } = image;
   const cell = Math.floor(Math.min(width, height) / 45);
