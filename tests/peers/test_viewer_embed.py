@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import FrameLocator, Page
 
+import streamer
 from streamer import Viewer, emulator
 from streamer.emulator import EmulatedPhone, Key, Touch
+from streamer.viewer import view
 from tests.support.commands import environment
 from tests.support.everywhere import Connect
 from tests.support.example_programs import EXAMPLES
@@ -51,9 +53,9 @@ class Lab:
             await writer.drain()
 
     @contextlib.asynccontextmanager
-    async def opened(self, viewer: Viewer) -> AsyncIterator[tuple[Page, FrameLocator]]:
+    async def opened(self, viewer: Viewer, *, phone: str = "") -> AsyncIterator[tuple[Page, FrameLocator]]:
         """Open the page in a browser."""
-        self.viewer_url = viewer.url
+        self.viewer_url = viewer.url.replace("/#", f"/?phone={phone}#") if phone else viewer.url
         async with browser() as running:
             page = await running.new_page()
             page.set_default_timeout(LIMIT_S * 1000)
@@ -211,3 +213,21 @@ async def test_the_page_around_learns_the_end(phone: EmulatedPhone, connect: Con
         await phone.close_clients("1402")
         ended = await says(page, "state")
         assert (ended["state"], "another device" in str(ended["reason"])) == ("closed", True)
+
+
+async def test_of_several_phones_the_page_around_names_one(lab: Lab) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = await stack.enter_async_context(emulator.serve_fleet(2, width=180, height=320))
+        sessions = [
+            await stack.enter_async_context(
+                streamer.connect(phone.instance_id, endpoint=fleet.endpoint, credentials=fleet.tenant_token)
+            )
+            for phone in fleet.phones
+        ]
+        viewer = await stack.enter_async_context(view(*sessions, embed_from=lab.origin))
+        async with lab.opened(viewer) as (page, _):
+            assert str((await says(page, "error"))["text"]).startswith("this viewer shows several phones: name one")
+        second = fleet.phones[1].instance_id
+        async with lab.opened(viewer, phone=second) as (page, frame):
+            assert (await says(page, "ready"))["phone"] == second
+            await frame.locator("#screen[data-drawn]").wait_for()
