@@ -1,7 +1,8 @@
 """The viewer's page in headless Chromium: how old what it shows is, how soon it shows anything, what a page costs.
 
 The emulator writes a frame's number and the time at which it was drawn into the frame. The page's canvas is read at
-each refresh of the screen, on the same clock. Emulator, server and browser are processes of their own.
+each refresh of the screen, on the same clock. What of that is the phone's is measured beside it. Emulator, server and
+browser are processes of their own.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
+import streamer
 from benchmarks.report import Goal, Grid, Report
+from streamer.emulator import read_barcode
 from tests.support.peers.browser import browser
 from tests.support.peers.chromium_phone import find_chromium
 from tests.support.processes import Child
@@ -30,9 +33,11 @@ OPENINGS: Final = 5  # a round
 VIEWERS: Final = (0, 1, 2, 4)
 CPU_SECONDS: Final = 6.0
 LIMIT_MS: Final = 30_000
-STREAMS: Final[dict[str, dict[str, Any]]] = {
-    "720p30": {},
-    "720p30, SPS declares reordering": {"faults": {"reordering_sps": True}},
+# With B-frames allowed, the emulator's encoder (x264) holds each frame back until it has the next one. A phone that
+# only declares them does not: ages are without that.
+STREAMS: Final[dict[str, tuple[dict[str, Any], float]]] = {
+    "720p30": ({}, 0.0),
+    "720p30, SPS declares reordering": ({"faults": {"reordering_sps": True}}, 1000 / SIZE["fps"]),
 }
 FALLBACKS: Final = {"720p30 as MP4, in a browser without WebCodecs": "delete window.VideoDecoder"}
 _VIEWPORT: Final = {"width": 1000, "height": 1000}
@@ -86,14 +91,17 @@ def measure(rounds: int) -> Iterator[str | Report]:
         yield Report([Goal(measure="the viewer's page", ours="", goal="", is_met=None)], (), ["needs Chromium"])
         return
     ages: dict[str, list[float]] = {}
+    arrived: dict[str, list[float]] = {}
     openings: dict[str, list[tuple[float, float]]] = {}
     clicks: list[float] = []
     shares: dict[int, list[tuple[float, float]]] = {}
     for number in range(rounds):
         of = f"round {number + 1} of {rounds}"
-        for stream, options in STREAMS.items():
+        for stream, (options, held_ms) in STREAMS.items():
             yield f"glass to glass, {stream}, {of}"
-            ages.setdefault(stream, []).extend(asyncio.run(_glass_to_glass(options)))
+            ages.setdefault(stream, []).extend(age - held_ms for age in asyncio.run(_glass_to_glass(options)))
+            yield f"arrivals, {stream}, {of}"
+            arrived.setdefault(stream, []).extend(age - held_ms for age in asyncio.run(_arrivals(options)))
         for stream, script in FALLBACKS.items():
             yield f"glass to glass, {stream}, {of}"
             ages.setdefault(stream, []).extend(asyncio.run(_glass_to_glass({}, script)))
@@ -105,7 +113,7 @@ def measure(rounds: int) -> Iterator[str | Report]:
         yield f"pages, {of}"
         for viewers, share in _shares().items():
             shares.setdefault(viewers, []).append(share)
-    yield _report(ages, openings, clicks, shares)
+    yield _report(ages, arrived, openings, clicks, shares)
 
 
 @contextlib.contextmanager
@@ -136,6 +144,22 @@ async def _glass_to_glass(options: dict[str, Any], script: str = "") -> list[flo
             await page.evaluate("() => { looked.frames = []; }")
             await asyncio.sleep(SECONDS)
             return [frame["age"] for frame in await page.evaluate("() => looked.frames")]
+
+
+async def _arrivals(options: dict[str, Any]) -> list[float]:
+    """Return the ages of frames when a session's socket has the last packet of each, in milliseconds."""
+    ages: list[float] = []
+    with Child("tests.support.phone_process", json.dumps({**SIZE, **options})) as phone:
+        place = phone.hear()
+        token = streamer.Token(place["token"])
+        async with streamer.connect(place["instance"], endpoint=place["endpoint"], credentials=token) as session:
+            ends = time.monotonic() + SECONDS / 2
+            async for frame in session.frames("every"):
+                if (barcode := read_barcode(frame.to_ndarray("gray"))) is not None:
+                    ages.append((round(frame.received_at * 1000) - barcode.clock_ms) % 2**32)
+                if time.monotonic() > ends:
+                    break
+    return ages
 
 
 async def _openings(*, is_still: bool) -> list[tuple[float, float]]:
@@ -208,6 +232,7 @@ def _asked(child: Child) -> float:
 
 def _report(
     ages: dict[str, list[float]],
+    arrived: dict[str, list[float]],
     openings: dict[str, list[tuple[float, float]]],
     clicks: list[float],
     runs: dict[int, list[tuple[float, float]]],
@@ -216,7 +241,12 @@ def _report(
         {viewers: statistics.median(run[each] for run in its) for viewers, its in runs.items()} for each in (0, 1)
     )
     goals = [
-        _goal(f"{stream}: glass to glass, p{percent}", _percentile(found, percent), goal_ms)
+        _goal(
+            f"{stream}: glass to glass, p{percent}",
+            _percentile(found, percent),
+            goal_ms,
+            f"when it has arrived {_percentile(arrived[stream], percent):.0f} ms",
+        )
         for stream, found in ages.items()
         if stream not in FALLBACKS
         for percent, goal_ms in GLASS_GOALS_MS.items()
@@ -237,8 +267,10 @@ def _report(
         )
     )
     glass = [
-        (stream, str(len(found)), *(f"{_percentile(found, percent):.0f}" for percent in (50, 95, 99)))
-        for stream, found in ages.items()
+        (f"{stream}{where}", str(len(found)), *(f"{_percentile(found, percent):.0f}" for percent in (50, 95, 99)))
+        for stream in ages
+        for where, found in (("", ages[stream]), (": when it has arrived", arrived.get(stream)))
+        if found
     ]
     opening = [
         (f"a {screen} screen", *(f"{statistics.median(each):.0f}" for each in zip(*found, strict=True)))
@@ -257,12 +289,13 @@ def _report(
             Grid("Opening the page", ("", "a frame, ms", "the newest frame, ms"), opening),
             Grid("The server's processor time", ("pages", "% of a core", "% for each page", "frames/s"), pages),
         ],
+        ["with reordering in the SPS, ages are without the 33 ms for which the emulator's encoder holds each frame"],
     )
 
 
-def _goal(measure: str, found_ms: float, goal_ms: float) -> Goal:
-    is_met = found_ms <= goal_ms
-    return Goal(measure=measure, ours=f"{found_ms:.0f} ms", goal=f"≤ {goal_ms:.0f} ms", is_met=is_met)
+def _goal(measure: str, found_ms: float, goal_ms: float, beside: str = "") -> Goal:
+    ours, goal = f"{found_ms:.0f} ms", f"≤ {goal_ms:.0f} ms"
+    return Goal(measure=measure, ours=ours, beside=beside, goal=goal, is_met=found_ms <= goal_ms)
 
 
 def _percentile(values: list[float], percent: int) -> float:

@@ -6,6 +6,7 @@ const HEADER = 16;
 const [VIDEO, AUDIO, JPEG, HEAD, FRAGMENT] = [1, 2, 3, 4, 5];
 const [KEYFRAME, DISCONTINUITY, OLD] = [1, 2, 4];
 const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes on with the next keyframe
+const PASS_ABOVE = 3, PASS_FOR_MS = 200; // while more frames wait than that, few are drawn: drawing holds the others up
 const ARRIVALS_LIMIT = 64;
 const ASK_EVERY_MS = 1000;
 
@@ -17,6 +18,7 @@ let newest, isScheduled = false;
 const arrivals = new Map(); // when the frames came that are not drawn yet, by their timestamps; the newest of them
 let forms; // of video that the browser can play, the best first
 let show = { do: "show", visible: false };
+let drawnAt = -Infinity; // when a frame was drawn last
 let drawn = 0, skipped = 0;
 
 self.onmessage = ({ data: message }) => {
@@ -136,7 +138,7 @@ function decode(data, flags, timestamp) {
 function configure() {
   if (decoder && decoder.state !== "closed") decoder.close();
   decoder = new VideoDecoder({
-    output: (frame) => put(frame, frame.timestamp),
+    output: (frame) => (isPassedOver() ? pass(frame) : put(frame, frame.timestamp)),
     error: () => {
       needsKeyframe = true;
       askKeyframe();
@@ -144,6 +146,16 @@ function configure() {
   });
   decoder.codec = codec;
   decoder.configure(config());
+}
+
+// Whether enough frames wait behind one that it need not be drawn.
+function isPassedOver() {
+  return decoder.state === "configured" && decoder.decodeQueueSize > PASS_ABOVE && performance.now() - drawnAt < PASS_FOR_MS;
+}
+
+function pass(frame) {
+  frame.close();
+  skipped += 1;
 }
 
 function askKeyframe() {
@@ -178,6 +190,7 @@ function draw() {
   context.drawImage(image, 0, 0, width, height);
   image.close();
   drawn += 1;
+  drawnAt = performance.now();
   const delayMs = arrivals.has(timestamp) ? performance.now() - arrivals.get(timestamp) : undefined;
   for (const each of arrivals.keys()) if (each <= timestamp) arrivals.delete(each);
   self.postMessage({ say: "drawn", drawn, skipped, timestamp, delayMs });
