@@ -87,7 +87,7 @@ class _Watching:
         """Draw until told to stop, or until the session ends. Raises what ended it."""
         frames = self._session.frames(max_fps=MAX_FPS)
         taking = asyncio.create_task(self._take(frames), name="take frames")
-        others = [asyncio.create_task(self._tick()), asyncio.create_task(stopped.wait())]
+        others = [asyncio.create_task(work) for work in (self._tick(), self._follow(), stopped.wait())]
         for task in (taking, *others):
             task.add_done_callback(lambda _: self._changed.set())
         with on_signal(self._changed.set, numbers=[] if _RESIZED is None else [_RESIZED]):
@@ -113,6 +113,10 @@ class _Watching:
     async def _take(self, frames: streamer.FrameIterator) -> None:
         async for frame in frames:
             self._frame = frame
+            self._changed.set()
+
+    async def _follow(self) -> None:
+        async for _ in self._session.events():
             self._changed.set()
 
     async def _tick(self) -> None:

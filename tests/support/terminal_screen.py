@@ -35,6 +35,7 @@ class Screen:
         self.images: dict[int, npt.NDArray[np.uint8]] = {}  # kitty's, by number
         self.sixels: list[tuple[tuple[int, int], npt.NDArray[np.uint8]]] = []  # with their cells, in order
         self.drawn = 0  # characters
+        self.lines: set[str] = set()  # all that the last row has shown
         self.said = ""  # before the program has taken the terminal over, and after it
         self._unread = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -83,6 +84,7 @@ class Screen:
             else:
                 self._put(character)
         self._unread = self._unread[at:]
+        self.lines.add(self.text)
         assert len(self._unread) < 4_000_000, self._unread[:40]
 
     def _control(self, private: str, numbers: str, final: str) -> None:
