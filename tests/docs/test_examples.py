@@ -17,7 +17,7 @@ from PIL import Image
 
 from streamer import emulator
 from streamer.emulator import EmulatedPhone, Touch, read_barcode
-from tests.support.example_programs import EXAMPLES, load
+from tests.support.example_programs import EXAMPLES, load, running
 from tests.support.prepared import PYTHON
 from tests.support.waiting import until
 
@@ -173,14 +173,8 @@ async def test_visual_regression_finds_what_has_changed(
 
 
 async def test_the_viewer_is_open_in_the_browser_until_the_page_is_closed(phone: EmulatedPhone) -> None:
-    browser = f"{sys.executable} -m tests.support.visiting %s"
-    viewer = await asyncio.create_subprocess_exec(
-        *(sys.executable, EXAMPLES / "viewer.py", phone.instance_id),
-        env={**os.environ, "BROWSER": browser},
-        cwd=EXAMPLES.parent,
-        stdout=subprocess.PIPE,
-    )
-    async with asyncio.timeout(2 * LIMIT_S):
+    env = {**os.environ, "BROWSER": f"{sys.executable} -m tests.support.visiting %s"}
+    async with asyncio.timeout(2 * LIMIT_S), running("viewer", phone.instance_id, env=env) as viewer:
         output, _ = await viewer.communicate()
     assert viewer.returncode == 0
     assert re.fullmatch(rb"http://127\.0\.0\.1:\d+/#\S+\nClose the page to end\.\n", output)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +14,7 @@ from streamer.emulator import EmulatedPhone, Key, Touch
 from streamer.viewer import view
 from tests.support.commands import environment
 from tests.support.everywhere import Connect
-from tests.support.example_programs import EXAMPLES
+from tests.support.example_programs import running
 from tests.support.peers.browser import browser, watch_errors
 from tests.support.waiting import LIMIT_S, QUICK, until
 
@@ -56,8 +55,8 @@ class Lab:
     async def opened(self, viewer: Viewer, *, phone: str = "") -> AsyncIterator[tuple[Page, FrameLocator]]:
         """Open the page in a browser."""
         self.viewer_url = viewer.url.replace("/#", f"/?phone={phone}#") if phone else viewer.url
-        async with browser() as running:
-            page = await running.new_page()
+        async with browser() as chromium:
+            page = await chromium.new_page()
             page.set_default_timeout(LIMIT_S * 1000)
             await page.goto(f"{self.origin}/")
             yield page, page.frame_locator("#viewer")
@@ -90,18 +89,16 @@ def touches(phone: EmulatedPhone) -> list[tuple[int, float, float]]:
 
 
 async def test_the_example_hears_what_happens_to_the_phone_and_acts_on_it() -> None:
-    async with emulator.serve(width=360, height=640, audio=False) as phone, browser() as running:
-        server = await asyncio.create_subprocess_exec(
-            *(sys.executable, EXAMPLES / "embed" / "server.py", phone.instance_id, "--port", "0"),
-            env=environment(phone),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+    async with (
+        emulator.serve(width=360, height=640, audio=False) as phone,
+        running("embed/server", phone.instance_id, "--port", "0", env=environment(phone)) as server,
+        browser() as chromium,
+    ):
         assert server.stdout is not None
         address = (await server.stdout.readline()).decode().removeprefix("open ").strip()
         for url in (address, address.replace("127.0.0.1", "localhost")):
             phone.inputs.clear()
-            page = await running.new_page()
+            page = await chromium.new_page()
             page.set_default_timeout(LIMIT_S * 1000)
             errors = watch_errors(page)
             await page.goto(url)
@@ -137,8 +134,8 @@ async def test_a_page_of_an_origin_that_is_not_named_gets_no_frame(
 ) -> None:
     async with connect(phone) as session, session.view(embed_from=embed_from) as viewer:
         lab.viewer_url = viewer.url
-        async with browser() as running:
-            page = await running.new_page()
+        async with browser() as chromium:
+            page = await chromium.new_page()
             errors = watch_errors(page)
             await page.goto(f"{lab.origin}/")
             await until(lambda: any("frame-ancestors" in error for error in errors))
