@@ -16,9 +16,12 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-import pygame
-
 import streamer
+
+try:
+    import pygame
+except ImportError:
+    sys.exit("error: this example needs pygame-ce: pip install '.[window]' in the checkout of streamer")
 
 KEYS = {
     pygame.K_RETURN: "ENTER",

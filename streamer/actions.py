@@ -161,7 +161,8 @@ class Action:
         if self._performing is None:
             raise ConfigurationError(
                 f"expected an action that was not sent, got one that was: "
-                f"write {self._of}.{self._verb}(...).{question}()"
+                f"write {self._of}.{self._verb}(...).{question}() in one await, "
+                f"or without asyncio {self._of}.watched.{self._verb}(...).{question}()"
                 if self._of == "phone"
                 else f"expected a question right after the tap, got one too late, or a second one: write "
                 f"target.{self._verb}(...).{question}()"

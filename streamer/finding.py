@@ -117,6 +117,10 @@ def _pixels_of(image: str | os.PathLike[str] | bytes | Any) -> tuple[npt.NDArray
         path = Path(image)
         try:
             data = path.read_bytes()
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"there is no image {path.absolute()}: check its name; a relative one starts at the working directory"
+            ) from None
         except OSError as error:
             raise ConfigurationError(f"cannot read the image {path}: {error.strerror or error}") from error
         return decode_image(data, str(path)), path.name

@@ -46,6 +46,14 @@ class Picture:
     is_at_rest: bool
 
 
+def _lack(path: Path) -> str:
+    if not path.exists():
+        return "which does not exist: check its name"
+    if inner := sorted(path.glob(f"*/{TIMELINE}")):
+        return f"which holds the folders of {len(inner)} tests: name one of them, such as {inner[0].parent}"
+    return "which has none: run pytest with --phone-timeline on"
+
+
 def read_replay(folder: str | os.PathLike[str]) -> Replay:
     """Read a test's folder, or its `timeline.jsonl`. Raises ConfigurationError if there is no timeline."""
     path = Path(folder)
@@ -54,9 +62,7 @@ def read_replay(folder: str | os.PathLike[str]) -> Replay:
         with file.open("rb") as lines:
             run = run_of(decode(lines))
     except FileNotFoundError:
-        raise ConfigurationError(
-            f"expected a test's folder with {TIMELINE}, got {path}, which has none: run pytest with --phone-timeline on"
-        ) from None
+        raise ConfigurationError(f"expected a test's folder with {TIMELINE}, got {path}, {_lack(path)}") from None
     except OSError as error:
         raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from error
     video = None if run.video is None else file.parent / run.video.path

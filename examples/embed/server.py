@@ -44,7 +44,9 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         main(given.instance, given.port)
-    except (streamer.StreamerError, OSError) as error:
+    except streamer.StreamerError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.strerror}: choose another port than {given.port} with --port")
     except KeyboardInterrupt:
         sys.exit(130)

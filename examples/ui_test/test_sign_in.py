@@ -1,6 +1,6 @@
 """The sign-in of an app, tested on its screen. The last test finds a bug that the app has.
 
-Install streamer with the extras `image` and `ocr`, and pytest, then:
+Install streamer with the extras `pytest` and `ocr`, then:
 
     pytest examples/ui_test
 

@@ -73,9 +73,11 @@ async def serve(
             "auth_token": fleet.tenant_token if given is None else None,
             "instances": names,
         }
+        is_moved = port is None and not fleet.endpoint.endswith(f":{PORT}")
         are = "emulator is" if count == 1 else f"{count} emulators are"
         last = "" if count == 1 else f"    # … {names[-1]}"
         words = [
+            *([f"Port {PORT} is taken, perhaps by another emulator.", ""] if is_moved else []),
             f"The {are} running. In another terminal:",
             "",
             f"  export STREAMER_ENDPOINT={fleet.endpoint}",

@@ -183,7 +183,10 @@ def close_error(payload: Any, request: SignalingRequest) -> SignalingClosedError
     reasons = [payload.get("reason"), payload.get("code")] if isinstance(payload, dict) else [payload]
     code = next((code for code in map(_code, reasons) if code is not None), None)
     if code == CLOSE_TAKEN_OVER:
-        return TakenOverError("another device took the phone over (close code 1402)")
+        return TakenOverError(
+            "another device or program took the phone over (close code 1402): a phone serves one connection at a time, "
+            "so end the other one, then connect again"
+        )
     if code == CLOSE_WRONG_TOKEN:
         return DeviceTokenError("the instance id is wrong or the device token has expired (close code 1415)", code=code)
     if code is not None and code in _CLOSE_REASONS:

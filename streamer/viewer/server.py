@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import ipaddress
 import json
 import logging
+import os
 import secrets
 import socket
 import webbrowser
@@ -264,7 +266,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+        is_of_system = error.errno in errno.errorcode  # around which Python puts the address
+        why = os.strerror(error.errno or 0) if is_of_system else error.strerror
+        what = "another port, or 0 for a free one" if error.errno == errno.EADDRINUSE else "another host or port"
+        raise ConfigurationError(f"cannot listen on port {port} of {host}: {why}: choose {what}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)

@@ -85,9 +85,14 @@ def test_runs_without_a_video_are_compared_by_length(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected a test's folder with timeline\.jsonl, got \S+, which has"):
+    expected = r"expected a test's folder with timeline\.jsonl, got \S+, which"
+    with pytest.raises(ConfigurationError, match=f"{expected} has none: run pytest with --phone-timeline on"):
         read_replay(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"{expected} does not exist: check its name"):
+        read_replay(tmp_path / "run")
     folder = write_run(tmp_path / "run")
+    with pytest.raises(ConfigurationError, match=rf"{expected} holds the folders of 1 tests: .*, such as \S+/run$"):
+        read_replay(tmp_path)
     (folder / "video.mp4").write_bytes(b"nothing")
     with pytest.raises(ConfigurationError, match=r"cannot decode the video \S+video\.mp4"):
         pictures_at(folder / "video.mp4", [0.0])

@@ -29,7 +29,7 @@ async def test_the_page_is_there_until_the_end(phone: EmulatedPhone, ending: str
             await phone.close_clients("1402")
         ended = await end(process)
     assert (ended.code, ended.out) == (0 if ending == "Ctrl-C" else 4, "")
-    assert ("another device" in ended.err) == (ending == "taken over")
+    assert ("end the other one, then connect again" in ended.err) == (ending == "taken over")
 
 
 async def test_a_port_that_is_taken_is_told(phone: EmulatedPhone) -> None:
@@ -38,7 +38,8 @@ async def test_a_port_that_is_taken_is_told(phone: EmulatedPhone) -> None:
         port = server.sockets[0].getsockname()[1]
         ended = await run("view", phone.instance_id, "--no-open", "--port", port, env=environment(phone))
     assert ended.code == 2
-    assert ended.err.startswith(f"error: cannot listen on port {port} of 127.0.0.1: Address already in use")
+    words = "Address already in use: choose another port, or 0 for a free one"
+    assert ended.err == f"error: cannot listen on port {port} of 127.0.0.1: {words}\n"
 
 
 async def test_an_origin_that_is_none_is_told_before_a_phone_is_taken(phone: EmulatedPhone) -> None:

@@ -209,7 +209,12 @@ async def test_it_acts_on_the_phone_and_calls_its_cloud() -> None:
     def work(phone: emulator.EmulatedPhone) -> None:
         place: dict[str, Any] = {"endpoint": phone.endpoint, "credentials": streamer.Token(phone.tenant_token)}
         with sync.timeout(LIMIT_S), sync.connect(phone.instance_id, calls_per_minute=1000, **place) as session:
-            assert session.tap(0.5, 0.25).sent_ns
+            tapped = session.tap(0.5, 0.25)
+            assert tapped.sent_ns
+            with pytest.raises(
+                streamer.ConfigurationError, match=r"without asyncio phone\.watched\.tap\(\.\.\.\)\.settled"
+            ):
+                tapped.settled()
             with session.finger() as finger:
                 finger.down(0.1, 0.1)
             with pytest.raises(ZeroDivisionError), session.finger() as finger:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,15 @@ async def test_an_icon_is_found_tapped_and_gone(phone: emulator.EmulatedPhone, c
             await icon.tap(timeout_s=0.2)
         assert raised.value.best is not None
         assert raised.value.best.score < 0.9
+
+
+async def test_an_image_that_is_missing_is_told_with_where_it_was_looked_for(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session:
+        with pytest.raises(streamer.ConfigurationError, match="check its name") as refused:
+            session.get_by_image("pay.png")
+    assert str(refused.value).startswith(f"there is no image {Path.cwd() / 'pay.png'}: ")
 
 
 async def test_two_matches_are_an_error_that_names_both_places(phone: emulator.EmulatedPhone, connect: Connect) -> None:
