@@ -19,6 +19,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streamer.media.playback.lending import renewed_in_forks
+
 SLACK: Final = 64  # bytes behind each array, for code that writes whole blocks of pixels
 LEAST: Final = 128 * 1024  # bytes: malloc itself uses smaller pieces again
 FREE_LIMIT: Final = 32 * 1024 * 1024  # bytes that wait, for each size: 5 frames at 1080p, 12 at 720p
@@ -35,6 +37,10 @@ class ArrayPool:
     def __init__(self, *, free_limit: int = FREE_LIMIT, sizes: int = SIZES_LIMIT) -> None:
         self._free_limit = free_limit
         self._sizes = sizes
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the memory that waits."""
         self._lock = threading.Lock()
         self._free: OrderedDict[int, deque[bytearray]] = OrderedDict()  # by size in bytes; the latest used is the last
 
@@ -49,7 +55,7 @@ class ArrayPool:
         except IndexError:
             memory = bytearray(size + SLACK)
         array: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memory)
-        weakref.finalize(array, free.append, memory).atexit = False
+        weakref.finalize(array, self._take_back, size, memory).atexit = False
         return array
 
     @property
@@ -61,12 +67,16 @@ class ArrayPool:
     def _free_of(self, size: int) -> "deque[bytearray]":
         with self._lock:
             if (free := self._free.get(size)) is None:
-                # A full deque drops its oldest piece. One that is forgotten here goes with the last array of its size.
+                # A full deque drops its oldest piece.
                 free = self._free[size] = deque(maxlen=max(self._free_limit // size, 1))
             self._free.move_to_end(size)
             while len(self._free) > self._sizes:
                 self._free.popitem(last=False)
             return free
 
+    def _take_back(self, size: int, memory: bytearray) -> None:
+        if (free := self._free.get(size)) is not None:  # memory of a size that was forgotten is freed
+            free.append(memory)
 
-ARRAYS: Final = ArrayPool()  # of this process
+
+ARRAYS: Final = renewed_in_forks(ArrayPool())  # of this process

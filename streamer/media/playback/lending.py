@@ -1,12 +1,30 @@
 """Things that only one thread may use at a time and that are costly to make: lent, taken back, and lent again."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+class Renewable(Protocol):
+    """What can begin anew."""
+
+    def begin_anew(self) -> None:
+        """Forget everything. In a fork of the process, another thread may have held the lock."""
+
+
+R = TypeVar("R", bound=Renewable)
+
+
+def renewed_in_forks(thing: R) -> R:
+    """Have a thing, which stays as long as the process, begin anew in each fork of the process; return it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=thing.begin_anew)
+    return thing
 
 
 class Lending(Generic[K, T]):
@@ -19,6 +37,10 @@ class Lending(Generic[K, T]):
     def __init__(self, make: Callable[[K], T], *, limit: int) -> None:
         self._make = make
         self._limit = limit
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what nobody uses."""
         self._lock = threading.Lock()
         self._idle: list[tuple[K, T]] = []  # the latest used is the last
 

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from streamer.errors import ConfigurationError
 from streamer.media.playback import swscale
 from streamer.media.playback.array_pool import ARRAYS
-from streamer.media.playback.lending import Lending
+from streamer.media.playback.lending import Lending, renewed_in_forks
 
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -25,7 +25,9 @@ _LUMA_FIRST: Final = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yu
 _CHUNK: Final = 512 * 1024  # bytes of luma: a cache holds them from one step to the next
 _KEPT: Final = 8  # reformatters that nobody uses
 
-_reformatters: Final[Lending[tuple[Any, ...], VideoReformatter]] = Lending(lambda _: VideoReformatter(), limit=_KEPT)
+_reformatters: Final[Lending[tuple[Any, ...], VideoReformatter]] = renewed_in_forks(
+    Lending(lambda _: VideoReformatter(), limit=_KEPT)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from av.video import reformatter
 
 from streamer.media.playback.array_pool import SLACK
-from streamer.media.playback.lending import Lending
+from streamer.media.playback.lending import Lending, renewed_in_forks
 
 _BILINEAR: Final = 2  # SWS_BILINEAR, which is PyAV's default
 _ONE: Final = 1 << 16  # contrast and saturation as they are
@@ -130,7 +130,7 @@ class _Context:
             raise MemoryError(f"libswscale converted {rows} of {end - begin} rows")
 
 
-_contexts: Final = Lending(_Context, limit=_KEPT)
+_contexts: Final = renewed_in_forks(Lending(_Context, limit=_KEPT))
 
 
 @functools.cache

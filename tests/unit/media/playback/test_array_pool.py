@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,22 @@ def test_only_the_latest_sizes_wait() -> None:
     assert pool.free_bytes == 2 * (SIZE + SLACK) + 2 + 3
     del held  # of a size that is forgotten
     assert pool.free_bytes == 2 * (SIZE + SLACK) + 2 + 3
+
+
+def test_memory_of_a_size_that_is_forgotten_is_freed_also_while_an_array_of_it_lives() -> None:
+    pool = ArrayPool(sizes=1)
+    tracemalloc.start()
+    try:
+        held, another, waits = (pool.take((SIZE,)) for _ in range(3))
+        del waits
+        with_three, _ = tracemalloc.get_traced_memory()
+        other_size = pool.take((LEAST,))
+        del another
+        with_one, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert with_three - with_one > 2 * SIZE - LEAST - 10_000
+    assert (held.size, other_size.size) == (SIZE, LEAST)
 
 
 def test_what_is_written_behind_an_array_hits_nothing() -> None:

@@ -1,5 +1,8 @@
 """Things are lent to one borrower at a time."""
 
+import subprocess
+import sys
+
 import pytest
 
 from streamer.media.playback.lending import Lending
@@ -57,3 +60,29 @@ def test_what_was_in_use_at_an_error_is_not_lent_again() -> None:
         with pytest.raises(ValueError, match="broken"):
             fail()
     assert lent[0] is not lent[1]
+
+
+_FORKS_WHILE_LOCKED = """
+import contextlib, os, signal
+import av
+from streamer.media.playback import pixels, swscale
+from streamer.media.playback.array_pool import ARRAYS
+
+frame = av.VideoFrame(640, 480, "yuv420p")
+with contextlib.ExitStack() as stack:
+    for each in (ARRAYS, swscale._contexts, pixels._reformatters):
+        stack.enter_context(each._lock)  # as another thread may, at any moment
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        pixels.Conversion("rgb24")(frame)
+        pixels.Conversion("rgb24", (320, 240))(frame)
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.edge
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_fork_of_the_process_converts_also_if_another_thread_did_when_it_began() -> None:
+    subprocess.run([sys.executable, "-c", _FORKS_WHILE_LOCKED], check=True)
