@@ -19,11 +19,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from streamer import AccessUnit
+from streamer import AccessUnit, VideoFrame
 
 _HEADER: Final = struct.Struct("!BB6xq")
 _VIDEO, _AUDIO, _JPEG, _HEAD, _FRAGMENT = 1, 2, 3, 4, 5
 _KEYFRAME, _DISCONTINUITY, _OLD = 1, 2, 4
+_VIDEO_CLOCK: Final = 90_000  # Hz, of a frame's RTP time
 FINGERS: Final = 10  # of one page, on the screen at once
 TEXT_LIMIT: Final = 1000  # characters of a text to be typed
 
@@ -100,7 +101,7 @@ def read_command(message: str | bytes) -> Command:
         raise RefusedError("expected text with a JSON object, got a binary message")
     try:
         said = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RefusedError("expected a JSON object, got text that is no JSON") from None
     if not isinstance(said, dict):
         raise RefusedError(f"expected a JSON object, got {type(said).__name__}")
@@ -192,9 +193,9 @@ def head_message(head: bytes) -> bytes:
     return _HEADER.pack(_HEAD, _KEYFRAME, 0) + head
 
 
-def image_message(jpeg: bytes, microseconds: int) -> bytes:
+def image_message(jpeg: bytes, frame: VideoFrame) -> bytes:
     """Return the message with a frame as a JPEG image."""
-    return _HEADER.pack(_JPEG, _KEYFRAME, microseconds) + jpeg
+    return _HEADER.pack(_JPEG, _KEYFRAME, frame.rtp_time * 1_000_000 // _VIDEO_CLOCK) + jpeg
 
 
 def _message(channel: int, unit: AccessUnit, data: bytes, is_old: bool) -> bytes:

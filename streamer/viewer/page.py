@@ -110,7 +110,7 @@ class Page:
         with contextlib.suppress(StreamerError):
             async for frame in self._session.frames(max_fps=JPEG_FPS):
                 jpeg = await asyncio.to_thread(_to_jpeg, frame)
-                await self._connection.send(messages.image_message(jpeg, frame.rtp_time))
+                await self._connection.send(messages.image_message(jpeg, frame))
 
     async def _send_events(self) -> None:
         async for event in self._session.events():
@@ -143,8 +143,12 @@ class Page:
                 await self._say("recording", on=True)
             case Record(is_on=False) if self._recording is not None:
                 recording, self._recording = self._recording, None
-                await recording.stop()
-                await self._say("recording", on=False, path=str(recording.path))
+                path = None
+                try:
+                    await recording.stop()
+                    path = str(recording.path)
+                finally:  # it has ended, also if the page is told of an error next
+                    await self._say("recording", on=False, path=path)
             case Save():
                 async with self._session.record(self._new_name(), before_s=command.seconds) as saved:
                     pass

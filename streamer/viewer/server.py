@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, TypeAlias
+from urllib.parse import quote
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from streamer import ConfigurationError, Session, Viewer
+from streamer import ConfigurationError, Session, StreamerError, Viewer
 from streamer.viewer import embedding
 from streamer.viewer.page import Page
 
@@ -31,7 +32,7 @@ TOKEN_WITHIN_S: Final = 5.0
 RELOAD_WITHIN_S: Final = 2.0  # a page that is closed comes again by then if it was reloaded
 SEND_BUFFER: Final = 256 * 1024  # bytes that the system keeps for a page: more would be seconds of delay
 UNSENT: Final = 32 * 1024  # of them, those that are not under way yet; where the system knows this limit
-UNAUTHORIZED, REFUSED = 4401, 4403  # close codes
+UNAUTHORIZED, REFUSED, TRY_AGAIN = 4401, 4403, 1013  # close codes
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -74,7 +75,7 @@ class Server(Viewer):
     def url(self) -> str:
         """See `Viewer.url`. Browsers send the token, which is in the fragment, to nobody."""
         address = _THIS_MACHINE[self._address.version] if self._address.is_unspecified else str(self._address)
-        return f"http://{_in_url(address)}:{self._port}/#{self._token}"
+        return f"http://{_in_url(address)}:{self._port}/#{quote(self._token, safe='')}"
 
     @property
     def port(self) -> int:
@@ -109,7 +110,21 @@ class Server(Viewer):
 
     async def wait_ended(self) -> None:
         """See `Viewer.wait_ended`."""
-        await asyncio.gather(*(session.wait_ended() for session in self._sessions.values()))
+        last: StreamerError | None = None
+
+        async def wait_for(session: Session) -> None:
+            nonlocal last
+            try:
+                await session.wait_ended()
+                last = None
+            except StreamerError as error:
+                last = error
+
+        async with asyncio.TaskGroup() as tasks:
+            for session in self._sessions.values():
+                tasks.create_task(wait_for(session))
+        if last is not None:
+            raise last
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request for a file; None lets a WebSocket open."""
@@ -148,7 +163,7 @@ class Server(Viewer):
                     said = json.loads(await connection.recv())
                 token, name = said["token"], said.get("phone")
                 is_known = hmac.compare_digest(str(token).encode(), self._token.encode())
-            except (TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+            except (TimeoutError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 is_known, name = False, None
             if not is_known:
                 await connection.close(UNAUTHORIZED, "expected the token of this viewer: open the address it printed")
@@ -156,6 +171,9 @@ class Server(Viewer):
             name = next(iter(self._sessions)) if name is None else name
             if (session := self._sessions.get(str(name))) is None:
                 await connection.close(REFUSED, "expected a phone that this viewer shows")
+                return
+            if len(self._pages) >= PAGES_LIMIT:  # others may have opened since it was let in
+                await connection.close(TRY_AGAIN, f"{PAGES_LIMIT} pages are open already")
                 return
             page = Page(connection, session, read_only=self._read_only, phones=list(self._sessions))
             try:
@@ -263,6 +281,8 @@ def _in_url(address: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"expected a port from 0 to 65535, got {port}")
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

@@ -95,7 +95,7 @@ function hear(data) {
       break;
     case "recording":
       $("record").setAttribute("aria-pressed", data.on);
-      tell(data.on ? "Recording on the server." : `Recorded: ${data.path}`);
+      if (data.on || data.path) tell(data.on ? "Recording on the server." : `Recorded: ${data.path}`);
       break;
     case "saved":
       tell(`Saved: ${data.path}`);

@@ -38,6 +38,7 @@ def test_a_command_is_read(said: dict[str, object], command: messages.Command) -
     ("said", "sentence"),
     [
         (b"\x00", "expected text with a JSON object, got a binary message"),
+        ("[" * 16_000, "expected a JSON object, got text that is no JSON"),
         ("{", "expected a JSON object, got text that is no JSON"),
         ("[]", "expected a JSON object, got list"),
         ('{"do": "explode"}', 'expected "do" to be one of touch, press, type, show, refresh, record, save'),

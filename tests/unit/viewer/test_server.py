@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -31,7 +33,14 @@ def place(viewer: Viewer) -> str:
 
 
 def token(viewer: Viewer) -> str:
-    return viewer.url.partition("#")[2]
+    """Return the token as the page reads it from the address (`URLSearchParams` of what is behind `#`)."""
+    return parse_qs("token=" + viewer.url.partition("#")[2])["token"][0]
+
+
+def page(viewer: Viewer) -> connect_websocket:
+    """Open the WebSocket of a page, which has still to say its token."""
+    address = place(viewer).replace("http", "ws") + "stream"
+    return connect_websocket(address, origin=Origin(place(viewer).rstrip("/")), proxy=None)
 
 
 async def said_to(viewer: Viewer, *messages: Any, origin: str | None = None, host: str | None = None) -> str:
@@ -81,9 +90,68 @@ async def test_a_stranger_s_page_gets_no_websocket(viewer: Viewer, headers: dict
     assert refused.value.response.status_code == 403
 
 
-@pytest.mark.parametrize("first", [{"token": "wrong"}, {}, [], "no JSON", b"\xff", {"token": None}])
+@pytest.mark.parametrize("first", [{"token": "wrong"}, {}, [], "no JSON", b"\xff", {"token": None}, "[" * 16_000])
 async def test_a_page_without_the_token_is_told_so(viewer: Viewer, first: Any) -> None:
     assert (await said_to(viewer, first)).startswith("4401 expected the token of this viewer")
+
+
+async def test_a_token_of_any_characters_reaches_the_page_whole(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    given = "aGVsbG8+d29ybGQ/IQ== &#%41 ü"
+    async with connect(phone) as session, session.view(token=given) as viewer:
+        assert "=" not in viewer.url.partition("#")[2]  # by which a page knows that several things are named there
+        assert token(viewer) == given
+
+
+async def test_pages_that_open_at_once_are_no_more_than_the_limit(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PAGES_LIMIT", 1)
+    async with page(viewer) as first, page(viewer) as second:
+        await first.send(json.dumps({"token": token(viewer)}))
+        await until(lambda: viewer.pages == 1)
+        await second.send(json.dumps({"token": token(viewer)}))
+        with pytest.raises(ConnectionClosed) as refused:
+            await second.recv()
+    assert refused.value.rcvd is not None
+    assert (refused.value.rcvd.code, refused.value.rcvd.reason) == (1013, "1 pages are open already")
+
+
+async def test_an_image_has_the_time_of_its_frame_in_microseconds(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, session.view() as viewer:
+        await session.screenshot()
+        phone.go_still()
+        async with page(viewer) as websocket:
+            await websocket.send(json.dumps({"token": token(viewer)}))
+            await websocket.send(json.dumps({"do": "show", "visible": True, "form": "jpeg"}))
+            expected, got = -1, 0
+            while got != expected:  # up to the last frame that was under way when the screen became still
+                async with asyncio.timeout(20):
+                    while isinstance(message := await websocket.recv(), str):
+                        pass
+                    got = int.from_bytes(message[8:16])
+                    expected = (await session.screenshot()).rtp_time * 1_000_000 // 90_000
+
+
+async def test_a_recording_that_failed_is_told_to_have_ended_and_why(
+    phone: emulator.EmulatedPhone, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with connect(phone) as session, session.view() as viewer, page(viewer) as websocket:
+        phone.go_still()
+        for said in ({"token": token(viewer)}, {"do": "record", "on": True}, {"do": "record", "on": False}):
+            await websocket.send(json.dumps(said))
+        heard: list[Any] = []
+        async with asyncio.timeout(20):
+            while not heard or heard[-1]["say"] != "error":
+                heard.append(json.loads(await websocket.recv()))
+    told = [said for said in heard if said["say"] in {"recording", "error"}]
+    assert [said.get("on") for said in told] == [True, False, None]
+    assert told[1]["path"] is None
+    assert told[2]["text"].startswith("no frame came: ")
 
 
 @pytest.mark.parametrize("name", ["other", []])
@@ -101,6 +169,7 @@ async def test_bad_options_are_told(phone: emulator.EmulatedPhone, connect: Conn
     for options, sentence in (
         ({"token": "short"}, "expected a token of at least 16 characters, got 5"),
         ({"port": viewer.port}, f"cannot listen on port {viewer.port} of 127.0.0.1: "),
+        ({"port": 70_000}, "expected a port from 0 to 65535, got 70000"),
         ({"host": "phones.example"}, "expected an IP address to listen on, got 'phones.example'"),
     ):
         async with connect(phone) as session:
@@ -119,9 +188,7 @@ async def test_the_program_goes_on_when_all_pages_are_closed_and_not_when_one_is
     monkeypatch.setattr(server, "RELOAD_WITHIN_S", 5.0)
     closed = asyncio.create_task(viewer.wait_closed())
     for is_first in (True, False):
-        async with connect_websocket(
-            place(viewer).replace("http", "ws") + "stream", origin=Origin(place(viewer).rstrip("/")), proxy=None
-        ) as websocket:
+        async with page(viewer) as websocket:
             await websocket.send(json.dumps({"token": token(viewer)}))
             await until(lambda: viewer.pages == 1)
             if not is_first:
@@ -151,3 +218,22 @@ async def test_a_session_that_ends_ends_the_wait_for_its_pages(connect: Connect)
         with pytest.raises(streamer.TakenOverError):
             await viewer.wait_closed()
     assert f"{phone.instance_id}: 0 pages" in repr(viewer)
+
+
+async def test_a_viewer_of_several_phones_ends_with_the_last_one(connect: Connect) -> None:
+    async with (
+        emulator.serve(width=90, height=160) as phone,
+        emulator.serve(width=90, height=160, instance_id="other-phone") as other,
+        connect(phone, reconnect=None) as session,
+        connect(other, reconnect=None) as other_session,
+        view(session, other_session) as viewer,
+    ):
+        ended = asyncio.create_task(viewer.wait_ended())
+        await phone.close_clients("1402")
+        with pytest.raises(streamer.TakenOverError):
+            await session.wait_ended()
+        await until(lambda: session.state == "closed")
+        await asyncio.sleep(0)
+        assert not ended.done()
+        await other_session.aclose()
+        await ended
