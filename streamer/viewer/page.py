@@ -33,7 +33,7 @@ JPEG_FPS: Final = 15  # for a page that decodes no stream
 
 
 class Page:
-    """An open page. `run` ends when it is closed, or when the session has ended and the page knows it."""
+    """An open page. It stays open after the session has ended, and says so."""
 
     def __init__(self, connection: ServerConnection, session: Session, *, read_only: bool, phones: list[str]) -> None:
         self._connection = connection

@@ -9,6 +9,7 @@ the file: newly encoded frames, and the phone's audio unchanged. It decodes and 
 4. The encoder has a thread of its own (`encoder_thread`), for it may stand still.
 """
 
+import contextlib
 import datetime as dt
 import os
 from collections import deque
@@ -190,7 +191,8 @@ class Transcoder:
             least_ns = self._pace.time_ns(max(self._pace.next, 1))
             self._encode_steps(self._pace.advance(max(self._timeline.time_of(end_ns), least_ns)), end_ns)
             if self._encoder is not None:
-                self._add(None)
+                with self._encoding():
+                    self._add(None)
             end_ns = self._start_ns + self._pace.time_ns(self._pace.next)
         self._units += map(self._beside_frames, self._audio)
         self._audio.clear()
@@ -230,7 +232,7 @@ class Transcoder:
         self._release_audio()
 
     def _encode(self, step: int, shown: _Frame) -> None:
-        try:
+        with self._encoding():
             if self._encoder is None:
                 self._encoder = self._thread.call(partial(open_encoder, self._options, shown.av_frame))
             encoder = self._encoder
@@ -248,6 +250,11 @@ class Transcoder:
             step_ns = self._pace.time_ns(step)
             self._captured[step] = None if captured_ns is None else captured_ns + step_ns - shown.time_ns
             self._add(frame)
+
+    @contextlib.contextmanager
+    def _encoding(self) -> Iterator[None]:
+        try:
+            yield
         except av.FFmpegError as error:
             raise RecordingError(f"encoding {self._options.codec} failed: {error.strerror}", reason="encode") from error
 

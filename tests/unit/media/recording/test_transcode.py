@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streamer.errors import ConfigurationError
+from streamer.errors import ConfigurationError, RecordingError
 from streamer.media.access_unit import AccessUnit
 from streamer.media.recording.containers import container_of
 from streamer.media.recording.letterbox import Letterbox
@@ -242,6 +242,19 @@ def test_a_late_transcoder_skips_and_counts_steps_evenly_and_keeps_the_audio() -
     gaps = [later - earlier for earlier, later in itertools.pairwise(steps)]
     assert max(gaps) <= 4
     assert BEHIND_NS > S
+
+
+def test_an_encoder_that_fails_at_the_end_fails_as_one_does_before() -> None:
+    sent = video()
+    transcoder = Transcoder(Transcode(), start_ns=None, wall_ns=0, ask_keyframe=lambda: None)
+    for unit in sent:
+        transcoder.put(unit, unit.arrival_ns)
+    assert transcoder._encoder is not None
+    transcoder._encoder.encode(None)  # it refuses everything from here on
+    with pytest.raises(RecordingError, match="encoding h264 failed: End of file") as caught:
+        transcoder.close(sent[0].arrival_ns)
+    transcoder.release()
+    assert caught.value.reason == "encode"  # by which the file keeps what was encoded
 
 
 @pytest.mark.parametrize("codec", CODECS)
