@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.async_api import Worker
 
 import streamer
 from streamer import emulator
@@ -100,6 +101,38 @@ async def test_a_screenshot_is_what_is_shown(phone: emulator.EmulatedPhone, conn
         assert barcode is not None
         assert before.counter <= barcode.counter <= (await shown(page)).counter
         assert image.size == before.size
+
+
+async def test_sound_goes_on_after_a_packet_that_cannot_be_decoded(
+    phone: emulator.EmulatedPhone, connect: Connect
+) -> None:
+    async with connect(phone) as session, session.view() as viewer, opened(viewer) as page:
+        await shown(page)
+        (worker,) = page.workers
+        await worker.evaluate("""() => {
+            const { port1, port2 } = new MessageChannel();
+            self.heard = 0;
+            port1.onmessage = () => (self.heard += 1);
+            self.onmessage({ data: { do: "sound", port: port2 } });
+        }""")
+        heard_before = await _heard(worker, 1)
+        await worker.evaluate("""() => {
+            const Chunk = self.EncodedAudioChunk;
+            self.EncodedAudioChunk = class extends Chunk {
+                constructor(packet) {
+                    super({ ...packet, data: new Uint8Array([255, 255, 255, 255, 1, 2, 3]) });
+                    self.EncodedAudioChunk = Chunk;
+                }
+            };
+        }""")
+        await _heard(worker, heard_before + 50)
+
+
+async def _heard(worker: Worker, least: int) -> int:
+    async with asyncio.timeout(LIMIT_S):
+        while (heard := int(await worker.evaluate("self.heard"))) < least:
+            await asyncio.sleep(0.1)
+    return heard
 
 
 async def test_a_wrong_token_is_told(phone: emulator.EmulatedPhone, connect: Connect) -> None:

@@ -211,7 +211,10 @@ function hear(port) {
       audio.close();
       audioPort?.postMessage(channels, channels.map((each) => each.buffer));
     },
-    error: () => hear(audioPort),
+    error: () => {
+      audioDecoder = undefined; // it is closed, and must not be closed again
+      hear(audioPort);
+    },
   });
   audioDecoder.configure({ codec: "opus", sampleRate: 48000, numberOfChannels: 2 });
 }
