@@ -27,6 +27,7 @@ from streamer.viewer import embedding
 from streamer.viewer.page import Page
 
 PAGES_LIMIT: Final = 20  # open at once; one more is refused
+CONNECTIONS_LIMIT: Final = 200  # at once, also of those who ask for files or have not said a token: one more is cut
 MESSAGE_LIMIT: Final = 16 * 1024  # bytes of a page's message; a longer one ends its connection
 TOKEN_WITHIN_S: Final = 5.0
 RELOAD_WITHIN_S: Final = 2.0  # a page that is closed comes again by then if it was reloaded
@@ -212,6 +213,7 @@ class Server(Viewer):
             self.accept,
             sock=listener,
             process_request=self.answer,
+            create_connection=_bounded_connection(),
             compression=None,
             logger=_silent,
             max_size=MESSAGE_LIMIT,
@@ -266,6 +268,24 @@ async def view(
         if open_browser:
             await asyncio.to_thread(webbrowser.open, server.url)
         yield server
+
+
+def _bounded_connection() -> type[ServerConnection]:
+    """Return the class of one server's connections. Each takes a file of the process, so one too many is cut."""
+    open_now: set[ServerConnection] = set()
+
+    class Connection(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            open_now.add(self)
+            if len(open_now) > CONNECTIONS_LIMIT:
+                self.transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            open_now.discard(self)
+            super().connection_lost(exc)
+
+    return Connection
 
 
 def _is_address(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Who may look: the viewer's server answers its own pages only."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -116,6 +117,28 @@ async def test_pages_that_open_at_once_are_no_more_than_the_limit(
             await second.recv()
     assert refused.value.rcvd is not None
     assert (refused.value.rcvd.code, refused.value.rcvd.reason) == (1013, "1 pages are open already")
+
+
+async def test_connections_beyond_the_limit_are_cut_and_the_others_go_on(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_LIMIT", 3)
+    async with asyncio.timeout(20), page(viewer) as first:
+        await first.send(json.dumps({"token": token(viewer)}))
+        await until(lambda: viewer.pages == 1)
+        silent = [await asyncio.open_connection("127.0.0.1", viewer.port) for _ in range(2)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", viewer.port)
+        writer.write(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionResetError):  # or it ends
+            assert await reader.read() == b""
+        for _, each in [*silent, (reader, writer)]:
+            each.close()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx.TransportError):  # until the server knows that these are closed
+                    assert (await client.get(place(viewer))).status_code == 200
+                    break
+        assert viewer.pages == 1
 
 
 async def test_an_image_has_the_time_of_its_frame_in_microseconds(
