@@ -39,11 +39,13 @@ def _is_theirs(path: Path, root: Path) -> bool:
 
 
 def tell(report: pytest.TestReport, kept: Kept, sentence: str | None, folder: Path) -> None:
-    """Add what was kept to the report of a test: the sentence of its error, and the paths."""
-    shown = [path for path in kept.files if path.suffix != ".jsonl"] or kept.files
-    lines = [*([sentence] if sentence else []), *(_short(path, folder) for path in shown), *kept.problems]
+    """Add what was kept to the report of a test: the sentence of its error, the paths, and how to see the run."""
     if not report.failed:
         return
+    lines = [*([sentence] if sentence else []), *kept.problems]
+    for path in kept.files:
+        is_run = path.suffix == ".jsonl"
+        lines.append(f"streamer timeline show {_short(path.parent, folder)}" if is_run else _short(path, folder))
     add_section = getattr(report.longrepr, "addsection", None)  # a sentence alone has none
     if add_section is None:
         report.sections.append(("phone", "\n".join(lines)))

@@ -144,6 +144,7 @@ def test_the_terminal_says_the_error_and_where_to_look(run: Run) -> None:
         r"after 3 s the color at \(0\.5, 0\.5\) was #[0-9a-f]{6}\n"
         r"test-results/test_it-test_fails/failure\.png\n"
         r"test-results/test_it-test_fails/video\.mp4\n"
+        r"streamer timeline show test-results/test_it-test_fails\n"
     )
     assert re.search(lines, run.out)
 
