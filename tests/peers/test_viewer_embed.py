@@ -170,6 +170,7 @@ async def test_only_the_page_around_is_heard_and_it_is_never_told_the_token(conn
             ("{ do: 'press', key: 'NO_KEY', id: null }", None),
             ("{ do: 'swipe', from: { x: 0, y: 0 }, to: { x: 1, y: 1 }, seconds: 0, id: 4 }", "swipe: expected seconds"),
             ("{ do: 'swipe', id: 5 }", "swipe: expected x and y from 0 to 1"),
+            ("{ do: 'type', text: 'x'.repeat(20_000), id: 6 }", "type: expected text of 1 to 1000 characters"),
         ):
             await page.evaluate("heard.length = 0")
             await page.evaluate(f"say({message})")

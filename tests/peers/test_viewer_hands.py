@@ -200,3 +200,15 @@ async def test_recordings_are_made_where_the_viewer_runs(
         await page.click("#record")
         await page.wait_for_selector("#record[aria-pressed=false]")
         assert len([*tmp_path.glob("*.mp4")]) == 2
+
+
+async def test_a_long_text_is_pasted_whole(connect: Connect) -> None:
+    async with apps(connect) as (phone, page):
+        await page.evaluate("""() => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text/plain", "a".repeat(1000) + "bcd");
+            document.getElementById("screen").dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+        }""")
+        a = 29
+        await until(lambda: pressed(phone)[-3:] == [a + 1, a + 2, a + 3])
+        assert set(pressed(phone)[:-3]) == {a}

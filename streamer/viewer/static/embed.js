@@ -5,6 +5,7 @@ import { REFUSED, STATES, UNAUTHORIZED } from "./states.js";
 
 const TAP_MS = 40;
 const STEP_MS = 16;
+const TEXT_LIMIT = 1000; // characters, as the server has it: a message of 16 KB ends the page's connection
 const FINGER = 7; // one that the page's own mouse and wheel leave alone
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -43,7 +44,10 @@ export function embed(send, screenshot) {
       touch("up", end);
     },
     press: async ({ key, modifiers = [] }) => send({ do: "press", key, modifiers }),
-    type: async ({ text }) => send({ do: "type", text }),
+    async type({ text }) {
+      if (typeof text !== "string" || !text || text.length > TEXT_LIMIT) throw new RefusedError(`expected text of 1 to ${TEXT_LIMIT} characters`);
+      send({ do: "type", text });
+    },
   };
 
   async function answer(asked) {

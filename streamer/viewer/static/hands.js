@@ -3,6 +3,7 @@
 const FINGERS = 10;
 const PINCH = 9; // the finger that mirrors the mouse while Ctrl is held
 const WHEEL_RESTS_MS = 120;
+const TEXT_LIMIT = 1000; // characters of one message
 const KEYS = {
   Enter: "ENTER", Backspace: "DEL", Delete: "FORWARD_DEL", ArrowUp: "DPAD_UP", ArrowDown: "DPAD_DOWN",
   ArrowLeft: "DPAD_LEFT", ArrowRight: "DPAD_RIGHT", Home: "MOVE_HOME", End: "MOVE_END", PageUp: "PAGE_UP",
@@ -96,7 +97,7 @@ export function giveHands(canvas, send) {
   });
   canvas.addEventListener("paste", (event) => {
     const text = event.clipboardData.getData("text/plain");
-    if (text) send({ do: "type", text: text.slice(0, 1000) });
+    for (let at = 0; at < text.length; at += TEXT_LIMIT) send({ do: "type", text: text.slice(at, at + TEXT_LIMIT) });
     event.preventDefault();
   });
 }
