@@ -24,7 +24,7 @@ from tests.faults.trials import Row
 from tests.support.peers.coturn import PASSWORD, USER, Coturn
 
 OPEN_ATTEMPTS: Final = 3  # of the client, to open a WebSocket
-AT_ONCE: Final = 5  # trials: each page of Chromium draws and encodes
+AT_ONCE: Final = 4  # trials: each page of Chromium draws and encodes
 
 
 def _abroad(*rows: Row, **changes: Any) -> tuple[Row, ...]:

@@ -130,7 +130,7 @@ async def test_waiting_for_a_change_looks_from_the_last_picture_on(agent: Agent)
     await agent.facts("wait_for", what="still", timeout_s=LIMIT_S)
     session = await agent.link.session()
     await session.apps.start(SIGN_IN)
-    await session.wait_for_color(0.5, 0.46, "#1967d2", timeout_s=LIMIT_S)
+    await session.wait_for_color(0.3, 0.46, "#1967d2", timeout_s=LIMIT_S)
     await session.wait_until_still(timeout_s=LIMIT_S)  # it has changed before anybody waits for it
     assert (await agent.facts("wait_for", what="change", timeout_s=LIMIT_S))["came"]
     facts = await agent.facts("wait_for", what="change", timeout_s=0.3)

@@ -31,6 +31,7 @@ def calls(connecting: streamer.Connecting, session: streamer.Session, path: Path
         "request_keyframe": session.request_keyframe,
         "screenshot": session.screenshot,
         "stats": session.stats,
+        "view": lambda: session.view().__aenter__(),
         "wait_connected": session.wait_connected,
         "wait_ended": session.wait_ended,
         "wait_input": session.wait_input,
