@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
-from streamer.cli.terminal_graphics import QUESTIONS, RESTORED, Abilities, Grid, read_answers, typed
+from streamer.cli.terminal_graphics import CELL_LIMIT, QUESTIONS, RESTORED, Abilities, Grid, read_answers, typed
 from streamer.errors import ConfigurationError
 
 ANSWER_WITHIN_S: Final = 1.0  # also over a slow connection
@@ -96,7 +96,7 @@ class Terminal:
         rows, columns = rows or 24, columns or 80
         if cell is None and width >= columns and height >= rows:
             cell = (width // columns, height // rows)
-        return Grid(columns, rows) if cell is None else Grid(columns, rows, cell)
+        return Grid(columns, rows) if cell is None or max(cell) > CELL_LIMIT else Grid(columns, rows, cell)
 
     def _read(self) -> None:
         assert self._input is not None  # noqa: S101 - it is read

@@ -20,6 +20,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 Graphics: TypeAlias = Literal["blocks", "sixel", "kitty"]
 
 CELL: Final = (10, 20)  # pixels of a cell, if the terminal does not say
+CELL_LIMIT: Final = 100  # pixels, each way: a larger cell is no cell, and an image of such cells would be huge
 TOLERANCE: Final = 6  # of 255: less is noise of the encoder, and not drawn again
 RESTORED: Final = b"\x1b[?2026l\x1b[m"
 _BEGIN, _END = b"\x1b[?2026h", b"\x1b[?2026l"  # the terminal shows what is between them at once
@@ -321,7 +322,7 @@ def read_answers(data: bytes) -> Abilities | None:
         kitty=b"\x1b_Gi=31;OK\x1b\\" in data,
         sixel=_SIXEL in attributes[1].split(b";")[1:],
         truecolor=_TRUECOLOR.search(data) is not None,
-        cell=size if size is not None and all(size) else None,
+        cell=size if size is not None and all(0 < length <= CELL_LIMIT for length in size) else None,
     )
 
 

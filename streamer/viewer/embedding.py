@@ -20,8 +20,8 @@ def read_origins(embed_from: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(_read_origin, [embed_from] if isinstance(embed_from, str) else embed_from)))
 
 
-def _read_origin(text: str) -> str:
-    found = _ORIGIN.fullmatch(text.lower())
+def _read_origin(text: object) -> str:
+    found = _ORIGIN.fullmatch(text.lower()) if isinstance(text, str) else None
     if found is None or (found[3] and not 0 < int(found[3]) < 65536):
         raise ConfigurationError(
             f"expected an origin that may embed the viewer, such as https://lab.example:8443, got {text!r}: "

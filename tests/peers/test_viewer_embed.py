@@ -181,6 +181,11 @@ async def test_only_the_page_around_is_heard_and_it_is_never_told_the_token(conn
             else:
                 assert "NO_KEY" in str(error["text"])
         assert viewer.url.partition("#")[2] not in str(await page.evaluate("JSON.stringify(heard)"))
+        await page.evaluate("heard.length = 0")
+        swipe = "{ do: 'swipe', from: { x: 0, y: 0 }, to: { x: 1, y: 1 }, seconds: 10, id: number }"
+        await page.evaluate(f"for (let number = 0; number < 101; number += 1) say({swipe})")
+        error = await says(page, "error")
+        assert (error["id"], error["text"]) == (100, "swipe: expected at most 100 actions at a time")
 
 
 async def test_a_viewer_that_is_read_only_does_nothing_for_the_page_around(

@@ -6,12 +6,13 @@ import { REFUSED, STATES, UNAUTHORIZED } from "./states.js";
 const TAP_MS = 40;
 const STEP_MS = 16;
 const TEXT_LIMIT = 1000; // characters, as the server has it: a message of 16 KB ends the page's connection
+const ACTS_LIMIT = 100; // that the page around has asked for, and that are not done
 const FINGER = 7; // one that the page's own mouse and wheel leave alone
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 class RefusedError extends Error {}
 
-// `send` gives the server a command; `screenshot` resolves to a PNG. Returns what has to hear the worker's messages.
+// `send` gives the server a command; `screenshot` resolves to a PNG, or to null. Returns what has to hear the worker's messages.
 export function embed(send, screenshot) {
   if (window.parent === window) return () => {};
   document.body.toggleAttribute("data-embedded", true);
@@ -19,7 +20,7 @@ export function embed(send, screenshot) {
   let around = allowed.length === 1 ? allowed[0] : allowed.find((each) => each === location.ancestorOrigins?.[0]);
   const now = { phone: null, readOnly: true, state: "connecting", reason: null, width: null, height: null };
   let isReady = false, isOver = false;
-  let acts = Promise.resolve();
+  let acts = Promise.resolve(), waiting = 0;
 
   const say = (what, facts) => around && window.parent.postMessage({ from: "streamer", say: what, ...facts }, around);
   const touch = (motion, { x, y }) => send({ do: "touch", motion, finger: FINGER, x, y });
@@ -56,13 +57,17 @@ export function embed(send, screenshot) {
       if (name === "hello") return isReady ? say("ready", now) : say("state", { state: now.state, reason: now.reason });
       if (name === "screenshot") {
         if (now.width === null) throw new RefusedError("there is no frame yet");
-        return say("screenshot", { id, blob: await screenshot() });
+        const blob = await screenshot();
+        if (blob === null) throw new RefusedError("the browser cannot make an image of the screen");
+        return say("screenshot", { id, blob });
       }
       if (!Object.hasOwn(commands, name)) {
         throw new RefusedError(`expected "do" to be one of hello, screenshot, ${Object.keys(commands).join(", ")}`);
       }
       if (now.readOnly) throw new RefusedError("this viewer only shows the phone: it was started read-only");
-      const act = acts.then(() => commands[name](asked)); // one after another
+      if (waiting >= ACTS_LIMIT) throw new RefusedError(`expected at most ${ACTS_LIMIT} actions at a time`);
+      waiting += 1;
+      const act = acts.then(() => commands[name](asked)).finally(() => (waiting -= 1)); // one after another
       acts = act.catch(() => {});
       await act;
     } catch (error) {

@@ -40,7 +40,7 @@ self.onmessage = ({ data: message }) => {
       break;
     case "screenshot":
       if (forms[0] === "mp4") self.postMessage({ say: "film", what: "screenshot" });
-      else canvas.convertToBlob({ type: "image/png" }).then((blob) => self.postMessage({ say: "screenshot", blob }));
+      else canvas.convertToBlob({ type: "image/png" }).catch(() => null).then((blob) => self.postMessage({ say: "screenshot", blob }));
       break;
     case "end":
       socket.onclose = null;

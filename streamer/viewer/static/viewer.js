@@ -208,7 +208,8 @@ function toggle(id) {
   return pressed;
 }
 
-const screenshots = []; // who waits for one
+const NO_SCREENSHOT = "The browser cannot make an image of the screen.";
+const screenshots = []; // who waits for one; it gets null if the browser cannot
 function takeScreenshot() {
   worker.postMessage({ do: "screenshot" });
   return new Promise((take) => screenshots.push(take));
@@ -218,7 +219,9 @@ const tools = {
   sound: toggleSound,
   screenshot: async () => {
     const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, "");
-    download(await takeScreenshot(), `${$("name").textContent}-${time}.png`);
+    const blob = await takeScreenshot();
+    if (blob) download(blob, `${$("name").textContent}-${time}.png`);
+    else tell(NO_SCREENSHOT);
   },
   record: () => send({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" }),
   save: () => send({ do: "save", seconds: saveSeconds }),

@@ -197,6 +197,15 @@ def test_a_terminal_says_what_it_can_do(persona: str, abilities: Abilities | Non
         assert abilities.best == persona
 
 
+@pytest.mark.parametrize(
+    ("said", "cell"), [("20;10", (10, 20)), ("100;100", (100, 100)), ("9999;9999", None), ("0;8", None)]
+)
+def test_a_cell_of_no_size_or_a_huge_one_is_no_answer(said: str, cell: tuple[int, int] | None) -> None:
+    abilities = read_answers(f"\x1b[6;{said}t\x1b[?62;4c".encode())
+    assert abilities is not None
+    assert abilities.cell == cell
+
+
 @given(st.binary(max_size=60))
 def test_whatever_a_terminal_answers_is_read(data: bytes) -> None:
     read_answers(data + b"\x1b[?62;4c")

@@ -47,6 +47,11 @@ def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
         embedding.read_origins([text])
 
 
+def test_what_is_no_text_is_refused_with_a_sentence() -> None:
+    with pytest.raises(streamer.ConfigurationError, match=r"expected an origin that may embed the viewer, .* got 5"):
+        embedding.read_origins([5])  # type: ignore[list-item]
+
+
 @given(st.text(alphabet="htps:/.*'\"; <>aé0123456789[]@-\n", max_size=30))
 def test_what_is_read_cannot_leave_its_place_in_the_policy_or_in_the_page(text: str) -> None:
     try:
