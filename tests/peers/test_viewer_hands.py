@@ -51,7 +51,11 @@ def pressed(phone: EmulatedPhone) -> list[int]:
 
 
 async def in_front(phone: EmulatedPhone, app: str) -> None:
+    """Wait until an app is in front and has come to rest: on its way, it takes no touches."""
     await until(lambda: phone.app_in_front.endswith(app))
+    last = -1
+    while last != (last := phone.frames_sent):
+        await asyncio.sleep(0.4)
 
 
 async def click_at(page: Page, x: float, y: float) -> None:
@@ -195,6 +199,7 @@ async def test_recordings_are_made_where_the_viewer_runs(
     ):
         await page.click("#record")
         await page.wait_for_selector("#record[aria-pressed=true]")
+        await until(lambda: any(b"moof" in path.read_bytes() for path in tmp_path.glob("*.mp4")))  # a frame is in it
         await page.click("#save")
         await comes_true(page, "document.getElementById('said').textContent.startsWith('Saved')")
         await page.click("#record")
