@@ -189,13 +189,20 @@ async def test_a_film_keeps_nothing_from_before_its_last_keyframe(connect: Conne
 
 async def test_a_film_begins_again_after_what_the_browser_cannot_read(connect: Connect) -> None:
     first = "if (channel === VIDEO"
-    spoilt = "if (channel === FRAGMENT && (self.fragments = (self.fragments ?? 0) + 1) === 60) body.fill(255, 0, 8);"
+    spoilt = """
+        self.spoil ??= Object.assign(new BroadcastChannel("spoil"), { onmessage: () => (self.isDue = true) });
+        if (channel === FRAGMENT && self.isDue) {
+            self.isDue = false;
+            body.fill(255, 0, 8);
+        }
+    """
     async with (
         emulator.serve(width=360, height=640) as phone,
         connect(phone) as session,
         opened(session, LACKS["mp4"], changes=((first, spoilt + first),)) as page,
     ):
         await page.evaluate(f"document.querySelector('{FILM}').dataset.isFirst = true")
+        await page.evaluate("new BroadcastChannel('spoil').postMessage(null)")
         await viewer_page.comes_true(page, f"document.querySelector('{FILM}')?.dataset.isFirst === undefined")
         await shows(page, phone.frames_sent)
         assert await page.evaluate(HAS_FILM)

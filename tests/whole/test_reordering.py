@@ -11,11 +11,13 @@ import pytest
 import streamer
 from streamer import emulator
 from streamer.emulator import Faults
+from streamer.media.frame_decoder import LEAST_STILL_S
 from tests.support.everywhere import Connect
 from tests.support.recordings import packets
 
 LIMIT_S = 30.0
 WRAP_MS = 2**32  # the strip's clock counts modulo this
+PAUSE_NS = round(LEAST_STILL_S * 1e9)  # after one, a busy machine's frames are handed over as those of a still screen
 
 
 def shown(frame: streamer.VideoFrame) -> emulator.Barcode:
@@ -60,9 +62,10 @@ async def test_every_frame_has_its_own_times_even_the_last_of_a_still_screen(con
         while shown(frames[-1]).counter < phone.frames_sent - 1:
             frames.append(await anext(iterator))
     assert [frame.sequence for frame in frames] == list(range(len(frames)))
-    # That the phone reorders is seen with its first B-frame: before it, one frame was early.
+    # That the phone reorders is seen with its first B-frame: before it, one frame was early. So is one before a pause.
     late = sum(earlier.rtp_time > later.rtp_time for earlier, later in itertools.pairwise(frames))
-    assert late == (1 if fault == "b_frames" else 0)
+    pauses = sum(later.arrival_ns - earlier.arrival_ns > PAUSE_NS for earlier, later in itertools.pairwise(frames))
+    assert 1 <= late <= 1 + pauses if fault == "b_frames" else late == 0
     frames.sort(key=lambda frame: frame.rtp_time)
     counters = [shown(frame).counter for frame in frames]
     assert sorted(set(counters)) == list(range(counters[0], counters[-1] + 1))  # none is missing
