@@ -53,6 +53,7 @@ def prepared_commands() -> Iterator[None]:
     """Let `subprocess` take `PYTHON` as a program."""
     global _is_on  # noqa: PLW0603 - so is `subprocess`
     execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+    asking = threading.Lock()  # else two threads could get each other's process
     with contextlib.ExitStack() as stack:
         forker = functools.cache(lambda: stack.enter_context(_forker()))
 
@@ -70,8 +71,9 @@ def prepared_commands() -> Iterator[None]:
                 "ignored": [number for number in _INHERITED if signal.getsignal(number) == signal.SIG_IGN],
             }
             streams = [fd if fd != -1 else number for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
-            socket.send_fds(forker(), [json.dumps(request).encode()], streams)
-            process.pid = int(forker().recv(_LONGEST_ID))
+            with asking:
+                socket.send_fds(forker(), [json.dumps(request).encode()], streams)
+                process.pid = int(forker().recv(_LONGEST_ID))
             process._child_created = True
             process._close_pipe_fds(*pipes)
 

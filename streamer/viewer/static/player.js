@@ -9,6 +9,7 @@ const QUEUE_LIMIT = 12; // frames that wait for the decoder: more, and it goes o
 const PASS_ABOVE = 3, PASS_FOR_MS = 200; // while more frames wait than that, few are drawn: drawing holds the others up
 const ARRIVALS_LIMIT = 64;
 const ASK_EVERY_MS = 1000;
+const STILL_MS = 250; // without a frame: then the screen has come to rest
 
 let canvas, context, socket, address, hello;
 let decoder, codec, needsKeyframe = true, askedAt = -ASK_EVERY_MS;
@@ -20,6 +21,7 @@ let forms; // of video that the browser can play, the best first
 let show = { do: "show", visible: false };
 let drawnAt = -Infinity; // when a frame was drawn last
 let drawn = 0, skipped = 0;
+let release; // the timer of `releaseHeld`
 
 self.onmessage = ({ data: message }) => {
   switch (message.do) {
@@ -133,18 +135,37 @@ function decode(data, flags, timestamp) {
   if (arrivals.size > ARRIVALS_LIMIT) arrivals.delete(arrivals.keys().next().value);
   if (begins || decoder?.state !== "configured" || decoder.codec !== codec) configure();
   decoder.decode(new EncodedVideoChunk({ type: flags & KEYFRAME ? "key" : "delta", timestamp, data }));
+  decoder.held += 1;
+  clearTimeout(release);
+  release = setTimeout(releaseHeld, STILL_MS);
+}
+
+// A decoder of a stream that reorders keeps the last frames of a screen that has come to rest. After it has given them
+// up, it begins again with a keyframe.
+function releaseHeld() {
+  if (decoder.state !== "configured" || decoder.held === 0) return;
+  if (decoder.decodeQueueSize > 0) {
+    release = setTimeout(releaseHeld, STILL_MS);
+    return;
+  }
+  needsKeyframe = true;
+  decoder.flush().catch(() => {}); // it is closed meanwhile
 }
 
 function configure() {
   if (decoder && decoder.state !== "closed") decoder.close();
-  decoder = new VideoDecoder({
-    output: (frame) => (isPassedOver() ? pass(frame) : put(frame, frame.timestamp)),
+  const made = new VideoDecoder({
+    output: (frame) => {
+      made.held -= 1;
+      if (isPassedOver()) pass(frame);
+      else put(frame, frame.timestamp);
+    },
     error: () => {
       needsKeyframe = true;
       askKeyframe();
     },
   });
-  decoder.codec = codec;
+  decoder = Object.assign(made, { codec, held: 0 }); // frames that it has got, and not given
   decoder.configure(config());
 }
 
