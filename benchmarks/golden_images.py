@@ -21,7 +21,7 @@ from streamer.emulator.apps import Desktop
 from streamer.emulator.apps.paint import Paint
 from streamer.emulator.device import BUILT_IN, Animations, DeviceEvent, Launch
 from streamer.emulator.input_frames import DOWN, UP, Key, Point, Touch
-from streamer.media.playback.images import planes_of
+from streamer.media.playback.images import yuv_of
 from streamer.watch.difference import Planes, difference_of
 
 Image = npt.NDArray[np.uint8]
@@ -153,7 +153,7 @@ def _seen(path: list[Image], mbps: float) -> Planes:
         for packet in sender.encode(frame):
             for last in receiver.decode(av.Packet(bytes(packet))):  # noqa: B007 - the last one counts
                 pass
-    return planes_of(np.asarray(last.to_ndarray(format="rgb24"), dtype=np.uint8))
+    return yuv_of(np.asarray(last.to_ndarray(format="rgb24"), dtype=np.uint8))
 
 
 if __name__ == "__main__":

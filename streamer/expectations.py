@@ -16,7 +16,7 @@ from streamer.golden import Golden, Mismatch
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.session import Session
 from streamer.target import Target, check_above_0, text_in
-from streamer.timeline.journal import Found
+from streamer.timeline.journal import Journal
 from streamer.timeline.records import Still
 from streamer.waiting import QUIET_S, not_still, step
 from streamer.watch.region import Region
@@ -117,10 +117,7 @@ class TargetExpectation:
         check_above_0(timeout_s=timeout_s)
         ignored = tuple(ignore)
         golden = await asyncio.to_thread(Golden, path, ignore=ignored, max_difference=max_difference, update=update)
-        with watcher_of(self._target).journal.waiting(golden.path.name) as found:
-            mismatch = await self._look(golden, ignored, timeout_s)
-            if mismatch is not None:
-                raise await _refused(golden, mismatch, timeout_s, found)
+        await _match(golden, self._look(golden, ignored, timeout_s), watcher_of(self._target).journal, timeout_s)
 
     async def _look(self, golden: Golden, ignore: tuple[Region, ...], timeout_s: float) -> Mismatch | None:
         """Return None once the target is still and looks so, or is written; else, in the end, how it differed last."""
@@ -220,10 +217,7 @@ class PhoneExpectation:
         check_above_0(timeout_s=timeout_s)
         ignored = tuple(ignore)
         golden = await asyncio.to_thread(Golden, path, ignore=ignored, max_difference=max_difference, update=update)
-        with watcher_of(self._phone).journal.waiting(golden.path.name) as found:
-            mismatch = await self._look(golden, ignored, timeout_s)
-            if mismatch is not None:
-                raise await _refused(golden, mismatch, timeout_s, found)
+        await _match(golden, self._look(golden, ignored, timeout_s), watcher_of(self._phone).journal, timeout_s)
 
     async def _look(self, golden: Golden, ignore: tuple[Region, ...], timeout_s: float) -> Mismatch | None:
         """Return None once the screen is still and looks so, or is written; else, in the end, how it differed last."""
@@ -279,21 +273,25 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-async def _refused(golden: Golden, mismatch: Mismatch, timeout_s: float, found: Found) -> ExpectationError:
-    """Write what shows a mismatch, and return the error that says so."""
-    files = await asyncio.to_thread(golden.show, mismatch)
-    share = None if mismatch.difference is None else mismatch.difference.share
-    found.score = None if share is None else round(1 - share, 4)
-    shown = " and ".join(map(_relative, reversed(files)))
-    return ExpectationError(
-        f"after {timeout_s:g} s {mismatch.sentence}: see {shown}; to accept it as it is, update the image with "
-        "--phone-update-images or update=True",
-        waited_for=golden.path.name,
-        waited_s=timeout_s,
-        frame=mismatch.frame,
-        difference=share,
-        files=files,
-    )
+async def _match(golden: Golden, look: Awaitable[Mismatch | None], journal: Journal, timeout_s: float) -> None:
+    """Await a look, which waits for a golden image. Write what shows a mismatch, and raise the error that says so."""
+    with journal.waiting(golden.path.name) as found:
+        mismatch = await look
+        if mismatch is None:
+            return
+        files = await asyncio.to_thread(golden.show, mismatch)
+        share = None if mismatch.difference is None else mismatch.difference.share
+        found.score = None if share is None else round(1 - share, 4)
+        shown = " and ".join(map(_relative, reversed(files)))
+        raise ExpectationError(
+            f"after {timeout_s:g} s {mismatch.sentence}: see {shown}; to accept it as it is, update the image with "
+            "--phone-update-images or update=True",
+            waited_for=golden.path.name,
+            waited_s=timeout_s,
+            frame=mismatch.frame,
+            difference=share,
+            files=files,
+        )
 
 
 def _moved(region: Region, place: Region) -> Region:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from streamer.atomic_file import absolute, write_atomically
 from streamer.errors import ConfigurationError
-from streamer.media.playback.images import decode_image, encode_image, planes_of
+from streamer.media.playback.images import decode_image, encode_image, yuv_of
 from streamer.media.playback.video_frames import VideoFrame
 from streamer.watch.difference import Difference, Planes, difference_of, draw_difference
 from streamer.watch.region import Region
@@ -79,12 +79,12 @@ class Golden:
 
         A place need not be exact: what is compared is as large as the golden image, and is looked for around it.
         """
-        golden, pixels = self._planes, _cut(frame, place)
+        golden, screen = self._planes, frame.to_ndarray()
+        pixels = _cut(screen, place)
         if golden is None:
             return Mismatch(frame, pixels, f"there is no image {self.path}", None)
-        planes = planes_of(pixels)
-        if place is not None:
-            pixels, planes = _aligned(frame, place, golden) or (pixels, planes)
+        aligned = None if place is None else _aligned(screen, place, golden)
+        pixels, planes = aligned or (pixels, yuv_of(pixels))
         if golden.shape != planes.shape:
             sizes = f"{_size(planes)} pixels, and {self.path.name} {_size(golden)}"
             return Mismatch(frame, pixels, f"{what} had {sizes}", None)
@@ -98,7 +98,7 @@ class Golden:
     def save(self, frame: VideoFrame, place: Region | None = None) -> None:
         """Make a frame, or a place on it, the golden image. Raises RecordingError if it cannot be written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, encode_image(_cut(frame, place), "png"))
+        write_atomically(self.path, encode_image(_cut(frame.to_ndarray(), place), "png"))
 
     def show(self, mismatch: Mismatch) -> tuple[Path, ...]:
         """Write `<name>.actual.png`, and `<name>.diff.png` unless the sizes differ; return where they are.
@@ -109,7 +109,7 @@ class Golden:
         folder.mkdir(parents=True, exist_ok=True)
         images = {"actual": mismatch.pixels}
         if mismatch.difference is not None:
-            images["diff"] = draw_difference(planes_of(mismatch.pixels), mismatch.difference)
+            images["diff"] = draw_difference(yuv_of(mismatch.pixels), mismatch.difference)
         paths = []
         for name, image in images.items():
             paths.append(folder / f"{self.path.stem}.{name}.png")
@@ -128,43 +128,41 @@ class Golden:
             ) from None
         except OSError as error:
             raise ConfigurationError(f"cannot read the image {self.path}: {error.strerror or error}") from error
-        return planes_of(decode_image(data, str(self.path)))
+        return yuv_of(decode_image(data, str(self.path)))
 
 
-def _cut(frame: VideoFrame, place: Region | None) -> Pixels:
-    pixels = frame.to_ndarray()
+def _cut(screen: Pixels, place: Region | None) -> Pixels:
     if place is None:
-        return pixels
-    left, top, right, bottom = place.pixels(frame.width, frame.height)
-    return np.ascontiguousarray(pixels[top:bottom, left:right])
+        return screen
+    left, top, right, bottom = place.pixels(screen.shape[1], screen.shape[0])
+    return np.ascontiguousarray(screen[top:bottom, left:right])
 
 
 def _size(planes: Planes) -> str:
     return f"{planes.shape[2]}x{planes.shape[1]}"
 
 
-def _aligned(frame: VideoFrame, place: Region, golden: Planes) -> tuple[Pixels, Planes] | None:
+def _aligned(screen: Pixels, place: Region, golden: Planes) -> tuple[Pixels, Planes] | None:
     """Return what is as large as the golden image, around a place, and most like it; None if the sizes are far apart.
 
     What finds a text places it with an error of some pixels.
     """
     height, width = golden.shape[1:]
-    left, top, right, bottom = place.pixels(frame.width, frame.height)
+    left, top, right, bottom = place.pixels(screen.shape[1], screen.shape[0])
     if max(abs(right - left - width), abs(bottom - top - height)) > 2 * REACH:
         return None
     x, y = (left + right - width) // 2, (top + bottom - height) // 2
-    pixels = frame.to_ndarray()
-    around = planes_of(pixels[max(y - REACH, 0) : y + height + REACH, max(x - REACH, 0) : x + width + REACH])
+    around = yuv_of(screen[max(y - REACH, 0) : y + height + REACH, max(x - REACH, 0) : x + width + REACH])
+    wanted, found = golden[0].astype(np.int16), around[0].astype(np.int16)
     nearest = None
     for down in range(around.shape[1] - height + 1):
         for across in range(around.shape[2] - width + 1):
-            luma = around[0, down : down + height, across : across + width]
-            apart = int(np.abs(luma.astype(np.int16) - golden[0]).sum())
+            apart = int(np.abs(found[down : down + height, across : across + width] - wanted).sum())
             if nearest is None or apart < nearest[0]:
                 nearest = apart, down, across
     if nearest is None:
         return None
     _, down, across = nearest
     y, x = max(y - REACH, 0) + down, max(x - REACH, 0) + across
-    cut = np.ascontiguousarray(pixels[y : y + height, x : x + width])
-    return cut, planes_of(cut)
+    cut = np.ascontiguousarray(screen[y : y + height, x : x + width])
+    return cut, yuv_of(cut)

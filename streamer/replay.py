@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streamer.atomic_file import write_atomically
 from streamer.errors import ConfigurationError
-from streamer.media.playback.images import encode_image, planes_of
+from streamer.media.playback.images import encode_image, yuv_of
 from streamer.timeline.comparison import Pair, PictureDifference, compare
 from streamer.timeline.pages import compare_page, show_page
 from streamer.timeline.records import decode
@@ -163,7 +163,7 @@ def _difference(
     """Return how two pictures differ, but for a caret; None if they are not of one size."""
     if one.shape != other.shape:
         return None
-    found = difference_of(planes_of(one), planes_of(other), ignore)
+    found = difference_of(yuv_of(one), yuv_of(other), ignore)
     if found.region is not None:
         height, width = found.pixels.shape
         if found.region.width <= max(CARET[0] * width, 4) and found.region.height <= CARET[1] * height:
@@ -189,7 +189,7 @@ def _pictures_of(good: Replay, bad: Replay, pairs: tuple[Pair, ...], ignore: tup
         return {}
     images = {"good": first.pixels, "bad": second.pixels}
     if (found := _difference(first.pixels, second.pixels, ignore)) is not None:
-        images["difference"] = draw_difference(planes_of(second.pixels), found)
+        images["difference"] = draw_difference(yuv_of(second.pixels), found)
     return {name: _data_address("image/png", encode_image(pixels, "png")) for name, pixels in images.items()}
 
 

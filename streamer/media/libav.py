@@ -1,8 +1,9 @@
-"""Opens libavcodec's decoders, on the CPU or an NVIDIA GPU, and limits how large a frame may be.
+"""Opens libavcodec's decoders, on the CPU or an NVIDIA GPU, limits how large a frame may be, and encodes single frames.
 
 A peer declares a frame's size in a few bits, and the decoder allocates memory for it.
 """
 
+import fractions
 import functools
 import logging
 from typing import Final, Literal, TypeAlias
@@ -95,3 +96,14 @@ def pixel_options() -> dict[str, str]:
 def is_too_large(codec_name: str, context: av.VideoCodecContext, error: av.FFmpegError) -> bool:
     """Whether a codec's decoder refused a frame because of its size."""
     return context.width * context.height > PIXELS_LIMIT or error.errno == CODECS[codec_name].size_errno
+
+
+def encode_one(codec: str, frame: av.VideoFrame, options: dict[str, str]) -> bytes:
+    """Return one frame as a codec's encoder makes it: a whole image, if the codec is one of images."""
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what the codecs of images are
+    context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
+    context.time_base = fractions.Fraction(1)
+    context.thread_count = 1
+    context.options = options
+    return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))

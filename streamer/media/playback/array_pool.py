@@ -1,7 +1,8 @@
 """Memory for arrays of pixels, used again once nobody holds the array that had it.
 
-A frame at 1080p is 6 MB as BGR. Memory of that size comes from the kernel page by page, at 1,500 page faults a frame,
-which costs more than the conversion. So the memory of an array that died waits for the next array of its size.
+A frame at 1080p is 6 MB as BGR. An allocator may give memory of that size back to the kernel each time, and get it anew
+page by page: 500 to 1,000 page faults a frame, measured with a fixed MALLOC_MMAP_THRESHOLD_. glibc alone learns to keep
+it. So the memory of an array that died waits for the next array of its size, whatever the allocator does.
 
     view ──base──► array ──base──► memory
                      └─finalizer──► append the memory to the free list of its size

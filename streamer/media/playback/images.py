@@ -57,7 +57,7 @@ def decode_image(data: bytes, name: str = "the bytes") -> npt.NDArray[np.uint8]:
         raise ConfigurationError(f"expected an image file such as a PNG, got {name}, which is none") from error
 
 
-def planes_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def yuv_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return RGB or RGBA pixels as luma and two planes of chroma: shape (3, height, width), full range.
 
     Pictures that are compared go this way, so that a stream's own color space does not count. Nor does transparency.

@@ -4,7 +4,6 @@ A JPEG has luma and chroma of ITU-R BT.601 in full range (JFIF 1.02). A phone's 
 planes are stretched first. Frames with another color matrix, such as BT.709, and deeper ones go through RGB.
 """
 
-import fractions
 from typing import Final, Protocol, TypeAlias
 
 import av
@@ -12,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from streamer.media.libav import encode_one
+from streamer.media.playback.full_range import full_range_chroma, full_range_luma
 from streamer.media.playback.pixels import Conversion, planes_of
 
 Plane: TypeAlias = npt.NDArray[np.uint8]
@@ -20,7 +21,6 @@ _SUBSAMPLED: Final = frozenset({"yuv420p", "yuv422p", "yuv444p"})  # formats wit
 _FULL_RANGE: Final = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p"}
 # AVCOL_SPC_UNSPECIFIED, which to_ndarray() takes for BT.601, AVCOL_SPC_BT470BG and AVCOL_SPC_SMPTE170M.
 _BT601: Final = frozenset({2, 5, 6})
-_BAND: Final = 256  # rows that are stretched at once: they stay in the caches
 
 
 class _TurboJpeg(Protocol):
@@ -70,31 +70,6 @@ def encode_pixels(pixels: Plane, quality: int) -> bytes:
     return _with_libavcodec(av.VideoFrame.from_ndarray(pixels, format="rgb24"), "yuvj420p", quality, None)
 
 
-def full_range_luma(plane: Plane) -> Plane:
-    """Return luma of 16 to 235 stretched to 0 to 255, to less than a level from the exact value."""
-    return _stretched(plane, highest=235, divisor=6, rounding=1)  # 219 + 219 // 6 = 255
-
-
-def full_range_chroma(plane: Plane) -> Plane:
-    """Return chroma of 16 to 240 stretched to 0 to 255, to a level from the exact value; 128 stays 128."""
-    return _stretched(plane, highest=239, divisor=7, rounding=3)
-
-
-def _stretched(plane: Plane, *, highest: int, divisor: int, rounding: int) -> Plane:
-    """Add to each value a part of itself. In bytes, NumPy does that several times as fast as libswscale or a table."""
-    stretched = np.empty(plane.shape, np.uint8)
-    part = np.empty((min(_BAND, len(plane)), plane.shape[1]), np.uint8)
-    for begin in range(0, len(plane), _BAND):
-        band = stretched[begin : begin + _BAND]
-        added = part[: len(band)]
-        np.clip(plane[begin : begin + _BAND], 16, highest, out=band)
-        np.subtract(band, 16, out=band)
-        np.add(band, rounding, out=added)
-        np.floor_divide(added, divisor, out=added)
-        np.add(band, added, out=band)
-    return stretched
-
-
 def _with_libavcodec(av_frame: av.VideoFrame, layout: str, quality: int, size: tuple[int, int] | None) -> bytes:
     width, height = size or (av_frame.width, av_frame.height)
     frame = VideoReformatter().reformat(
@@ -107,14 +82,8 @@ def _with_libavcodec(av_frame: av.VideoFrame, layout: str, quality: int, size: t
         interpolation=Interpolation.BICUBIC if size is None else Interpolation.AREA,
         threads=1,
     )
-    context = av.CodecContext.create("mjpeg", "w")
-    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - what these are
-    context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
-    context.time_base = fractions.Fraction(1)
-    context.thread_count = 1
     step = str(_quantiser(quality))
-    context.options = {"qmin": step, "qmax": step, "huffman": "optimal"}
-    return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+    return encode_one("mjpeg", frame, {"qmin": step, "qmax": step, "huffman": "optimal"})
 
 
 def _quantiser(quality: int) -> int:

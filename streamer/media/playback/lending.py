@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Renewable(Protocol):
-    """What can begin anew."""
+    """A store that can forget what it holds."""
 
     def begin_anew(self) -> None:
         """Forget everything. In a fork of the process, another thread may have held the lock."""
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Renewable)
 
 
 def renewed_in_forks(thing: R) -> R:
-    """Have a thing, which stays as long as the process, begin anew in each fork of the process; return it."""
+    """Let each fork of the process empty this store, which must live as long as the process; return the store."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=thing.begin_anew)
     return thing

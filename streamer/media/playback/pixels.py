@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 from streamer.errors import ConfigurationError
 from streamer.media.playback import swscale
 from streamer.media.playback.array_pool import ARRAYS
+from streamer.media.playback.full_range import full_range_luma
 from streamer.media.playback.lending import Lending, renewed_in_forks
 
 PixelFormat: TypeAlias = Literal["rgb24", "bgr24", "gray", "yuv420p"]
@@ -20,9 +21,7 @@ FORMATS: Final = ("rgb24", "bgr24", "gray", "yuv420p")
 SIZE_LIMIT: Final = 16384
 
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
-_BLACK, _WHITE = 16, 235  # of luma in the limited range
 _LUMA_FIRST: Final = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12", "gray"})
-_CHUNK: Final = 512 * 1024  # bytes of luma: a cache holds them from one step to the next
 _KEPT: Final = 8  # reformatters that nobody uses
 
 _reformatters: Final[Lending[tuple[Any, ...], VideoReformatter]] = renewed_in_forks(
@@ -119,12 +118,7 @@ def luma_of(frame: av.VideoFrame) -> npt.NDArray[Any]:
 
 
 def _gray(frame: av.VideoFrame, conversion: Conversion, shape: tuple[int, ...], out: Pixels | None) -> Pixels:
-    """Return the luma from 0 to 255.
-
-    Luma of the limited range, from 16 to 235, is clipped and expanded: y - 16 + (y - 13) // 6 is within one level of
-    (y - 16) * 255 / 219, exact at both ends, and never falls. Each step of NumPy's takes many pixels in one
-    instruction. A look-up in a table takes them one by one, which is four times as long.
-    """
+    """Return the luma from 0 to 255; see `full_range` for how exact it is."""
     luma = luma_of(frame)
     if shape != luma.shape:  # scaled before, as there is less to expand then
         height, width = shape
@@ -133,17 +127,7 @@ def _gray(frame: av.VideoFrame, conversion: Conversion, shape: tuple[int, ...], 
     gray = ARRAYS.take(shape) if out is None else out
     if frame.format.name.startswith("yuvj") or frame.format.name == "gray" or frame.color_range == _FULL_RANGE:
         return _copy(luma, gray)
-    rows = max(_CHUNK // shape[1], 1)
-    scratch = ARRAYS.take((min(rows, shape[0]), shape[1]))
-    for first in range(0, shape[0], rows):
-        part = gray[first : first + rows]
-        sixth = scratch[: len(part)]
-        np.clip(luma[first : first + rows], np.uint8(_BLACK), np.uint8(_WHITE), out=part)
-        np.add(part, np.uint8(3), out=sixth)
-        np.floor_divide(sixth, np.uint8(6), out=sixth)
-        np.add(part, sixth, out=part)
-        np.subtract(part, np.uint8(_BLACK + 3), out=part)
-    return gray
+    return full_range_luma(luma, gray)
 
 
 def _reformatted(frame: av.VideoFrame, conversion: Conversion, width: int, height: int) -> av.VideoFrame:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.media.playback.jpeg import full_range_chroma, full_range_luma
+from streamer.media.playback.full_range import full_range_chroma, full_range_luma
 from streamer.media.playback.video_frames import VideoFrame
 from tests.support.examples import examples
 from tests.support.video_frames import video_frame
