@@ -65,7 +65,7 @@ class Terminal:
         while rest:
             try:
                 rest = rest[os.write(self._output, rest) :]
-            except BlockingIOError:  # whoever shares the terminal made it so
+            except BlockingIOError:  # another program that shares the terminal has set O_NONBLOCK
                 os.set_blocking(self._output, True)
             except OSError:
                 self.has_gone = True

@@ -147,7 +147,7 @@ class Page:
                 try:
                     await recording.stop()
                     path = str(recording.path)
-                finally:  # it has ended, also if the page is told of an error next
+                finally:  # the recording has ended, whether or not an error follows
                     await self._say("recording", on=False, path=path)
             case Save():
                 async with self._session.record(self._new_name(), before_s=command.seconds) as saved:

@@ -26,7 +26,7 @@ Delivery: TypeAlias = Callable[[VideoFrame], None]
 # How long before a frame is wanted the held units are decoded: this, and a multiple of what decoding them took so far.
 _AHEAD_S: Final = 0.01
 _AHEAD_FACTOR: Final = 2.0
-_BACKLOG_S: Final = 0.1  # of decoding, at most: what somebody who comes in between waits for the screen
+_BACKLOG_S: Final = 0.1  # of decoding may be held at most: a consumer that comes in between waits for it
 _GUESSED_DECODE_S: Final = 0.01  # of a unit, before any was decoded
 
 

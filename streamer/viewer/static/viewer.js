@@ -209,7 +209,7 @@ function toggle(id) {
 }
 
 const NO_SCREENSHOT = "The browser cannot make an image of the screen.";
-const screenshots = []; // who waits for one; it gets null if the browser cannot
+const screenshots = []; // the callers that wait for one; a caller gets null if the browser cannot make it
 function takeScreenshot() {
   worker.postMessage({ do: "screenshot" });
   return new Promise((take) => screenshots.push(take));

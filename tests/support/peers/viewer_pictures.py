@@ -82,7 +82,7 @@ async def make(folder: Path) -> None:
 
 
 async def make_docs() -> None:
-    """Make the picture that the documentation shows."""
+    """Take the screenshot that the documentation shows."""
     switched_on = time.monotonic()
     async with (
         _sessions("demo-phone") as (session,),

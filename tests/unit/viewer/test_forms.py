@@ -1,4 +1,4 @@
-"""In which forms a page gets a stream, and what it is told of them."""
+"""The forms in which a page gets a stream, and the messages that announce them."""
 
 import io
 import json

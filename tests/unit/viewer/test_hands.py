@@ -13,7 +13,7 @@ DOWN, UP, MOVE = 0, 1, 2
 
 
 class Person:
-    """A phone, the hands of a page, and what the page is told of errors."""
+    """A phone, the hands of a page, and the errors that the page gets."""
 
     def __init__(self) -> None:
         self.phone = UnconnectedPhone()

@@ -167,7 +167,7 @@ async def test_frames_that_nobody_looked_at_count_as_not_decoded_once_a_keyframe
     sent = units()
     async with an_output() as output:
         output.put(*sent[:5])
-        assert output.frames.not_decoded == 0  # they would be decoded for who comes now
+        assert output.frames.not_decoded == 0  # a consumer that comes now has them decoded
         output.put(*sent[5:8])
         assert output.frames.not_decoded == 6
         async with output.frames.hub.iterate("latest") as frames:
